@@ -1,0 +1,487 @@
+"""The truth about a set of exported rows, computed in plain Python for the SQL models to be compared with.
+
+Brute force on purpose: everything is held in memory, every rule is one small function, and nothing is shared with the
+models. All times are naive UTC; a date is a date in the reporting time zone. A value is *absent* when its key is
+missing, null or an empty string. Apps never influence each other.
+"""
+
+import datetime as dt
+import gzip
+import json
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import fsum
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+from zoneinfo import ZoneInfo
+
+MEMBER_NAME = re.compile(r"\d+_(?P<date>\d{4}-\d{2}-\d{2})_(?P<hour>\d{1,2})#\d+\.json\.gz")
+NO_SESSION = -1
+WEEK_DAYS = 7
+MONTH_DAYS = 30
+
+User: TypeAlias = tuple[int, int]  # app, amplitude_id
+Device: TypeAlias = tuple[int, str]  # app, device_id
+LoginRank: TypeAlias = tuple[dt.datetime, dt.datetime, dt.datetime, int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row as exported: the UTC hour and name of its archive member, its line in the member, its JSON object."""
+
+    hour: dt.datetime
+    member: str
+    position: int
+    data: dict[str, object]
+
+
+class Event(NamedTuple):
+    """A row's columns that matter here, None where absent; a unique event keeps those of the row that arrived first."""
+
+    app: int
+    uuid: str | None
+    export_hour: dt.datetime
+    member: str
+    position: int
+    server_upload_time: dt.datetime | None
+    device_id: str | None
+    insert_id: str | None
+    amplitude_id: int | None
+    user_id: str | None
+    event_type: str | None
+    session_id: int | None
+    event_time: dt.datetime | None
+    client_event_time: dt.datetime | None
+    event_date: dt.date | None
+    is_active: bool
+
+
+class UserAlias(NamedTuple):
+    app: int
+    amplitude_id: int
+    canonical_amplitude_id: int
+
+
+class Session(NamedTuple):
+    app: int
+    amplitude_id: int  # the canonical one
+    session_id: int
+    session_started_at: dt.datetime | None
+    session_ended_at: dt.datetime | None
+    session_date: dt.date | None
+    session_seconds: float | None
+    events: int
+
+
+class UserDay(NamedTuple):
+    app: int
+    amplitude_id: int  # the raw one
+    event_date: dt.date
+    events: int
+    active_events: int
+
+
+class UserSummary(NamedTuple):
+    app: int
+    amplitude_id: int  # the raw one
+    canonical_amplitude_id: int
+    first_seen_at: dt.datetime | None
+    last_seen_at: dt.datetime | None
+    events: int
+    active_days: int
+    user_id: str | None
+
+
+class DailyMetrics(NamedTuple):
+    app: int
+    date: dt.date
+    active_users: int
+    new_users: int
+    weekly_active_users: int
+    monthly_active_users: int
+    sessions: int
+    average_session_seconds: float | None
+    events: int
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Every table that the models must agree with, each sorted by its key."""
+
+    events: list[Event]
+    user_aliases: list[UserAlias]
+    sessions: list[Session]
+    user_days: list[UserDay]
+    users: list[UserSummary]
+    daily_metrics: list[DailyMetrics]
+
+
+def compute(rows: Iterable[Row], inactive: Collection[str], timezone: str = "UTC") -> Truth:
+    """Compute all tables from exported rows.
+
+    Args:
+        rows: the exported rows, in any order.
+        inactive: event types that do not make a user active; they never did, whenever the rows came in.
+        timezone: the reporting time zone, an IANA name.
+
+    Returns:
+        The truth.
+
+    Raises:
+        ValueError: a row has no app, nothing to tell its repeats by, or a value that is no number or time.
+    """
+    zone = ZoneInfo(timezone)
+    inactive_types = frozenset(inactive)
+    events = unique_events(read_event(row, inactive_types, zone) for row in rows)
+    canonical = canonical_users(events)
+    sessions = find_sessions(events, canonical, zone)
+    user_days = find_user_days(events)
+    return Truth(
+        events=events,
+        user_aliases=[UserAlias(app, raw, canonical[app, raw]) for app, raw in sorted(canonical)],
+        sessions=sessions,
+        user_days=user_days,
+        users=find_users(events, canonical, user_days),
+        daily_metrics=find_daily_metrics(events, canonical, sessions, zone),
+    )
+
+
+def read_members(paths: Iterable[Path]) -> Iterator[Row]:
+    """Read archive members, gzip files of one JSON object a line, named `{app}_{yyyy-MM-dd}_{H}#{n}.json.gz`.
+
+    Args:
+        paths: the files.
+
+    Yields:
+        Their rows, file by file.
+
+    Raises:
+        ValueError: a file is named otherwise, or a line is not JSON.
+    """
+    for path in paths:
+        hour = member_hour(path.name)
+        with gzip.open(path, "rb") as lines:
+            for position, line in enumerate(lines):
+                yield Row(hour, path.name, position, json.loads(line))
+
+
+def member_hour(name: str) -> dt.datetime:
+    """The UTC hour in a member's name; it is not zero-padded."""
+    match = MEMBER_NAME.fullmatch(name)
+    if match is None:
+        raise ValueError(f"not the name of an archive member: {name}")
+    return dt.datetime.fromisoformat(match["date"]) + dt.timedelta(hours=int(match["hour"]))
+
+
+def read_text(data: Mapping[str, object], name: str) -> str | None:
+    """A value as text, None where absent."""
+    value = data.get(name)
+    return None if value is None or value == "" else str(value)
+
+
+def read_integer(data: Mapping[str, object], name: str) -> int | None:
+    """A whole number, None where absent."""
+    value = read_text(data, name)
+    return None if value is None else int(value)
+
+
+def read_time(data: Mapping[str, object], name: str) -> dt.datetime | None:
+    """A naive UTC time, None where absent."""
+    value = read_text(data, name)
+    if value is None:
+        return None
+    moment = dt.datetime.fromisoformat(value)
+    if moment.tzinfo is not None:
+        raise ValueError(f"{name} is not naive: {value}")
+    return moment
+
+
+def date_in(zone: ZoneInfo, moment: dt.datetime) -> dt.date:
+    """The date on the calendar of `zone` at a naive UTC time."""
+    return moment.replace(tzinfo=dt.UTC).astimezone(zone).date()
+
+
+def read_event(row: Row, inactive: Collection[str], zone: ZoneInfo) -> Event:
+    """A row's columns, its date, and whether it counts as active: its event type is not one of the inactive ones."""
+    app = read_integer(row.data, "app")
+    if app is None:
+        raise ValueError(f"no app: {row.member} line {row.position}")
+    event_type = read_text(row.data, "event_type")
+    event_time = read_time(row.data, "event_time")
+    return Event(
+        app=app,
+        uuid=read_text(row.data, "uuid"),
+        export_hour=row.hour,
+        member=row.member,
+        position=row.position,
+        server_upload_time=read_time(row.data, "server_upload_time"),
+        device_id=read_text(row.data, "device_id"),
+        insert_id=read_text(row.data, "$insert_id"),
+        amplitude_id=read_integer(row.data, "amplitude_id"),
+        user_id=read_text(row.data, "user_id"),
+        event_type=event_type,
+        session_id=read_integer(row.data, "session_id"),
+        event_time=event_time,
+        client_event_time=read_time(row.data, "client_event_time"),
+        event_date=None if event_time is None else date_in(zone, event_time),
+        is_active=event_type not in inactive,
+    )
+
+
+def arrival(event: Event) -> tuple[dt.datetime, dt.datetime, bool, str, str, int]:
+    """Order of arrival: export hour, upload time, uuid, member, position; an absent value comes last."""
+    return (
+        event.export_hour,
+        event.server_upload_time or dt.datetime.max,
+        event.uuid is None,
+        event.uuid or "",
+        event.member,
+        event.position,
+    )
+
+
+def dedupe_key(event: Event) -> tuple[int, str, str] | tuple[int, str]:
+    """What the repeats of an event share: app, device and insert id where both are present, else app and uuid."""
+    if event.device_id is not None and event.insert_id is not None:
+        return event.app, event.device_id, event.insert_id
+    if event.uuid is None:
+        raise ValueError(f"no uuid, and no device_id and $insert_id: {event.member} line {event.position}")
+    return event.app, event.uuid
+
+
+def unique_events(events: Iterable[Event]) -> list[Event]:
+    """Of the events with one dedupe key the first to arrive, however far apart they are; sorted by app and uuid."""
+    first: dict[tuple[int, str, str] | tuple[int, str], Event] = {}
+    for event in sorted(events, key=arrival):
+        first.setdefault(dedupe_key(event), event)
+    return sorted(first.values(), key=lambda event: (event.app, event.uuid is None, event.uuid or "", arrival(event)))
+
+
+def events_by_user(events: Iterable[Event]) -> dict[User, list[Event]]:
+    """The events of each raw user; an event without amplitude_id has no user."""
+    users: defaultdict[User, list[Event]] = defaultdict(list)
+    for event in events:
+        if event.amplitude_id is not None:
+            users[event.app, event.amplitude_id].append(event)
+    return dict(users)
+
+
+def login_ranks(events: Iterable[Event]) -> dict[Device, list[LoginRank]]:
+    """The logins on each device: one for each amplitude_id that carried a user_id there.
+
+    A login ranks by the first export hour, upload time and event time (each its own minimum over the pair's events that
+    carry a user_id; absent ones last), then by amplitude_id.
+    """
+    logins: defaultdict[tuple[int, str, int], list[Event]] = defaultdict(list)
+    for event in events:
+        if event.device_id is not None and event.amplitude_id is not None and event.user_id is not None:
+            logins[event.app, event.device_id, event.amplitude_id].append(event)
+    ranks: defaultdict[Device, list[LoginRank]] = defaultdict(list)
+    for (app, device_id, amplitude_id), carriers in logins.items():
+        rank = (
+            min(event.export_hour for event in carriers),
+            min(event.server_upload_time or dt.datetime.max for event in carriers),
+            min(event.event_time or dt.datetime.max for event in carriers),
+            amplitude_id,
+        )
+        ranks[app, device_id].append(rank)
+    return dict(ranks)
+
+
+def canonical_users(events: Iterable[Event]) -> dict[User, int]:
+    """The amplitude_id that each raw user counts under.
+
+    One that ever carried a user_id is its own. Any other merges into the first login over all devices that its events
+    name, and is its own where there was none.
+    """
+    events = list(events)
+    ranks = login_ranks(events)
+    canonical: dict[User, int] = {}
+    for (app, amplitude_id), own in events_by_user(events).items():
+        identified = any(event.user_id is not None for event in own)
+        devices = {event.device_id for event in own if event.device_id is not None}
+        logins = [rank for device_id in devices for rank in ranks.get((app, device_id), [])]
+        canonical[app, amplitude_id] = amplitude_id if identified or not logins else min(logins)[-1]
+    return canonical
+
+
+def find_sessions(events: Iterable[Event], canonical: Mapping[User, int], zone: ZoneInfo) -> list[Session]:
+    """The active events that share a canonical user and a session_id other than -1, dated by their start.
+
+    Start and end are the first and the last event_time. The length is measured by the client's own clock, with
+    event_time in the place of an absent client_event_time.
+    """
+    members: defaultdict[tuple[int, int, int], list[Event]] = defaultdict(list)
+    for event in events:
+        if event.is_active and event.amplitude_id is not None and event.session_id not in (None, NO_SESSION):
+            members[event.app, canonical[event.app, event.amplitude_id], event.session_id].append(event)
+    sessions = []
+    for (app, amplitude_id, session_id), own in sorted(members.items()):
+        times = [event.event_time for event in own if event.event_time is not None]
+        clock = [time for event in own if (time := event.client_event_time or event.event_time) is not None]
+        started, ended = min(times, default=None), max(times, default=None)
+        sessions.append(
+            Session(
+                app=app,
+                amplitude_id=amplitude_id,
+                session_id=session_id,
+                session_started_at=started,
+                session_ended_at=ended,
+                session_date=None if started is None else date_in(zone, started),
+                session_seconds=(max(clock) - min(clock)).total_seconds() if clock else None,
+                events=len(own),
+            )
+        )
+    return sessions
+
+
+def find_user_days(events: Iterable[Event]) -> list[UserDay]:
+    """The events and active events of each raw user on each date; an event without event_time has no date."""
+    days: defaultdict[tuple[int, int, dt.date], list[Event]] = defaultdict(list)
+    for event in events:
+        if event.amplitude_id is not None and event.event_date is not None:
+            days[event.app, event.amplitude_id, event.event_date].append(event)
+    return [
+        UserDay(app, amplitude_id, event_date, len(own), sum(event.is_active for event in own))
+        for (app, amplitude_id, event_date), own in sorted(days.items())
+    ]
+
+
+def find_users(
+    events: Iterable[Event], canonical: Mapping[User, int], user_days: Iterable[UserDay]
+) -> list[UserSummary]:
+    """Each raw user: first and last event, counts, and the user_id that its latest event with one carried."""
+    active_days: defaultdict[User, int] = defaultdict(int)
+    for day in user_days:
+        if day.active_events > 0:
+            active_days[day.app, day.amplitude_id] += 1
+    users = []
+    for (app, amplitude_id), own in sorted(events_by_user(events).items()):
+        moments = [event.event_time for event in own if event.event_time is not None]
+        users.append(
+            UserSummary(
+                app=app,
+                amplitude_id=amplitude_id,
+                canonical_amplitude_id=canonical[app, amplitude_id],
+                first_seen_at=min(moments, default=None),
+                last_seen_at=max(moments, default=None),
+                events=len(own),
+                active_days=active_days[app, amplitude_id],
+                user_id=latest_user_id(own),
+            )
+        )
+    return users
+
+
+def latest_user_id(events: Iterable[Event]) -> str | None:
+    """The user_id of the latest event with one, by event_time, then uuid (then user_id); absent ones come first."""
+    carried = [
+        (event.event_time or dt.datetime.min, event.uuid or "", event.user_id)
+        for event in events
+        if event.user_id is not None
+    ]
+    return max(carried)[-1] if carried else None
+
+
+def frontier_date(events: Iterable[Event], zone: ZoneInfo) -> dt.date:
+    """The date on which the latest export hour of an app's unique events begins."""
+    return date_in(zone, max(event.export_hour for event in events))
+
+
+def find_daily_metrics(
+    events: Iterable[Event], canonical: Mapping[User, int], sessions: Iterable[Session], zone: ZoneInfo
+) -> list[DailyMetrics]:
+    """The daily metrics of each app."""
+    events_of: defaultdict[int, list[Event]] = defaultdict(list)
+    for event in events:
+        events_of[event.app].append(event)
+    sessions_of: defaultdict[int, list[Session]] = defaultdict(list)
+    for session in sessions:
+        sessions_of[session.app].append(session)
+    return [
+        metrics
+        for app in sorted(events_of)
+        for metrics in daily_metrics_of_app(app, events_of[app], canonical, sessions_of[app], zone)
+    ]
+
+
+def daily_metrics_of_app(
+    app: int, events: Collection[Event], canonical: Mapping[User, int], sessions: Iterable[Session], zone: ZoneInfo
+) -> Iterator[DailyMetrics]:
+    """One app's metrics of every date from its earliest event to the frontier, days without any event included.
+
+    What is dated later than the frontier waits; a weekly or monthly active user had an active event on one of the 7 or
+    30 dates that end with the date.
+    """
+    active = active_users_by_date(events, canonical)
+    arrived = new_users_by_date(events, canonical)
+    lengths = session_seconds_by_date(sessions)
+    count = events_by_date(events)
+    for date in dates_to_frontier(count, frontier_date(events, zone)):
+        seconds = lengths.get(date, [])
+        yield DailyMetrics(
+            app=app,
+            date=date,
+            active_users=len(active_in_window(active, date, 1)),
+            new_users=arrived.get(date, 0),
+            weekly_active_users=len(active_in_window(active, date, WEEK_DAYS)),
+            monthly_active_users=len(active_in_window(active, date, MONTH_DAYS)),
+            sessions=len(seconds),
+            average_session_seconds=fsum(seconds) / len(seconds) if seconds else None,
+            events=count.get(date, 0),
+        )
+
+
+def dates_to_frontier(dates: Iterable[dt.date], frontier: dt.date) -> list[dt.date]:
+    """Every date from the earliest of `dates` to the frontier; none where all are later than the frontier."""
+    first = min(dates, default=None)
+    days = 0 if first is None else (frontier - first).days + 1
+    return [] if first is None else [first + dt.timedelta(days=day) for day in range(days)]
+
+
+def active_in_window(active: Mapping[dt.date, set[int]], last: dt.date, days: int) -> set[int]:
+    """The canonical users active on at least one of the `days` dates that end with `last`."""
+    return set().union(*(active.get(last - dt.timedelta(days=day), set()) for day in range(days)))
+
+
+def active_users_by_date(events: Iterable[Event], canonical: Mapping[User, int]) -> dict[dt.date, set[int]]:
+    """The canonical users with an active event on each date."""
+    users: defaultdict[dt.date, set[int]] = defaultdict(set)
+    for event in events:
+        if event.is_active and event.amplitude_id is not None and event.event_date is not None:
+            users[event.event_date].add(canonical[event.app, event.amplitude_id])
+    return dict(users)
+
+
+def new_users_by_date(events: Iterable[Event], canonical: Mapping[User, int]) -> dict[dt.date, int]:
+    """How many canonical users have their earliest event, inactive ones included, on each date."""
+    earliest: dict[int, tuple[dt.datetime, dt.date]] = {}
+    for event in events:
+        if event.amplitude_id is not None and event.event_time is not None and event.event_date is not None:
+            user = canonical[event.app, event.amplitude_id]
+            seen = (event.event_time, event.event_date)
+            earliest[user] = min(earliest.get(user, seen), seen)
+    users: defaultdict[dt.date, int] = defaultdict(int)
+    for _, date in earliest.values():
+        users[date] += 1
+    return dict(users)
+
+
+def session_seconds_by_date(sessions: Iterable[Session]) -> dict[dt.date, list[float]]:
+    """The lengths of the sessions that started on each date."""
+    lengths: defaultdict[dt.date, list[float]] = defaultdict(list)
+    for session in sessions:
+        if session.session_date is not None and session.session_seconds is not None:
+            lengths[session.session_date].append(session.session_seconds)
+    return dict(lengths)
+
+
+def events_by_date(events: Iterable[Event]) -> dict[dt.date, int]:
+    """How many events each date has: inactive ones too, and those of nobody."""
+    count: defaultdict[dt.date, int] = defaultdict(int)
+    for event in events:
+        if event.event_date is not None:
+            count[event.event_date] += 1
+    return dict(count)
