@@ -1,0 +1,200 @@
+"""The dlt sources: `amplitude`, the export hour by hour, and `amplitude_rest`, the small REST endpoints.
+
+One read of an hour feeds three tables, so `export` reads and three transformers take their part of each batch:
+`events`, `rejected_rows` and the ledger `export_hours`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import dlt
+import pyarrow as pa
+from dlt.common.schema.typing import TSchemaContractDict, TWriteDispositionConfig
+from dlt.extract import DltResource
+
+from .archive import ExportHour
+from .arrow import BronzeTables, RowReader, arrow_schema
+from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
+from .rest import amplitude_rest, no_rest
+from .settings import (
+    EXPORT_COLUMNS,
+    HOUR,
+    LEDGER_COLUMNS,
+    ORIGIN_COLUMNS,
+    REJECTED_COLUMNS,
+    AmplitudeError,
+    column_hints,
+)
+
+__all__ = ["Progress", "amplitude", "amplitude_rest", "cursor", "no_rest"]
+
+# A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
+ROWS_PER_LOAD = 1_000_000
+
+# An hour is replaced as a whole: dlt deletes the rows of every hour that a load brings, then inserts. A row is itself
+# by its place in the archive (a `uuid` may come twice), so that a file copied twice after a crash counts once. Each
+# hour sends a marker without a file, which is not kept: an hour that has lost all its rows is replaced all the same.
+REPLACE_HOURS: TWriteDispositionConfig = {
+    "disposition": "merge",
+    "strategy": "delete-insert",
+    "destination_scope": "_export_hour IN (SELECT DISTINCT _export_hour FROM {staging_table})",
+    "source_filter": "_archive_file <> ''",
+}
+ROW_KEY = ("_archive_file", "_archive_row")
+EVOLVE: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
+
+
+@dataclass
+class Progress:
+    """What a run has done so far; the command shows it."""
+
+    hours: Counter[str] = field(default_factory=Counter)
+    """Hours by their status."""
+    last_hour: datetime | None = None
+    loaded_rows: int = 0
+    rejected_rows: int = 0
+    bytes: int = 0
+    revised: list[datetime] = field(default_factory=list)
+    """Hours that were known before, with another content."""
+    kept: list[datetime] = field(default_factory=list)
+    """Hours for which Amplitude has no data any more: what was loaded before stays."""
+    is_done: bool = False
+    """Whether the last hour was read, or an error ended the reading."""
+    error: AmplitudeError | None = None
+
+
+@dataclass
+class Batch:
+    """What one step of the export brings for each table."""
+
+    rows: BronzeTables
+    ledger: list[LedgerRow] = field(default_factory=list)
+
+
+@dlt.source(name="amplitude")
+def amplitude(
+    hours: Iterator[ExportHour],
+    ledger: Ledger,
+    now: datetime,
+    progress: Progress,
+    *,
+    moves_cursor: bool = True,
+) -> list[DltResource]:
+    """Amplitude's export as bronze tables.
+
+    Args:
+        hours: the hours to load, in order, from the API or from the archive; a load takes as many as it has room for.
+        ledger: the ledger before this load.
+        now: naive UTC; stamped on the ledger's rows.
+        progress: is brought up to date hour by hour.
+        moves_cursor: whether the next run continues after these hours.
+    """
+    export = dlt.resource(
+        export_batches(hours, ledger, now, progress, moves_cursor=moves_cursor), name="export", selected=False
+    )
+
+    def table(name: str, part: Callable[[Batch], pa.Table], columns: dict[str, str]) -> DltResource:
+        resource: DltResource = export | dlt.transformer(part, name=name, columns=column_hints(columns))
+        return resource
+
+    return [
+        export,
+        table("events", lambda batch: batch.rows.events, EXPORT_COLUMNS | ORIGIN_COLUMNS).apply_hints(
+            primary_key=ROW_KEY, write_disposition=REPLACE_HOURS, schema_contract=EVOLVE
+        ),
+        table("rejected_rows", lambda batch: batch.rows.rejected, REJECTED_COLUMNS).apply_hints(
+            primary_key=ROW_KEY, write_disposition=REPLACE_HOURS
+        ),
+        table("export_hours", lambda batch: ledger_table(batch.ledger), LEDGER_COLUMNS).apply_hints(
+            primary_key="export_hour", write_disposition={"disposition": "merge", "strategy": "delete-insert"}
+        ),
+    ]
+
+
+def export_batches(
+    hours: Iterator[ExportHour], ledger: Ledger, now: datetime, progress: Progress, *, moves_cursor: bool
+) -> Iterator[Batch]:
+    """Reads hours into batches until they end or the load is full; the last batch has the ledger's rows.
+
+    An error that the user can mend ends the reading before its hour: what came before is loaded.
+    """
+    reader = RowReader(dlt.current.source_schema().naming.normalize_identifier)
+    read: list[ExportHour] = []
+    counts = RowCounts()
+    try:
+        for hour in hours:
+            if is_lost(hour, ledger):
+                progress.kept.append(hour.hour)
+                continue
+            for member in hour.members:
+                for batch in reader.read(member):
+                    yield Batch(counts.add(batch))
+            read.append(hour)
+            progress.last_hour = hour.hour
+            progress.bytes += sum(member.size for member in hour.members)
+            if counts.loaded.total() >= ROWS_PER_LOAD:
+                break
+        else:
+            progress.is_done = True
+    except AmplitudeError as error:
+        progress.is_done, progress.error = True, error
+    if not read:
+        return
+    yield Batch(counts.add(reader.flush()))
+    rows = [ledger_row(hour, counts.loaded, counts.rejected, ledger.get(hour.hour), now) for hour in read]
+    yield Batch(markers(read), rows)
+    take_stock(progress, rows, ledger)
+    if moves_cursor:
+        dlt.current.resource_state()["next_hour"] = next_hour(rows, ledger).isoformat()
+
+
+@dataclass
+class RowCounts:
+    """Rows of a load by export hour."""
+
+    loaded: Counter[datetime] = field(default_factory=Counter)
+    rejected: Counter[datetime] = field(default_factory=Counter)
+
+    def add(self, rows: BronzeTables) -> BronzeTables:
+        for table, counter in ((rows.events, self.loaded), (rows.rejected, self.rejected)):
+            for group in table["_export_hour"].value_counts().to_pylist():
+                counter[group["values"]] += group["counts"]
+        return rows
+
+
+def is_lost(hour: ExportHour, ledger: Ledger) -> bool:
+    """Whether Amplitude no longer has an hour that was loaded before (its retention may be shorter than the lake's)."""
+    known = ledger.get(hour.hour)
+    return not hour.members and known is not None and known.status == "loaded"
+
+
+def markers(hours: list[ExportHour]) -> BronzeTables:
+    """A row without a file for each hour, see `REPLACE_HOURS`."""
+    times = [hour.hour for hour in hours]
+    table = pa.table([times, [""] * len(times), [0] * len(times)], schema=arrow_schema(ORIGIN_COLUMNS))
+    return BronzeTables(table, table)
+
+
+def take_stock(progress: Progress, rows: list[LedgerRow], ledger: Ledger) -> None:
+    progress.hours.update(row.status for row in rows)
+    progress.loaded_rows += sum(row.loaded_rows for row in rows)
+    progress.rejected_rows += sum(row.rejected_rows for row in rows)
+    progress.revised += [
+        row.export_hour for row in rows if row.export_hour in ledger and row.revision > ledger[row.export_hour].revision
+    ]
+
+
+def next_hour(rows: list[LedgerRow], ledger: Ledger) -> datetime:
+    """The first hour that may still bring data, else the hour after the last of these rows."""
+    known = {**ledger, **{row.export_hour: row for row in rows}}
+    pending = [hour for hour, row in known.items() if not row.is_final]
+    return min([*pending, rows[-1].export_hour + HOUR])
+
+
+def cursor(pipeline: dlt.Pipeline) -> datetime | None:
+    """The hour with which the next run begins; None where nothing was ever loaded."""
+    resources = pipeline.state.get("sources", {}).get("amplitude", {}).get("resources", {})
+    text = resources.get("export", {}).get("next_hour")
+    return datetime.fromisoformat(text) if text else None

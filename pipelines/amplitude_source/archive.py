@@ -1,0 +1,230 @@
+"""The archive: what Amplitude sent, byte for byte, under keys that depend on nothing but the member's name.
+
+raw/app=<app>/date=<yyyy-mm-dd>/hour=<HH>/<app>_<yyyy-MM-dd>_<H>#<n>.json.gz
+raw/empty/date=<yyyy-mm-dd>/hour=<HH>       an hour that is known to hold no data
+"""
+
+import hashlib
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+
+from dlt.common.storages import FilesystemConfiguration
+from dlt.common.storages.fsspec_filesystem import fsspec_from_config
+from fsspec import AbstractFileSystem
+
+from .settings import AmplitudeError
+
+MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
+EMPTY_MARKER = re.compile(r"/empty/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)$")
+READ_BYTES = 1 << 20
+
+
+class BrokenMemberError(AmplitudeError):
+    """A member that is no complete gzip file."""
+
+    def __init__(self, name: "MemberName", reason: str) -> None:
+        super().__init__(
+            f"{name.name} is no complete gzip file ({reason}): nothing of hour {name.hour:%Y-%m-%dT%H} was loaded; "
+            "get the file again."
+        )
+
+
+class MemberName(NamedTuple):
+    """A member's base name, taken apart. Sorts by hour, app and partition number."""
+
+    hour: datetime
+    app: int
+    partition: int
+    name: str
+
+    @classmethod
+    def parse(cls, path: str) -> "MemberName | None":
+        """None where the name is not one that Amplitude's export gives."""
+        name = PurePosixPath(path).name
+        match = MEMBER_NAME.fullmatch(name)
+        if not match:
+            return None
+        try:
+            hour = datetime.strptime(f"{match['date']} {match['hour']}", "%Y-%m-%d %H")
+        except ValueError:
+            return None
+        return cls(hour, int(match["app"]), int(match["part"]), name)
+
+    @property
+    def folder(self) -> str:
+        return f"app={self.app}/date={self.hour:%Y-%m-%d}/hour={self.hour:%H}"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One gzipped file of an hour, somewhere it can be read from."""
+
+    name: MemberName
+    open: Callable[[], IO[bytes]]
+
+
+@dataclass(frozen=True)
+class ArchivedMember:
+    """A member whose bytes were read to the end, checked, and stand in the archive."""
+
+    member: Member
+    size: int
+    sha256: str
+
+    @property
+    def name(self) -> MemberName:
+        return self.member.name
+
+
+@dataclass(frozen=True)
+class ExportHour:
+    """What is known of one hour: its members; without members `empty` tells no data from not yet available."""
+
+    hour: datetime
+    members: list[ArchivedMember]
+    is_final: bool = True
+
+
+class Archive:
+    """The `raw/` folder of the lake, local or on an object store."""
+
+    def __init__(self, lake: FilesystemConfiguration) -> None:
+        self._fs: AbstractFileSystem
+        self._fs, path = fsspec_from_config(lake)
+        self._root = f"{path.rstrip('/')}/raw"
+
+    def store_hour(self, hour: datetime, members: Iterable[Member], is_final: bool = True) -> ExportHour:
+        """Makes the archive hold exactly these members for the hour and returns them checked.
+
+        Raises:
+            AmplitudeError: a member is no complete gzip file; the archive keeps what it held.
+        """
+        archived = [self._store(member) for member in sorted(members, key=_by_name)]
+        for folder, group in groupby(archived, key=lambda m: m.name.folder):
+            self._remove_others(folder, {m.name.name for m in group})
+        marker = self._empty_marker(hour)
+        if archived and self._fs.exists(marker):
+            self._fs.rm(marker)
+        if not archived and is_final:
+            self._fs.makedirs(marker.rpartition("/")[0], exist_ok=True)
+            self._fs.touch(marker)
+        return ExportHour(hour, archived, is_final)
+
+    def _store(self, member: Member) -> ArchivedMember:
+        target = f"{self._root}/{member.name.folder}/{member.name.name}"
+        unfinished = f"{target}.unfinished"
+        self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+        try:
+            with member.open() as source, self._fs.open(unfinished, "wb") as sink:
+                size, sha256 = _copy_checked(source, sink, member.name)
+        except BaseException:
+            if self._fs.exists(unfinished):
+                self._fs.rm(unfinished)
+            raise
+        self._fs.mv(unfinished, target)
+        return ArchivedMember(member, size, sha256)
+
+    def _remove_others(self, folder: str, names: set[str]) -> None:
+        """An hour is replaced as a whole: members of an earlier export that are no longer sent go."""
+        for path in self._fs.ls(f"{self._root}/{folder}", detail=False, refresh=True):
+            if PurePosixPath(path).name not in names:
+                self._fs.rm(path)
+
+    def _empty_marker(self, hour: datetime) -> str:
+        return f"{self._root}/empty/date={hour:%Y-%m-%d}/hour={hour:%H}"
+
+    def hours(self) -> dict[datetime, list[Member]]:
+        """The members of every hour that the archive knows; none for an hour without data."""
+        hours: dict[datetime, list[Member]] = {}
+        for path in self._fs.find(self._root):
+            if name := MemberName.parse(path):
+                hours.setdefault(name.hour, []).append(Member(name, partial(self._fs.open, path, "rb")))
+            elif marker := EMPTY_MARKER.search(path):
+                hours.setdefault(datetime.fromisoformat(f"{marker['date']}T{marker['hour']}"), [])
+        return hours
+
+    def read_hour(self, hour: datetime, members: Iterable[Member]) -> ExportHour:
+        """Checks members that lie in the archive already.
+
+        Raises:
+            AmplitudeError: a member is no complete gzip file any more.
+        """
+        return ExportHour(hour, [check(member) for member in sorted(members, key=_by_name)])
+
+
+def folder_hours(folder: Path) -> dict[datetime, list[Member]]:
+    """The exported files anywhere below a folder, by hour.
+
+    Raises:
+        AmplitudeError: there are none, or two files bear the same name.
+    """
+    members: dict[MemberName, Member] = {}
+    for path in sorted(folder.rglob("*.json.gz")):
+        if not (name := MemberName.parse(path.name)):
+            continue
+        if name in members:
+            raise AmplitudeError(f"{folder}: more than one file is named {name.name}; keep one of them.")
+        members[name] = Member(name, partial(_open_file, path))
+    if not members:
+        raise AmplitudeError(
+            f"{folder}: no exported files below it; they are named like 100011471_2026-06-01_0#0.json.gz."
+        )
+    return {hour: list(group) for hour, group in groupby(sorted(members.values(), key=_by_name), key=_by_hour)}
+
+
+def _open_file(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def check(member: Member) -> ArchivedMember:
+    """Reads a member to its end.
+
+    Raises:
+        AmplitudeError: it is no complete gzip file.
+    """
+    with member.open() as source:
+        size, sha256 = _copy_checked(source, None, member.name)
+    return ArchivedMember(member, size, sha256)
+
+
+def _copy_checked(source: IO[bytes], sink: IO[bytes] | None, name: MemberName) -> tuple[int, str]:
+    """Copies a gzip file while it checks that it is complete; gives its size in bytes and its SHA-256."""
+    size, digest, gunzip = 0, hashlib.sha256(), zlib.decompressobj(wbits=31)
+    try:
+        while chunk := source.read(READ_BYTES):
+            size += len(chunk)
+            digest.update(chunk)
+            if sink:
+                sink.write(chunk)
+            gunzip = _feed(gunzip, chunk)
+    except (zlib.error, zipfile.BadZipFile, EOFError) as error:
+        raise BrokenMemberError(name, str(error)) from None
+    if not gunzip.eof:
+        raise BrokenMemberError(name, "it ends too early")
+    return size, digest.hexdigest()
+
+
+def _feed(gunzip: "zlib._Decompress", chunk: bytes) -> "zlib._Decompress":
+    """Decompresses and drops the chunk in bounded pieces, through any number of gzip streams in a row."""
+    while chunk:
+        if gunzip.eof:
+            gunzip = zlib.decompressobj(wbits=31)
+        gunzip.decompress(chunk, READ_BYTES)
+        chunk = gunzip.unused_data if gunzip.eof else gunzip.unconsumed_tail
+    return gunzip
+
+
+def _by_name(member: Member) -> MemberName:
+    return member.name
+
+
+def _by_hour(member: Member) -> datetime:
+    return member.name.hour

@@ -1,0 +1,125 @@
+"""The ledger `bronze.export_hours`: a row for each hour that was asked for; and what that says of the others."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Literal
+
+import dlt
+import pyarrow as pa
+
+from .archive import ExportHour
+from .arrow import arrow_schema
+from .settings import HOUR, LEDGER_COLUMNS, hours_between
+
+Status = Literal["loaded", "empty", "pending"]
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What is known of one hour.
+
+    `revision` counts the contents that a final hour has had, from 1; `sha256` covers its members' names and bytes.
+    """
+
+    export_hour: datetime
+    status: Status
+    files: int
+    bytes: int
+    loaded_rows: int
+    rejected_rows: int
+    sha256: str | None
+    revision: int
+    loaded_at: datetime
+
+    @property
+    def is_final(self) -> bool:
+        return self.status != "pending"
+
+
+Ledger = Mapping[datetime, LedgerRow]
+
+
+def read_ledger(pipeline: dlt.Pipeline) -> dict[datetime, LedgerRow]:
+    """The destination's ledger; of an hour in several loads (files, which are not merged), the newest."""
+    try:
+        rows = pipeline.dataset()["export_hours"].select(*LEDGER_COLUMNS).fetchall()
+    except (KeyError, ValueError):  # nothing was ever loaded
+        return {}
+    entries = (LedgerRow(*row) for row in rows)
+    return {entry.export_hour: entry for entry in sorted(entries, key=lambda e: (e.export_hour, e.loaded_at))}
+
+
+def ledger_row(
+    hour: ExportHour, loaded: Counter[datetime], rejected: Counter[datetime], known: LedgerRow | None, now: datetime
+) -> LedgerRow:
+    """The ledger's new row for an hour just read; its revision goes up when a final hour's content has changed."""
+    status: Status = "loaded" if hour.members else "empty" if hour.is_final else "pending"
+    sha256 = content_sha256(hour)
+    changed = known is not None and known.is_final and (known.status, known.sha256) != (status, sha256)
+    return LedgerRow(
+        export_hour=hour.hour,
+        status=status,
+        files=len(hour.members),
+        bytes=sum(member.size for member in hour.members),
+        loaded_rows=loaded[hour.hour],
+        rejected_rows=rejected[hour.hour],
+        sha256=sha256,
+        revision=(known.revision if known else 1) + changed,
+        loaded_at=now,
+    )
+
+
+def content_sha256(hour: ExportHour) -> str | None:
+    """None for an hour without members."""
+    if not hour.members:
+        return None
+    lines = "".join(f"{member.sha256} {member.name.name}\n" for member in hour.members)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def ledger_table(rows: Iterable[LedgerRow]) -> pa.Table:
+    return pa.Table.from_pylist([asdict(row) for row in rows], arrow_schema(LEDGER_COLUMNS))
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """A run of neighbouring hours with one status; `missing` hours have no row in the ledger."""
+
+    status: Status | Literal["missing"]
+    first: datetime
+    last: datetime
+    files: int
+    bytes: int
+    loaded_rows: int
+    rejected_rows: int
+
+    @property
+    def hours(self) -> int:
+        return (self.last - self.first) // HOUR + 1
+
+
+def coverage(ledger: Ledger, first: datetime, newest: datetime) -> list[Coverage]:
+    """The ledger from `first` to `newest`, or its own last hour if that is later, as runs of one status."""
+    hours = hours_between(first, max([newest, *ledger]))
+
+    def status_of(hour: datetime) -> Status | Literal["missing"]:
+        return ledger[hour].status if hour in ledger else "missing"
+
+    return [_sum(status, list(run), ledger) for status, run in groupby(hours, key=status_of)]
+
+
+def _sum(status: Status | Literal["missing"], hours: list[datetime], ledger: Ledger) -> Coverage:
+    rows = [ledger[hour] for hour in hours if hour in ledger]
+    return Coverage(
+        status,
+        hours[0],
+        hours[-1],
+        sum(row.files for row in rows),
+        sum(row.bytes for row in rows),
+        sum(row.loaded_rows for row in rows),
+        sum(row.rejected_rows for row in rows),
+    )
