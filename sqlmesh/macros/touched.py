@@ -1,0 +1,135 @@
+"""The keys that the export hours of a run touch.
+
+A model whose grain is not the export hour deletes these keys (in a pre-statement) and computes them anew from all of
+their events, however old: no lookback on event time, which a later row would outrun. Each macro gives a query of keys.
+
+Three things touch a key: an event of the run's hours; an event type that became inactive or active again in the run's
+hours, which counts for all time; and a device that tied an anonymous user to a login in the run's hours.
+"""
+
+from sqlglot import exp
+from sqlmesh import macro
+from sqlmesh.core.macros import MacroEvaluator
+
+from macros.dates import reporting_date_sql
+
+# When an event type became inactive, or active again: the hours with which its flag in Amplitude's event list changes.
+# Read from bronze, since a view between would have no gate of its own (see signals/export_hours.py).
+FLAG_CHANGES = """
+    SELECT
+        value AS event_type,
+        _effective_hour AS effective_hour,
+        COALESCE(non_active, FALSE) AS non_active
+    FROM bronze.events_list
+    QUALIFY
+        COALESCE(non_active, FALSE)
+        <> LAG(COALESCE(non_active, FALSE), 1, FALSE) OVER (PARTITION BY value ORDER BY _effective_hour)
+"""
+
+
+@macro()
+def touched_users(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
+    """(app, amplitude_id) of users with an event in the run's hours."""
+    return query(evaluator, f"SELECT DISTINCT app, amplitude_id FROM silver.events WHERE export_hour {run(start, end)}")
+
+
+@macro()
+def touched_devices(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
+    """(app, device_id) of devices with an event in the run's hours."""
+    events = f"SELECT DISTINCT app, device_id FROM silver.events WHERE export_hour {run(start, end)}"
+    return query(evaluator, f"{events} AND NOT device_id IS NULL")
+
+
+@macro()
+def touched_identities(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
+    """(app, amplitude_id) of users who may now be another user: new ones, and all on a device with a first login."""
+    return query(evaluator, identities_sql(run(start, end)))
+
+
+@macro()
+def touched_user_days(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
+    """(app, amplitude_id, event_date) of days of users."""
+    return query(evaluator, user_days_sql(evaluator, run(start, end)))
+
+
+@macro()
+def touched_user_summaries(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
+    """(app, amplitude_id) of users whose days or whose merged user may have changed."""
+    days = user_days_sql(evaluator, run(start, end))
+    return query(
+        evaluator,
+        f"""
+        SELECT days.app, days.amplitude_id FROM ({days}) AS days
+        UNION
+        SELECT users.app, users.amplitude_id FROM ({identities_sql(run(start, end))}) AS users
+        """,
+    )
+
+
+@macro()
+def touched_sessions(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
+    """(app, session_id) of sessions, whoever's they are: a login moves a session from one user to another."""
+    return query(
+        evaluator,
+        f"""
+        SELECT DISTINCT app, session_id
+        FROM silver.events
+        WHERE
+            NOT session_id IS NULL
+            AND (
+                export_hour {run(start, end)}
+                OR event_type IN ({changed_types_sql(run(start, end))})
+                OR (app, amplitude_id) IN ({identities_sql(run(start, end))})
+            )
+        """,
+    )
+
+
+@macro()
+def inactive_event_types(evaluator: MacroEvaluator, end: exp.Expr) -> exp.Expr:
+    """The event types that are inactive as of the end of the run."""
+    return query(
+        evaluator,
+        f"""
+        SELECT event_type
+        FROM ({FLAG_CHANGES}) AS flags
+        WHERE effective_hour <= {end}
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY event_type ORDER BY effective_hour DESC) = 1 AND non_active
+        """,
+    )
+
+
+def identities_sql(run: str) -> str:
+    changed = f"(changed.first_export_hour {run} OR changed.first_login_hour {run})"
+    return f"""
+        SELECT changed.app, changed.amplitude_id
+        FROM silver.user_devices AS changed
+        WHERE {changed}
+        UNION
+        SELECT users.app, users.amplitude_id
+        FROM silver.user_devices AS changed
+        JOIN silver.user_devices AS users ON users.app = changed.app AND users.device_id = changed.device_id
+        WHERE {changed}
+    """
+
+
+def user_days_sql(evaluator: MacroEvaluator, run: str) -> str:
+    return f"""
+        SELECT DISTINCT app, amplitude_id, {reporting_date_sql(evaluator, "event_time")} AS event_date
+        FROM silver.events
+        WHERE export_hour {run} OR event_type IN ({changed_types_sql(run)})
+    """
+
+
+def changed_types_sql(run: str) -> str:
+    """The event types whose flag changes with an hour of the run."""
+    return f"SELECT event_type FROM ({FLAG_CHANGES}) AS flags WHERE effective_hour {run}"
+
+
+def run(start: exp.Expr, end: exp.Expr) -> str:
+    """The condition that an hour belongs to the run."""
+    return f"BETWEEN {start} AND {end}"
+
+
+def query(evaluator: MacroEvaluator, sql: str) -> exp.Expr:
+    return evaluator.parse_one(f"({sql})")

@@ -1,0 +1,48 @@
+/* Every hour from the first to the last that was ever asked for: loaded, empty, pending, or missing. */
+MODEL (
+  name gold.export_coverage,
+  kind VIEW,
+  owner data,
+  grain (export_hour),
+  audits (
+    not_null(columns := (export_hour, status)),
+    unique_values(columns := (export_hour)),
+    accepted_values(column := status, is_in := ('loaded', 'empty', 'pending', 'missing'))
+  )
+);
+
+WITH ledger AS (
+  SELECT
+    hours.*,
+    loads.load_id IS NULL AS is_unfinished
+  FROM bronze.export_hours AS hours
+  LEFT JOIN bronze._dlt_loads AS loads
+    ON loads.load_id = hours._dlt_load_id AND loads.status = 0
+), span AS (
+  SELECT
+    MIN(export_hour) AS first_hour,
+    MAX(export_hour) AS last_hour
+  FROM ledger
+), numbers AS (
+  SELECT
+    ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
+  FROM TABLE(GENERATOR(ROWCOUNT => 262800))
+), hours AS (
+  SELECT
+    DATEADD(HOUR, -numbers.n, span.last_hour) AS export_hour
+  FROM span
+  JOIN numbers
+    ON numbers.n <= DATEDIFF(HOUR, span.first_hour, span.last_hour)
+)
+SELECT
+  hours.export_hour::TIMESTAMP_NTZ AS export_hour, /* Hour of the export (UTC): the hour of upload */
+  IFF(ledger.is_unfinished, 'pending', COALESCE(ledger.status, 'missing'))::TEXT AS status, /* loaded, empty (no data), pending (may still come), missing (never asked for) */
+  COALESCE(ledger.files, 0)::BIGINT AS files, /* Files of the hour in the archive */
+  COALESCE(ledger.bytes, 0)::BIGINT AS bytes, /* Their size in bytes, compressed */
+  COALESCE(ledger.loaded_rows, 0)::BIGINT AS loaded_rows, /* Rows of the hour in bronze.events */
+  COALESCE(ledger.rejected_rows, 0)::BIGINT AS rejected_rows, /* Rows of the hour in bronze.rejected_rows */
+  ledger.revision::BIGINT AS revision, /* How many contents the hour has had; above 1 Amplitude sent it anew */
+  ledger.loaded_at::TIMESTAMP_NTZ AS loaded_at /* When it was last loaded (UTC) */
+FROM hours
+LEFT JOIN ledger
+  ON ledger.export_hour = hours.export_hour

@@ -1,0 +1,81 @@
+/* Every device or browser, as its latest event shows it. */
+MODEL (
+  name silver.devices,
+  kind INCREMENTAL_UNMANAGED (
+    forward_only FALSE,
+    disable_restatement FALSE
+  ),
+  signals (
+    parents_have_run()
+  ),
+  owner data,
+  grain (app, device_id),
+  audits (
+    not_null(columns := (app, device_id, events)),
+    unique_combination_of_columns(columns := (app, device_id))
+  )
+);
+
+@IF(
+  @runtime_stage = 'evaluating',
+  DELETE FROM @this_model
+  WHERE
+    (app, device_id) IN (
+      SELECT
+        app,
+        device_id
+      FROM @touched_devices(@start_ts, @end_ts) AS touched
+    )
+);
+
+WITH touched AS (
+  SELECT
+    app,
+    device_id
+  FROM @touched_devices(@start_ts, @end_ts) AS touched
+), totals AS (
+  SELECT
+    pairs.app,
+    pairs.device_id,
+    COUNT(*) AS users,
+    SUM(pairs.events) AS events,
+    MIN(pairs.first_seen_at) AS first_seen_at,
+    MAX(pairs.last_seen_at) AS last_seen_at
+  FROM silver.user_devices AS pairs
+  JOIN touched
+    ON touched.app = pairs.app AND touched.device_id = pairs.device_id
+  GROUP BY
+    pairs.app,
+    pairs.device_id
+), latest AS (
+  SELECT
+    events.app,
+    events.device_id,
+    events.platform,
+    events.os_name,
+    events.os_version,
+    events.device_family,
+    events.device_type,
+    events.version_name
+  FROM silver.events AS events
+  JOIN touched
+    ON touched.app = events.app AND touched.device_id = events.device_id
+  QUALIFY
+    ROW_NUMBER() OVER (PARTITION BY events.app, events.device_id ORDER BY events.event_time DESC, events.uuid DESC) = 1
+)
+SELECT
+  totals.app::BIGINT AS app, /* Amplitude's number of the project */
+  totals.device_id::TEXT AS device_id, /* Id of the device or browser */
+  latest.platform::TEXT AS platform, /* Platform of its latest event; NULL for a server's */
+  latest.os_name::TEXT AS os_name, /* Operating system or browser of its latest event */
+  latest.os_version::TEXT AS os_version, /* Its version */
+  latest.device_family::TEXT AS device_family, /* Family of the device by its latest event */
+  latest.device_type::TEXT AS device_type, /* Type of the device by its latest event */
+  latest.version_name::TEXT AS version_name, /* Version of the app by its latest event */
+  totals.users::BIGINT AS users, /* Number of Amplitude's users seen on it, not merged */
+  totals.events::BIGINT AS events, /* Number of events */
+  totals.first_seen_at::TIMESTAMP_NTZ AS first_seen_at, /* Time of the first event (UTC) */
+  totals.last_seen_at::TIMESTAMP_NTZ AS last_seen_at /* Time of the last event (UTC) */
+FROM totals
+JOIN latest
+  ON latest.app = totals.app AND latest.device_id = totals.device_id

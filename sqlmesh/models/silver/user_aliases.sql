@@ -1,0 +1,81 @@
+/* Who every user is after merging: an anonymous user becomes the user who logs in first on one of its devices.
+ * Users who ever carried a user_id never merge. Amplitude merges at query time and does not export it. */
+MODEL (
+  name silver.user_aliases,
+  kind INCREMENTAL_UNMANAGED (
+    forward_only FALSE,
+    disable_restatement FALSE
+  ),
+  signals (
+    parents_have_run()
+  ),
+  owner data,
+  grain (app, amplitude_id),
+  audits (
+    not_null(columns := (app, amplitude_id, canonical_amplitude_id)),
+    unique_combination_of_columns(columns := (app, amplitude_id))
+  )
+);
+
+@IF(
+  @runtime_stage = 'evaluating',
+  DELETE FROM @this_model
+  WHERE
+    (app, amplitude_id) IN (
+      SELECT
+        app,
+        amplitude_id
+      FROM @touched_identities(@start_ts, @end_ts) AS touched
+    )
+);
+
+WITH touched AS (
+  SELECT
+    app,
+    amplitude_id
+  FROM @touched_identities(@start_ts, @end_ts) AS touched
+), devices AS (
+  SELECT
+    devices.*
+  FROM silver.user_devices AS devices
+  JOIN touched
+    ON touched.app = devices.app AND touched.amplitude_id = devices.amplitude_id
+), users AS (
+  SELECT
+    app,
+    amplitude_id,
+    MIN(first_login_hour) AS first_login_hour
+  FROM devices
+  GROUP BY
+    app,
+    amplitude_id
+), logins AS (
+  SELECT
+    devices.app,
+    devices.amplitude_id,
+    logins.amplitude_id AS canonical_amplitude_id
+  FROM devices
+  JOIN silver.user_devices AS logins
+    ON logins.app = devices.app
+    AND logins.device_id = devices.device_id
+    AND NOT logins.first_login_hour IS NULL
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY devices.app, devices.amplitude_id
+      ORDER BY logins.first_login_hour, logins.first_login_uploaded_at, logins.first_login_at, logins.amplitude_id
+    ) = 1
+)
+SELECT
+  users.app::BIGINT AS app, /* Amplitude's number of the project */
+  users.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as events carry it */
+  IFF(
+    users.first_login_hour IS NULL,
+    COALESCE(logins.canonical_amplitude_id, users.amplitude_id),
+    users.amplitude_id
+  )::BIGINT AS canonical_amplitude_id, /* The user after merging, by which users are counted */
+  (
+    NOT users.first_login_hour IS NULL
+  )::BOOLEAN AS is_identified /* Whether the user ever carried a user_id */
+FROM users
+LEFT JOIN logins
+  ON logins.app = users.app AND logins.amplitude_id = users.amplitude_id

@@ -1,0 +1,59 @@
+/* What every user did on every day: the days that active users, new users and retention are counted from. */
+MODEL (
+  name silver.user_days,
+  kind INCREMENTAL_UNMANAGED (
+    forward_only FALSE,
+    disable_restatement FALSE
+  ),
+  signals (
+    parents_have_run()
+  ),
+  owner data,
+  grain (app, amplitude_id, event_date),
+  audits (
+    not_null(columns := (app, amplitude_id, event_date, events, active_events)),
+    unique_combination_of_columns(columns := (app, amplitude_id, event_date))
+  )
+);
+
+@IF(
+  @runtime_stage = 'evaluating',
+  DELETE FROM @this_model
+  WHERE
+    (app, amplitude_id, event_date) IN (
+      SELECT
+        app,
+        amplitude_id,
+        event_date
+      FROM @touched_user_days(@start_ts, @end_ts) AS touched
+    )
+);
+
+WITH events AS (
+  SELECT
+    app,
+    amplitude_id,
+    @reporting_date(event_time) AS event_date,
+    event_time,
+    event_type
+  FROM silver.events
+)
+SELECT
+  events.app::BIGINT AS app, /* Amplitude's number of the project */
+  events.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as of the events, not merged */
+  events.event_date::DATE AS event_date, /* Day of the events in the reporting time zone */
+  COUNT(*)::BIGINT AS events, /* Number of events */
+  COUNT_IF(inactive.event_type IS NULL)::BIGINT AS active_events, /* Number of events of active types; a user is active on a day with at least one */
+  MIN(events.event_time)::TIMESTAMP_NTZ AS first_event_at, /* Time of the day's first event (UTC) */
+  MAX(events.event_time)::TIMESTAMP_NTZ AS last_event_at /* Time of the day's last event (UTC) */
+FROM events
+JOIN @touched_user_days(@start_ts, @end_ts) AS touched
+  ON touched.app = events.app
+  AND touched.amplitude_id = events.amplitude_id
+  AND touched.event_date = events.event_date
+LEFT JOIN @inactive_event_types(@end_ts) AS inactive
+  ON inactive.event_type = events.event_type
+GROUP BY
+  events.app,
+  events.amplitude_id,
+  events.event_date

@@ -1,0 +1,90 @@
+/* Every user of Amplitude, not merged, with the user that it is after merging. */
+MODEL (
+  name silver.users,
+  kind INCREMENTAL_UNMANAGED (
+    forward_only FALSE,
+    disable_restatement FALSE
+  ),
+  signals (
+    parents_have_run()
+  ),
+  owner data,
+  grain (app, amplitude_id),
+  audits (
+    not_null(columns := (app, amplitude_id, canonical_amplitude_id, first_seen_at, last_seen_at)),
+    unique_combination_of_columns(columns := (app, amplitude_id))
+  )
+);
+
+@IF(
+  @runtime_stage = 'evaluating',
+  DELETE FROM @this_model
+  WHERE
+    (app, amplitude_id) IN (
+      SELECT
+        app,
+        amplitude_id
+      FROM @touched_user_summaries(@start_ts, @end_ts) AS touched
+    )
+);
+
+WITH touched AS (
+  SELECT
+    app,
+    amplitude_id
+  FROM @touched_user_summaries(@start_ts, @end_ts) AS touched
+), days AS (
+  SELECT
+    days.app,
+    days.amplitude_id,
+    SUM(days.events) AS events,
+    COUNT_IF(days.active_events > 0) AS active_days,
+    MIN(days.first_event_at) AS first_seen_at,
+    MAX(days.last_event_at) AS last_seen_at
+  FROM silver.user_days AS days
+  JOIN touched
+    ON touched.app = days.app AND touched.amplitude_id = days.amplitude_id
+  GROUP BY
+    days.app,
+    days.amplitude_id
+), devices AS (
+  SELECT
+    devices.app,
+    devices.amplitude_id,
+    COUNT(devices.device_id) AS devices
+  FROM silver.user_devices AS devices
+  JOIN touched
+    ON touched.app = devices.app AND touched.amplitude_id = devices.amplitude_id
+  GROUP BY
+    devices.app,
+    devices.amplitude_id
+), logins AS (
+  SELECT
+    events.app,
+    events.amplitude_id,
+    events.user_id
+  FROM silver.events AS events
+  JOIN touched
+    ON touched.app = events.app AND touched.amplitude_id = events.amplitude_id
+  WHERE
+    NOT events.user_id IS NULL
+  QUALIFY
+    ROW_NUMBER() OVER (PARTITION BY events.app, events.amplitude_id ORDER BY events.event_time DESC, events.uuid DESC) = 1
+)
+SELECT
+  days.app::BIGINT AS app, /* Amplitude's number of the project */
+  days.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as events carry it */
+  aliases.canonical_amplitude_id::BIGINT AS canonical_amplitude_id, /* The user after merging, by which users are counted */
+  logins.user_id::TEXT AS user_id, /* The user's id in your product by the latest event that carries one, NULL for an anonymous user */
+  days.first_seen_at::TIMESTAMP_NTZ AS first_seen_at, /* Time of the first event (UTC) */
+  days.last_seen_at::TIMESTAMP_NTZ AS last_seen_at, /* Time of the last event (UTC) */
+  days.events::BIGINT AS events, /* Number of events */
+  days.active_days::BIGINT AS active_days, /* Number of days with an event of an active type */
+  devices.devices::BIGINT AS devices /* Number of devices */
+FROM days
+JOIN silver.user_aliases AS aliases
+  ON aliases.app = days.app AND aliases.amplitude_id = days.amplitude_id
+JOIN devices
+  ON devices.app = days.app AND devices.amplitude_id = days.amplitude_id
+LEFT JOIN logins
+  ON logins.app = days.app AND logins.amplitude_id = days.amplitude_id
