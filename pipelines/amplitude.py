@@ -12,6 +12,14 @@ from typing import NamedTuple
 import click
 import dlt
 import duckdb
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.exceptions import DltException
+from dotenv import load_dotenv
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
 from amplitude_source import Progress, amplitude, amplitude_rest, cursor, no_rest
 from amplitude_source.archive import Archive, ExportHour, folder_hours
 from amplitude_source.export_api import ExportClient, export_hours
@@ -26,13 +34,6 @@ from amplitude_source.settings import (
     load_settings,
     parse_hour,
 )
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
-from dlt.common.exceptions import DltException
-from dotenv import load_dotenv
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
-from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()

@@ -1,37 +1,43 @@
-"""The command: `python -m simulator serve` and `python -m simulator write`."""
+"""The command: `python -m simulator serve`, `write` and `demo`."""
 
 import signal
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
 
-import typer
+import click
 
+from simulator.demo import run_demo
 from simulator.product import Product
 from simulator.server import DEMO_CREDENTIALS, Simulator
 
-app = typer.Typer(help=__doc__, add_completion=False)
-
-_DEFAULT = Product()
-_TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-
-Days = Annotated[int, typer.Option(min=1, help="How many days the product lives.")]
-EventsPerDay = Annotated[int, typer.Option(min=1, help="Rows a day, on average.")]
-Seed = Annotated[int, typer.Option(help="Another seed, another product.")]
-Start = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day (UTC).")]
+DEFAULT = Product()
+TIME = click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d"])
 
 
-@app.command()
-def write(
-    folder: Annotated[Path, typer.Argument(help="Where the archive members go.")],
-    days: Days = _DEFAULT.days,
-    events_per_day: EventsPerDay = _DEFAULT.events_per_day,
-    seed: Seed = _DEFAULT.seed,
-    start: Start = _DEFAULT.start,
-    copies: Annotated[int, typer.Option(min=1, max=9999, help="All rows so many times, under fresh ids.")] = 1,
-) -> None:
+@click.group(help=__doc__)
+def cli() -> None: ...
+
+
+def product_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that make a product."""
+    for option in (
+        click.option("--start", type=click.DateTime(["%Y-%m-%d"]), default=DEFAULT.start, help="The first day (UTC)."),
+        click.option("--seed", default=DEFAULT.seed, show_default=True, help="Another seed, another product."),
+        click.option("--events-per-day", default=DEFAULT.events_per_day, show_default=True, help="On average."),
+        click.option("--days", default=DEFAULT.days, show_default=True, help="How many days the product lives."),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@product_options
+@click.option("--copies", type=click.IntRange(1, 9999), default=1, help="All rows so many times, under fresh ids.")
+def write(folder: Path, days: int, events_per_day: int, seed: int, start: datetime, copies: int) -> None:
     """Write the product's archive members as files."""
     folder.mkdir(parents=True, exist_ok=True)
     product = Product(seed=seed, start=start, days=days, events_per_day=events_per_day)
@@ -41,37 +47,46 @@ def write(
         files += 1
         rows += member.rows
         size += len(member.data)
-    typer.echo(f"{rows} rows in {files} files, {size / 1e6:.1f} MB, in {folder}")
+    click.echo(f"{rows} rows in {files} files, {size / 1e6:.1f} MB, in {folder}")
 
 
-@app.command()
+@cli.command()
+@click.option("--port", default=8765, show_default=True, help="0 takes any free port.")
+@product_options
+@click.option("--now", type=TIME, help="The simulator's clock. Default: noon after the last day.")
+@click.option("--api-key", default=DEMO_CREDENTIALS[0], show_default=True)
+@click.option("--secret-key", default=DEMO_CREDENTIALS[1], show_default=True)
 def serve(
-    port: Annotated[int, typer.Option(help="0 takes any free port.")] = 8765,
-    days: Days = _DEFAULT.days,
-    events_per_day: EventsPerDay = _DEFAULT.events_per_day,
-    seed: Seed = _DEFAULT.seed,
-    start: Start = _DEFAULT.start,
-    now: Annotated[
-        datetime | None, typer.Option(formats=_TIME_FORMATS, help="The simulator's clock; default: noon after the end.")
-    ] = None,
-    api_key: str = DEMO_CREDENTIALS[0],
-    secret_key: str = DEMO_CREDENTIALS[1],
+    port: int,
+    days: int,
+    events_per_day: int,
+    seed: int,
+    start: datetime,
+    now: datetime | None,
+    api_key: str,
+    secret_key: str,
 ) -> None:
-    """Serve Amplitude's Export API on 127.0.0.1 until it is told to stop."""
+    """Serve Amplitude's Export API on 127.0.0.1 until told to stop."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+        signal.signal(number, stop)
     product = Product(seed=seed, start=start, days=days, events_per_day=events_per_day)
     with Simulator(product, now=now, port=port, api_key=api_key, secret_key=secret_key) as simulator:
-        typer.echo(
+        click.echo(
             f"{simulator.base_url} api key {api_key} secret key {secret_key}: {simulator.archive.row_count} rows"
             f" from {product.start:%Y%m%dT%H} to before {product.end:%Y%m%dT%H}, now {simulator.now:%Y-%m-%d %H:%M}"
         )
         threading.Event().wait()
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
+@cli.command()
+def demo() -> None:
+    """Load 30 simulated days into a local warehouse and show the metrics of the last 14."""
+    run_demo(DEFAULT)
+
+
+def stop(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
 if __name__ == "__main__":
-    app()
+    cli()

@@ -20,8 +20,8 @@ from .settings import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS
 BATCH_ROWS = 50_000
 BATCH_BYTES = 64 << 20
 
-# Without these a row has no identity or no place in time.
-REQUIRED_KEYS = ("uuid", "app", "event_type", "event_time", "server_upload_time")
+# Without these a row has no identity, no user or no place in time.
+REQUIRED_KEYS = ("uuid", "app", "amplitude_id", "event_type", "event_time", "server_upload_time")
 
 ARROW_TYPES = {
     "bigint": pa.int64(),

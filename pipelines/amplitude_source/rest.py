@@ -16,8 +16,8 @@ def amplitude_rest(settings: AmplitudeSettings, effective_hour: datetime) -> lis
     """A resource for each endpoint; so far the event list.
 
     The list shows the current week only, so each run keeps a dated snapshot. `_effective_hour` is the first export hour
-    that this run asked for, one that silver cannot have seen yet: silver applies a snapshot from that hour on, so that a
-    rebuild gives what the runs gave. Of runs that ask for the same hour the last one's snapshot stays.
+    that this run asked for, one that silver cannot have seen yet: silver applies a snapshot from that hour on, so that
+    a rebuild gives what the runs gave. Of runs that ask for the same hour the last one's snapshot stays.
     """
     config: RESTAPIConfig = {
         "client": {

@@ -31,5 +31,5 @@ class MissingColumnComments(Rule):
     def check_model(self, model: Model) -> RuleViolation | None:
         if model.kind.is_external:
             return None
-        bare = [name for name in model.columns_to_types or {} if name not in model.column_descriptions]
+        bare = [name for name in model.columns_to_types or {} if name not in (model.column_descriptions or {})]
         return self.violation(f"Columns without a comment: {', '.join(bare)}.") if bare else None

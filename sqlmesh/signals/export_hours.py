@@ -56,7 +56,7 @@ def parents_have_run(batch: DatetimeRanges, snapshot: Snapshot, context: Executi
 
 
 def leading(batch: DatetimeRanges, is_ready: list[bool]) -> bool | DatetimeRanges:
-    """The ranges before the first that is not ready; True where all are (SQLMesh looks each one of a list up in turn)."""
+    """The ranges before the first that is not ready; True where all are, since SQLMesh looks up each one of a list."""
     return True if all(is_ready) else batch[: is_ready.index(False)]
 
 

@@ -11,7 +11,9 @@ MODEL (
   audits (
     not_null(columns := (app, metric_date, active_users, new_users, sessions, events)),
     unique_combination_of_columns(columns := (app, metric_date)),
-    forall(criteria := (active_users <= weekly_active_users, weekly_active_users <= monthly_active_users))
+    forall(
+      criteria := (active_users <= weekly_active_users, weekly_active_users <= monthly_active_users)
+    )
   )
 );
 
@@ -88,14 +90,20 @@ WITH frontiers AS (
   UNION ALL
   SELECT
     app,
-    LEAST(DATEADD(DAY, 7, event_date)::DATE, COALESCE(next_event_date, DATEADD(DAY, 7, event_date)::DATE)) AS metric_date,
+    LEAST(
+      DATEADD(DAY, 7, event_date)::DATE,
+      COALESCE(next_event_date, DATEADD(DAY, 7, event_date)::DATE)
+    ) AS metric_date,
     -1 AS weekly_change,
     0 AS monthly_change
   FROM active_days
   UNION ALL
   SELECT
     app,
-    LEAST(DATEADD(DAY, 30, event_date)::DATE, COALESCE(next_event_date, DATEADD(DAY, 30, event_date)::DATE)) AS metric_date,
+    LEAST(
+      DATEADD(DAY, 30, event_date)::DATE,
+      COALESCE(next_event_date, DATEADD(DAY, 30, event_date)::DATE)
+    ) AS metric_date,
     0 AS weekly_change,
     -1 AS monthly_change
   FROM active_days

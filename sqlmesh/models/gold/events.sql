@@ -20,39 +20,40 @@ WITH frontiers AS (
 )
 SELECT
   events.app::BIGINT AS app, /* Amplitude's number of the project */
-  events.uuid::TEXT AS uuid, /* Amplitude's id of the exported row */
-  events.event_time::TIMESTAMP_NTZ AS event_time, /* When it happened (UTC), the client's clock corrected by Amplitude */
+  events.uuid::VARCHAR AS uuid, /* Amplitude's id of the exported row */
+  events.event_time::TIMESTAMPNTZ AS event_time, /* When it happened (UTC), the client's clock corrected by Amplitude */
   @reporting_date(events.event_time)::DATE AS event_date, /* Its day in the reporting time zone */
-  events.event_type::TEXT AS event_type, /* Name of the event */
+  events.event_type::VARCHAR AS event_type, /* Name of the event */
   (
     NOT types.non_active
   )::BOOLEAN AS is_active, /* Whether its type makes a user active */
   aliases.canonical_amplitude_id::BIGINT AS canonical_amplitude_id, /* The user after merging, by which users are counted */
-  users.user_id::TEXT AS user_id, /* The merged user's id in your product, NULL for an anonymous user */
-  users.first_seen_at::TIMESTAMP_NTZ AS user_first_seen_at, /* Time of the first event of the merged user's own id (UTC) */
+  users.user_id::VARCHAR AS user_id, /* The merged user's id in your product, NULL for an anonymous user */
+  users.first_seen_at::TIMESTAMPNTZ AS user_first_seen_at, /* Time of the first event of the merged user's own id (UTC) */
   events.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as of the event, not merged */
-  events.device_id::TEXT AS device_id, /* Id of the device or browser */
-  devices.device_family::TEXT AS device_family, /* Family of the device by its latest event */
-  devices.device_type::TEXT AS device_type, /* Type of the device by its latest event */
+  events.device_id::VARCHAR AS device_id, /* Id of the device or browser */
+  devices.device_family::VARCHAR AS device_family, /* Family of the device by its latest event */
+  devices.device_type::VARCHAR AS device_type, /* Type of the device by its latest event */
   events.session_id::BIGINT AS session_id, /* Start of the session in epoch milliseconds by the client's clock, NULL outside of sessions */
-  sessions.session_started_at::TIMESTAMP_NTZ AS session_started_at, /* Time of the session's first active event (UTC) */
+  sessions.session_started_at::TIMESTAMPNTZ AS session_started_at, /* Time of the session's first active event (UTC) */
   sessions.session_seconds::DOUBLE AS session_seconds, /* Length of the session in seconds */
-  events.platform::TEXT AS platform, /* Web, iOS, Android; NULL for events of a server */
-  events.os_name::TEXT AS os_name, /* Operating system or browser */
-  events.os_version::TEXT AS os_version, /* Its version */
-  events.version_name::TEXT AS version_name, /* Version of the app */
-  events.language::TEXT AS language, /* Language of the device */
-  events.country::TEXT AS country, /* Country, from the IP address */
-  events.region::TEXT AS region, /* Region, from the IP address */
-  events.city::TEXT AS city, /* City, from the IP address */
-  events.library::TEXT AS library, /* SDK or API that sent the event */
-  events.export_hour::TIMESTAMP_NTZ AS export_hour, /* Hour (UTC) of the export that brought the event */
+  events.platform::VARCHAR AS platform, /* Web, iOS, Android; NULL for events of a server */
+  events.os_name::VARCHAR AS os_name, /* Operating system or browser */
+  events.os_version::VARCHAR AS os_version, /* Its version */
+  events.version_name::VARCHAR AS version_name, /* Version of the app */
+  events.language::VARCHAR AS language, /* Language of the device */
+  events.country::VARCHAR AS country, /* Country, from the IP address */
+  events.region::VARCHAR AS region, /* Region, from the IP address */
+  events.city::VARCHAR AS city, /* City, from the IP address */
+  events.library::VARCHAR AS library, /* SDK or API that sent the event */
+  events.export_hour::TIMESTAMPNTZ AS export_hour, /* Hour (UTC) of the export that brought the event */
   events.event_properties, /* The event's properties, as the client sent them */
   events.user_properties, /* The user's properties as of the event */
   events.groups /* The groups that the user was in: {type: [id]} */
 FROM silver.events AS events
 JOIN frontiers
-  ON frontiers.app = events.app AND @reporting_date(events.event_time) <= frontiers.frontier_date
+  ON frontiers.app = events.app
+  AND @reporting_date(events.event_time) <= frontiers.frontier_date
 JOIN silver.event_types AS types
   ON types.event_type = events.event_type
 JOIN silver.user_aliases AS aliases

@@ -3,10 +3,14 @@ MODEL (
   name gold.export_coverage,
   kind VIEW,
   owner data,
-  grain (export_hour),
+  grain (
+    export_hour
+  ),
   audits (
     not_null(columns := (export_hour, status)),
-    unique_values(columns := (export_hour)),
+    unique_values(columns := (
+      export_hour
+    )),
     accepted_values(column := status, is_in := ('loaded', 'empty', 'pending', 'missing'))
   )
 );
@@ -35,14 +39,14 @@ WITH ledger AS (
     ON numbers.n <= DATEDIFF(HOUR, span.first_hour, span.last_hour)
 )
 SELECT
-  hours.export_hour::TIMESTAMP_NTZ AS export_hour, /* Hour of the export (UTC): the hour of upload */
-  IFF(ledger.is_unfinished, 'pending', COALESCE(ledger.status, 'missing'))::TEXT AS status, /* loaded, empty (no data), pending (may still come), missing (never asked for) */
+  hours.export_hour::TIMESTAMPNTZ AS export_hour, /* Hour of the export (UTC): the hour of upload */
+  IFF(ledger.is_unfinished, 'pending', COALESCE(ledger.status, 'missing'))::VARCHAR AS status, /* loaded, empty (no data), pending (may still come), missing (never asked for) */
   COALESCE(ledger.files, 0)::BIGINT AS files, /* Files of the hour in the archive */
   COALESCE(ledger.bytes, 0)::BIGINT AS bytes, /* Their size in bytes, compressed */
   COALESCE(ledger.loaded_rows, 0)::BIGINT AS loaded_rows, /* Rows of the hour in bronze.events */
   COALESCE(ledger.rejected_rows, 0)::BIGINT AS rejected_rows, /* Rows of the hour in bronze.rejected_rows */
   ledger.revision::BIGINT AS revision, /* How many contents the hour has had; above 1 Amplitude sent it anew */
-  ledger.loaded_at::TIMESTAMP_NTZ AS loaded_at /* When it was last loaded (UTC) */
+  ledger.loaded_at::TIMESTAMPNTZ AS loaded_at /* When it was last loaded (UTC) */
 FROM hours
 LEFT JOIN ledger
   ON ledger.export_hour = hours.export_hour

@@ -61,21 +61,24 @@ WITH touched AS (
   JOIN touched
     ON touched.app = events.app AND touched.device_id = events.device_id
   QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY events.app, events.device_id ORDER BY events.event_time DESC, events.uuid DESC) = 1
+    ROW_NUMBER() OVER (
+      PARTITION BY events.app, events.device_id
+      ORDER BY events.event_time DESC, events.uuid DESC
+    ) = 1
 )
 SELECT
   totals.app::BIGINT AS app, /* Amplitude's number of the project */
-  totals.device_id::TEXT AS device_id, /* Id of the device or browser */
-  latest.platform::TEXT AS platform, /* Platform of its latest event; NULL for a server's */
-  latest.os_name::TEXT AS os_name, /* Operating system or browser of its latest event */
-  latest.os_version::TEXT AS os_version, /* Its version */
-  latest.device_family::TEXT AS device_family, /* Family of the device by its latest event */
-  latest.device_type::TEXT AS device_type, /* Type of the device by its latest event */
-  latest.version_name::TEXT AS version_name, /* Version of the app by its latest event */
+  totals.device_id::VARCHAR AS device_id, /* Id of the device or browser */
+  latest.platform::VARCHAR AS platform, /* Platform of its latest event; NULL for a server's */
+  latest.os_name::VARCHAR AS os_name, /* Operating system or browser of its latest event */
+  latest.os_version::VARCHAR AS os_version, /* Its version */
+  latest.device_family::VARCHAR AS device_family, /* Family of the device by its latest event */
+  latest.device_type::VARCHAR AS device_type, /* Type of the device by its latest event */
+  latest.version_name::VARCHAR AS version_name, /* Version of the app by its latest event */
   totals.users::BIGINT AS users, /* Number of Amplitude's users seen on it, not merged */
   totals.events::BIGINT AS events, /* Number of events */
-  totals.first_seen_at::TIMESTAMP_NTZ AS first_seen_at, /* Time of the first event (UTC) */
-  totals.last_seen_at::TIMESTAMP_NTZ AS last_seen_at /* Time of the last event (UTC) */
+  totals.first_seen_at::TIMESTAMPNTZ AS first_seen_at, /* Time of the first event (UTC) */
+  totals.last_seen_at::TIMESTAMPNTZ AS last_seen_at /* Time of the last event (UTC) */
 FROM totals
 JOIN latest
   ON latest.app = totals.app AND latest.device_id = totals.device_id

@@ -3,10 +3,14 @@ MODEL (
   name silver.event_types,
   kind VIEW,
   owner data,
-  grain (event_type),
+  grain (
+    event_type
+  ),
   audits (
     not_null(columns := (event_type, non_active, events)),
-    unique_values(columns := (event_type))
+    unique_values(columns := (
+      event_type
+    ))
   )
 );
 
@@ -29,12 +33,12 @@ WITH observed AS (
     value
 )
 SELECT
-  COALESCE(observed.event_type, listed.event_type)::TEXT AS event_type, /* Name of the event */
-  listed.display_name::TEXT AS display_name, /* Its name in Amplitude's charts, NULL where it never was in the list */
+  COALESCE(observed.event_type, listed.event_type)::VARCHAR AS event_type, /* Name of the event */
+  listed.display_name::VARCHAR AS display_name, /* Its name in Amplitude's charts, NULL where it never was in the list */
   COALESCE(listed.non_active, FALSE)::BOOLEAN AS non_active, /* Whether it is inactive: it makes no user active */
   COALESCE(observed.events, 0)::BIGINT AS events, /* Number of events */
-  observed.first_seen_at::TIMESTAMP_NTZ AS first_seen_at, /* Time of its first event (UTC) */
-  observed.last_seen_at::TIMESTAMP_NTZ AS last_seen_at /* Time of its last event (UTC) */
+  observed.first_seen_at::TIMESTAMPNTZ AS first_seen_at, /* Time of its first event (UTC) */
+  observed.last_seen_at::TIMESTAMPNTZ AS last_seen_at /* Time of its last event (UTC) */
 FROM observed
 FULL JOIN listed
   ON listed.event_type = observed.event_type

@@ -11,7 +11,9 @@ MODEL (
     export_hours_landed()
   ),
   audits (
-    not_null(columns := (app, uuid, event_key, export_hour, event_time, event_type, amplitude_id)),
+    not_null(
+      columns := (app, uuid, event_key, export_hour, event_time, event_type, amplitude_id)
+    ),
     unique_combination_of_columns(columns := (app, event_key))
   )
 );
@@ -27,7 +29,7 @@ WITH exported AS (
   FROM bronze.events
   WHERE
     _export_hour BETWEEN @start_ts AND @end_ts
-    AND _export_hour >= CAST(@VAR('start_hour') AS TIMESTAMP_NTZ)
+    AND _export_hour >= @VAR('start_hour')::TIMESTAMPNTZ
 ), first_copies AS (
   SELECT
     *
@@ -40,36 +42,36 @@ WITH exported AS (
 )
 SELECT
   app::BIGINT AS app, /* Amplitude's number of the project */
-  uuid::TEXT AS uuid, /* Amplitude's id of the exported row */
-  event_key::TEXT AS event_key, /* What makes copies of one event alike: device_id and insert_id, or the uuid where one is missing */
-  _export_hour::TIMESTAMP_NTZ AS export_hour, /* Hour (UTC) of the export that brought the event: the hour of its upload */
-  event_time::TIMESTAMP_NTZ AS event_time, /* When it happened (UTC), the client's clock corrected by Amplitude */
-  event_type::TEXT AS event_type, /* Name of the event */
+  uuid::VARCHAR AS uuid, /* Amplitude's id of the exported row */
+  event_key::VARCHAR AS event_key, /* What makes copies of one event alike: device_id and insert_id, or the uuid where one is missing */
+  _export_hour::TIMESTAMPNTZ AS export_hour, /* Hour (UTC) of the export that brought the event: the hour of its upload */
+  event_time::TIMESTAMPNTZ AS event_time, /* When it happened (UTC), the client's clock corrected by Amplitude */
+  event_type::VARCHAR AS event_type, /* Name of the event */
   amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as of the event; silver.user_aliases gives the merged one */
-  NULLIF(user_id, '')::TEXT AS user_id, /* The user's id in your product, NULL before login */
-  NULLIF(device_id, '')::TEXT AS device_id, /* Id of the device or browser */
+  NULLIF(user_id, '')::VARCHAR AS user_id, /* The user's id in your product, NULL before login */
+  NULLIF(device_id, '')::VARCHAR AS device_id, /* Id of the device or browser */
   NULLIF(session_id, -1)::BIGINT AS session_id, /* Start of the session in epoch milliseconds by the client's clock, NULL outside of sessions */
-  NULLIF(_insert_id, '')::TEXT AS insert_id, /* The client's id of the event, unique within the device */
+  NULLIF(_insert_id, '')::VARCHAR AS insert_id, /* The client's id of the event, unique within the device */
   event_id::BIGINT AS event_id, /* The client's running number of the event */
-  client_event_time::TIMESTAMP_NTZ AS client_event_time, /* When it happened by the client's own clock */
-  client_upload_time::TIMESTAMP_NTZ AS client_upload_time, /* When the client sent it by its own clock */
-  server_received_time::TIMESTAMP_NTZ AS server_received_time, /* When Amplitude received it (UTC) */
-  server_upload_time::TIMESTAMP_NTZ AS server_upload_time, /* When Amplitude stored it (UTC); the export goes by this time */
-  platform::TEXT AS platform, /* Web, iOS, Android; NULL for events of a server */
-  os_name::TEXT AS os_name, /* Operating system or browser */
-  os_version::TEXT AS os_version, /* Its version */
-  device_family::TEXT AS device_family, /* Family of the device */
-  device_type::TEXT AS device_type, /* Type of the device */
-  device_carrier::TEXT AS device_carrier, /* Mobile carrier */
-  version_name::TEXT AS version_name, /* Version of the app */
-  start_version::TEXT AS start_version, /* Version of the app that the user began with */
-  library::TEXT AS library, /* SDK or API that sent the event */
-  language::TEXT AS language, /* Language of the device */
-  country::TEXT AS country, /* Country, from the IP address */
-  region::TEXT AS region, /* Region, from the IP address */
-  city::TEXT AS city, /* City, from the IP address */
-  dma::TEXT AS dma, /* Designated market area (United States) */
-  ip_address::TEXT AS ip_address, /* IP address of the client */
+  client_event_time::TIMESTAMPNTZ AS client_event_time, /* When it happened by the client's own clock */
+  client_upload_time::TIMESTAMPNTZ AS client_upload_time, /* When the client sent it by its own clock */
+  server_received_time::TIMESTAMPNTZ AS server_received_time, /* When Amplitude received it (UTC) */
+  server_upload_time::TIMESTAMPNTZ AS server_upload_time, /* When Amplitude stored it (UTC); the export goes by this time */
+  platform::VARCHAR AS platform, /* Web, iOS, Android; NULL for events of a server */
+  os_name::VARCHAR AS os_name, /* Operating system or browser */
+  os_version::VARCHAR AS os_version, /* Its version */
+  device_family::VARCHAR AS device_family, /* Family of the device */
+  device_type::VARCHAR AS device_type, /* Type of the device */
+  device_carrier::VARCHAR AS device_carrier, /* Mobile carrier */
+  version_name::VARCHAR AS version_name, /* Version of the app */
+  start_version::VARCHAR AS start_version, /* Version of the app that the user began with */
+  library::VARCHAR AS library, /* SDK or API that sent the event */
+  language::VARCHAR AS language, /* Language of the device */
+  country::VARCHAR AS country, /* Country, from the IP address */
+  region::VARCHAR AS region, /* Region, from the IP address */
+  city::VARCHAR AS city, /* City, from the IP address */
+  dma::VARCHAR AS dma, /* Designated market area (United States) */
+  ip_address::VARCHAR AS ip_address, /* IP address of the client */
   location_lat::DOUBLE AS location_lat, /* Latitude in degrees, where the client sent it */
   location_lng::DOUBLE AS location_lng, /* Longitude in degrees, where the client sent it */
   PARSE_JSON(event_properties) AS event_properties, /* The event's properties, as the client sent them */

@@ -12,7 +12,9 @@ MODEL (
   owner data,
   grain (app, amplitude_id, session_id),
   audits (
-    not_null(columns := (app, amplitude_id, session_id, session_started_at, session_date, events)),
+    not_null(
+      columns := (app, amplitude_id, session_id, session_started_at, session_date, events)
+    ),
     unique_combination_of_columns(columns := (app, amplitude_id, session_id)),
     forall(criteria := (session_id <> -1, session_seconds >= 0, events > 0))
   )
@@ -51,8 +53,8 @@ SELECT
   app::BIGINT AS app, /* Amplitude's number of the project */
   amplitude_id::BIGINT AS amplitude_id, /* The user after merging */
   session_id::BIGINT AS session_id, /* Start of the session in epoch milliseconds by the client's clock */
-  MIN(event_time)::TIMESTAMP_NTZ AS session_started_at, /* Time of the first active event (UTC) */
-  MAX(event_time)::TIMESTAMP_NTZ AS session_ended_at, /* Time of the last active event (UTC) */
+  MIN(event_time)::TIMESTAMPNTZ AS session_started_at, /* Time of the first active event (UTC) */
+  MAX(event_time)::TIMESTAMPNTZ AS session_ended_at, /* Time of the last active event (UTC) */
   @reporting_date(MIN(event_time))::DATE AS session_date, /* Day of the session's start in the reporting time zone */
   (
     DATEDIFF(MICROSECOND, MIN(client_event_time), MAX(client_event_time)) / 1000000.0

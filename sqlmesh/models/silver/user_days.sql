@@ -44,8 +44,8 @@ SELECT
   events.event_date::DATE AS event_date, /* Day of the events in the reporting time zone */
   COUNT(*)::BIGINT AS events, /* Number of events */
   COUNT_IF(inactive.event_type IS NULL)::BIGINT AS active_events, /* Number of events of active types; a user is active on a day with at least one */
-  MIN(events.event_time)::TIMESTAMP_NTZ AS first_event_at, /* Time of the day's first event (UTC) */
-  MAX(events.event_time)::TIMESTAMP_NTZ AS last_event_at /* Time of the day's last event (UTC) */
+  MIN(events.event_time)::TIMESTAMPNTZ AS first_event_at, /* Time of the day's first event (UTC) */
+  MAX(events.event_time)::TIMESTAMPNTZ AS last_event_at /* Time of the day's last event (UTC) */
 FROM events
 JOIN @touched_user_days(@start_ts, @end_ts) AS touched
   ON touched.app = events.app

@@ -11,7 +11,9 @@ MODEL (
   owner data,
   grain (app, amplitude_id),
   audits (
-    not_null(columns := (app, amplitude_id, canonical_amplitude_id, first_seen_at, last_seen_at)),
+    not_null(
+      columns := (app, amplitude_id, canonical_amplitude_id, first_seen_at, last_seen_at)
+    ),
     unique_combination_of_columns(columns := (app, amplitude_id))
   )
 );
@@ -69,15 +71,18 @@ WITH touched AS (
   WHERE
     NOT events.user_id IS NULL
   QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY events.app, events.amplitude_id ORDER BY events.event_time DESC, events.uuid DESC) = 1
+    ROW_NUMBER() OVER (
+      PARTITION BY events.app, events.amplitude_id
+      ORDER BY events.event_time DESC, events.uuid DESC
+    ) = 1
 )
 SELECT
   days.app::BIGINT AS app, /* Amplitude's number of the project */
   days.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as events carry it */
   aliases.canonical_amplitude_id::BIGINT AS canonical_amplitude_id, /* The user after merging, by which users are counted */
-  logins.user_id::TEXT AS user_id, /* The user's id in your product by the latest event that carries one, NULL for an anonymous user */
-  days.first_seen_at::TIMESTAMP_NTZ AS first_seen_at, /* Time of the first event (UTC) */
-  days.last_seen_at::TIMESTAMP_NTZ AS last_seen_at, /* Time of the last event (UTC) */
+  logins.user_id::VARCHAR AS user_id, /* The user's id in your product by the latest event that carries one, NULL for an anonymous user */
+  days.first_seen_at::TIMESTAMPNTZ AS first_seen_at, /* Time of the first event (UTC) */
+  days.last_seen_at::TIMESTAMPNTZ AS last_seen_at, /* Time of the last event (UTC) */
   days.events::BIGINT AS events, /* Number of events */
   days.active_days::BIGINT AS active_days, /* Number of days with an event of an active type */
   devices.devices::BIGINT AS devices /* Number of devices */

@@ -1,0 +1,48 @@
+# The commands of a developer; the product's own are `python pipelines/amplitude.py` and `sqlmesh`.
+
+BIN := .venv/bin
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: demo test test-all lint format lock clean
+
+demo: .venv/installed
+	$(BIN)/python -m simulator demo
+
+# The core; under 5 minutes on two cores.
+test: .venv/installed
+	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/sqlmesh test
+
+# What is slow besides: kills at random points, many small runs.
+test-all: .venv/installed
+	$(BIN)/python -m pytest -n auto -m slow
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlmesh lint
+	$(BIN)/sqlmesh format --check
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlmesh format
+
+# The environment, from the lock alone: every package in its pinned version, with its hash.
+.venv/installed: requirements.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+# Solves the versions anew, for every platform and Python; uv is fetched into an environment of its own.
+lock:
+	test -d .venv-lock || $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --disable-pip-version-check uv
+	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header \
+		--group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .venv-lock data logs .cache sqlmesh/.cache
