@@ -1,6 +1,7 @@
 """Amplitude's export into the lake and bronze. `python pipelines/amplitude.py --help` tells how."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -12,15 +13,17 @@ from typing import NamedTuple
 import click
 import dlt
 import duckdb
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
+from dlt.common.destination import TDestinationReferenceArg
 from dlt.common.exceptions import DltException
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dotenv import load_dotenv
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from amplitude_source import Progress, amplitude, amplitude_rest, cursor, no_rest
+from amplitude_source import Progress, amplitude, amplitude_rest, cursor, no_rest, remove_superseded
 from amplitude_source.archive import Archive, ExportHour, folder_hours
 from amplitude_source.export_api import ExportClient, export_hours
 from amplitude_source.ledger import Coverage, Ledger, coverage, read_ledger
@@ -40,10 +43,12 @@ INVOKED_FROM = Path.cwd()
 COMMAND = "python pipelines/amplitude.py"
 MISSING_HOURS_EXIT = 3
 DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/amplitude.duckdb"
+# A load needs no order among its rows, and little memory: without these two DuckDB takes what the machine has.
+DUCKDB_CONFIG = {"preserve_insertion_order": False, "memory_limit": "300MB"}
 FROM_ARCHIVE = ""  # --replay without a folder
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(soft_wrap=True, highlight=False, stderr=True)
+out = Console(soft_wrap=True, highlight=False, markup=False)
+err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
 
 
 class LoadByDefault(click.Group):
@@ -179,22 +184,38 @@ def check_bounds(settings: AmplitudeSettings, first: datetime, last: datetime | 
 
 
 def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline:
-    """The dlt pipeline of a destination, with what an interrupted run left behind loaded first."""
-    lake = settings.lake.bucket_url.rstrip("/")
-    if destination == "duckdb":
-        Path(os.environ.setdefault(DUCKDB_VARIABLE, DUCKDB_DEFAULT)).parent.mkdir(parents=True, exist_ok=True)
-    pipeline = dlt.pipeline(
-        pipeline_name=f"amplitude_{destination}",
-        dataset_name="bronze",
-        pipelines_dir=str(settings.work_path.absolute() / "pipelines"),
-        destination=dlt.destinations.filesystem(bucket_url=lake) if destination == "filesystem" else destination,
-        staging=dlt.destinations.filesystem(bucket_url=f"{lake}/staging") if destination == "snowflake" else None,
-    )
+    """The dlt pipeline of a destination, in the state that its last finished load left."""
+    pipelines = settings.work_path.absolute() / "pipelines"
+    pipeline = make_pipeline(destination, settings, pipelines)
     if pipeline.has_pending_data:
-        err.print("Finishing the load that an interrupted run left behind ...")
-        pipeline.run()
+        # An interrupted run's load may be half in place: its hours are read anew, and what it left never counts.
+        err.print("The last run was interrupted; its unfinished load is dropped, and its hours are loaded again.")
+        shutil.rmtree(pipelines / pipeline.pipeline_name)
+        pipeline = make_pipeline(destination, settings, pipelines)
     pipeline.sync_destination()
     return pipeline
+
+
+def make_pipeline(destination: str, settings: AmplitudeSettings, pipelines: Path) -> dlt.Pipeline:
+    lake = settings.lake.bucket_url.rstrip("/")
+    return dlt.pipeline(
+        pipeline_name=f"amplitude_{destination}",
+        dataset_name="bronze",
+        pipelines_dir=str(pipelines),
+        destination=make_destination(destination, lake),
+        staging=dlt.destinations.filesystem(bucket_url=f"{lake}/staging") if destination == "snowflake" else None,
+    )
+
+
+def make_destination(destination: str, lake: str) -> TDestinationReferenceArg:
+    if destination == "filesystem":
+        return dlt.destinations.filesystem(bucket_url=lake)
+    if destination == "duckdb":
+        credentials = DuckDbCredentials(os.environ.setdefault(DUCKDB_VARIABLE, DUCKDB_DEFAULT))
+        Path(credentials.database).parent.mkdir(parents=True, exist_ok=True)
+        credentials.global_config = DUCKDB_CONFIG
+        return dlt.destinations.duckdb(credentials=credentials)
+    return destination
 
 
 def run_loads(
@@ -204,9 +225,11 @@ def run_loads(
     with progress_bar(work) as hours:
         if not ledger:
             pipeline.run(no_rest())
+        remove_superseded(pipeline, ledger)
         while not progress.is_done:
             pipeline.run(amplitude(hours, ledger, settings.present, progress, moves_cursor=work.moves_cursor))
             ledger = read_ledger(pipeline)
+            remove_superseded(pipeline, ledger)
 
 
 @contextmanager
@@ -272,12 +295,12 @@ def status(destination: str) -> None:
     settings = load_settings()
     ledger = read_ledger(open_pipeline(destination, settings))
     ranges = coverage(ledger, settings.first_hour, settings.newest_hour)
-    show_coverage(ranges, ledger)
+    show_coverage(ranges)
     if any(range_.status == "missing" for range_ in ranges):
         sys.exit(MISSING_HOURS_EXIT)
 
 
-def show_coverage(ranges: list[Coverage], ledger: Ledger) -> None:
+def show_coverage(ranges: list[Coverage]) -> None:
     """A row for each status, then every gap with the command that fills it."""
     table = Table("status", "hours", "first hour", "last hour", "files", "MB", "rows", "rejected", box=None)
     for column in table.columns:
@@ -286,14 +309,12 @@ def show_coverage(ranges: list[Coverage], ledger: Ledger) -> None:
         if of_status := [range_ for range_ in ranges if range_.status == status_]:
             table.add_row(*coverage_row(of_status))
     out.print(table)
-    newest = max(ledger, default=None)
     for gap in (range_ for range_ in ranges if range_.status == "missing"):
         span = f"--start {format_hour(gap.first)} --end {format_hour(gap.last)}"
-        if newest and gap.first < newest:
-            out.print(f"{gap.hours} missing hours hold silver back from {format_hour(gap.first)} on: {COMMAND} {span}")
-            out.print(f"  or, if Amplitude has nothing there: {COMMAND} declare-empty {span}")
-        else:
-            out.print(f"{gap.hours} hours from {format_hour(gap.first)} on were not asked for yet: {COMMAND}")
+        out.print(f"{gap.hours} missing hours hold silver back from {format_hour(gap.first)} on: {COMMAND} {span}")
+        out.print(f"  or, if Amplitude has nothing there: {COMMAND} declare-empty {span}")
+    if any(range_.status == "pending" for range_ in ranges):
+        out.print(f"Pending hours come with the next load: {COMMAND}")
 
 
 def coverage_row(ranges: list[Coverage]) -> list[str]:
@@ -353,6 +374,9 @@ def explain(error: BaseException) -> str:
         if isinstance(cause, ConfigFieldMissingException):
             names = ", ".join(f"SOURCES__AMPLITUDE__{name.upper()}" for name in cause.fields)
             return f"A setting is missing: set {names} in .env or the environment; .env.example lists them all."
+        if isinstance(cause, ConfigValueCannotBeCoercedException):
+            name = f"SOURCES__AMPLITUDE__{cause.field_name.upper()}"
+            return f"{name}: {str(cause.field_value)!r} is no {cause.hint.__name__}."
         if isinstance(cause, duckdb.IOException) and "lock" in str(cause):
             return (
                 "The DuckDB file is in use by another process; close it (a shell, sqlmesh, a dashboard) and run again."

@@ -271,8 +271,9 @@ def events_by_user(events: Iterable[Event]) -> dict[User, list[Event]]:
 def login_ranks(events: Iterable[Event]) -> dict[Device, list[LoginRank]]:
     """The logins on each device: one for each amplitude_id that carried a user_id there.
 
-    A login ranks by the first export hour, upload time and event time (each its own minimum over the pair's events that
-    carry a user_id; absent ones last), then by amplitude_id.
+    A login ranks by its first export hour; then by the first upload time and the first event time among the events of
+    that hour that carry a user_id (each its own minimum, absent ones last), which no later hour can change; then by
+    amplitude_id.
     """
     logins: defaultdict[tuple[int, str, int], list[Event]] = defaultdict(list)
     for event in events:
@@ -280,10 +281,12 @@ def login_ranks(events: Iterable[Event]) -> dict[Device, list[LoginRank]]:
             logins[event.app, event.device_id, event.amplitude_id].append(event)
     ranks: defaultdict[Device, list[LoginRank]] = defaultdict(list)
     for (app, device_id, amplitude_id), carriers in logins.items():
+        hour = min(event.export_hour for event in carriers)
+        first = [event for event in carriers if event.export_hour == hour]
         rank = (
-            min(event.export_hour for event in carriers),
-            min(event.server_upload_time or dt.datetime.max for event in carriers),
-            min(event.event_time or dt.datetime.max for event in carriers),
+            hour,
+            min(event.server_upload_time or dt.datetime.max for event in first),
+            min(event.event_time or dt.datetime.max for event in first),
             amplitude_id,
         )
         ranks[app, device_id].append(rank)

@@ -2,6 +2,11 @@
 
 One read of an hour feeds three tables, so `export` reads and three transformers take their part of each batch:
 `events`, `rejected_rows` and the ledger `export_hours`.
+
+Rows are only ever appended. What makes a row count is the ledger: it names, for each hour, the load that brought its
+rows (`_dlt_load_id`), and dlt lists a load in `_dlt_loads` once all its tables are in place. What an interrupted load
+or an earlier content of an hour left behind never counts; `remove_superseded` takes it away. (A merge through dlt's
+staging tables would do, at more than twice the cost: see ARCHITECTURE.md.)
 """
 
 from collections import Counter
@@ -11,11 +16,11 @@ from datetime import datetime
 
 import dlt
 import pyarrow as pa
-from dlt.common.schema.typing import TSchemaContractDict, TWriteDispositionConfig
+from dlt.common.schema.typing import TSchemaContractDict
 from dlt.extract import DltResource
 
 from .archive import ExportHour
-from .arrow import BronzeTables, RowReader, arrow_schema
+from .arrow import BronzeTables, RowReader
 from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
 from .rest import amplitude_rest, no_rest
 from .settings import (
@@ -28,21 +33,11 @@ from .settings import (
     column_hints,
 )
 
-__all__ = ["Progress", "amplitude", "amplitude_rest", "cursor", "no_rest"]
+__all__ = ["Progress", "amplitude", "amplitude_rest", "cursor", "no_rest", "remove_superseded"]
 
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
 ROWS_PER_LOAD = 1_000_000
 
-# An hour is replaced as a whole: dlt deletes the rows of every hour that a load brings, then inserts. A row is itself
-# by its place in the archive (a `uuid` may come twice), so that a file copied twice after a crash counts once. Each
-# hour sends a marker without a file, which is not kept: an hour that has lost all its rows is replaced all the same.
-REPLACE_HOURS: TWriteDispositionConfig = {
-    "disposition": "merge",
-    "strategy": "delete-insert",
-    "destination_scope": "_export_hour IN (SELECT DISTINCT _export_hour FROM {staging_table})",
-    "source_filter": "_archive_file <> ''",
-}
-ROW_KEY = ("_archive_file", "_archive_row")
 EVOLVE: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
 
 
@@ -69,8 +64,8 @@ class Progress:
 class Batch:
     """What one step of the export brings for each table."""
 
-    rows: BronzeTables
-    ledger: list[LedgerRow] = field(default_factory=list)
+    rows: BronzeTables | None = None
+    ledger: list[LedgerRow] | None = None
 
 
 @dlt.source(name="amplitude")
@@ -101,13 +96,11 @@ def amplitude(
 
     return [
         export,
-        table("events", lambda batch: batch.rows.events, EXPORT_COLUMNS | ORIGIN_COLUMNS).apply_hints(
-            primary_key=ROW_KEY, write_disposition=REPLACE_HOURS, schema_contract=EVOLVE
+        table("events", lambda batch: batch.rows and batch.rows.events, EXPORT_COLUMNS | ORIGIN_COLUMNS).apply_hints(
+            schema_contract=EVOLVE
         ),
-        table("rejected_rows", lambda batch: batch.rows.rejected, REJECTED_COLUMNS).apply_hints(
-            primary_key=ROW_KEY, write_disposition=REPLACE_HOURS
-        ),
-        table("export_hours", lambda batch: ledger_table(batch.ledger), LEDGER_COLUMNS).apply_hints(
+        table("rejected_rows", lambda batch: batch.rows and batch.rows.rejected, REJECTED_COLUMNS),
+        table("export_hours", lambda batch: batch.ledger and ledger_table(batch.ledger), LEDGER_COLUMNS).apply_hints(
             primary_key="export_hour", write_disposition={"disposition": "merge", "strategy": "delete-insert"}
         ),
     ]
@@ -142,9 +135,10 @@ def export_batches(
         progress.is_done, progress.error = True, error
     if not read:
         return
-    yield Batch(counts.add(reader.flush()))
+    for batch in reader.finish():
+        yield Batch(counts.add(batch))
     rows = [ledger_row(hour, counts.loaded, counts.rejected, ledger.get(hour.hour), now) for hour in read]
-    yield Batch(markers(read), rows)
+    yield Batch(ledger=rows)
     take_stock(progress, rows, ledger)
     if moves_cursor:
         dlt.current.resource_state()["next_hour"] = next_hour(rows, ledger).isoformat()
@@ -170,13 +164,6 @@ def is_lost(hour: ExportHour, ledger: Ledger) -> bool:
     return not hour.members and known is not None and known.status == "loaded"
 
 
-def markers(hours: list[ExportHour]) -> BronzeTables:
-    """A row without a file for each hour, see `REPLACE_HOURS`."""
-    times = [hour.hour for hour in hours]
-    table = pa.table([times, [""] * len(times), [0] * len(times)], schema=arrow_schema(ORIGIN_COLUMNS))
-    return BronzeTables(table, table)
-
-
 def take_stock(progress: Progress, rows: list[LedgerRow], ledger: Ledger) -> None:
     progress.hours.update(row.status for row in rows)
     progress.loaded_rows += sum(row.loaded_rows for row in rows)
@@ -191,6 +178,26 @@ def next_hour(rows: list[LedgerRow], ledger: Ledger) -> datetime:
     known = {**ledger, **{row.export_hour: row for row in rows}}
     pending = [hour for hour, row in known.items() if not row.is_final]
     return min([*pending, rows[-1].export_hour + HOUR])
+
+
+def remove_superseded(pipeline: dlt.Pipeline, ledger: Ledger) -> None:
+    """Deletes the rows of the newest load's hours that another load brought: earlier contents, unfinished loads.
+
+    Called after each load, and once more before the first, for a run may end between a load and this. Bounded by the
+    load's hours, so that its cost does not grow with history. Files (the filesystem destination) stay as they are.
+    """
+    newest = max((row.load_id for row in ledger.values()), default=None)
+    if newest is None or pipeline.destination.destination_name == "filesystem":
+        return
+    hours = [hour for hour, row in ledger.items() if row.load_id == newest]
+    with pipeline.sql_client() as client:
+        for table in ("events", "rejected_rows"):
+            client.execute_sql(
+                f"DELETE FROM {client.make_qualified_table_name(table)} AS superseded "
+                f"WHERE _export_hour BETWEEN TIMESTAMP '{min(hours)}' AND TIMESTAMP '{max(hours)}' AND NOT EXISTS ("
+                f"SELECT 1 FROM {client.make_qualified_table_name('export_hours')} AS hours "
+                "WHERE hours.export_hour = superseded._export_hour AND hours._dlt_load_id = superseded._dlt_load_id)"
+            )
 
 
 def cursor(pipeline: dlt.Pipeline) -> datetime | None:

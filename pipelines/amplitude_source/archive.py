@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
@@ -24,6 +24,7 @@ from .settings import AmplitudeError
 
 MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
 EMPTY_MARKER = re.compile(r"/empty/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)$")
+EXAMPLE_NAME = "100011471_2026-06-01_0#0.json.gz"
 READ_BYTES = 1 << 20
 
 
@@ -102,41 +103,62 @@ class Archive:
         self._root = f"{path.rstrip('/')}/raw"
 
     def store_hour(self, hour: datetime, members: Iterable[Member], is_final: bool = True) -> ExportHour:
-        """Makes the archive hold exactly these members for the hour and returns them checked.
+        """Makes the archive hold exactly these members for the hour, and gives all that it then holds, checked.
+
+        An hour is replaced as a whole, app by app: what another app has there stays, and belongs to the hour too.
 
         Raises:
             AmplitudeError: a member is no complete gzip file; the archive keeps what it held.
         """
-        archived = [self._store(member) for member in sorted(members, key=_by_name)]
-        for folder, group in groupby(archived, key=lambda m: m.name.folder):
-            self._remove_others(folder, {m.name.name for m in group})
+        sent = self._replace(sorted(members, key=_by_name))
+        kept = [check(member) for member in self._members_of_other_apps(hour, {m.name.app for m in sent})]
         marker = self._empty_marker(hour)
-        if archived and self._fs.exists(marker):
+        if sent and self._fs.exists(marker):
             self._fs.rm(marker)
-        if not archived and is_final:
+        if not sent and not kept and is_final:
             self._fs.makedirs(marker.rpartition("/")[0], exist_ok=True)
             self._fs.touch(marker)
-        return ExportHour(hour, archived, is_final)
+        return ExportHour(hour, sorted([*sent, *kept], key=_by_name), is_final)
 
-    def _store(self, member: Member) -> ArchivedMember:
-        target = f"{self._root}/{member.name.folder}/{member.name.name}"
-        unfinished = f"{target}.unfinished"
-        self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+    def _replace(self, members: list[Member]) -> list[ArchivedMember]:
+        """Copies all members before it puts the first in its place, so that a broken one changes nothing."""
+        targets = [f"{self._root}/{member.name.folder}/{member.name.name}" for member in members]
+        copies = [f"{target}.unfinished" for target in targets]
         try:
-            with member.open() as source, self._fs.open(unfinished, "wb") as sink:
-                size, sha256 = _copy_checked(source, sink, member.name)
+            archived = [self._copy(member, copy) for member, copy in zip(members, copies, strict=True)]
         except BaseException:
-            if self._fs.exists(unfinished):
-                self._fs.rm(unfinished)
+            self._fs.rm([copy for copy in copies if self._fs.exists(copy)])
             raise
-        self._fs.mv(unfinished, target)
+        for copy, target in zip(copies, targets, strict=True):
+            self._fs.mv(copy, target)
+        for folder, group in groupby(archived, key=lambda m: m.name.folder):
+            self._remove_others(f"{self._root}/{folder}", {m.name.name for m in group})
+            self._apps.add(folder.partition("/")[0])
+        return archived
+
+    def _copy(self, member: Member, target: str) -> ArchivedMember:
+        self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+        with member.open() as source, self._fs.open(target, "wb") as sink:
+            size, sha256 = _copy_checked(source, sink, member.name)
         return ArchivedMember(member, size, sha256)
 
     def _remove_others(self, folder: str, names: set[str]) -> None:
-        """An hour is replaced as a whole: members of an earlier export that are no longer sent go."""
-        for path in self._fs.ls(f"{self._root}/{folder}", detail=False, refresh=True):
+        """Members of an earlier export that are no longer sent go."""
+        for path in self._fs.ls(folder, detail=False, refresh=True):
             if PurePosixPath(path).name not in names:
                 self._fs.rm(path)
+
+    def _members_of_other_apps(self, hour: datetime, apps: set[int]) -> list[Member]:
+        others = self._apps - {f"app={app}" for app in apps}
+        folders = [f"{self._root}/{app}/date={hour:%Y-%m-%d}/hour={hour:%H}" for app in others]
+        paths = [path for folder in folders if self._fs.exists(folder) for path in self._fs.find(folder)]
+        return [Member(name, partial(self._fs.open, path, "rb")) for path in paths if (name := MemberName.parse(path))]
+
+    @cached_property
+    def _apps(self) -> set[str]:
+        """The folders of apps; a warehouse has one or a few."""
+        folders = self._fs.ls(self._root, detail=False) if self._fs.exists(self._root) else []
+        return {name for path in folders if (name := PurePosixPath(path).name).startswith("app=")}
 
     def _empty_marker(self, hour: datetime) -> str:
         return f"{self._root}/empty/date={hour:%Y-%m-%d}/hour={hour:%H}"
@@ -164,19 +186,19 @@ def folder_hours(folder: Path) -> dict[datetime, list[Member]]:
     """The exported files anywhere below a folder, by hour.
 
     Raises:
-        AmplitudeError: there are none, or two files bear the same name.
+        AmplitudeError: there are none, or a file has a name that is not Amplitude's or that another one has.
     """
     members: dict[MemberName, Member] = {}
     for path in sorted(folder.rglob("*.json.gz")):
         if not (name := MemberName.parse(path.name)):
-            continue
+            raise AmplitudeError(
+                f"{path} is not named like an exported file ({EXAMPLE_NAME}): rename it or move it away."
+            )
         if name in members:
             raise AmplitudeError(f"{folder}: more than one file is named {name.name}; keep one of them.")
         members[name] = Member(name, partial(_open_file, path))
     if not members:
-        raise AmplitudeError(
-            f"{folder}: no exported files below it; they are named like 100011471_2026-06-01_0#0.json.gz."
-        )
+        raise AmplitudeError(f"{folder}: no exported files below it; they are named like {EXAMPLE_NAME}.")
     return {hour: list(group) for hour, group in groupby(sorted(members.values(), key=_by_name), key=_by_hour)}
 
 
@@ -222,7 +244,7 @@ def _feed(gunzip: "zlib._Decompress", chunk: bytes) -> "zlib._Decompress":
     return gunzip
 
 
-def _by_name(member: Member) -> MemberName:
+def _by_name(member: Member | ArchivedMember) -> MemberName:
     return member.name
 
 

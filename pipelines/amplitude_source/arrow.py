@@ -1,24 +1,30 @@
 """From gzipped JSON lines to Arrow tables with explicit types, by DuckDB; what cannot be read is kept with its reason.
 
-Python checks each line's syntax and keys; DuckDB types the values, in batches. No value is ever rounded or nulled:
-a row with a value that does not fit its column's type goes to the rejected rows as a whole.
+No value is ever rounded or nulled: a row with a value that does not fit its column's type goes to the rejected rows as
+a whole. DuckDB reads lines as Arrow strings over the unzipped bytes themselves, so that Python touches no row: only a
+batch that DuckDB finds fault with is looked through line by line.
 """
 
 import gzip
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, TypeAlias
 
 import duckdb
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .archive import ArchivedMember
+from .archive import ArchivedMember, MemberName
 from .settings import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS
 
-BATCH_ROWS = 50_000
-BATCH_BYTES = 64 << 20
+BATCH_BYTES = 8 << 20  # of unzipped JSON; memory use goes by it
+CHUNK_ROWS = 2048  # DuckDB shares a batch out among its threads by such chunks
+READ_BYTES = 1 << 20
+NEWLINE = ord("\n")
 
 # Without these a row has no identity, no user or no place in time.
 REQUIRED_KEYS = ("uuid", "app", "amplitude_id", "event_type", "event_time", "server_upload_time")
@@ -31,17 +37,17 @@ ARROW_TYPES = {
     "text": pa.string(),
 }
 
-# For each type: the SQL of its value, and when a text is none, over {text}: the JSON value as text.
-TYPES: dict[str, tuple[str, str]] = {
-    "bigint": ("TRY_CAST({text} AS BIGINT)", "TRY_CAST({text} AS BIGINT)::VARCHAR IS DISTINCT FROM {text}"),
+# For each type: the SQL of its value from {text}, the JSON value as text; and when {value} is not what {text} says.
+TYPES: dict[str, tuple[str, str | None]] = {
+    "bigint": ("TRY_CAST({text} AS BIGINT)", "{value}::VARCHAR IS DISTINCT FROM {text}"),
     "double": ("TRY_CAST({text} AS DOUBLE)", "{text} IS NOT NULL AND NOT COALESCE(ISFINITE({value}), FALSE)"),
     "bool": ("TRY_CAST({text} AS BOOLEAN)", "{text} NOT IN ('true', 'false')"),
     "timestamp": (
         "TRY_STRPTIME({text}, ['%Y-%m-%d %H:%M:%S.%f', '%Y-%m-%d %H:%M:%S'])",
         "{text} IS NOT NULL AND {value} IS NULL",
     ),
-    "text": ("{text}", "FALSE"),
-    "json": ("{text}::VARCHAR", "FALSE"),
+    "text": ("{text}", None),
+    "json": ("{text}::VARCHAR", None),
 }
 
 
@@ -56,12 +62,31 @@ def arrow_schema(types: dict[str, str]) -> pa.Schema:
     return pa.schema([(name, ARROW_TYPES[type_]) for name, type_ in types.items()])
 
 
-BATCH_SCHEMA = arrow_schema({"line": "text", **ORIGIN_COLUMNS})
+ORIGIN_SCHEMA = arrow_schema(ORIGIN_COLUMNS)
 REJECTED_SCHEMA = arrow_schema(REJECTED_COLUMNS)
 
 
+# Rows of one shape are the rule: by the hash of their keys there are few groups to look at.
+KEYS_QUERY = """
+    SELECT ANY_VALUE(keys)
+    FROM (SELECT JSON_KEYS("$line") AS keys FROM batch)
+    GROUP BY HASH(keys)
+"""
+IntArray: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+NO_OBJECT = "no JSON object"
+
+
+class Segment(NamedTuple):
+    """Where in the buffer a member's bytes begin, and how many of its rows came before them."""
+
+    offset: int
+    name: MemberName
+    rows_before: int
+
+
 class RowReader:
-    """Reads members in batches that may span members and hours.
+    """Reads members in batches that may span members and hours; while one is typed, the next is unzipped.
 
     Args:
         normalize: dlt's naming convention: from a key of the export to the name of its column.
@@ -72,71 +97,149 @@ class RowReader:
         self._columns = {key: normalize(key) for key in EXPORT_COLUMNS}
         self._duckdb = duckdb.connect()
         self._duckdb.execute("SET TimeZone = 'UTC'")
-        self._clear()
-
-    def _clear(self) -> None:
-        self._lines: list[bytes] = []
-        self._origins: list[tuple[object, ...]] = []
-        self._rejected: list[dict[str, object]] = []
-        self._bytes = 0
+        self._buffer = bytearray()
+        self._segments: list[Segment] = []
+        self._typist = ThreadPoolExecutor(1)
+        self._typing: Future[BronzeTables] | None = None
 
     def read(self, member: ArchivedMember) -> Iterator[BronzeTables]:
-        """Takes in a member's rows; gives a batch whenever one is full."""
-        with member.member.open() as source, gzip.open(source) as lines:
-            row = 0
-            for line in lines:
-                if not line.strip():
-                    continue
-                row += 1
-                self._take(line, (member.name.hour, member.name.name, row))
-                if len(self._origins) >= BATCH_ROWS or self._bytes >= BATCH_BYTES:
-                    yield self.flush()
+        """Takes in a member's rows; gives a batch whenever one is ready."""
+        self._segments.append(Segment(len(self._buffer), member.name, 0))
+        with member.member.open() as source, gzip.open(source) as text:
+            while chunk := text.read(READ_BYTES):
+                self._buffer += chunk
+                if len(self._buffer) >= BATCH_BYTES and b"\n" in chunk:
+                    yield from self._next_batch()
+        if self._buffer and self._buffer[-1] != NEWLINE:
+            self._buffer += b"\n"
 
-    def _take(self, line: bytes, origin: tuple[object, ...]) -> None:
-        self._bytes += len(line)
+    def finish(self) -> Iterator[BronzeTables]:
+        """Gives what is left, and ends the reader."""
+        yield from self._next_batch()
+        yield from self._typed_batch()
+        self._typist.shutdown()
+
+    def _next_batch(self) -> Iterator[BronzeTables]:
+        """Hands the full lines over to be typed and gives the batch before."""
+        text = bytes(self._buffer[: self._buffer.rfind(b"\n") + 1])
+        del self._buffer[: len(text)]
+        starts = line_starts(text)
+        lines, origin = strings(text, starts), self._origin(starts)
+        yield from self._typed_batch()
+        self._typing = self._typist.submit(self._tables, lines, origin)
+
+    def _typed_batch(self) -> Iterator[BronzeTables]:
+        if self._typing:
+            yield self._typing.result()
+        self._typing = None
+
+    def _tables(self, lines: pa.Array, origin: pa.Table) -> BronzeTables:
         try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            self._reject(line, origin, f"no JSON: {error}")
-            return
-        if not isinstance(row, dict):
-            self._reject(line, origin, f"no JSON object but {type(row).__name__}")
-            return
-        if unknown := row.keys() - self._columns.keys():
-            for key in sorted(unknown):
-                self._columns[key] = self._free_name(key)
-        self._lines.append(line)
-        self._origins.append(origin)
+            typed = self._typed(lines)
+            is_doubtful = pc.any(typed["$doubt"]).as_py()
+        except duckdb.Error:
+            is_doubtful = True
+        if not is_doubtful:
+            return bronze_tables(typed, origin, lines)
+        reasons = pa.array(map(syntax_error, lines.view(pa.binary()).to_pylist()), pa.string())
+        bad = rejected(origin, reasons, lines)
+        lines, origin = lines.filter(reasons.is_null()), origin.filter(reasons.is_null())
+        good = bronze_tables(self._typed(lines), origin, lines)
+        return BronzeTables(good.events, pa.concat_tables([bad, good.rejected]))
 
-    def _reject(self, line: bytes, origin: tuple[object, ...], reason: str) -> None:
-        text = line.decode("utf-8", "backslashreplace").rstrip("\n")
-        self._rejected.append(dict(zip(REJECTED_COLUMNS, (*origin, reason, text), strict=True)))
+    def _origin(self, starts: IntArray) -> pa.Table:
+        """Hour, file and row number of the lines that start there; the last member may go on in the next batch."""
+        firsts = np.searchsorted(starts, [segment.offset for segment in self._segments])
+        counts = np.diff([*firsts, len(starts)])
+        members = pa.array(np.repeat(np.arange(len(counts)), counts))
+        names = [segment.name for segment in self._segments]
+        rows = [
+            np.arange(count) + segment.rows_before + 1 for segment, count in zip(self._segments, counts, strict=True)
+        ]
+        self._segments = [Segment(0, each.name, each.rows_before + int(counts[-1])) for each in self._segments[-1:]]
+        hours, files, numbers = ORIGIN_SCHEMA.types
+        return pa.table(
+            [
+                pa.array([name.hour for name in names], hours).take(members),
+                pa.array([name.name for name in names], files).take(members),
+                pa.array(np.concatenate([np.arange(0), *rows]), numbers),
+            ],
+            schema=ORIGIN_SCHEMA,
+        )
 
-    def _free_name(self, key: str) -> str:
-        """A column name for an unknown key; two keys may be one name to the warehouse (`Plan` and `plan`)."""
-        taken = {*self._columns.values(), *ORIGIN_COLUMNS}
-        stem, number = key.strip() or "blank", 1
-        name = self._normalize(stem)
-        while name in taken:
-            number += 1
-            name = self._normalize(f"{stem}_{number}")
+    def _typed(self, lines: pa.Array) -> pa.Table:
+        """A column for each key, `$reason` where a row does not fit, `$doubt` where a line may be no JSON after all.
+
+        Raises:
+            duckdb.Error: a line is no JSON.
+        """
+        batches = pa.table({"$line": lines}).to_batches(max_chunksize=CHUNK_ROWS)
+        self._duckdb.register("batch", pa.Table.from_batches(batches, pa.schema({"$line": pa.string()})))
+        keys = {key for (keys,) in self._duckdb.execute(KEYS_QUERY).fetchall() for key in keys or ()}
+        for key in sorted(keys - self._columns.keys()):
+            self._columns[key] = column_name(key, self._normalize)
+        return self._duckdb.execute(typing_query(self._columns)).to_arrow_table()
+
+
+def column_name(key: str, normalize: Callable[[str], str]) -> str:
+    """The column of a key that is not in `EXPORT_COLUMNS`, from the key alone, whatever keys came before.
+
+    Two keys can be one name to the warehouse (`Plan` and `plan`), or one of the pipeline's or dlt's own, which begin
+    with `_`: a key that is not written as its column would be gets a hash of itself at the end.
+    """
+    stem = key.strip("\0 ") or "blank"
+    name = normalize(stem)
+    if name == key.replace("$", "_", 1) and not key.startswith("_"):
         return name
+    return normalize(f"{stem}_{hashlib.sha256(key.encode()).hexdigest()[:6]}")
 
-    def flush(self) -> BronzeTables:
-        """Types the rows taken in since the last batch."""
-        origins = zip(*self._origins, strict=True) if self._origins else ([], [], [])
-        self._duckdb.register("batch", pa.table([self._lines, *map(list, origins)], schema=BATCH_SCHEMA))
-        typed = self._duckdb.execute(typing_query(self._columns)).to_arrow_table()
-        is_good = typed["reason"].is_null()
-        events = typed.filter(is_good).drop_columns(["reason", "line"])
-        bad = typed.filter(pc.invert(is_good)).select(REJECTED_SCHEMA.names).cast(REJECTED_SCHEMA)
-        rejected = pa.concat_tables([pa.Table.from_pylist(self._rejected, REJECTED_SCHEMA), bad])
-        self._clear()
-        return BronzeTables(events, rejected)
+
+def line_starts(text: bytes) -> IntArray:
+    """Where the lines of a text that ends with a newline start; empty lines are left out."""
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE)
+    starts = np.concatenate(([0], ends + 1))[:-1]
+    short = np.flatnonzero(ends - starts <= 1)
+    empty = [line for line in short if text[starts[line] : ends[line]] in (b"", b"\r")]
+    return np.delete(starts, empty)
+
+
+def strings(text: bytes, starts: IntArray) -> pa.Array:
+    """The lines that start there, as strings over the text's own bytes, each with the white space that follows it."""
+    offsets = np.append(starts, len(text)).astype(np.int32)
+    return pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(text))
+
+
+def syntax_error(line: bytes) -> str | None:
+    """What keeps a line from being a JSON object by the standard, which DuckDB reads more leniently."""
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return f"no JSON: {error}"
+    return None if isinstance(row, dict) else NO_OBJECT
+
+
+def bronze_tables(typed: pa.Table, origin: pa.Table, lines: pa.Array) -> BronzeTables:
+    """Splits typed rows into those that fit and those that do not, with their origin."""
+    reasons = typed["$reason"].combine_chunks()
+    events = typed.drop_columns(["$reason", "$doubt"])
+    for field in ORIGIN_SCHEMA:
+        events = events.append_column(field, origin[field.name])
+    return BronzeTables(events.filter(reasons.is_null()), rejected(origin, reasons, lines))
+
+
+def rejected(origin: pa.Table, reasons: pa.Array, lines: pa.Array) -> pa.Table:
+    """The rows that have a reason."""
+    is_bad = reasons.is_valid()
+    texts = [
+        line.decode("utf-8", "backslashreplace").rstrip("\r\n")
+        for line in lines.filter(is_bad).view(pa.binary()).to_pylist()
+    ]
+    columns = [*origin.filter(is_bad).columns, reasons.filter(is_bad), pa.array(texts, pa.string())]
+    return pa.table(columns, schema=REJECTED_SCHEMA)
 
 
 def typing_query(columns: dict[str, str]) -> str:
-    """The SQL that types `batch(line, origin...)`; a row that does not fit has a `reason` and its line.
+    """The SQL that types `batch("$line")`. Names of its own begin with `$`, which no column's does.
 
     Args:
         columns: each key of the export and the column that it lands in; keys not in `EXPORT_COLUMNS` are text.
@@ -144,34 +247,47 @@ def typing_query(columns: dict[str, str]) -> str:
     types = {key: EXPORT_COLUMNS.get(key, "text") for key in columns}
     fields = struct_fields(columns)
     structure = json.dumps({key: "JSON" if types[key] == "json" else "VARCHAR" for key in fields})
-    values, problems = [], []
-    for key, column in columns.items():
-        text = f"fields.{quoted(key)}" if key in fields else f"line ->> {literal(json_pointer(key))}"
+    texts, values = [], []
+    problems = [f"""WHEN LEFT(LTRIM("$line"), 1) <> '{{' THEN {literal(NO_OBJECT)}"""]
+    for number, (key, column) in enumerate(columns.items()):
+        text, value = f'"${number}"', quoted(column)
         value_sql, bad_sql = TYPES[types[key]]
-        value = value_sql.format(text=text)
-        values.append(f"{value} AS {quoted(column)}")
+        texts.append(f"{field(key, fields)} AS {text}")
+        values.append(f"{value_sql.format(text=text)} AS {value}")
         if key in REQUIRED_KEYS:
             problems.append(f"WHEN {text} IS NULL THEN {literal(f'{key} is missing')}")
-        if bad_sql != "FALSE":
+        if bad_sql:
             bad = bad_sql.format(text=text, value=value)
             problems.append(f"WHEN {bad} THEN {literal(f'{key} is no {types[key]}: ')} || LEFT({text}, 100)")
-    origin = ", ".join(map(quoted, ORIGIN_COLUMNS))
+    json_columns = [quoted(column) for key, column in columns.items() if types[key] == "json"]
+    doubts = ["CONTAINS(\"$line\", 'NaN')", "CONTAINS(\"$line\", 'nfinity')"]
+    doubts += [f"CONTAINS({column}, 'Infinity')" for column in json_columns]
     return f"""
-        SELECT {", ".join(values)}, {origin}, reason, IF(reason IS NULL, NULL, RTRIM(line, E'\\r\\n')) AS line
+        SELECT
+            {", ".join(map(quoted, columns.values()))},
+            CASE {" ".join(problems)} END AS "$reason",
+            COALESCE({" OR ".join(doubts)}, FALSE) AS "$doubt"
         FROM (
-            SELECT *, CASE {" ".join(problems)} END AS reason
-            FROM (SELECT *, FROM_JSON(line, {literal(structure)}) AS fields FROM batch)
+            SELECT *, {", ".join(values)}
+            FROM (
+                SELECT "$line", {", ".join(texts)}
+                FROM (SELECT "$line", FROM_JSON("$line", {literal(structure)}) AS "$fields" FROM batch)
+            )
         )
     """
 
 
+def field(key: str, fields: list[str]) -> str:
+    """The SQL of a key's value as text."""
+    if key in fields:
+        return f'"$fields".{quoted(key)}'
+    pointer = "/" + key.replace("~", "~0").replace("/", "~1")
+    return f'"$line" ->> ({literal(pointer)})'
+
+
 def struct_fields(keys: Iterable[str]) -> list[str]:
-    """The keys that one DuckDB struct can hold: of keys that differ in case only, the first."""
-    return sorted({key.lower(): key for key in reversed([*keys])}.values())
-
-
-def json_pointer(key: str) -> str:
-    return "/" + key.replace("~", "~0").replace("/", "~1")
+    """The keys that one DuckDB struct can hold: of keys that differ in case only, the first; none without a name."""
+    return sorted({key.lower(): key for key in reversed([*keys]) if key and "\0" not in key}.values())
 
 
 def quoted(name: str) -> str:
@@ -179,4 +295,4 @@ def quoted(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return "'" + text.replace("'", "''").replace("\0", "' || CHR(0) || '") + "'"

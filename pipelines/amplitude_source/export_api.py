@@ -1,6 +1,7 @@
 """The client of Amplitude's Export API: hours in, zip files on disk out."""
 
 import zipfile
+import zlib
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import datetime
@@ -42,6 +43,7 @@ class ExportClient:
                 "No keys for Amplitude: set SOURCES__AMPLITUDE__API_KEY and SOURCES__AMPLITUDE__SECRET_KEY, "
                 "for example in .env (Amplitude shows them under Settings > Projects)."
             )
+        self._base_url = settings.base_url
         self._url = f"{settings.base_url.rstrip('/')}/api/2/export"
         self.host = urlsplit(settings.base_url).netloc or settings.base_url
         login = b64encode(f"{settings.api_key}:{settings.secret_key}".encode()).decode()
@@ -50,7 +52,7 @@ class ExportClient:
             raise_for_status=False,
             status_codes=(429, 500, 502, 503),
             request_max_attempts=DOWNLOAD_ATTEMPTS,
-            session_attrs={"headers": {"Authorization": f"Basic {login}"}},
+            session_attrs={"auth": partial(_authorize, f"Basic {login}")},
         )
 
     def download(self, first: datetime, last: datetime, target: Path) -> Outcome:
@@ -66,6 +68,14 @@ class ExportClient:
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
                 problem = f"cannot be reached ({type(_root_cause(error)).__name__})"
                 continue
+            except (
+                requests.exceptions.InvalidSchema,
+                requests.exceptions.InvalidURL,
+                requests.exceptions.MissingSchema,
+            ):
+                raise AmplitudeError(
+                    f"SOURCES__AMPLITUDE__BASE_URL: {self._base_url!r} is no address; write it like https://amplitude.com."
+                ) from None
             if outcome is not Outcome.ZIP or _is_whole_zip(target):
                 return outcome
             problem = "answered with a body that is no complete zip file"
@@ -135,19 +145,34 @@ def _window_hours(
     archive: Archive, settings: AmplitudeSettings, zip_path: Path | None, first: datetime, last: datetime
 ) -> Iterator[ExportHour]:
     members = _zip_members(zip_path) if zip_path else {}
+    if strangers := members.keys() - set(hours_between(first, last)):
+        raise AmplitudeError(
+            f"Amplitude sent hour {format_hour(min(strangers))} with the hours {format_hour(first)} to "
+            f"{format_hour(last)}, which were asked for; nothing of them was loaded. Run again."
+        )
     for hour in hours_between(first, last):
         is_final = hour in members or settings.is_settled(hour)
         yield archive.store_hour(hour, members.get(hour, []), is_final)
 
 
 def _zip_members(zip_path: Path) -> dict[datetime, list[Member]]:
-    by_hour: dict[datetime, list[Member]] = {}
+    """The members of a window's zip, by hour.
+
+    Raises:
+        AmplitudeError: an entry's name is not one of Amplitude's, or two entries have the same.
+    """
+    by_name: dict[MemberName, Member] = {}
     with zipfile.ZipFile(zip_path) as archive:
-        for entry in archive.namelist():
-            if name := MemberName.parse(entry):
-                by_hour.setdefault(name.hour, []).append(Member(name, partial(_open_entry, zip_path, entry)))
-            elif not entry.endswith("/"):
-                raise AmplitudeError(f"Amplitude's zip holds {entry!r}, which is not named like an hour's file.")
+        entries = [entry for entry in archive.namelist() if not entry.endswith("/")]
+    for entry in entries:
+        name = MemberName.parse(entry)
+        if name is None or name in by_name:
+            problem = "comes twice" if name else "is not named like an hour's file"
+            raise AmplitudeError(f"In Amplitude's zip {entry!r} {problem}; nothing of it was loaded. Run again.")
+        by_name[name] = Member(name, partial(_open_entry, zip_path, entry))
+    by_hour: dict[datetime, list[Member]] = {}
+    for name, member in by_name.items():
+        by_hour.setdefault(name.hour, []).append(member)
     return by_hour
 
 
@@ -161,8 +186,14 @@ def _is_whole_zip(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
         return False
+
+
+def _authorize(login: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """As `auth` of the session, for otherwise requests prefers what a ~/.netrc says."""
+    request.headers["Authorization"] = login
+    return request
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -34,6 +34,8 @@ class LedgerRow:
     sha256: str | None
     revision: int
     loaded_at: datetime
+    load_id: str = ""
+    """dlt's load that brought the hour's rows; dlt itself writes it."""
 
     @property
     def is_final(self) -> bool:
@@ -46,7 +48,7 @@ Ledger = Mapping[datetime, LedgerRow]
 def read_ledger(pipeline: dlt.Pipeline) -> dict[datetime, LedgerRow]:
     """The destination's ledger; of an hour in several loads (files, which are not merged), the newest."""
     try:
-        rows = pipeline.dataset()["export_hours"].select(*LEDGER_COLUMNS).fetchall()
+        rows = pipeline.dataset()["export_hours"].select(*LEDGER_COLUMNS, "_dlt_load_id").fetchall()
     except (KeyError, ValueError):  # nothing was ever loaded
         return {}
     entries = (LedgerRow(*row) for row in rows)
@@ -57,7 +59,8 @@ def ledger_row(
     hour: ExportHour, loaded: Counter[datetime], rejected: Counter[datetime], known: LedgerRow | None, now: datetime
 ) -> LedgerRow:
     """The ledger's new row for an hour just read; its revision goes up when a final hour's content has changed."""
-    status: Status = "loaded" if hour.members else "empty" if hour.is_final else "pending"
+    is_final = hour.is_final or (known is not None and known.is_final)  # an hour declared empty stays so
+    status: Status = "loaded" if hour.members else "empty" if is_final else "pending"
     sha256 = content_sha256(hour)
     changed = known is not None and known.is_final and (known.status, known.sha256) != (status, sha256)
     return LedgerRow(
@@ -87,7 +90,7 @@ def ledger_table(rows: Iterable[LedgerRow]) -> pa.Table:
 
 @dataclass(frozen=True)
 class Coverage:
-    """A run of neighbouring hours with one status; `missing` hours have no row in the ledger."""
+    """A run of neighbouring hours with one status; `missing`: never asked for, though later ones were."""
 
     status: Status | Literal["missing"]
     first: datetime
@@ -105,9 +108,12 @@ class Coverage:
 def coverage(ledger: Ledger, first: datetime, newest: datetime) -> list[Coverage]:
     """The ledger from `first` to `newest`, or its own last hour if that is later, as runs of one status."""
     hours = hours_between(first, max([newest, *ledger]))
+    last_asked = max(ledger, default=first - HOUR)
 
     def status_of(hour: datetime) -> Status | Literal["missing"]:
-        return ledger[hour].status if hour in ledger else "missing"
+        if hour in ledger:
+            return ledger[hour].status
+        return "missing" if hour < last_asked else "pending"
 
     return [_sum(status, list(run), ledger) for status, run in groupby(hours, key=status_of)]
 

@@ -19,17 +19,21 @@ MODEL (
 );
 
 WITH exported AS (
+  /* A row counts where the ledger names its load: not what an unfinished load or an earlier content of the hour left. */
   SELECT
-    *,
+    events.*,
     IFF(
-      device_id <> '' AND _insert_id <> '',
-      MD5(CONCAT(LENGTH(device_id), ':', device_id, _insert_id)),
-      uuid
+      events.device_id <> '' AND events._insert_id <> '',
+      MD5(CONCAT(LENGTH(events.device_id), ':', events.device_id, events._insert_id)),
+      events.uuid
     ) AS event_key
-  FROM bronze.events
+  FROM bronze.events AS events
+  JOIN bronze.export_hours AS hours
+    ON hours.export_hour = events._export_hour
+    AND hours._dlt_load_id = events._dlt_load_id
   WHERE
-    _export_hour BETWEEN @start_ts AND @end_ts
-    AND _export_hour >= @VAR('start_hour')::TIMESTAMPNTZ
+    events._export_hour BETWEEN @start_ts AND @end_ts
+    AND events._export_hour >= @VAR('first_hour')::TIMESTAMPNTZ
 ), first_copies AS (
   SELECT
     *

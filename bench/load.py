@@ -1,0 +1,305 @@
+"""How fast and how lean the load is, beside the two ways that mark the scale. Run: `python bench/load.py`.
+
+All of them read the same files of synthetic events, one after the other, each in a process of its own:
+
+- pipeline: `python pipelines/amplitude.py --replay FILES` into a new lake and a new DuckDB, exactly as a user runs it:
+  with checksums, archive, rejected rows, ledger and the replacement of whole hours.
+- dicts: a dlt resource that yields rows as Python dicts, appended to DuckDB by way of parquet, the way most sources are
+  written. It reads a part of the rows only, as it is slow; its rows/s is what counts.
+- floor: DuckDB's own `read_json` with every type given, straight into a table: gunzip and parse, nothing is checked.
+  With all threads, and with one.
+
+Seconds run from the start of the process to its end, so imports count. Memory is the process's largest resident set.
+Each way must end with exactly the expected number of rows in its table. The files come from the page cache, and copied
+rows compress better than real ones; on a busy machine trust the ratios, not the rows/s.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from threading import Timer
+from typing import Any, NamedTuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[1]
+WAREHOUSE = "warehouse.duckdb"
+
+DAYS = 30  # the simulator's default: June 2026
+START_HOUR, NOW = "2026-06-01T00", "2026-07-01T12:00:00"
+ROWS_PER_COPY = 100_000
+DICT_ROWS, DICT_CHUNK = 100_000, 5_000
+
+SLOWEST_ROWS_PER_SECOND, START_UP_SECONDS = 1_000, 60  # what is slower is stopped
+
+DUCKDB_TYPES = {
+    "bigint": "BIGINT",
+    "bool": "BOOLEAN",
+    "double": "DOUBLE",
+    "json": "JSON",
+    "text": "VARCHAR",
+    "timestamp": "TIMESTAMP",
+}
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(soft_wrap=True, highlight=False, stderr=True)
+
+
+class Contender(NamedTuple):
+    """One way to load the files; it runs in an empty folder and leaves its table in `WAREHOUSE` there."""
+
+    name: str
+    rows: int
+    table: str
+    command: list[str]
+    environment: dict[str, str]
+
+
+class Run(NamedTuple):
+    """What one run of a contender took."""
+
+    seconds: float
+    peak_mb: float
+
+
+class Goal(NamedTuple):
+    """A figure and what it is to be."""
+
+    name: str
+    value: float
+    text: str
+    is_reached: bool
+
+
+@click.group(invoke_without_command=True, help=__doc__.partition("\n")[0])
+@click.option("--rows", type=click.IntRange(min=1_000), default=1_000_000, show_default=True, help="About so many.")
+@click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Of several, the medians count.")
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="An empty folder to work in, which stays. Default: a temporary one.",
+)
+@click.pass_context
+def main(context: click.Context, rows: int, runs: int, keep: Path | None) -> None:
+    if context.invoked_subcommand:
+        return
+    with work_folder(keep) as folder:
+        expected = write_files(folder / "files", rows)
+        ways = [pipeline(folder, expected), dicts(folder, expected), *floors(folder, expected)]
+        taken: dict[str, list[Run]] = {way.name: [] for way in ways}
+        for number in range(1, runs + 1):
+            for way in ways:
+                err.print(f"run {number} of {runs}: {way.name} ...")
+                taken[way.name].append(measured(way, folder / f"{way.name}-{number}", keep is not None))
+        show(ways, {name: medians(of_way) for name, of_way in taken.items()})
+
+
+@contextmanager
+def work_folder(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with TemporaryDirectory(prefix="amplitude-bench-") as folder:
+            yield Path(folder)
+        return
+    keep.mkdir(parents=True, exist_ok=True)
+    if any(keep.iterdir()):
+        raise click.UsageError(f"--keep {keep}: the folder is not empty.")
+    yield keep.resolve()
+
+
+def write_files(folder: Path, rows: int) -> int:
+    """Writes about so many events; gives the exact number."""
+    copies = max(1, round(rows / ROWS_PER_COPY))
+    per_day = max(1, round(rows / copies / DAYS))
+    command = ["-m", "simulator", "write", str(folder), "--days", str(DAYS), "--copies", str(copies)]
+    answer = subprocess.run(  # noqa: S603
+        [sys.executable, *command, "--events-per-day", str(per_day)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=time_limit(rows),
+    ).stdout
+    out.print(answer.rpartition(", in ")[0])
+    return int(answer.split()[0])
+
+
+def pipeline(folder: Path, rows: int) -> Contender:
+    """The pipeline from a copy, because beside the original there may be a `.env`, which overrides the environment."""
+    copy = folder / "project"
+    shutil.copytree(ROOT / "pipelines", copy / "pipelines")
+    (copy / ".dlt").mkdir()
+    shutil.copy(ROOT / ".dlt" / "config.toml", copy / ".dlt")
+    script = str(copy / "pipelines" / "amplitude.py")
+    return Contender(
+        name="pipeline",
+        rows=rows,
+        table="bronze.events",
+        command=[sys.executable, script, "--replay", str(folder / "files"), "--destination", "duckdb"],
+        environment={"SOURCES__AMPLITUDE__START_HOUR": START_HOUR, "SOURCES__AMPLITUDE__NOW": NOW},
+    )
+
+
+def dicts(folder: Path, rows: int) -> Contender:
+    count = min(rows, DICT_ROWS)
+    command = [sys.executable, __file__, "load-dicts", str(folder / "files"), str(count)]
+    return Contender("dicts", count, "bronze.events", command, {"RUNTIME__DLTHUB_TELEMETRY": "false"})
+
+
+def floors(folder: Path, rows: int) -> list[Contender]:
+    """The floor with all threads and with one. The columns go along as text: their module would import dlt."""
+    columns = json.dumps(column_types())
+    command = [sys.executable, __file__, "load-floor", str(folder / "files"), columns]
+    return [
+        Contender("floor", rows, "events", command, {}),
+        Contender("floor-1-thread", rows, "events", [*command, "--threads", "1"], {}),
+    ]
+
+
+def column_types() -> dict[str, str]:
+    """The DuckDB type of each of the export's keys, as the pipeline has them."""
+    sys.path.insert(0, str(ROOT / "pipelines"))
+    from amplitude_source.settings import EXPORT_COLUMNS
+
+    return {key: DUCKDB_TYPES[type_] for key, type_ in EXPORT_COLUMNS.items()}
+
+
+def time_limit(rows: int) -> float:
+    return START_UP_SECONDS + rows / SLOWEST_ROWS_PER_SECOND
+
+
+def measured(way: Contender, folder: Path, keep: bool) -> Run:
+    """Runs a contender in a new folder and checks what it loaded."""
+    folder.mkdir()
+    log = folder / "log.txt"
+    run, exit_code = run_alone(way, folder, log)
+    if exit_code:
+        raise click.ClickException(f"{way.name} ended with {exit_code} after {run.seconds:.0f} s:\n{log.read_text()}")
+    if (count := count_rows(folder / WAREHOUSE, way.table)) != way.rows:
+        raise click.ClickException(f"{way.name} loaded {count:,} rows into {way.table}, not {way.rows:,}.")
+    if not keep:
+        shutil.rmtree(folder)
+    return run
+
+
+def run_alone(way: Contender, folder: Path, log: Path) -> tuple[Run, int]:
+    """Runs a contender to its end, or stops it with all it has started when its time is up."""
+    environment = os.environ | way.environment | locations(folder)
+    started = time.monotonic()
+    with log.open("wb") as sink:
+        process = subprocess.Popen(  # noqa: S603
+            way.command, cwd=folder, env=environment, stdout=sink, stderr=sink, start_new_session=True
+        )
+    timer = Timer(time_limit(way.rows), os.killpg, (process.pid, signal.SIGKILL))
+    timer.start()
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        timer.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Run(time.monotonic() - started, usage.ru_maxrss * unit / 1e6), process.returncode
+
+
+def locations(folder: Path) -> dict[str, str]:
+    """Everything that dlt and the pipeline write lies in the folder."""
+    return {
+        "DESTINATION__DUCKDB__CREDENTIALS": str(folder / WAREHOUSE),
+        "DLT_DATA_DIR": str(folder / "dlt"),
+        "SOURCES__AMPLITUDE__LAKE__BUCKET_URL": str(folder / "lake"),
+        "SOURCES__AMPLITUDE__WORK_DIR": str(folder / "work"),
+    }
+
+
+def count_rows(warehouse: Path, table: str) -> int:
+    import duckdb
+
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        rows = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
+    return int(rows[0]) if rows else 0
+
+
+def medians(runs: list[Run]) -> Run:
+    return Run(median(run.seconds for run in runs), median(run.peak_mb for run in runs))
+
+
+def show(ways: list[Contender], runs: dict[str, Run]) -> None:
+    """A row for each contender, then the ratios."""
+    table = Table("", "rows", "seconds", "rows/s", "peak MB", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    speed = {way.name: way.rows / runs[way.name].seconds for way in ways}
+    for way in ways:
+        run = runs[way.name]
+        table.add_row(way.name, f"{way.rows:,}", f"{run.seconds:.1f}", f"{speed[way.name]:,.0f}", f"{run.peak_mb:,.0f}")
+    out.print(table)
+    out.print(f"dicts reads the first {DICT_ROWS:,} rows at most, since it is slow: compare its rows/s.\n")
+    for goal in goals(speed, runs["pipeline"].peak_mb):
+        out.print(f"{goal.name}: {goal.value:,.2f} (goal {goal.text}: {'reached' if goal.is_reached else 'missed'})")
+
+
+def goals(speed: dict[str, float], peak_mb: float) -> Iterable[Goal]:
+    by_dicts, by_floor = speed["pipeline"] / speed["dicts"], speed["pipeline"] / speed["floor"]
+    yield Goal("pipeline / dicts, rows/s", by_dicts, ">= 10", by_dicts >= 10)
+    yield Goal("pipeline / floor, rows/s", by_floor, ">= 0.25", by_floor >= 0.25)
+    by_thread = speed["pipeline"] / speed["floor-1-thread"]
+    yield Goal("pipeline / floor-1-thread, rows/s", by_thread, ">= 0.25", by_thread >= 0.25)
+    yield Goal("pipeline, peak MB", peak_mb, "< 700", peak_mb < 700)
+
+
+@main.command(hidden=True)
+@click.argument("files", type=click.Path(exists=True, path_type=Path))
+@click.argument("rows", type=int)
+def load_dicts(files: Path, rows: int) -> None:
+    import dlt
+
+    events = dlt.resource(dict_chunks(files, rows), name="events", write_disposition="append", max_table_nesting=0)
+    dlt.pipeline("dicts", destination="duckdb", dataset_name="bronze").run(events, loader_file_format="parquet")
+
+
+def dict_chunks(files: Path, rows: int) -> Iterator[list[dict[str, Any]]]:
+    lines = islice(json_lines(files), rows)
+    while chunk := list(islice(lines, DICT_CHUNK)):
+        yield chunk
+
+
+def json_lines(files: Path) -> Iterator[dict[str, Any]]:
+    import gzip
+
+    import orjson
+
+    for path in sorted(files.glob("*.json.gz")):
+        with gzip.open(path) as lines:
+            yield from map(orjson.loads, lines)
+
+
+@main.command(hidden=True)
+@click.argument("files", type=click.Path(exists=True, path_type=Path))
+@click.argument("columns")
+@click.option("--threads", type=int)
+def load_floor(files: Path, columns: str, threads: int | None) -> None:
+    import duckdb
+
+    with duckdb.connect(WAREHOUSE) as connection:
+        if threads:
+            connection.execute(f"SET threads = {threads}")
+        query = "CREATE TABLE events AS SELECT * FROM read_json(?, format = 'newline_delimited', columns = "
+        connection.execute(f"{query}{json.loads(columns)})", [str(files / "*.json.gz")])
+
+
+if __name__ == "__main__":
+    main()

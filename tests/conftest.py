@@ -1,0 +1,313 @@
+"""A checkout of its own for each test, and a simulated Amplitude for it to ask."""
+
+import contextlib
+import gzip
+import io
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import duckdb
+import pytest
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+
+from amplitude_source.settings import EXPORT_COLUMNS
+from simulator.product import Product
+from simulator.server import DEMO_CREDENTIALS, Simulator
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# What a test's checkout gets, as far as it exists; never a .env, secrets or data of the developer.
+CHECKOUT = (".dlt/config.toml", "config.py", "pipelines", "sqlmesh", "dashboard", "orchestration")
+NOT_COPIED = ("__pycache__", ".cache", "logs", "*.duckdb*")
+COMMAND = "pipelines/amplitude.py"
+COMMAND_TIMEOUT_SECONDS = 300
+
+SMALL_PRODUCT = Product(days=3, events_per_day=200)
+
+_NUMBERS = itertools.count(1)
+
+
+@dataclass
+class Project:
+    """A copy of the repository with its own `data/`; every command gets exactly the environment `env`."""
+
+    root: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def database(self) -> Path:
+        return self.root / "data/amplitude.duckdb"
+
+    @property
+    def lake(self) -> Path:
+        return self.root / "data/lake"
+
+    @property
+    def work(self) -> Path:
+        return self.root / "data/work"
+
+    def set_clock(self, now: datetime, simulator: Simulator) -> None:
+        """Sets the present for the commands and for the simulated Amplitude."""
+        simulator.now = now
+        self.env["SOURCES__AMPLITUDE__NOW"] = now.isoformat()
+
+    def run(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Runs Python with these arguments in the checkout, as a process of its own: `run("-m", "sqlmesh", "plan")`."""
+        return subprocess.run(
+            [sys.executable, *command],
+            cwd=self.root,
+            env={**self.env, **env},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=COMMAND_TIMEOUT_SECONDS,
+            check=False,
+        )
+
+    def load(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Runs `python pipelines/amplitude.py` with these arguments as a process of its own."""
+        return self.run(COMMAND, *arguments, **env)
+
+    def load_here(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """The same as `load` inside this process, which saves the two seconds that the imports take."""
+        output, errors = io.StringIO(), io.StringIO()
+        with self.entered(env), contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            code = _run_main(self.root, arguments)
+        return subprocess.CompletedProcess(list(arguments), code, output.getvalue(), errors.getvalue())
+
+    @contextlib.contextmanager
+    def entered(self, env: Mapping[str, str] | None = None) -> Iterator[None]:
+        """This process as one that was started in the checkout: folder, environment, time zone, dlt's settings."""
+        before, run_context = Path.cwd(), Container()[PluggableRunContext]
+        try:
+            with mock.patch.dict(os.environ, {**self.env, **(env or {})}, clear=True):
+                os.chdir(self.root)
+                time.tzset()
+                run_context.reload(str(self.root))
+                yield
+        finally:
+            os.chdir(before)
+            time.tzset()
+            run_context.reload(str(before))
+
+    def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a query on the checkout's DuckDB file, opened for reading only."""
+        with duckdb.connect(str(self.database), read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.execute(sql, parameters).fetchall()
+
+
+def _run_main(root: Path, arguments: tuple[str, ...]) -> int:
+    """Calls the command's `main` and gives its exit code, as the interpreter would."""
+    import amplitude  # only here: other tests need not wait for it
+
+    with (
+        mock.patch.object(amplitude, "ROOT", root),
+        mock.patch.object(amplitude, "INVOKED_FROM", root),
+        mock.patch.object(sys, "argv", [COMMAND, *arguments]),
+    ):
+        try:
+            amplitude.main()
+        except SystemExit as exit_:
+            if isinstance(exit_.code, str):
+                print(exit_.code, file=sys.stderr)
+                return 1
+            return exit_.code or 0
+        except Exception:
+            traceback.print_exc()
+            return 1
+    return 0
+
+
+@pytest.fixture(scope="session")
+def product() -> Product:
+    """Three days of a small shop: some 600 rows, with late and repeated ones, empty hours and a new key."""
+    return SMALL_PRODUCT
+
+
+@pytest.fixture
+def simulator(product: Product) -> Iterator[Simulator]:
+    """Amplitude with that product; its clock stands at noon after the last day."""
+    with Simulator(product) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def project(tmp_path: Path, simulator: Simulator) -> Project:
+    """A checkout without data, set up to ask the simulated Amplitude from the product's first hour on."""
+    return make_project(tmp_path, simulator)
+
+
+@pytest.fixture(scope="session")
+def loaded_data(tmp_path_factory: pytest.TempPathFactory, product: Product) -> Path:
+    """The database and the lake after one load of the whole product, to be copied by tests that begin there."""
+    folder = tmp_path_factory.mktemp("loaded")
+    with Simulator(product) as simulator:
+        project = make_project(folder, simulator)
+        result = project.load_here()
+    assert result.returncode == 0, result.stderr
+    return project.root / "data"
+
+
+@pytest.fixture
+def loaded(project: Project, loaded_data: Path) -> Project:
+    """A project that has loaded the whole product; its `data/work` is gone, as on another machine."""
+    shutil.copytree(loaded_data, project.root / "data", ignore=shutil.ignore_patterns("work"))
+    return project
+
+
+def make_project(folder: Path, simulator: Simulator) -> Project:
+    """A checkout below the folder with settings for the simulator."""
+    root = folder / "checkout"
+    copy_checkout(root)
+    (folder / "home").mkdir()
+    env = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
+    env |= {
+        "HOME": str(folder / "home"),
+        "TZ": "Asia/Kolkata",  # five and a half hours from UTC: local time anywhere shows
+        "COLUMNS": "200",
+        "SOURCES__AMPLITUDE__API_KEY": DEMO_CREDENTIALS[0],
+        "SOURCES__AMPLITUDE__SECRET_KEY": DEMO_CREDENTIALS[1],
+        "SOURCES__AMPLITUDE__BASE_URL": simulator.base_url,
+        "SOURCES__AMPLITUDE__START_HOUR": f"{simulator.product.start:%Y-%m-%dT%H}",
+        "SOURCES__AMPLITUDE__NOW": simulator.now.isoformat(),
+    }
+    return Project(root, env)
+
+
+def copy_checkout(root: Path) -> None:
+    """Copies what the commands need to a new folder."""
+    for name in CHECKOUT:
+        source, target = REPOSITORY / name, root / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=_not_copied, symlinks=True)
+        elif source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+
+
+def export_row(**values: object) -> dict[str, object]:
+    """A row with all 55 keys, null but for those that identify it and those given."""
+    number = next(_NUMBERS)
+    required = {
+        "uuid": f"00000000-0000-4000-a000-{number:012}",
+        "app": SMALL_PRODUCT.app,
+        "amplitude_id": number,
+        "event_type": "click",
+        "event_time": "2026-06-01 10:00:00.000000",
+        "server_upload_time": "2026-06-01 10:00:01.000000",
+    }
+    return dict.fromkeys(EXPORT_COLUMNS) | required | values
+
+
+def gzip_lines(*lines: Mapping[str, object] | bytes) -> bytes:
+    """A member's bytes: JSON lines of rows, or lines as they are, gzipped without a time."""
+    texts = (line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+    return gzip.compress(b"".join(text + b"\n" for text in texts), mtime=0)
+
+
+def member_name(hour: datetime, partition: int = 0, app: int = SMALL_PRODUCT.app) -> str:
+    """The base name of an export's member."""
+    return f"{app}_{hour:%Y-%m-%d}_{hour.hour}#{partition}.json.gz"
+
+
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    """A link named .env points to the root's, of which a test has its own or none; a file would be the developer's."""
+    secrets = {name for name in names if name.startswith(".env") and not (Path(folder) / name).is_symlink()}
+    return shutil.ignore_patterns(*NOT_COPIED)(folder, names) | secrets
+
+
+def is_same(key: str, value: object, stored: object) -> bool:
+    """Whether a column holds what the line holds, as far as JSON tells values apart."""
+    if value is None or stored is None:
+        return value is None and stored is None
+    match EXPORT_COLUMNS.get(key, "text"):
+        case "bigint":
+            return not isinstance(value, bool) and isinstance(stored, int) and str(value) == str(stored)
+        case "double":
+            return not isinstance(value, bool) and isinstance(value, int | float | str) and float(value) == stored
+        case "bool":
+            return value is stored or value == str(stored).lower()
+        case "timestamp":
+            return isinstance(stored, datetime) and datetime.fromisoformat(str(value)) == stored
+        case "json":
+            return parses_to(str(stored), value)
+        case _:
+            return stored == value if isinstance(value, str) else parses_to(str(stored), value)
+
+
+def parses_to(text: str, value: object) -> bool:
+    try:
+        parsed = json.loads(text)
+    except json.JSONDecodeError:
+        return False
+    return type(parsed) is type(value) and bool(parsed == value)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the scripted server sends; a body shorter than `promised` breaks off."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    promised: int | None = None
+
+
+class Script(ThreadingHTTPServer):
+    """Answers one request after the other; the last answer stays."""
+
+    daemon_threads = True
+
+    def __init__(self, answers: list[Answer]) -> None:
+        super().__init__(("127.0.0.1", 0), _ScriptHandler)
+        self.answers = answers
+        self.authorizations: list[str | None] = []
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _ScriptHandler(BaseHTTPRequestHandler):
+    server: Script
+
+    def do_GET(self) -> None:
+        answers, asked = self.server.answers, self.server.authorizations
+        answer = answers[min(len(asked), len(answers) - 1)]
+        asked.append(self.headers.get("Authorization"))
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(answer.promised or len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keeps the console quiet."""
+
+
+@contextlib.contextmanager
+def serving(*answers: Answer) -> Iterator[Script]:
+    script = Script(list(answers))
+    thread = threading.Thread(target=script.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield script
+    finally:
+        script.shutdown()
+        thread.join()
+        script.server_close()

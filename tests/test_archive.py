@@ -1,0 +1,383 @@
+"""The archive: what Amplitude sent, byte for byte, under keys that the members' names alone decide."""
+
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+import pytest
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.storages import FilesystemConfiguration
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amplitude_source.archive import Archive, ExportHour, Member, MemberName, check, folder_hours
+from amplitude_source.settings import AmplitudeError
+from conftest import export_row, gzip_lines, member_name
+
+HOUR = datetime(2026, 6, 1, 5)
+LINES = [export_row() for _ in range(3)]
+GOOD = gzip_lines(*LINES)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def archive(lake: Path) -> Archive:
+    return Archive(resolve_configuration(FilesystemConfiguration(bucket_url=str(lake))))
+
+
+def member(data: bytes, partition: int = 0, app: int = 100, hour: datetime = HOUR) -> Member:
+    def opened() -> IO[bytes]:
+        return io.BytesIO(data)
+
+    return Member(parsed(member_name(hour, partition, app)), opened)
+
+
+def parsed(name: str) -> MemberName:
+    found = MemberName.parse(name)
+    assert found, f"{name} is a member's name"
+    return found
+
+
+def files(lake: Path) -> dict[str, bytes]:
+    """Everything in the lake by its path."""
+    return {path.relative_to(lake).as_posix(): path.read_bytes() for path in lake.rglob("*") if path.is_file()}
+
+
+def names(hour: ExportHour) -> list[str]:
+    return [archived.name.name for archived in hour.members]
+
+
+# --- names
+
+
+@pytest.mark.parametrize(
+    ("path", "hour", "app", "partition"),
+    [
+        ("100011471/100011471_2026-06-01_0#0.json.gz", datetime(2026, 6, 1, 0), 100011471, 0),
+        ("100011471_2026-06-01_7#627.json.gz", datetime(2026, 6, 1, 7), 100011471, 627),
+        ("any/depth/of/folders/1_2026-12-31_23#70.json.gz", datetime(2026, 12, 31, 23), 1, 70),
+        ("1_2026-06-01_07#3.json.gz", datetime(2026, 6, 1, 7), 1, 3),
+    ],
+)
+def test_a_member_name_tells_hour_app_and_partition(path: str, hour: datetime, app: int, partition: int) -> None:
+    name = parsed(path)
+    assert (name.hour, name.app, name.partition) == (hour, app, partition)
+    assert name.name == path.rpartition("/")[2]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "1_2026-06-01_24#0.json.gz",
+        "1_2026-02-30_0#0.json.gz",
+        "1_2026-06-01_0.json.gz",
+        "1_2026-06-01_0#.json.gz",
+        "1_2026-06-01_0#0.json",
+        "1_2026-06-01_0#0.json.gz.unfinished",
+        "x_2026-06-01_0#0.json.gz",
+        "1_2026-06-01_0#0 (1).json.gz",
+        "1_2026-06-01_123#0.json.gz",
+        "readme.txt",
+        "",
+        "1_2026-06-01_0#0.json.gz\n",
+    ],
+)
+def test_other_names_are_no_member_names(path: str) -> None:
+    assert MemberName.parse(path) is None
+
+
+def test_members_sort_by_hour_then_app_then_partition_as_numbers_not_as_text() -> None:
+    shuffled = [
+        "2_2026-06-01_9#0.json.gz",
+        "10_2026-06-01_9#0.json.gz",
+        "2_2026-06-01_10#0.json.gz",
+        "2_2026-06-01_9#10.json.gz",
+        "2_2026-06-01_9#2.json.gz",
+    ]
+    assert [name.name for name in sorted(map(parsed, shuffled))] == [
+        "2_2026-06-01_9#0.json.gz",
+        "2_2026-06-01_9#2.json.gz",
+        "2_2026-06-01_9#10.json.gz",
+        "10_2026-06-01_9#0.json.gz",
+        "2_2026-06-01_10#0.json.gz",
+    ]
+
+
+# --- storing
+
+
+def test_members_are_stored_byte_for_byte_under_keys_of_app_date_and_hour(archive: Archive, lake: Path) -> None:
+    second = gzip.compress(b'{"other": 1}\n', compresslevel=1)
+    stored = archive.store_hour(HOUR, [member(second, partition=70), member(GOOD)])
+    folder = "raw/app=100/date=2026-06-01/hour=05"
+    assert files(lake) == {
+        f"{folder}/100_2026-06-01_5#0.json.gz": GOOD,
+        f"{folder}/100_2026-06-01_5#70.json.gz": second,
+    }
+    assert names(stored) == ["100_2026-06-01_5#0.json.gz", "100_2026-06-01_5#70.json.gz"]
+    assert [archived.size for archived in stored.members] == [len(GOOD), len(second)]
+
+
+def test_storing_an_hour_twice_leaves_the_lake_and_the_checksums_as_they_were(archive: Archive, lake: Path) -> None:
+    first = archive.store_hour(HOUR, [member(GOOD)])
+    before = files(lake)
+    second = archive.store_hour(HOUR, [member(GOOD)])
+    assert files(lake) == before
+    assert [m.sha256 for m in second.members] == [m.sha256 for m in first.members]
+
+
+def test_members_that_are_no_longer_sent_are_removed_when_the_hour_is_stored_again(
+    archive: Archive, lake: Path
+) -> None:
+    other_hour = datetime(2026, 6, 1, 6)
+    archive.store_hour(HOUR, [member(GOOD, partition) for partition in (0, 1, 2)])
+    archive.store_hour(other_hour, [member(GOOD, 9, hour=other_hour)])
+    archive.store_hour(HOUR, [member(GOOD, 1)])
+    assert sorted(files(lake)) == [
+        "raw/app=100/date=2026-06-01/hour=05/100_2026-06-01_5#1.json.gz",
+        "raw/app=100/date=2026-06-01/hour=06/100_2026-06-01_6#9.json.gz",
+    ]
+
+
+def test_what_a_killed_run_left_unfinished_is_removed_when_the_hour_is_stored_again(
+    archive: Archive, lake: Path
+) -> None:
+    archive.store_hour(HOUR, [member(GOOD)])
+    (target,) = files(lake)
+    (lake / f"{target}.unfinished").write_bytes(GOOD[:10])
+    assert [m.name.name for m in archive.hours()[HOUR]] == ["100_2026-06-01_5#0.json.gz"], "unfinished is no member"
+    archive.store_hour(HOUR, [member(GOOD)])
+    assert list(files(lake)) == [target]
+
+
+def test_an_empty_hour_is_remembered_by_a_marker_until_it_has_members(archive: Archive, lake: Path) -> None:
+    archive.store_hour(HOUR, [])
+    assert list(files(lake)) == ["raw/empty/date=2026-06-01/hour=05"]
+    assert archive.hours() == {HOUR: []}
+    archive.store_hour(HOUR, [member(GOOD)])
+    assert list(files(lake)) == ["raw/app=100/date=2026-06-01/hour=05/100_2026-06-01_5#0.json.gz"]
+
+
+def test_an_hour_that_is_not_available_yet_leaves_no_marker(archive: Archive, lake: Path) -> None:
+    stored = archive.store_hour(HOUR, [], is_final=False)
+    assert (stored.members, stored.is_final) == ([], False)
+    assert files(lake) == {}
+    assert archive.hours() == {}
+
+
+def test_an_hour_that_amplitude_no_longer_has_keeps_its_members_and_gets_no_empty_marker(
+    archive: Archive, lake: Path
+) -> None:
+    archive.store_hour(HOUR, [member(GOOD)])
+    before = files(lake)
+    archive.store_hour(HOUR, [])
+    assert files(lake) == before, "an hour is either empty or has members"
+
+
+def test_the_archive_gives_back_every_hour_with_its_members_and_their_bytes(archive: Archive) -> None:
+    hours = [HOUR, datetime(2026, 6, 1, 6), datetime(2026, 6, 2, 0)]
+    stored = {hour: archive.store_hour(hour, [member(GOOD, n, hour=hour) for n in (0, 7)]) for hour in hours}
+    found = archive.hours()
+    assert sorted(found) == hours
+    for hour in hours:
+        again = archive.read_hour(hour, found[hour])
+        assert [(m.name, m.size, m.sha256) for m in again.members] == [
+            (m.name, m.size, m.sha256) for m in stored[hour].members
+        ]
+        with found[hour][0].open() as opened:
+            assert opened.read() == GOOD
+
+
+def test_an_archive_that_was_never_written_has_no_hours(archive: Archive) -> None:
+    assert archive.hours() == {}
+
+
+# --- broken members
+
+
+def wrong_checksum(data: bytes) -> bytes:
+    return data[:-8] + bytes(byte ^ 0xFF for byte in data[-8:-4]) + data[-4:]
+
+
+def wrong_length(data: bytes) -> bytes:
+    return data[:-4] + (5).to_bytes(4, "little")
+
+
+BROKEN = {
+    "an empty file": b"",
+    "no gzip": b'{"uuid": 1}\n',
+    "half a header": GOOD[:6],
+    "only a header": GOOD[:10],
+    "cut in the middle": GOOD[: len(GOOD) // 2],
+    "cut before the checksum": GOOD[:-8],
+    "cut by one byte": GOOD[:-1],
+    "wrong checksum": wrong_checksum(GOOD),
+    "wrong length": wrong_length(GOOD),
+    "garbage after gzip": GOOD + b"garbage",
+    "half a second stream": GOOD + GOOD[:-3],
+    "garbage inside": GOOD[:40] + bytes(40) + GOOD[80:],
+}
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_member_is_refused_with_one_sentence_and_leaves_nothing_behind(
+    archive: Archive, lake: Path, data: bytes
+) -> None:
+    with pytest.raises(AmplitudeError) as caught:
+        archive.store_hour(HOUR, [member(data)])
+    message = str(caught.value)
+    assert message.count("\n") == 0
+    assert "100_2026-06-01_5#0.json.gz" in message
+    assert "2026-06-01T05" in message
+    assert files(lake) == {}
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
+def test_a_member_that_broke_in_the_archive_is_refused_when_it_is_read(data: bytes) -> None:
+    with pytest.raises(AmplitudeError, match="no complete gzip file"):
+        check(member(data))
+
+
+@pytest.mark.parametrize("order", ["the good one first", "the broken one first"])
+def test_an_hour_with_one_broken_member_leaves_the_archive_as_it_was(archive: Archive, lake: Path, order: str) -> None:
+    """Half an hour in the archive would be taken for the whole one by `--replay`."""
+    old = gzip_lines(export_row())
+    archive.store_hour(HOUR, [member(old, 0), member(old, 1)])
+    before = files(lake)
+    good, broken = (0, 1) if order == "the good one first" else (1, 0)
+    with pytest.raises(AmplitudeError):
+        archive.store_hour(HOUR, [member(GOOD, good), member(GOOD[:-3], broken)])
+    assert files(lake) == before
+
+
+def test_a_new_hour_with_one_broken_member_is_not_in_the_archive_at_all(archive: Archive) -> None:
+    with pytest.raises(AmplitudeError):
+        archive.store_hour(HOUR, [member(GOOD, 0), member(GOOD[:-3], 1)])
+    assert archive.hours() == {}, "--replay would load half an hour as if it were whole"
+
+
+def test_a_source_that_breaks_off_while_it_is_copied_leaves_nothing_behind(archive: Archive, lake: Path) -> None:
+    class BreaksOff(io.RawIOBase):
+        def read(self, _size: int = -1) -> bytes:
+            raise KeyboardInterrupt
+
+    def opened() -> IO[bytes]:
+        return BreaksOff()  # type: ignore[return-value]
+
+    with pytest.raises(KeyboardInterrupt):
+        archive.store_hour(HOUR, [Member(parsed("100_2026-06-01_5#0.json.gz"), opened)])
+    assert files(lake) == {}
+
+
+def test_a_gzip_file_of_several_streams_is_whole(archive: Archive, lake: Path) -> None:
+    data = GOOD + gzip_lines(export_row()) + gzip.compress(b"")
+    archive.store_hour(HOUR, [member(data)])
+    assert list(files(lake).values()) == [data]
+
+
+def test_a_highly_compressed_member_is_checked_to_its_end_in_bounded_pieces() -> None:
+    data = gzip.compress(bytes(40 << 20))
+    assert check(member(data)).size == len(data)
+    with pytest.raises(AmplitudeError, match="no complete gzip file"):
+        check(member(wrong_checksum(data)))
+
+
+@settings(deadline=None)
+@given(
+    parts=st.lists(st.binary(max_size=2000), min_size=1, max_size=3), cut=st.integers(1, 40), level=st.integers(0, 9)
+)
+def test_any_gzip_file_is_accepted_whole_and_refused_cut(parts: list[bytes], cut: int, level: int) -> None:
+    data = b"".join(gzip.compress(part, level) for part in parts)
+    assert check(member(data)).size == len(data)
+    shortened = data[: max(0, len(data) - min(cut, len(gzip.compress(parts[-1], level)) - 1))]
+    with pytest.raises(AmplitudeError):
+        check(member(shortened))
+
+
+@settings(deadline=None)
+@given(data=st.binary(max_size=300))
+def test_bytes_are_accepted_exactly_when_python_can_gunzip_them(data: bytes) -> None:
+    def gunzips() -> bool:
+        try:
+            gzip.decompress(data)
+        except (EOFError, OSError, zlib.error):
+            return False
+        return bool(data)
+
+    if gunzips():
+        check(member(data))
+    else:
+        with pytest.raises(AmplitudeError):
+            check(member(data))
+
+
+# --- folders of exported files
+
+
+def write(path: Path, data: bytes = GOOD) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def test_exported_files_are_found_at_any_depth_and_grouped_by_hour_in_order(tmp_path: Path) -> None:
+    for path in ("b/1_2026-06-01_10#0.json.gz", "1_2026-06-01_9#10.json.gz", "a/x/y/1_2026-06-01_9#2.json.gz"):
+        write(tmp_path / path)
+    write(tmp_path / "a/readme.json.gz")
+    write(tmp_path / "a/1_2026-06-01_8#0.json")
+    found = folder_hours(tmp_path)
+    assert {hour: [m.name.name for m in members] for hour, members in found.items()} == {
+        datetime(2026, 6, 1, 9): ["1_2026-06-01_9#2.json.gz", "1_2026-06-01_9#10.json.gz"],
+        datetime(2026, 6, 1, 10): ["1_2026-06-01_10#0.json.gz"],
+    }
+    assert list(found) == sorted(found)
+
+
+def test_two_files_of_one_name_in_a_folder_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a/1_2026-06-01_9#2.json.gz")
+    write(tmp_path / "b/1_2026-06-01_9#2.json.gz")
+    with pytest.raises(AmplitudeError, match=re.escape("more than one file is named 1_2026-06-01_9#2.json.gz")):
+        folder_hours(tmp_path)
+
+
+def _missing(folder: Path) -> Path:
+    return folder / "missing"
+
+
+def _without_files(folder: Path) -> Path:
+    (folder / "empty").mkdir()
+    return folder / "empty"
+
+
+def _with_other_files(folder: Path) -> Path:
+    write(folder / "other/notes.json.gz")
+    return folder / "other"
+
+
+def _a_file(folder: Path) -> Path:
+    write(folder / "export.zip")
+    return folder / "export.zip"
+
+
+@pytest.mark.parametrize("make", [_missing, _without_files, _with_other_files, _a_file])
+def test_a_folder_without_exported_files_is_refused_by_name(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    folder = make(tmp_path)
+    with pytest.raises(AmplitudeError, match="no exported files below it") as caught:
+        folder_hours(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_the_archive_of_one_warehouse_can_be_loaded_as_a_folder_of_another(archive: Archive, lake: Path) -> None:
+    archive.store_hour(HOUR, [member(GOOD, 0), member(GOOD, 12)])
+    archive.store_hour(datetime(2026, 6, 1, 6), [])
+    assert {hour: [m.name.name for m in members] for hour, members in folder_hours(lake).items()} == {
+        HOUR: ["100_2026-06-01_5#0.json.gz", "100_2026-06-01_5#12.json.gz"]
+    }

@@ -1,0 +1,207 @@
+"""The ledger: what is known of each hour, where the next run begins, and which hours are missing."""
+
+import io
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+from typing import IO
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amplitude_source import next_hour
+from amplitude_source.archive import ArchivedMember, ExportHour, Member, MemberName
+from amplitude_source.ledger import LedgerRow, Status, content_sha256, coverage, ledger_row, ledger_table
+from amplitude_source.settings import HOUR, LEDGER_COLUMNS, hours_between
+from conftest import member_name
+
+FIRST = datetime(2026, 6, 1)
+NOW = datetime(2026, 6, 4, 12)
+
+
+def member(sha256: str, partition: int = 0, size: int = 10) -> ArchivedMember:
+    def opened() -> IO[bytes]:
+        return io.BytesIO()
+
+    name = MemberName.parse(member_name(FIRST, partition))
+    assert name
+    return ArchivedMember(Member(name, opened), size, sha256)
+
+
+def entry(hour: datetime, status: Status = "loaded", **values: int) -> LedgerRow:
+    is_loaded = status == "loaded"
+    row = LedgerRow(hour, status, int(is_loaded), 10 * is_loaded, 5 * is_loaded, 0, "a" if is_loaded else None, 1, NOW)
+    return replace(row, **values)  # type: ignore[arg-type]
+
+
+def seen(hour: ExportHour, known: LedgerRow | None, rows: int = 5, rejected: int = 0) -> LedgerRow:
+    """The ledger's row after a load of the hour."""
+    return ledger_row(hour, Counter({FIRST: rows}), Counter({FIRST: rejected}), known, NOW)
+
+
+LOADED = ExportHour(FIRST, [member("a")])
+CHANGED = ExportHour(FIRST, [member("b")])
+EMPTY = ExportHour(FIRST, [])
+PENDING = ExportHour(FIRST, [], is_final=False)
+
+
+def test_a_loaded_hour_counts_its_files_bytes_and_rows_and_the_rejected_ones_apart() -> None:
+    hour = ExportHour(FIRST, [member("a", 0, 10), member("b", 7, 32)])
+    row = seen(hour, None, rows=17, rejected=3)
+    assert row == LedgerRow(FIRST, "loaded", 2, 42, 17, 3, content_sha256(hour), 1, NOW)
+
+
+def test_rows_of_other_hours_do_not_count() -> None:
+    row = ledger_row(LOADED, Counter({FIRST + HOUR: 9}), Counter({FIRST + HOUR: 9}), None, NOW)
+    assert (row.loaded_rows, row.rejected_rows) == (0, 0)
+
+
+@pytest.mark.parametrize(("hour", "status"), [(LOADED, "loaded"), (EMPTY, "empty"), (PENDING, "pending")])
+def test_the_status_tells_no_data_from_not_yet(hour: ExportHour, status: str) -> None:
+    row = seen(hour, None)
+    assert row.status == status
+    assert row.is_final == (status != "pending")
+
+
+@pytest.mark.parametrize(
+    ("history", "revisions"),
+    [
+        ([LOADED], [1]),
+        ([LOADED, LOADED, LOADED], [1, 1, 1]),
+        ([LOADED, CHANGED], [1, 2]),
+        ([LOADED, CHANGED, CHANGED, LOADED], [1, 2, 2, 3]),
+        ([PENDING, PENDING, LOADED], [1, 1, 1]),
+        ([PENDING, EMPTY, EMPTY], [1, 1, 1]),
+        ([EMPTY, LOADED], [1, 2]),
+        ([LOADED, EMPTY], [1, 2]),
+    ],
+)
+def test_the_revision_rises_only_when_the_content_of_a_final_hour_changed(
+    history: list[ExportHour], revisions: list[int]
+) -> None:
+    known: LedgerRow | None = None
+    found = []
+    for hour in history:
+        known = seen(hour, known)
+        found.append(known.revision)
+    assert found == revisions
+
+
+def test_a_final_hour_never_becomes_pending_again() -> None:
+    """Silver has it already; a 404 within the settle time tells nothing new about an hour that was declared empty."""
+    assert seen(PENDING, seen(EMPTY, None)).status == "empty"
+
+
+def test_the_checksum_covers_names_and_bytes_of_all_members() -> None:
+    hours = [
+        [member("a", 0)],
+        [member("b", 0)],
+        [member("a", 1)],
+        [member("a", 0), member("b", 1)],
+        [member("b", 0), member("a", 1)],
+    ]
+    assert len({content_sha256(ExportHour(FIRST, members)) for members in hours}) == len(hours)
+    assert content_sha256(EMPTY) is None
+
+
+def test_the_table_has_the_columns_and_types_of_bronze() -> None:
+    table = ledger_table([entry(FIRST), entry(FIRST + HOUR, "empty")])
+    assert table.column_names == list(LEDGER_COLUMNS)
+    assert [row["export_hour"] for row in table.to_pylist()] == [FIRST, FIRST + HOUR]
+    assert [row["sha256"] for row in table.to_pylist()] == ["a", None]
+
+
+# --- coverage
+
+
+def test_neighbouring_hours_of_one_status_are_one_range_with_sums() -> None:
+    hours = hours_between(FIRST, FIRST + 9 * HOUR)
+    statuses: list[Status | None] = ["loaded", "loaded", None, "empty", "empty", "loaded", None, None, "pending", None]
+    ledger = {h: entry(h, s, rejected_rows=1) for h, s in zip(hours, statuses, strict=True) if s}
+    assert [
+        (r.status, r.first, r.last, r.hours, r.files, r.bytes, r.loaded_rows, r.rejected_rows)
+        for r in coverage(ledger, FIRST, hours[-1])
+    ] == [
+        ("loaded", hours[0], hours[1], 2, 2, 20, 10, 2),
+        ("missing", hours[2], hours[2], 1, 0, 0, 0, 0),
+        ("empty", hours[3], hours[4], 2, 0, 0, 0, 2),
+        ("loaded", hours[5], hours[5], 1, 1, 10, 5, 1),
+        ("missing", hours[6], hours[7], 2, 0, 0, 0, 0),
+        ("pending", hours[8], hours[8], 1, 0, 0, 0, 1),
+        ("missing", hours[9], hours[9], 1, 0, 0, 0, 0),
+    ]
+
+
+def test_an_empty_ledger_is_one_range_of_missing_hours() -> None:
+    (range_,) = coverage({}, FIRST, FIRST + 4 * HOUR)
+    assert (range_.status, range_.hours) == ("missing", 5)
+
+
+def test_hours_of_the_ledger_past_the_newest_count_too() -> None:
+    found = coverage({FIRST + 3 * HOUR: entry(FIRST + 3 * HOUR)}, FIRST, FIRST)
+    assert [(r.status, r.hours) for r in found] == [("missing", 3), ("loaded", 1)]
+
+
+def test_a_warehouse_that_begins_in_the_future_has_no_ranges() -> None:
+    assert coverage({}, FIRST, FIRST - HOUR) == []
+
+
+ledgers = st.dictionaries(
+    st.integers(0, 30).map(lambda n: FIRST + n * HOUR), st.sampled_from(["loaded", "empty", "pending"]), max_size=30
+)
+
+
+@settings(deadline=None)
+@given(ledgers, st.integers(0, 30))
+def test_ranges_tile_the_hours_and_each_has_the_status_of_its_hours(
+    statuses: dict[datetime, Status], length: int
+) -> None:
+    newest = FIRST + length * HOUR
+    ranges = coverage({hour: entry(hour, status) for hour, status in statuses.items()}, FIRST, newest)
+    hours = [hour for range_ in ranges for hour in hours_between(range_.first, range_.last)]
+    assert hours == hours_between(FIRST, max([newest, *statuses]))
+    for range_ in ranges:
+        assert {statuses.get(hour, "missing") for hour in hours_between(range_.first, range_.last)} == {range_.status}
+    assert all(a.status != b.status for a, b in pairwise(ranges))
+    assert sum(range_.files for range_ in ranges) == list(statuses.values()).count("loaded")
+
+
+# --- the cursor
+
+
+def hours_of(*numbers: int) -> list[datetime]:
+    return [FIRST + number * HOUR for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        ({}, {0: "loaded", 1: "loaded"}, 2),
+        ({}, {0: "loaded", 1: "empty"}, 2),
+        ({}, {0: "loaded", 1: "pending", 2: "loaded", 3: "pending"}, 1),
+        ({1: "pending"}, {1: "loaded", 2: "loaded"}, 3),
+        ({1: "pending", 2: "pending"}, {1: "pending", 2: "empty", 3: "pending"}, 1),
+        ({0: "loaded", 1: "pending", 2: "pending"}, {1: "empty", 2: "pending", 3: "pending"}, 2),
+    ],
+)
+def test_the_next_run_begins_with_the_first_hour_that_may_still_bring_data(
+    before: dict[int, Status], now: dict[int, Status], expected: int
+) -> None:
+    ledger = {FIRST + n * HOUR: entry(FIRST + n * HOUR, status) for n, status in before.items()}
+    rows = [entry(FIRST + n * HOUR, status) for n, status in now.items()]
+    assert next_hour(rows, ledger) == FIRST + expected * HOUR
+
+
+@settings(deadline=None)
+@given(ledgers, st.integers(0, 20), st.integers(1, 10))
+def test_no_hour_that_may_still_bring_data_lies_before_the_next_run(
+    statuses: dict[datetime, Status], first: int, length: int
+) -> None:
+    ledger = {hour: entry(hour, status) for hour, status in statuses.items()}
+    rows = [entry(hour) for hour in hours_of(*range(first, first + length))]
+    found = next_hour(rows, ledger)
+    after = {**ledger, **{row.export_hour: row for row in rows}}
+    assert not [hour for hour, row in after.items() if hour < found and not row.is_final]
+    assert found <= rows[-1].export_hour + HOUR

@@ -1,0 +1,765 @@
+"""The command, end to end against the simulated Amplitude: bronze holds what was exported, whatever happened."""
+
+import base64
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest import mock
+
+import dlt
+import duckdb
+import pytest
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+import amplitude_source
+from amplitude_source import arrow
+from amplitude_source.settings import EXPORT_COLUMNS, HOUR, hours_between, parse_hour
+from conftest import SMALL_PRODUCT, Answer, Project, export_row, gzip_lines, is_same, make_project, member_name, serving
+from simulator.archive import Archive, Member
+from simulator.product import Product
+from simulator.server import Simulator
+
+Row = dict[str, Any]
+Result = subprocess.CompletedProcess[str]
+START, END = SMALL_PRODUCT.start, SMALL_PRODUCT.end
+MEMBERS = list(SMALL_PRODUCT.members())
+BUSY_HOUR = max(MEMBERS, key=lambda member: member.rows).hour
+MISSING_HOURS_EXIT = 3
+normalize = NamingConvention().normalize_identifier
+
+
+# --- helpers
+
+
+def hour_text(hour: datetime) -> str:
+    return f"{hour:%Y-%m-%dT%H}"
+
+
+def bronze(project: Project) -> list[Row]:
+    """Every row of `bronze.events` in the archive's order, all columns but dlt's."""
+    names = [name for name, *_ in project.query("DESCRIBE bronze.events") if not name.startswith("_dlt")]
+    columns = ", ".join(f'"{name}"' for name in sorted(names))
+    rows = project.query(f"SELECT {columns} FROM bronze.events ORDER BY _archive_file, _archive_row")
+    return [dict(zip(sorted(names), row, strict=True)) for row in rows]
+
+
+def ledger(project: Project) -> dict[datetime, tuple[Any, ...]]:
+    """status, files, bytes, rows, rejected, sha256, revision of each hour."""
+    columns = "export_hour, status, files, bytes, loaded_rows, rejected_rows, sha256, revision"
+    rows = project.query(f"SELECT {columns} FROM bronze.export_hours")
+    found = {hour: tuple(rest) for hour, *rest in rows}
+    assert len(found) == len(rows), "an hour has one row in the ledger"
+    return found
+
+
+def final_hours(project: Project) -> dict[datetime, tuple[Any, ...]]:
+    return {hour: row for hour, row in ledger(project).items() if row[0] != "pending"}
+
+
+def revision(project: Project, hour: datetime) -> int:
+    return int(ledger(project)[hour][-1])
+
+
+def rows_by_hour(project: Project) -> Counter[datetime]:
+    return Counter(dict(project.query("SELECT _export_hour, COUNT(*) FROM bronze.events GROUP BY ALL")))
+
+
+def exported(members: list[Member]) -> dict[tuple[str, int], Row]:
+    """The rows of members as JSON, by file and number."""
+    return {
+        (member.file_name, number): json.loads(line)
+        for member in members
+        for number, line in enumerate(gzip.decompress(member.data).splitlines(), 1)
+    }
+
+
+def succeeded(result: Result) -> Result:
+    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
+    return result
+
+
+def sentence(result: Result) -> str:
+    """The one sentence with which a command failed."""
+    assert result.returncode == 1, f"exit code {result.returncode}\n{result.stdout}\n{result.stderr}"
+    assert "Traceback" not in result.stdout + result.stderr
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, result.stderr
+    assert result.stderr.splitlines()[-1] == errors[0], "nothing follows the sentence"
+    return errors[0].removeprefix("error: ")
+
+
+def assert_no_half_hour(project: Project, members: list[Member] = MEMBERS) -> None:
+    """Each hour in bronze is whole, and the ledger says so."""
+    if not project.database.exists() or not project.query("FROM duckdb_tables() WHERE table_name = 'export_hours'"):
+        return
+    expected: Counter[datetime] = Counter()
+    for member in members:
+        expected[member.hour] += member.rows
+    loaded = rows_by_hour(project)
+    assert {hour: expected[hour] for hour in loaded} == dict(loaded)
+    assert {hour: row[3] for hour, row in ledger(project).items() if row[0] == "loaded"} == dict(loaded)
+
+
+def asked_hours(simulator: Simulator) -> list[datetime]:
+    windows = [(r.query["start"], r.query["end"]) for r in simulator.requests if r.path.endswith("/export")]
+    return [hour for first, last in windows for hour in hours_between(parse_hour(first, ""), parse_hour(last, ""))]
+
+
+def write_members(folder: Path, members: list[Member]) -> Path:
+    for member in members:
+        path = folder / member.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(member.data)
+    return folder
+
+
+def made(hour: datetime, data: bytes, partition: int = 0, app: int = SMALL_PRODUCT.app) -> Member:
+    name = f"{app}/{member_name(hour, partition, app)}"
+    return Member(name, hour, data, Counter())
+
+
+def replaced(hour: datetime, *members: Member) -> list[Member]:
+    """The product's members with other ones in one hour."""
+    return [member for member in MEMBERS if member.hour != hour] + list(members)
+
+
+def cut_loads_after(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(amplitude_source, "ROWS_PER_LOAD", rows)
+    monkeypatch.setattr(arrow, "BATCH_ROWS", 50)  # only whole batches count towards a load
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+
+
+# --- what lands in bronze
+
+
+def test_the_first_load_from_the_command_line_holds_each_exported_row_once(
+    project: Project, simulator: Simulator
+) -> None:
+    result = succeeded(project.load())
+    assert f"{simulator.archive.row_count:,} rows in bronze.events, 0 in bronze.rejected_rows" in result.stdout
+    keys = [(row["_archive_file"], row["_archive_row"]) for row in bronze(project)]
+    assert sorted(keys) == sorted(exported(MEMBERS))
+    assert {path.name for path in project.work.iterdir()} == {"pipelines"}, "no download is left behind"
+    assert not list(project.lake.rglob("*.unfinished"))
+
+
+def test_the_uuids_and_hours_in_bronze_are_those_that_were_exported(loaded: Project) -> None:
+    stored = Counter((row["uuid"], row["_export_hour"]) for row in bronze(loaded))
+    sent = Counter((str(row["uuid"]), m.hour) for m in MEMBERS for row in exported([m]).values())
+    assert stored == sent
+
+
+def test_every_value_of_every_key_is_found_again_in_its_column(loaded: Project) -> None:
+    sent = exported(MEMBERS)
+    for row in Random(7).sample(bronze(loaded), 200):
+        line = sent[row["_archive_file"], row["_archive_row"]]
+        assert {*EXPORT_COLUMNS} <= {*line}, "the simulator sends all keys"
+        different = {k: (v, row[normalize(k)]) for k, v in line.items() if not is_same(k, v, row[normalize(k)])}
+        assert not different
+
+
+def test_a_key_that_joins_half_way_becomes_a_column_and_is_null_before(loaded: Project) -> None:
+    sent = exported(MEMBERS)
+    stored = {(r["_archive_file"], r["_archive_row"]): r["user_geo_source"] for r in bronze(loaded)}
+    assert stored == {key: row.get("user_geo_source") for key, row in sent.items()}
+    assert any(stored.values())
+
+
+def test_times_are_timestamps_without_zone_and_nested_values_text(loaded: Project) -> None:
+    types = {name: type_ for name, type_, *_ in loaded.query("DESCRIBE bronze.events")}
+    for key, type_ in EXPORT_COLUMNS.items():
+        expected = {"timestamp": "TIMESTAMP", "json": "VARCHAR", "text": "VARCHAR", "bigint": "BIGINT",
+                    "double": "DOUBLE", "bool": "BOOLEAN"}[type_]  # fmt: skip
+        assert types[normalize(key)] == expected, key
+    assert types["_export_hour"] == "TIMESTAMP"
+
+
+def test_the_lake_holds_what_amplitude_sent_byte_for_byte(loaded: Project) -> None:
+    assert {p.name: p.read_bytes() for p in loaded.lake.rglob("*.json.gz")} == {m.file_name: m.data for m in MEMBERS}
+
+
+def test_the_ledger_has_each_hour_of_the_range_with_its_files_bytes_and_rows(loaded: Project) -> None:
+    found = ledger(loaded)
+    newest = END + 9 * HOUR
+    assert sorted(found) == hours_between(START, newest)
+    for hour, (status, files, size, rows, rejected, sha256, revision_) in found.items():
+        members = [member for member in MEMBERS if member.hour == hour]
+        expected = "loaded" if members else "pending" if hour > newest - 4 * HOUR else "empty"
+        assert (status, files, size, rows) == (
+            expected, len(members), sum(len(m.data) for m in members), sum(m.rows for m in members)
+        )  # fmt: skip
+        assert (rejected, bool(sha256), revision_) == (0, bool(members), 1)
+
+
+def test_the_event_list_is_kept_as_a_snapshot(loaded: Project, simulator: Simulator) -> None:
+    inactive = loaded.query("SELECT value FROM bronze.events_list WHERE non_active")
+    assert {value for (value,) in inactive} == simulator.inactive_event_types
+
+
+# --- running again
+
+
+def test_a_second_load_loads_nothing_twice_and_asks_for_pending_hours_only(
+    loaded: Project, simulator: Simulator
+) -> None:
+    before = bronze(loaded)
+    succeeded(loaded.load_here())
+    assert bronze(loaded) == before
+    assert asked_hours(simulator) == hours_between(END + 6 * HOUR, END + 9 * HOUR)
+
+
+def test_loads_cut_by_end_continue_each_other_and_give_what_one_load_gives(
+    project: Project, loaded_data: Path, simulator: Simulator
+) -> None:
+    for end in (START + 10 * HOUR, START + 11 * HOUR, None):
+        succeeded(project.load_here(*(["--end", hour_text(end)] if end else [])))
+    assert asked_hours(simulator) == hours_between(START, END + 9 * HOUR), "each hour is asked for once"
+    assert_same_as_one_load(project, loaded_data)
+
+
+def assert_same_as_one_load(project: Project, loaded_data: Path) -> None:
+    """Bronze and the final hours of the ledger equal those of one load of everything from the API."""
+    other = Project(loaded_data.parent)
+    assert bronze(project) == bronze(other)
+    assert final_hours(project) == final_hours(other)
+
+
+def test_start_and_end_load_just_these_hours_and_leave_the_place_to_continue_from(
+    project: Project, simulator: Simulator
+) -> None:
+    succeeded(project.load_here("--end", hour_text(START + 5 * HOUR)))
+    succeeded(project.load_here("--start", hour_text(START + 30 * HOUR), "--end", hour_text(START + 31 * HOUR)))
+    assert sorted(ledger(project)) == [
+        *hours_between(START, START + 5 * HOUR),
+        START + 30 * HOUR,
+        START + 31 * HOUR,
+    ]
+    simulator.requests.clear()
+    succeeded(project.load_here("--end", hour_text(START + 8 * HOUR)))
+    assert asked_hours(simulator) == hours_between(START + 6 * HOUR, START + 8 * HOUR)
+
+
+def test_pending_hours_are_loaded_once_amplitude_has_them(
+    project: Project, simulator: Simulator, loaded_data: Path
+) -> None:
+    """Amplitude's two hours are not guaranteed: here it has the newest hours only at the second run."""
+    noon = START + timedelta(days=1, hours=12)
+    project.set_clock(noon, simulator)
+    simulator.now = noon - 5 * HOUR
+    succeeded(project.load_here())
+    assert {hour for hour, row in ledger(project).items() if row[0] == "pending"} <= {
+        *hours_between(noon - 7 * HOUR, noon - 3 * HOUR)
+    }
+    assert any(row[0] == "pending" for row in ledger(project).values())
+    project.set_clock(END + timedelta(hours=12), simulator)
+    succeeded(project.load_here())
+    assert_same_as_one_load(project, loaded_data)
+
+
+def test_nothing_new_is_said_and_nothing_asked_when_the_newest_hour_is_loaded(
+    project: Project, simulator: Simulator
+) -> None:
+    project.env["SOURCES__AMPLITUDE__SETTLE_HOURS"] = "0"
+    project.set_clock(START + 18 * HOUR, simulator)
+    succeeded(project.load_here())
+    simulator.requests.clear()
+    assert "Nothing new" in succeeded(project.load_here()).stdout
+    assert simulator.requests == []
+
+
+def test_a_long_load_commits_in_parts_that_give_the_same_bronze(
+    project: Project, loaded_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_loads_after(400, monkeypatch)
+    succeeded(project.load_here())
+    assert len({load for (load,) in project.query("SELECT DISTINCT _dlt_load_id FROM bronze.events")}) > 1
+    assert_same_as_one_load(project, loaded_data)
+
+
+def test_after_an_error_in_the_middle_the_hours_before_it_are_kept_and_a_plain_run_continues(
+    project: Project, simulator: Simulator, loaded_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_loads_after(250, monkeypatch)
+    good = simulator.archive
+    cut = [made(BUSY_HOUR, member.data[:-9]) for member in MEMBERS if member.hour == BUSY_HOUR]
+    simulator.archive = Archive(replaced(BUSY_HOUR, *cut))
+    assert member_name(BUSY_HOUR) in sentence(project.load_here())
+    assert sorted(ledger(project)) == hours_between(START, BUSY_HOUR - HOUR)
+    assert_no_half_hour(project)
+    simulator.archive = good
+    simulator.requests.clear()
+    succeeded(project.load_here())
+    assert min(asked_hours(simulator)) == BUSY_HOUR
+    assert_same_as_one_load(project, loaded_data)
+
+
+@pytest.mark.parametrize("step", ["extract", "normalize", "load"])
+def test_a_run_that_was_stopped_in_any_step_is_finished_by_the_next(
+    project: Project, loaded_data: Path, step: str
+) -> None:
+    with mock.patch.object(dlt.Pipeline, step, side_effect=KeyboardInterrupt):
+        result = project.load_here()
+    assert (result.returncode, "a plain re-run continues" in result.stderr) == (1, True), result.stderr
+    assert_no_half_hour(project)
+    succeeded(project.load_here())
+    assert_same_as_one_load(project, loaded_data)
+
+
+def test_a_load_whose_files_were_copied_but_not_yet_merged_is_loaded_again_without_doubles(
+    project: Project, loaded_data: Path
+) -> None:
+    """A kill between the copies and the end of the package: dlt copies all files again."""
+    with mock.patch("dlt.load.load.Load.complete_package", side_effect=KeyboardInterrupt):
+        project.load_here()
+    succeeded(project.load_here())
+    assert_same_as_one_load(project, loaded_data)
+
+
+# --- losing things
+
+
+def test_without_the_database_a_plain_run_loads_everything_from_the_api_again(
+    loaded: Project, loaded_data: Path
+) -> None:
+    loaded.database.unlink()
+    succeeded(loaded.load_here())
+    assert_same_as_one_load(loaded, loaded_data)
+
+
+def test_with_the_work_folder_but_without_the_database_a_plain_run_loads_everything_again(
+    project: Project, loaded_data: Path
+) -> None:
+    succeeded(project.load_here())
+    project.database.unlink()
+    succeeded(project.load_here())
+    assert_same_as_one_load(project, loaded_data)
+
+
+def test_without_the_work_folder_the_next_run_goes_on_where_the_last_one_ended(
+    project: Project, simulator: Simulator
+) -> None:
+    succeeded(project.load_here("--end", hour_text(START + 5 * HOUR)))
+    shutil.rmtree(project.work)
+    simulator.requests.clear()
+    succeeded(project.load_here("--end", hour_text(START + 7 * HOUR)))
+    assert asked_hours(simulator) == hours_between(START + 6 * HOUR, START + 7 * HOUR)
+
+
+# --- replay
+
+
+# No keys, and a host that nobody has.
+WITHOUT_API = {
+    "SOURCES__AMPLITUDE__API_KEY": "",
+    "SOURCES__AMPLITUDE__SECRET_KEY": "",
+    "SOURCES__AMPLITUDE__BASE_URL": "http://127.0.0.1:1",
+}
+
+
+def test_replay_rebuilds_bronze_and_ledger_from_the_lake_without_the_api(loaded: Project, loaded_data: Path) -> None:
+    loaded.database.unlink()
+    succeeded(loaded.load_here("--replay", **WITHOUT_API))
+    assert_same_as_one_load(loaded, loaded_data)
+
+
+def test_replay_of_a_folder_of_exported_files_gives_the_bronze_of_the_api_and_fills_the_lake(
+    project: Project, loaded_data: Path
+) -> None:
+    write_members(project.root / "exports", MEMBERS)
+    succeeded(project.load_here("--replay", "exports", **WITHOUT_API))
+    assert bronze(project) == bronze(Project(loaded_data.parent))
+    assert project.query("SELECT value, non_active FROM bronze.events_list") == [], "silver reads it, so it is there"
+    assert {p.name: p.read_bytes() for p in project.lake.rglob("*.json.gz")} == {m.file_name: m.data for m in MEMBERS}
+
+
+def test_replay_over_a_loaded_bronze_changes_no_row_and_no_revision(loaded: Project, loaded_data: Path) -> None:
+    result = succeeded(loaded.load_here("--replay"))
+    assert "changed" not in result.stdout
+    assert_same_as_one_load(loaded, loaded_data)
+
+
+def test_replay_can_be_bounded(loaded: Project) -> None:
+    loaded.database.unlink()
+    succeeded(loaded.load_here("--replay", "--start", hour_text(BUSY_HOUR - HOUR), "--end", hour_text(BUSY_HOUR)))
+    assert sorted(ledger(loaded)) == [BUSY_HOUR - HOUR, BUSY_HOUR]
+
+
+def test_after_a_replay_a_plain_run_asks_the_api_only_for_the_hours_after_it(
+    project: Project, simulator: Simulator, loaded_data: Path
+) -> None:
+    """A folder tells nothing of the hours without a file: the first of them is where the API is asked from."""
+    last = START + 30 * HOUR
+    write_members(project.root / "exports", [member for member in MEMBERS if member.hour <= last])
+    succeeded(project.load_here("--replay", "exports"))
+    succeeded(project.load_here())
+    first_unknown = next(hour for hour in hours_between(START, END) if hour not in {m.hour for m in MEMBERS})
+    assert min(asked_hours(simulator)) == first_unknown
+    assert_same_as_one_load(project, loaded_data)
+
+
+def test_files_of_a_second_app_do_not_push_out_the_first_in_silence(loaded: Project, tmp_path: Path) -> None:
+    """An hour of bronze is replaced as a whole; the same hour of another app is another matter."""
+    other = made(BUSY_HOUR, gzip_lines(export_row(app=77)), app=77)
+    result = loaded.load_here("--replay", str(write_members(tmp_path / "other", [other])))
+    stored = Counter(row["app"] for row in bronze(loaded))
+    assert stored[SMALL_PRODUCT.app] == sum(member.rows for member in MEMBERS), "the first app's rows are gone"
+    assert result.returncode == 1 or stored[77] == 1
+
+
+# --- hours that change
+
+
+def test_an_hour_that_changed_replaces_its_old_rows_raises_its_revision_and_says_what_to_restate(
+    loaded: Project, simulator: Simulator
+) -> None:
+    rows = [export_row(city="Łódź"), export_row()]
+    simulator.archive = Archive(replaced(BUSY_HOUR, made(BUSY_HOUR, gzip_lines(*rows), partition=3)))
+    untouched = [row for row in bronze(loaded) if row["_export_hour"] != BUSY_HOUR]
+    result = succeeded(loaded.load_here("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR)))
+    stored = [row for row in bronze(loaded) if row["_export_hour"] == BUSY_HOUR]
+    assert [row["uuid"] for row in stored] == [row["uuid"] for row in rows]
+    assert [row for row in bronze(loaded) if row["_export_hour"] != BUSY_HOUR] == untouched
+    assert revision(loaded, BUSY_HOUR) == 2
+    assert f"--start '{BUSY_HOUR}' --end '{BUSY_HOUR + HOUR}'" in result.stdout
+    assert [p.name for p in loaded.lake.rglob("*.json.gz") if f"date={BUSY_HOUR:%Y-%m-%d}/hour={BUSY_HOUR:%H}" in
+            p.as_posix()] == [member_name(BUSY_HOUR, 3)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "rejected"), [(gzip_lines(), 0), (gzip_lines(b"no json"), 1)], ids=["no line", "rejected only"]
+)
+def test_an_hour_that_lost_all_its_rows_is_emptied_in_bronze(
+    loaded: Project, simulator: Simulator, data: bytes, rejected: int
+) -> None:
+    simulator.archive = Archive(replaced(BUSY_HOUR, made(BUSY_HOUR, data)))
+    before = rows_by_hour(loaded)
+    succeeded(loaded.load_here("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR)))
+    after = rows_by_hour(loaded)
+    assert after[BUSY_HOUR] == 0
+    assert after + Counter({BUSY_HOUR: before[BUSY_HOUR]}) == before
+    status, _, _, rows, rejected_, *_ = ledger(loaded)[BUSY_HOUR]
+    assert (status, rows, rejected_) == ("loaded", 0, rejected)
+    assert revision(loaded, BUSY_HOUR) == 2
+
+
+def test_an_hour_whose_bad_lines_were_mended_has_no_rejected_rows_any_more(
+    loaded: Project, simulator: Simulator
+) -> None:
+    hour = hour_text(BUSY_HOUR)
+    simulator.archive = Archive(replaced(BUSY_HOUR, made(BUSY_HOUR, gzip_lines(b"no json"))))
+    succeeded(loaded.load_here("--start", hour, "--end", hour))
+    assert loaded.query("SELECT COUNT(*) FROM bronze.rejected_rows") == [(1,)]
+    simulator.archive = Archive(MEMBERS)
+    succeeded(loaded.load_here("--start", hour, "--end", hour))
+    assert loaded.query("SELECT COUNT(*) FROM bronze.rejected_rows") == [(0,)]
+    assert_no_half_hour(loaded)
+
+
+def test_an_hour_that_amplitude_no_longer_has_is_kept(loaded: Project, simulator: Simulator, loaded_data: Path) -> None:
+    simulator.archive = Archive(replaced(BUSY_HOUR))
+    result = succeeded(loaded.load_here("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR)))
+    assert "1 hours are gone from Amplitude and were kept" in result.stdout
+    assert_same_as_one_load(loaded, loaded_data)
+
+
+def test_lines_that_cannot_be_read_land_in_rejected_rows_with_their_reason_and_the_others_in_events(
+    project: Project, simulator: Simulator
+) -> None:
+    """Bad lines end no run: each is kept, counted and named in the summary."""
+    good, bad = export_row(), export_row(session_id="seven")
+    lines = (b"{not json", good, bad, b"[]")
+    simulator.archive = Archive(replaced(BUSY_HOUR, made(BUSY_HOUR, gzip_lines(*lines))))
+    result = succeeded(project.load_here("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR)))
+    assert "3 in bronze.rejected_rows" in result.stdout
+    assert "SELECT reason, COUNT(*) FROM bronze.rejected_rows GROUP BY reason" in result.stdout
+    assert [(row["uuid"], row["_archive_row"]) for row in bronze(project)] == [(good["uuid"], 2)]
+    rejected = project.query(
+        "SELECT _archive_row, reason, line, _export_hour, _archive_file FROM bronze.rejected_rows ORDER BY 1"
+    )
+    origin = (BUSY_HOUR, member_name(BUSY_HOUR))
+    assert [row[3:] for row in rejected] == [origin] * 3
+    assert [row[0] for row in rejected] == [1, 3, 4]
+    assert [row[2] for row in rejected] == ["{not json", json.dumps(bad), "[]"]
+    assert rejected[1][1] == "session_id is no bigint: seven"
+    assert ledger(project)[BUSY_HOUR][3:5] == (1, 3)
+
+
+# --- what the user can mend
+
+
+def _wrong_key(project: Project) -> Result:
+    return project.load_here(SOURCES__AMPLITUDE__SECRET_KEY="wrong")
+
+
+def _unreachable(project: Project) -> Result:
+    return project.load_here(SOURCES__AMPLITUDE__BASE_URL="http://127.0.0.1:1")
+
+
+def _no_scheme(project: Project) -> Result:
+    return project.load_here(SOURCES__AMPLITUDE__BASE_URL="amplitude.example")
+
+
+def _end_before_start(project: Project) -> Result:
+    return project.load_here("--start", "2026-06-02T05", "--end", "2026-06-02T04")
+
+
+def _end_before_the_cursor(project: Project) -> Result:
+    return project.load_here("--end", "2026-05-31T04")
+
+
+def _future(project: Project) -> Result:
+    return project.load_here("--end", hour_text(END + 12 * HOUR))
+
+
+def _no_hour(project: Project) -> Result:
+    return project.load_here("--start", "yesterday")
+
+
+def _half_past(project: Project) -> Result:
+    return project.load_here("--end", "2026-06-02T04:30")
+
+
+def _no_exports(project: Project) -> Result:
+    (project.root / "exports").mkdir()
+    return project.load_here("--replay", "exports")
+
+
+def _no_folder(project: Project) -> Result:
+    return project.load_here("--replay", "missing [old]")
+
+
+def _empty_archive(project: Project) -> Result:
+    return project.load_here("--replay")
+
+
+def _truncated_gzip(project: Project) -> Result:
+    whole = [member for member in MEMBERS if member.hour < BUSY_HOUR]
+    broken = [made(BUSY_HOUR, gzip_lines(export_row())), made(BUSY_HOUR, gzip_lines(export_row())[:-5], partition=9)]
+    write_members(project.root / "exports", whole + broken)
+    return project.load_here("--replay", "exports")
+
+
+def _no_zip(project: Project) -> Result:
+    with serving(Answer(200, b"Too many requests")) as script:
+        return project.load_here(SOURCES__AMPLITUDE__BASE_URL=script.base_url)
+
+
+def _before_start_hour(project: Project) -> Result:
+    return project.load_here("--start", "2026-05-31T23", "--end", "2026-06-01T03")
+
+
+def _exports_before_start_hour(project: Project) -> Result:
+    write_members(project.root / "exports", [made(START - HOUR, gzip_lines(export_row()))])
+    return project.load_here("--replay", "exports")
+
+
+def _no_start_hour(project: Project) -> Result:
+    del project.env["SOURCES__AMPLITUDE__START_HOUR"]
+    return project.load_here()
+
+
+def _bad_start_hour(project: Project) -> Result:
+    return project.load_here(SOURCES__AMPLITUDE__START_HOUR="June")
+
+
+def _bad_now(project: Project) -> Result:
+    return project.load_here(SOURCES__AMPLITUDE__NOW="noon")
+
+
+def _bad_settle_hours(project: Project) -> Result:
+    return project.load_here(SOURCES__AMPLITUDE__SETTLE_HOURS="six")
+
+
+def _no_keys(project: Project) -> Result:
+    del project.env["SOURCES__AMPLITUDE__API_KEY"], project.env["SOURCES__AMPLITUDE__SECRET_KEY"]
+    return project.load_here()
+
+
+def _lake_is_a_file(project: Project) -> Result:
+    project.lake.parent.mkdir()
+    project.lake.write_text("in the way")
+    return project.load_here()
+
+
+def _declare_the_future(project: Project) -> Result:
+    hour = hour_text(END + 12 * HOUR)
+    return project.load_here("declare-empty", "--start", hour, "--end", hour)
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize(
+    ("run", "named"),
+    [
+        (_wrong_key, ["refuses the keys", "SOURCES__AMPLITUDE__SECRET_KEY"]),
+        (_unreachable, ["127.0.0.1:1 cannot be reached", "SOURCES__AMPLITUDE__BASE_URL"]),
+        (_no_scheme, ["amplitude.example", "SOURCES__AMPLITUDE__BASE_URL"]),
+        (_end_before_start, ["--end 2026-06-02T04", "2026-06-02T05"]),
+        (_end_before_the_cursor, ["--end 2026-05-31T04", "2026-06-01T00"]),
+        (_future, ["2026-06-04T12", "not over yet"]),
+        (_no_hour, ["--start", "yesterday", "2026-06-01T00"]),
+        (_half_past, ["--end", "not a full hour"]),
+        (_no_exports, ["exports", "no exported files"]),
+        (_no_folder, ["missing [old]", "no exported files"]),
+        (_empty_archive, ["archive holds no hours"]),
+        (_truncated_gzip, [member_name(BUSY_HOUR, 9), "no complete gzip", hour_text(BUSY_HOUR)]),
+        (_no_zip, ["no complete zip", "run again"]),
+        (_before_start_hour, ["2026-05-31T23", "START_HOUR"]),
+        (_exports_before_start_hour, ["2026-05-31T23", "START_HOUR"]),
+        (_no_start_hour, ["SOURCES__AMPLITUDE__START_HOUR"]),
+        (_bad_start_hour, ["SOURCES__AMPLITUDE__START_HOUR", "June"]),
+        (_bad_now, ["SOURCES__AMPLITUDE__NOW", "noon"]),
+        (_bad_settle_hours, ["settle_hours"]),
+        (_no_keys, ["SOURCES__AMPLITUDE__API_KEY", "SOURCES__AMPLITUDE__SECRET_KEY"]),
+        (_lake_is_a_file, ["data/lake"]),
+        (_declare_the_future, ["2026-06-04T12", "not over yet"]),
+    ],
+)
+def test_what_the_user_can_mend_is_one_sentence_with_exit_code_1_and_leaves_no_half_hour(
+    project: Project, run: Callable[[Project], Result], named: list[str]
+) -> None:
+    message = sentence(run(project))
+    assert [part for part in named if part not in message] == [], message
+    assert_no_half_hour(project)
+
+
+def test_the_command_line_fails_with_one_sentence_and_exit_code_1_too(project: Project) -> None:
+    result = project.load(SOURCES__AMPLITUDE__SECRET_KEY="wrong")
+    assert "refuses the keys" in sentence(result)
+    assert not project.database.exists() or not ledger_exists(project)
+
+
+def ledger_exists(project: Project) -> bool:
+    return bool(project.query("FROM duckdb_tables() WHERE table_name = 'export_hours'"))
+
+
+def test_a_database_that_another_process_holds_is_named_as_in_use(loaded: Project, loaded_data: Path) -> None:
+    with duckdb.connect(str(loaded.database)):
+        result = loaded.load()
+    assert "in use by another process" in sentence(result)
+    assert_same_as_one_load(loaded, loaded_data)
+
+
+def test_a_truncated_member_in_the_lake_stops_its_replay_before_its_hour(loaded: Project) -> None:
+    (path,) = (p for p in loaded.lake.rglob(member_name(BUSY_HOUR)))
+    path.write_bytes(path.read_bytes()[:-4])
+    loaded.database.unlink()
+    assert path.name in sentence(loaded.load_here("--replay"))
+    assert max(ledger(loaded)) < BUSY_HOUR
+    assert_no_half_hour(loaded)
+
+
+def test_an_unknown_option_shows_the_usage_with_exit_code_2(project: Project) -> None:
+    result = project.load_here("--nonsense")
+    assert result.returncode == 2
+    assert "Usage:" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+# --- coverage
+
+
+def test_status_shows_every_hour_by_its_status(loaded: Project) -> None:
+    result = succeeded(loaded.load_here("status"))
+    words = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[1:]}
+    hours = Counter(row[0] for row in ledger(loaded).values())
+    assert {status: int(columns[0]) for status, columns in words.items()} == dict(hours)
+    assert words["loaded"][1:4] == [hour_text(START), hour_text(END - HOUR), str(len(MEMBERS))]
+    assert words["loaded"][5] == str(sum(member.rows for member in MEMBERS))
+
+
+def test_a_hole_is_shown_with_exit_code_3_and_filled_by_the_command_that_status_prints(
+    project: Project, loaded_data: Path
+) -> None:
+    succeeded(project.load_here("--end", hour_text(BUSY_HOUR - 3 * HOUR)))
+    succeeded(project.load_here("--start", hour_text(BUSY_HOUR + HOUR)))
+    result = project.load_here("status")
+    assert result.returncode == MISSING_HOURS_EXIT
+    (line,) = (line for line in result.stdout.splitlines() if "hold silver back" in line)
+    assert line.startswith("3 missing hours")
+    succeeded(project.load_here(*line.partition("amplitude.py ")[2].split()))
+    assert succeeded(project.load_here("status")).returncode == 0
+    assert_same_as_one_load(project, loaded_data)
+
+
+def test_status_of_a_new_checkout_says_what_to_run(project: Project) -> None:
+    result = project.load_here("status")
+    assert result.returncode == MISSING_HOURS_EXIT
+    assert "82 hours from 2026-06-01T00 on were not asked for yet: python pipelines/amplitude.py" in result.stdout
+
+
+def test_hours_can_be_declared_empty_and_what_is_loaded_stays(loaded: Project, loaded_data: Path) -> None:
+    succeeded(loaded.load_here("--start", hour_text(END + 10 * HOUR), "--end", hour_text(END + 11 * HOUR)))
+    result = succeeded(
+        loaded.load_here("declare-empty", "--start", hour_text(BUSY_HOUR), "--end", hour_text(END + 11 * HOUR))
+    )
+    kept = len(hours_between(BUSY_HOUR, END + 5 * HOUR))
+    assert f"6 hours declared empty, {kept} left as they were." in result.stdout
+    assert {row[0] for hour, row in ledger(loaded).items() if hour > END + 5 * HOUR} == {"empty"}
+    assert bronze(loaded) == bronze(Project(loaded_data.parent))
+
+
+def test_a_hole_declared_empty_is_none_any_more_and_stays_so_in_a_replay(project: Project) -> None:
+    hole = BUSY_HOUR - HOUR
+    succeeded(project.load_here("--start", hour_text(hole - HOUR), "--end", hour_text(hole - HOUR)))
+    succeeded(project.load_here("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR)))
+    succeeded(project.load_here("declare-empty", "--start", hour_text(hole), "--end", hour_text(hole)))
+    before = ledger(project)
+    assert before[hole][0] == "empty"
+    project.database.unlink()
+    succeeded(project.load_here("--replay"))
+    assert ledger(project) == before
+
+
+# --- secrets
+
+
+def everything_below(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Each file's bytes, unpacked where it is gzip."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            yield path, data
+            if data[:2] == b"\x1f\x8b":
+                yield path, gzip.decompress(data)
+
+
+def test_the_secret_key_is_in_no_file_and_in_no_output(tmp_path: Path, product: Product) -> None:
+    secret = "Tr0ub4dor-s3cr3t"
+    with Simulator(product, api_key="the-api-key", secret_key=secret) as simulator:
+        project = make_project(tmp_path, simulator)
+        project.env |= {
+            "SOURCES__AMPLITUDE__API_KEY": "the-api-key",
+            "SOURCES__AMPLITUDE__SECRET_KEY": secret,
+        }
+        results = [project.load_here(), project.load_here("status"), project.load_here("--replay")]
+        simulator.max_bytes = 1
+        results.append(project.load_here("--start", hour_text(BUSY_HOUR)))
+        refused = project.load_here("--start", hour_text(BUSY_HOUR), SOURCES__AMPLITUDE__API_KEY="another")
+        assert "refuses the keys" in sentence(refused)
+    texts = [secret.encode(), base64.b64encode(f"the-api-key:{secret}".encode())]
+    for result in [*results, refused]:
+        assert secret not in result.stdout + result.stderr
+    found = {path for path, data in everything_below(project.root / "data") if any(text in data for text in texts)}
+    found |= {path for path, data in everything_below(tmp_path / "home") if any(text in data for text in texts)}
+    assert found == set()
+
+
+def test_nothing_is_written_outside_of_data(loaded: Project) -> None:
+    before = {path for path in loaded.root.rglob("*") if "data" not in path.relative_to(loaded.root).parts}
+    succeeded(loaded.load_here())
+    after = {path for path in loaded.root.rglob("*") if "data" not in path.relative_to(loaded.root).parts}
+    assert after == before
+    assert os.listdir(loaded.env["HOME"]) == []

@@ -1,0 +1,93 @@
+"""Silver and gold of a checkout: building them, reading them, and what the oracle says they must hold."""
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import oracle
+from conftest import Project
+from sqlmesh import Context
+
+from simulator.catalog import INACTIVE_EVENT_TYPES
+
+# Each table that the oracle computes too, with the columns that both have, in the oracle's order.
+ORACLE_TABLES = {
+    "silver.events": "app, uuid, export_hour",
+    "silver.user_aliases": "app, amplitude_id, canonical_amplitude_id",
+    "silver.user_days": "app, amplitude_id, event_date, events, active_events",
+    "silver.users": "app, amplitude_id, canonical_amplitude_id, first_seen_at, last_seen_at, events, active_days, user_id",
+    "silver.sessions": (
+        "app, amplitude_id, session_id, session_started_at, session_ended_at, session_date, session_seconds, events"
+    ),
+    "gold.daily_metrics": (
+        "app, metric_date, active_users, new_users, weekly_active_users, monthly_active_users, sessions, "
+        "average_session_seconds, events"
+    ),
+}
+# Everything that a rebuild must give again.
+BUILT_TABLES = (*ORACLE_TABLES, "silver.user_devices", "silver.devices", "silver.event_types", "gold.events")
+
+Rows = list[tuple[Any, ...]]
+
+
+def plan(project: Project, *, restate: Collection[str] = (), start: str | None = None) -> None:
+    """`sqlmesh plan --auto-apply`, in this process."""
+    with opened(project) as context:
+        context.plan(auto_apply=True, no_prompts=True, skip_tests=True, restate_models=restate or None, start=start)
+
+
+def run(project: Project) -> None:
+    """`sqlmesh run`, in this process."""
+    with opened(project) as context:
+        context.run()
+
+
+@contextmanager
+def opened(project: Project) -> Iterator[Context]:
+    """SQLMesh's context of a checkout. It keeps its DuckDB files by name for the whole process, so names are absolute."""
+    with project.entered({"DESTINATION__DUCKDB__CREDENTIALS": str(project.database)}):
+        context = Context(paths=[str(project.root)])
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+def tables(project: Project) -> dict[str, Rows]:
+    """Every table of silver and gold, sorted."""
+    return {name: project.query(f"SELECT * FROM {name} ORDER BY ALL") for name in BUILT_TABLES}
+
+
+def assert_same_tables(got: dict[str, Rows], expected: dict[str, Rows]) -> None:
+    for name, rows in expected.items():
+        assert_same_rows(name, got[name], rows)
+
+
+def assert_equals_oracle(project: Project, members: Iterable[Path], timezone: str = "UTC") -> None:
+    """Compares every table that the oracle computes, row for row."""
+    truth = oracle.compute(oracle.read_members(sorted(members)), INACTIVE_EVENT_TYPES, timezone)
+    expected: dict[str, Iterable[tuple[Any, ...]]] = {
+        "silver.events": [(event.app, event.uuid, event.export_hour) for event in truth.events],
+        "silver.user_aliases": truth.user_aliases,
+        "silver.user_days": truth.user_days,
+        "silver.users": truth.users,
+        "silver.sessions": truth.sessions,
+        "gold.daily_metrics": truth.daily_metrics,
+    }
+    for name, columns in ORACLE_TABLES.items():
+        assert_same_rows(name, project.query(f"SELECT {columns} FROM {name}"), expected[name])
+
+
+def assert_same_rows(name: str, got: Iterable[tuple[Any, ...]], expected: Iterable[tuple[Any, ...]]) -> None:
+    got_rows, expected_rows = sorted(map(rounded, got)), sorted(map(rounded, expected))
+    surplus, lacking = set(got_rows) - set(expected_rows), set(expected_rows) - set(got_rows)
+    assert got_rows == expected_rows, (
+        f"{name}: {len(got_rows)} rows instead of {len(expected_rows)}; "
+        f"surplus, for example {sorted(surplus)[:3]}; lacking, for example {sorted(lacking)[:3]}"
+    )
+
+
+def rounded(row: tuple[Any, ...]) -> tuple[str, ...]:
+    """Text of every value, which sorts where NULLs occur; averages agree to a millionth of a second."""
+    return tuple(f"{value:.6f}" if isinstance(value, float) else str(value) for value in row)
