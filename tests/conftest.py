@@ -81,6 +81,19 @@ class Project:
         """Runs `python pipelines/amplitude.py` with these arguments as a process of its own."""
         return self.run(COMMAND, *arguments, **env)
 
+    def kill_after(self, seconds: float, *command: str) -> None:
+        """Starts Python with these arguments and kills it with SIGKILL after so long, unless it has ended before."""
+        with subprocess.Popen(
+            [sys.executable, *command],
+            cwd=self.root,
+            env=self.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+            process.kill()
+
     def load_here(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """The same as `load` inside this process, which saves the two seconds that the imports take."""
         output, errors = io.StringIO(), io.StringIO()

@@ -179,8 +179,31 @@ def test_an_hour_that_amplitude_no_longer_has_keeps_its_members_and_gets_no_empt
 ) -> None:
     archive.store_hour(HOUR, [member(GOOD)])
     before = files(lake)
-    archive.store_hour(HOUR, [])
+    assert names(archive.store_hour(HOUR, [])) == ["100_2026-06-01_5#0.json.gz"]
     assert files(lake) == before, "an hour is either empty or has members"
+
+
+def test_an_hour_is_replaced_app_by_app_and_what_another_app_has_there_belongs_to_it_too(
+    archive: Archive, lake: Path
+) -> None:
+    other = gzip_lines(export_row(app=77))
+    archive.store_hour(HOUR, [member(GOOD, 0), member(GOOD, 1)])
+    both = archive.store_hour(HOUR, [member(other, 3, app=77)])
+    assert names(both) == ["77_2026-06-01_5#3.json.gz", "100_2026-06-01_5#0.json.gz", "100_2026-06-01_5#1.json.gz"]
+    again = archive.store_hour(HOUR, [member(GOOD, 1)])
+    assert names(again) == ["77_2026-06-01_5#3.json.gz", "100_2026-06-01_5#1.json.gz"]
+    assert sorted(files(lake).values()) == sorted([other, GOOD])
+    assert names(archive.read_hour(HOUR, archive.hours()[HOUR])) == names(again)
+    with again.members[0].member.open() as opened:
+        assert opened.read() == other
+
+
+def test_an_hour_whose_other_apps_member_broke_in_the_archive_is_refused(archive: Archive, lake: Path) -> None:
+    archive.store_hour(HOUR, [member(GOOD)])
+    (target,) = files(lake)
+    (lake / target).write_bytes(GOOD[:-4])
+    with pytest.raises(AmplitudeError, match=r"100_2026-06-01_5#0\.json\.gz is no complete gzip file"):
+        archive.store_hour(HOUR, [member(GOOD, app=77)])
 
 
 def test_the_archive_gives_back_every_hour_with_its_members_and_their_bytes(archive: Archive) -> None:
@@ -331,7 +354,7 @@ def write(path: Path, data: bytes = GOOD) -> None:
 def test_exported_files_are_found_at_any_depth_and_grouped_by_hour_in_order(tmp_path: Path) -> None:
     for path in ("b/1_2026-06-01_10#0.json.gz", "1_2026-06-01_9#10.json.gz", "a/x/y/1_2026-06-01_9#2.json.gz"):
         write(tmp_path / path)
-    write(tmp_path / "a/readme.json.gz")
+    write(tmp_path / "a/readme.txt")
     write(tmp_path / "a/1_2026-06-01_8#0.json")
     found = folder_hours(tmp_path)
     assert {hour: [m.name.name for m in members] for hour, members in found.items()} == {
@@ -339,6 +362,18 @@ def test_exported_files_are_found_at_any_depth_and_grouped_by_hour_in_order(tmp_
         datetime(2026, 6, 1, 10): ["1_2026-06-01_10#0.json.gz"],
     }
     assert list(found) == sorted(found)
+
+
+@pytest.mark.parametrize("name", ["notes.json.gz", "1_2026-06-01_9#2 (1).json.gz", "1_2026-06-01_24#0.json.gz"])
+def test_a_file_that_could_be_an_export_but_is_not_named_like_one_is_refused_by_its_path(
+    tmp_path: Path, name: str
+) -> None:
+    """A renamed copy would otherwise be left out in silence."""
+    write(tmp_path / "1_2026-06-01_9#2.json.gz")
+    write(tmp_path / "a" / name)
+    with pytest.raises(AmplitudeError, match="is not named like an exported file") as caught:
+        folder_hours(tmp_path)
+    assert str(tmp_path / "a" / name) in str(caught.value)
 
 
 def test_two_files_of_one_name_in_a_folder_are_refused(tmp_path: Path) -> None:
@@ -358,7 +393,7 @@ def _without_files(folder: Path) -> Path:
 
 
 def _with_other_files(folder: Path) -> Path:
-    write(folder / "other/notes.json.gz")
+    write(folder / "other/notes.txt")
     return folder / "other"
 
 

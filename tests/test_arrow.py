@@ -4,7 +4,7 @@ import gzip
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import IO, Any
 
@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from amplitude_source import arrow
 from amplitude_source.archive import ArchivedMember, Member, MemberName
-from amplitude_source.arrow import BronzeTables, RowReader
+from amplitude_source.arrow import BronzeTables, RowReader, column_name
 from amplitude_source.settings import EXPORT_COLUMNS, ORIGIN_COLUMNS
 from conftest import export_row, is_same, member_name
 
 HOUR = datetime(2026, 6, 1, 5)
 NAME = member_name(HOUR)
 normalize = NamingConvention().normalize_identifier
+DLT_COLUMNS = {"_dlt_id", "_dlt_load_id"}
 Row = dict[str, Any]
 
 
@@ -38,7 +39,7 @@ def member(data: bytes, name: str = NAME) -> ArchivedMember:
 def read(*members: ArchivedMember) -> list[BronzeTables]:
     """All batches of the members, the last one included."""
     reader = RowReader(normalize)
-    return [*(batch for m in members for batch in reader.read(m)), reader.flush()]
+    return [*(batch for m in members for batch in reader.read(m)), *reader.finish()]
 
 
 def read_lines(*lines: bytes) -> BronzeTables:
@@ -193,22 +194,21 @@ def test_times_have_no_zone_and_nested_values_are_text() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"not json", "no JSON"),
-        (b"{", "no JSON"),
-        (b'{"uuid": "u",}', "no JSON"),
-        (b'{"uuid": "u"} trailing', "no JSON"),
-        (b'{"uuid": "u"}{"uuid": "v"}', "no JSON"),
-        (b'{"location_lat": NaN}', "no JSON"),
-        (b'{"city": "\xff\xfe"}', "no JSON"),
-        (b'{"city": "\\ud800"}', "no JSON"),
-        (b'\xef\xbb\xbf{"uuid": "u"}', "no JSON"),
-        (b"\x00", "no JSON"),
-        (b"[1, 2]", "no JSON object but list"),
-        (b'"text"', "no JSON object but str"),
-        (b"17", "no JSON object but int"),
-        (b"1.5", "no JSON object but float"),
-        (b"true", "no JSON object but bool"),
-        (b"null", "no JSON object but NoneType"),
+        (b"not json", "no JSON: "),
+        (b"{", "no JSON: "),
+        (b'{"uuid": "u"} trailing', "no JSON: "),
+        (b'{"uuid": "u"}{"uuid": "v"}', "no JSON: "),
+        (b'{"location_lat": NaN}', "no JSON: "),
+        (b'{"city": "\xff\xfe"}', "no JSON: "),
+        (b'{"city": "\\ud800"}', "no JSON: "),
+        (b'\xef\xbb\xbf{"uuid": "u"}', "no JSON: "),
+        (b"\x00", "no JSON: "),
+        (b"  ", "no JSON: "),
+        (b" \t\r", "no JSON: "),
+        (b"[1, 2]", "no JSON object"),
+        (b'"text"', "no JSON object"),
+        (b"17", "no JSON object"),
+        (b"null", "no JSON object"),
     ],
 )
 def test_a_line_that_is_no_row_is_rejected_and_kept(line: bytes, reason: str) -> None:
@@ -217,8 +217,23 @@ def test_a_line_that_is_no_row_is_rejected_and_kept(line: bytes, reason: str) ->
     assert batch.events["_archive_row"].to_pylist() == [1, 3]
     (rejected,) = batch.rejected.to_pylist()
     assert rejected["reason"].startswith(reason)
-    assert rejected["line"] == line.decode("utf-8", "backslashreplace")
+    assert rejected["line"] == line.decode("utf-8", "backslashreplace").rstrip("\r")
     assert (rejected["_export_hour"], rejected["_archive_file"], rejected["_archive_row"]) == (HOUR, NAME, 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("groups", b'{"a": [1,]}'), ("groups", b'{"a": nan}'), ("groups", b'{"a": 1e999}'), ("new_key", b"-Inf")],
+)
+def test_what_becomes_of_a_line_does_not_depend_on_its_neighbours(key: str, value: bytes) -> None:
+    """DuckDB takes more for JSON than the standard does: a rebuild must not reject what the runs took."""
+    line = json.dumps(export_row(**{key: "VALUE"})).encode().replace(b'"VALUE"', value)
+    assert read_lines(line).events.num_rows == read_lines(line, b"{").events.num_rows
+
+
+def test_white_space_before_a_row_is_as_good_as_after_it() -> None:
+    row = json.dumps(export_row()).encode()
+    assert reasons(read_lines(b"  " + row, b" \t" + row, row + b" \t")) == []
 
 
 def test_a_line_nested_too_deeply_ends_in_events_or_rejected_and_stops_nothing() -> None:
@@ -228,8 +243,9 @@ def test_a_line_nested_too_deeply_ends_in_events_or_rejected_and_stops_nothing()
     assert batch.events.num_rows + batch.rejected.num_rows == 3
 
 
-def test_blank_lines_are_skipped_and_not_counted() -> None:
-    batch = read_lines(b"", json.dumps(export_row()).encode(), b"  ", b"\t\r", json.dumps(export_row()).encode(), b"")
+def test_empty_lines_are_skipped_and_not_counted() -> None:
+    good = json.dumps(export_row()).encode()
+    batch = read_lines(b"", good, b"\r", b"", good, b"")
     assert batch.events["_archive_row"].to_pylist() == [1, 2]
     assert batch.rejected.num_rows == 0
 
@@ -240,7 +256,7 @@ def test_lines_may_end_in_carriage_return_and_line_feed() -> None:
         json.dumps(export_row(city="Łódź")).encode() + b"\r", json.dumps(bad).encode() + b"\r", b"broken\r"
     )
     assert batch.events["city"].to_pylist() == ["Łódź"]
-    assert [str(line).rstrip() for line in batch.rejected["line"].to_pylist()] == ["broken", json.dumps(bad)]
+    assert batch.rejected["line"].to_pylist() == ["broken", json.dumps(bad)]
 
 
 def test_the_last_line_needs_no_line_feed() -> None:
@@ -256,49 +272,71 @@ def test_a_member_without_lines_gives_no_rows() -> None:
 # --- where rows come from
 
 
+def lines_of(rows: Iterable[Row]) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
 @pytest.fixture
-def batches_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrow, "BATCH_ROWS", 3)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two or three rows each."""
+    monkeypatch.setattr(arrow, "READ_BYTES", 256)
+    monkeypatch.setattr(arrow, "BATCH_BYTES", 2 * len(lines_of([export_row()])))
 
 
-@pytest.mark.usefixtures("batches_of_three")
-def test_batches_go_over_the_ends_of_members_and_hours() -> None:
-    sizes = {"1_2026-06-01_5#0.json.gz": 2, "1_2026-06-01_5#7.json.gz": 5, "1_2026-06-01_6#0.json.gz": 1}
+@pytest.mark.usefixtures("small_batches")
+def test_batches_go_over_the_ends_of_members_and_hours_and_each_row_keeps_its_origin() -> None:
+    sizes = {"1_2026-06-01_5#0.json.gz": 1, "1_2026-06-01_5#7.json.gz": 7, "1_2026-06-01_6#0.json.gz": 1}
     members = [
-        member(b"".join(json.dumps(export_row(uuid=f"{name}-{n}")).encode() + b"\n" for n in range(size)), name)
-        for name, size in sizes.items()
+        member(lines_of(export_row(uuid=f"{name}-{n + 1}") for n in range(size)), name) for name, size in sizes.items()
     ]
     batches = read(*members)
-    assert [batch.events.num_rows for batch in batches] == [3, 3, 2]
+    spans = [set(batch.events["_archive_file"].to_pylist()) for batch in batches]
+    assert any(len(names) > 1 for names in spans), "a batch holds rows of several members"
+    assert sum("1_2026-06-01_5#7.json.gz" in names for names in spans) > 1, "a member's rows lie in several batches"
     events = pa.concat_tables([batch.events for batch in batches]).to_pylist()
     assert [(e["_archive_file"], e["_archive_row"]) for e in events] == [
         (name, n + 1) for name, size in sizes.items() for n in range(size)
     ]
-    assert all(e["uuid"] == f"{e['_archive_file']}-{e['_archive_row'] - 1}" for e in events)
-    assert [e["_export_hour"].hour for e in events] == [5] * 7 + [6]
+    assert all(e["uuid"] == f"{e['_archive_file']}-{e['_archive_row']}" for e in events)
+    assert [e["_export_hour"].hour for e in events] == [5] * 8 + [6]
 
 
-@pytest.mark.usefixtures("batches_of_three")
+@pytest.mark.usefixtures("small_batches")
 def test_a_key_that_comes_up_in_a_later_batch_gets_its_column_from_there_on() -> None:
-    rows = [export_row() for _ in range(3)] + [export_row(user_geo_source="ip")]
-    first, second = read(member(b"".join(json.dumps(row).encode() + b"\n" for row in rows)))
+    first, *_, last = read(member(lines_of([*(export_row() for _ in range(6)), export_row(user_geo_source="ip")])))
     assert "user_geo_source" not in first.events.column_names
-    assert second.events["user_geo_source"].to_pylist() == ["ip"]
+    assert last.events["user_geo_source"].to_pylist()[-1] == "ip"
 
 
-def test_a_batch_is_given_once_its_lines_are_large_even_when_its_rows_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrow, "BATCH_BYTES", 1000)
-    rows = [export_row(city="x" * 600) for _ in range(3)]
-    batches = read(member(b"".join(json.dumps(row).encode() + b"\n" for row in rows)))
-    assert [batch.events.num_rows for batch in batches] == [1, 1, 1, 0]
+@pytest.mark.parametrize("line", [b"no json at all, but a long line", json.dumps(export_row()).encode()])
+def test_a_batch_is_handed_over_as_soon_as_it_has_its_bytes(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large file must not pile up in memory, whether its lines fit or not."""
+    monkeypatch.setattr(arrow, "READ_BYTES", len(line))
+    monkeypatch.setattr(arrow, "BATCH_BYTES", 3 * len(line))
+    batches = read(member((line + b"\n") * 20))
+    sizes = [batch.events.num_rows + batch.rejected.num_rows for batch in batches]
+    assert sum(sizes) == 20
+    assert max(sizes) <= 4
 
 
-def test_rejected_lines_alone_fill_a_batch_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large file that is no JSON must not pile up in memory."""
-    monkeypatch.setattr(arrow, "BATCH_BYTES", 100)
-    batches = read(member(b"no json at all, but a long line\n" * 40))
-    assert max(batch.rejected.num_rows for batch in batches) <= 5
-    assert sum(batch.rejected.num_rows for batch in batches) == 40
+def test_a_line_longer_than_a_batch_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrow, "READ_BYTES", 100)
+    monkeypatch.setattr(arrow, "BATCH_BYTES", 300)
+    rows = [export_row(city="x" * 2000), export_row(city="y")]
+    batches = read(member(lines_of(rows)))
+    assert [city for batch in batches for city in batch.events["city"].to_pylist()] == ["x" * 2000, "y"]
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_fault_while_a_batch_is_typed_reaches_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typing runs in a thread of its own: an exception there must not pass for a batch without rows."""
+
+    def fails(_reader: RowReader, _lines: pa.Array) -> pa.Table:
+        raise MemoryError
+
+    monkeypatch.setattr(RowReader, "_typed", fails)
+    with pytest.raises(MemoryError):
+        read(member(lines_of([export_row()])))
 
 
 # --- unknown keys
@@ -309,63 +347,24 @@ def columns_of_unknown_keys(batch: BronzeTables) -> dict[str, list[str]]:
     return {name: batch.events[name].to_pylist() for name in batch.events.column_names if name not in known}
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "user_geo_source",
-        "userGeoSource",
-        "it's",
-        'say "hi"',
-        '"',
-        "größe",
-        "東京",
-        "🎉",
-        "a.b",
-        "$price",
-        "$.a",
-        "a[0]",
-        "[0]",
-        "*",
-        "a/b~c",
-        "~1",
-        "/",
-        "with blanks in it",
-        " ",
-        "\t",
-        "back\\slash",
-        "{}",
-        "select",
-        "-- comment",
-        "%s",
-        "x" * 300,
-        "1st",
-        "UUID",
-        "Event_Time",
-        "insert_id",
-        "_insert_id",
-        "fields",
-        "batch",
-        "line",
-        "reason",
-        "values",
-        "Line",
-        "_export_hour",
-        "_archive_file",
-        "_Archive_Row",
-        "_dlt_load_id",
-        "_dlt_id",
-        "",
-        "\0",
-        "nul\0inside",
-    ],
-)
+SPELLINGS = [
+    *("user_geo_source", "userGeoSource", "it's", 'say "hi"', '"', "größe", "東京", "🎉", "a.b", "$price", "a$b"),
+    *("$.a", "a[0]", "[0]", "*", "a/b~c", "~1", "/", "with blanks in it", " ", "\t", "back\\slash", "{}", "select"),
+    *("-- comment", "%s", "x" * 300, "1st", "UUID", "Event_Time", "insert_id", "_insert_id", "fields", "batch", "line"),
+    *("reason", "values", "Line", "$line", "$reason", "$doubt", "$fields", "$0", "", "\0", "nul\0inside", "blank"),
+    *("_export_hour", "_archive_file", "_Archive_Row", "_dlt_load_id", "_dlt_id"),
+    *("$export_hour", "$archive_file", "$archive_row", "$dlt_load_id", "$dlt_id"),
+]
+
+
+@pytest.mark.parametrize("key", SPELLINGS)
 def test_an_unknown_key_of_any_spelling_gets_a_column_of_its_own(key: str) -> None:
     batch = read_rows(export_row(**{key: "value"}))
     assert batch.rejected.num_rows == 0
     found = columns_of_unknown_keys(batch)
     assert list(found.values()) == [["value"]], f"{key!r}: {found}"
     (column,) = found
-    assert not column.startswith("_dlt_"), f"{column} belongs to dlt"
+    assert column not in DLT_COLUMNS, f"{column} belongs to dlt"
     assert normalize(column) == column, "dlt would rename it"
     (event,) = batch.events.to_pylist()
     assert event["_export_hour"] == HOUR
@@ -378,11 +377,14 @@ def test_an_unknown_key_of_any_spelling_gets_a_column_of_its_own(key: str) -> No
         ["Plan", "PLAN"],
         ["theme", "Theme", "THEME"],
         ["a b", "a_b", "a.b", "aB"],
+        ["a$b", "a_b"],
+        ["$price", "_price", "price"],
         ["é", "è", "🎉", "*"],
-        ["insert_id", "Insert_ID"],
+        ["insert_id", "Insert_ID", "$Insert_ID"],
         ["straße", "STRASSE", "strasse"],
         ["İ", "i", "I"],
         ["x_2", "x", "X"],
+        ["", " ", "\0", "\0\0", "blank", "Blank"],
     ],
 )
 def test_keys_that_are_one_name_to_the_warehouse_get_a_column_each(keys: list[str]) -> None:
@@ -394,15 +396,23 @@ def test_keys_that_are_one_name_to_the_warehouse_get_a_column_each(keys: list[st
     assert batch.events["plan"].to_pylist() == ['{"known":true}']
 
 
-def test_the_column_of_a_key_does_not_depend_on_which_row_came_first() -> None:
-    """Else two runs put one key into two columns, and a rebuild differs from what the runs gave."""
-    rows = [export_row(Theme="upper"), export_row(theme="lower")]
-
-    def columns(order: Sequence[Row]) -> set[tuple[str, str]]:
-        found = columns_of_unknown_keys(read_rows(*order))
-        return {(column, value) for column, values in found.items() for value in values if value}
-
-    assert columns(rows) == columns(rows[::-1])
+@pytest.mark.parametrize(
+    ("key", "column"),
+    [
+        ("user_geo_source", "user_geo_source"),
+        ("x_2", "x_2"),
+        ("$price", "_price"),
+        ("Theme", "theme_efb52e"),
+        ("with blanks", "with_blanks_f06ff6"),
+        ("_price", "_price_983cd7"),
+        ("", "blank_e3b0c4"),
+    ],
+)
+def test_a_key_written_as_its_column_keeps_its_name_and_any_other_is_told_apart_by_a_hash(
+    key: str, column: str
+) -> None:
+    """Bronze has these names: another one would put a key into two columns."""
+    assert column_name(key, normalize) == column
 
 
 def test_values_of_unknown_keys_are_text_as_in_the_json() -> None:
@@ -449,11 +459,8 @@ def any_rows() -> st.SearchStrategy[Row]:
     return st.builds(lambda good, odd: {**good, **odd}, good_rows(), known)
 
 
-# NUL and the empty key have a test of their own.
-unknown_keys = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8).filter(
-    lambda key: key not in EXPORT_COLUMNS
-)
-A_FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unknown_keys = st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda key: key not in EXPORT_COLUMNS)
+A_FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def lines_by_row(batches: Sequence[BronzeTables]) -> Iterator[tuple[int, Row | None, Row | None]]:
@@ -493,7 +500,7 @@ def test_any_row_ends_in_events_as_it_was_or_in_rejected_with_a_reason(rows: lis
 
 
 @A_FEW
-@given(lines=st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line and line.strip()), max_size=5))
+@given(lines=st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line and line not in (b"", b"\r"))))
 def test_any_bytes_end_in_rejected_with_a_reason(lines: list[bytes]) -> None:
     ends = list(lines_by_row([read_lines(*lines)]))
     assert len(ends) == len(lines)
@@ -517,18 +524,52 @@ def test_unknown_keys_get_a_column_each_with_their_values(values: Row, repeat: i
         unmatched.remove(column)
 
 
-@settings(A_FEW, max_examples=15)
-@given(sizes=st.lists(st.integers(0, 7), min_size=1, max_size=4), batch_rows=st.integers(1, 6))
-def test_no_row_is_lost_or_doubled_wherever_batches_end(sizes: list[int], batch_rows: int) -> None:
-    rows = [[export_row() for _ in range(size)] for size in sizes]
-    members = [
-        member(b"".join(json.dumps(row).encode() + b"\n" for row in part), member_name(HOUR, number))
-        for number, part in enumerate(rows)
-    ]
+@A_FEW
+@given(keys=st.sets(unknown_keys | st.text("$_aAb1 .\0", max_size=4), max_size=8))
+def test_columns_of_unknown_keys_are_names_of_their_own_and_belong_to_no_other_key(keys: set[str]) -> None:
+    columns = [column_name(key, normalize) for key in keys]
+    taken = {*map(normalize, EXPORT_COLUMNS), *ORIGIN_COLUMNS, *DLT_COLUMNS}
+    assert len({*columns} - taken) == len(keys), dict(zip(keys, columns, strict=True))
+    assert [column for column in columns if normalize(column) != column] == []
+
+
+LINES = {
+    "row": lambda: json.dumps(export_row()).encode() + b"\n",
+    "row and carriage return": lambda: json.dumps(export_row()).encode() + b"\r\n",
+    "misfit": lambda: json.dumps(export_row(session_id="x")).encode() + b"\n",
+    "no JSON": lambda: b"no JSON\n",
+    "blank": lambda: b" \n",
+    "empty": lambda: b"\n",
+    "empty with carriage return": lambda: b"\r\n",
+}
+
+
+@A_FEW
+@given(
+    parts=st.lists(
+        st.tuples(st.lists(st.sampled_from(list(LINES)), max_size=7), st.booleans()), min_size=1, max_size=4
+    ),
+    batch_bytes=st.integers(1, 5000),
+    read_bytes=st.integers(1, 3000),
+)
+def test_no_line_is_lost_or_doubled_wherever_batches_and_reads_end(
+    parts: list[tuple[list[str], bool]], batch_bytes: int, read_bytes: int
+) -> None:
+    members, expected = [], []
+    for number, (kinds, ends_in_newline) in enumerate(parts):
+        text = b"".join(LINES[kind]() for kind in kinds)
+        name = member_name(HOUR, number)
+        members.append(member(text if ends_in_newline else text.removesuffix(b"\n"), name))
+        rows = [kind.startswith("row") for kind in kinds if not kind.startswith("empty")]
+        expected += [(name, row, is_event) for row, is_event in enumerate(rows, 1)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arrow, "BATCH_ROWS", batch_rows)
+        patch.setattr(arrow, "BATCH_BYTES", batch_bytes)
+        patch.setattr(arrow, "READ_BYTES", read_bytes)
         batches = read(*members)
-    assert [uuid for batch in batches for uuid in batch.events["uuid"].to_pylist()] == [
-        row["uuid"] for part in rows for row in part
+    found = [
+        (row["_archive_file"], row["_archive_row"], table is batch.events)
+        for batch in batches
+        for table in batch
+        for row in table.select(list(ORIGIN_COLUMNS)).to_pylist()
     ]
-    assert all(batch.events.num_rows <= batch_rows for batch in batches)
+    assert sorted(found) == expected

@@ -129,14 +129,17 @@ def test_neighbouring_hours_of_one_status_are_one_range_with_sums() -> None:
         ("empty", hours[3], hours[4], 2, 0, 0, 0, 2),
         ("loaded", hours[5], hours[5], 1, 1, 10, 5, 1),
         ("missing", hours[6], hours[7], 2, 0, 0, 0, 0),
-        ("pending", hours[8], hours[8], 1, 0, 0, 0, 1),
-        ("missing", hours[9], hours[9], 1, 0, 0, 0, 0),
+        ("pending", hours[8], hours[9], 2, 0, 0, 0, 1),
     ]
 
 
-def test_an_empty_ledger_is_one_range_of_missing_hours() -> None:
-    (range_,) = coverage({}, FIRST, FIRST + 4 * HOUR)
-    assert (range_.status, range_.hours) == ("missing", 5)
+def test_hours_after_the_last_that_was_asked_for_are_pending_and_those_before_it_missing() -> None:
+    def ranges(*asked: int) -> list[tuple[str, int]]:
+        ledger = {hour: entry(hour, "empty") for hour in hours_of(*asked)}
+        return [(range_.status, range_.hours) for range_ in coverage(ledger, FIRST, FIRST + 4 * HOUR)]
+
+    assert ranges() == [("pending", 5)]
+    assert ranges(2) == [("missing", 2), ("empty", 1), ("pending", 2)]
 
 
 def test_hours_of_the_ledger_past_the_newest_count_too() -> None:
@@ -163,7 +166,9 @@ def test_ranges_tile_the_hours_and_each_has_the_status_of_its_hours(
     hours = [hour for range_ in ranges for hour in hours_between(range_.first, range_.last)]
     assert hours == hours_between(FIRST, max([newest, *statuses]))
     for range_ in ranges:
-        assert {statuses.get(hour, "missing") for hour in hours_between(range_.first, range_.last)} == {range_.status}
+        for hour in hours_between(range_.first, range_.last):
+            unknown = "missing" if any(asked > hour for asked in statuses) else "pending"
+            assert range_.status == statuses.get(hour, unknown)
     assert all(a.status != b.status for a, b in pairwise(ranges))
     assert sum(range_.files for range_ in ranges) == list(statuses.values()).count("loaded")
 

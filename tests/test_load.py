@@ -134,7 +134,7 @@ def replaced(hour: datetime, *members: Member) -> list[Member]:
 
 def cut_loads_after(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(amplitude_source, "ROWS_PER_LOAD", rows)
-    monkeypatch.setattr(arrow, "BATCH_ROWS", 50)  # only whole batches count towards a load
+    monkeypatch.setattr(arrow, "BATCH_BYTES", 50_000)  # only typed batches count towards a load
 
 
 @pytest.fixture
@@ -621,7 +621,7 @@ def _declare_the_future(project: Project) -> Result:
         (_no_start_hour, ["SOURCES__AMPLITUDE__START_HOUR"]),
         (_bad_start_hour, ["SOURCES__AMPLITUDE__START_HOUR", "June"]),
         (_bad_now, ["SOURCES__AMPLITUDE__NOW", "noon"]),
-        (_bad_settle_hours, ["settle_hours"]),
+        (_bad_settle_hours, ["SOURCES__AMPLITUDE__SETTLE_HOURS", "six"]),
         (_no_keys, ["SOURCES__AMPLITUDE__API_KEY", "SOURCES__AMPLITUDE__SECRET_KEY"]),
         (_lake_is_a_file, ["data/lake"]),
         (_declare_the_future, ["2026-06-04T12", "not over yet"]),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from oracle import DailyMetrics, Row, Session, Truth, UserDay, UserSummary, compute, member_hour, read_members
 
 NUMBERS = itertools.count(1)
@@ -161,14 +162,24 @@ class TestUserAliases:
     def test_canonical(self, case: str, expected: dict[int, int]) -> None:
         assert canonical(compute(people(case), [])) == expected
 
-    def test_each_minimum_of_a_login_is_its_own(self) -> None:
+    def test_upload_time_and_event_time_of_a_login_are_each_the_least_of_its_first_hour(self) -> None:
+        hour = "2024-03-01 11:00:00"
         rows = [
-            row("2024-03-01 09:00:00", "2024-03-01 12:00:00", amplitude_id=2, user_id="Bob"),
-            row("2024-03-01 11:00:00", "2024-03-01 11:00:00", amplitude_id=2, user_id="Bob"),
-            row("2024-03-01 10:00:00", "2024-03-01 11:00:00", amplitude_id=1, user_id="Ann"),
+            row("2024-03-01 09:00:00", hour, server_upload_time="2024-03-01 11:30:00", amplitude_id=2, user_id="Bob"),
+            row("2024-03-01 10:45:00", hour, server_upload_time="2024-03-01 11:10:00", amplitude_id=2, user_id="Bob"),
+            row("2024-03-01 10:00:00", hour, server_upload_time="2024-03-01 11:10:00", amplitude_id=1, user_id="Ann"),
             row(amplitude_id=3),
         ]
         assert canonical(compute(rows, []))[3] == 2
+
+    def test_what_a_login_brings_in_later_hours_does_not_change_its_rank(self) -> None:
+        rows = [
+            row("2024-03-01 10:30:00", amplitude_id=2, user_id="Bob"),
+            row("2024-03-01 10:00:00", amplitude_id=1, user_id="Ann"),
+            row(amplitude_id=3),
+        ]
+        late = row("2024-03-01 09:00:00", "2024-03-01 12:00:00", amplitude_id=2, user_id="Bob")
+        assert canonical(compute(rows, []))[3] == canonical(compute([*rows, late], []))[3] == 1
 
     def test_export_hour_ranks_before_upload_time_before_event_time(self) -> None:
         def logins(*ranks: tuple[str, str, str]) -> int:

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 import requests
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from simulator.__main__ import app
+from simulator.__main__ import cli
 from simulator.product import Product
 from simulator.server import DEMO_CREDENTIALS, Simulator
 
@@ -499,7 +499,7 @@ def test_copies_share_no_id() -> None:
 
 def test_write_makes_one_file_a_member(tmp_path: Path) -> None:
     command = ["write", str(tmp_path / "new"), "--days", "3", "--events-per-day", "1500"]
-    result = CliRunner().invoke(app, command)
+    result = CliRunner().invoke(cli, command)
     assert result.exit_code == 0
     files = {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()}
     assert files == {member.name.split("/")[1]: member.data for member in MEMBERS}

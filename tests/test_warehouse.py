@@ -1,46 +1,235 @@
 """Silver and gold end to end: equal to the oracle, however the export arrives."""
 
 import random
+import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
-import warehouse
-from conftest import Project
 
+import warehouse
+from conftest import Project, export_row, gzip_lines, make_project, member_name
 from simulator.product import Product
 from simulator.server import Simulator
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(scope="session")
-def month() -> Product:
-    """Thirty days, thinly peopled, so that many small runs stay quick."""
-    return Product(seed=7, days=30, events_per_day=60)
+MONTH = Product(seed=7, days=30, events_per_day=60)
+WEEK = Product(seed=8, days=7, events_per_day=120)
 
 
 @pytest.fixture
-def product(month: Product) -> Product:
-    return month
+def product() -> Product:
+    """A week, thinly peopled, so that many small runs stay quick."""
+    return WEEK
 
 
-def settled(product: Product) -> datetime:
-    """A present in which every hour of the product is final."""
-    return product.end + timedelta(days=1)
+def settle(project: Project, simulator: Simulator) -> None:
+    """Sets the clocks to when every hour of the product is final."""
+    project.set_clock(simulator.product.end + timedelta(days=1), simulator)
 
 
-def test_silver_and_gold_of_the_month_equal_the_oracle(project: Project, simulator: Simulator, month: Product) -> None:
-    project.set_clock(settled(month), simulator)
-    assert project.load_here().returncode == 0
+def load(project: Project, *arguments: str) -> None:
+    result = project.load_here(*arguments)
+    assert result.returncode == 0, result.stderr
+
+
+def span(first: datetime, last: datetime) -> tuple[str, ...]:
+    return "--start", f"{first:%Y-%m-%dT%H}", "--end", f"{last:%Y-%m-%dT%H}"
+
+
+def archived(project: Project) -> list[Path]:
+    return sorted(project.lake.rglob("*.json.gz"))
+
+
+def test_the_demos_silver_and_gold_equal_the_oracle(tmp_path: Path) -> None:
+    with Simulator(Product()) as simulator:
+        project = make_project(tmp_path, simulator)
+        settle(project, simulator)
+        load(project)
     warehouse.plan(project)
-    warehouse.assert_equals_oracle(project, project.lake.rglob("*.json.gz"))
+    warehouse.assert_equals_oracle(project, archived(project))
 
 
-def test_thirty_daily_runs_give_what_one_run_gives(project: Project, simulator: Simulator, month: Product) -> None:
-    for day in range(month.days):
-        end = month.start + (day + 1) * 24 * HOUR
+@pytest.mark.parametrize("timezone", ["America/New_York", pytest.param("Asia/Kolkata", marks=pytest.mark.slow)])
+def test_days_are_cut_in_the_reporting_time_zone(project: Project, simulator: Simulator, timezone: str) -> None:
+    settle(project, simulator)
+    load(project)
+    config = project.root / "sqlmesh/config.yaml"
+    config.write_text(config.read_text().replace("reporting_timezone: UTC", f"reporting_timezone: {timezone}"))
+    warehouse.plan(project)
+    warehouse.assert_equals_oracle(project, archived(project), timezone)
+
+
+def runs_of(project: Project, simulator: Simulator, hours: int) -> Iterator[datetime]:
+    """Loads the product in steps of so many hours, as time goes on; gives the end of each step."""
+    end = simulator.product.start
+    while end < simulator.product.end:
+        end += hours * HOUR
         project.set_clock(end + 9 * HOUR, simulator)
-        last = project.load_here("--end", f"{end - HOUR:%Y-%m-%dT%H}")
-        assert last.returncode == 0, last.stderr
-        warehouse.run(project) if day else warehouse.plan(project)
-    warehouse.assert_equals_oracle(project, project.lake.rglob("*.json.gz"))
+        load(project, "--end", f"{end - HOUR:%Y-%m-%dT%H}")
+        yield end
+
+
+def build_in_steps(project: Project, simulator: Simulator, hours: int) -> None:
+    for number, _ in enumerate(runs_of(project, simulator, hours)):
+        warehouse.run(project) if number else warehouse.plan(project)
+
+
+def test_runs_of_33_hours_give_what_one_run_gives(project: Project, simulator: Simulator) -> None:
+    build_in_steps(project, simulator, 33)
+    warehouse.assert_equals_oracle(project, archived(project))
+
+
+@pytest.mark.slow
+def test_thirty_runs_of_a_day_and_shuffled_hours_with_replays_give_what_one_run_gives(tmp_path: Path) -> None:
+    with Simulator(MONTH) as simulator:
+        at_once, daily, shuffled = (make_project(tmp_path / name, simulator) for name in ("once", "daily", "shuffled"))
+        settle(at_once, simulator)
+        load(at_once)
+        warehouse.plan(at_once)
+        expected = warehouse.tables(at_once)
+        build_in_steps(daily, simulator, 24)
+        warehouse.assert_same_tables(warehouse.tables(daily), expected)
+        settle(shuffled, simulator)
+        build_shuffled(shuffled, simulator, random.Random(30), slices=24)
+        warehouse.assert_same_tables(warehouse.tables(shuffled), expected)
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_slices_in_any_order_with_replays_give_what_one_run_gives(
+    project: Project, simulator: Simulator, seed: int
+) -> None:
+    settle(project, simulator)
+    build_shuffled(project, simulator, random.Random(seed), slices=6)
+    warehouse.assert_equals_oracle(project, archived(project))
+
+
+def build_shuffled(project: Project, simulator: Simulator, chance: random.Random, slices: int) -> None:
+    """Loads slices of hours in a random order, some of them twice or from the archive, and runs SQLMesh at random."""
+    product = simulator.product
+    hours = (product.end - product.start) // HOUR
+    cuts = [0, *sorted(chance.sample(range(1, hours), slices - 1)), hours]
+    order = [(product.start + low * HOUR, product.start + (high - 1) * HOUR) for low, high in pairwise(cuts)]
+    chance.shuffle(order)
+    load(project, *span(*order[0]))
+    warehouse.plan(project)
+    for first, last in order[1:]:
+        load(project, *span(first, last))
+        if chance.random() < 0.3:
+            load(project, "--replay", *span(first, last)) if chance.random() < 0.5 else load(
+                project, *span(first, last)
+            )
+        if chance.random() < 0.5:
+            warehouse.run(project)
+    load(project)  # brings the event list, which slices do not
+    warehouse.run(project)
+
+
+def test_a_hole_holds_back_what_follows_until_it_is_filled(project: Project, simulator: Simulator) -> None:
+    settle(project, simulator)
+    start, end = simulator.product.start, simulator.product.end
+    hole = start + 30 * HOUR
+    load(project, *span(start, hole - HOUR))
+    load(project, *span(hole + HOUR, end - HOUR))
+    warehouse.plan(project)
+    assert project.query("SELECT MAX(export_hour) < ? FROM silver.events", [hole]) == [(True,)]
+    assert project.query("SELECT export_hour FROM gold.export_coverage WHERE status = 'missing'") == [(hole,)]
+    load(project)
+    warehouse.run(project)
+    warehouse.assert_equals_oracle(project, archived(project))
+
+
+@pytest.mark.slow
+def test_an_event_type_that_becomes_inactive_or_active_again_counts_so_for_all_time(
+    project: Project, simulator: Simulator
+) -> None:
+    types = [{"session_start", "session_end"}, {"session_start", "Order Paid"}, {"Push Received"}]
+    for number, _ in enumerate(runs_of(project, simulator, 24)):
+        warehouse.run(project) if number else warehouse.plan(project)
+        simulator.inactive_event_types = types[min(number // 2, 2)]
+    settle(project, simulator)
+    load(project)
+    warehouse.run(project)
+    warehouse.assert_equals_oracle(project, archived(project), inactive=types[2])
+
+
+def test_an_hour_with_another_content_is_restated_by_the_printed_command(
+    project: Project, simulator: Simulator, tmp_path: Path
+) -> None:
+    settle(project, simulator)
+    load(project)
+    warehouse.plan(project)
+    largest = max(archived(project), key=lambda path: path.stat().st_size)
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    (folder / largest.name).write_bytes(gzip_lines(b"no JSON any more"))
+    result = project.load_here("--replay", str(folder))
+    command = re.search(r"sqlmesh plan --restate-model (\S+) --start '(.+?)' --end '(.+?)'", result.stdout)
+    assert command, result.stdout
+    warehouse.plan(project, restate=[command[1]], start=command[2])
+    warehouse.assert_equals_oracle(project, archived(project))
+
+
+def test_exports_of_several_apps_and_years_load_and_no_session_is_minus_one(project: Project, tmp_path: Path) -> None:
+    """The shapes that real exports have had: 49 keys in 2020, groups, an id that is no UUID, an event ten days late."""
+    hours = [datetime(2020, 11, 24, 9), datetime(2020, 12, 1, 19), datetime(2021, 1, 2, 15)]
+    old = {key: value for key, value in export_row(app=1, session_id=-1).items() if key not in KEYS_SINCE_2020}
+    rows = [
+        old | {"groups": {"[Segment] Group": ["g"]}, "group_properties": {"[Segment] Group": {"g": {}}}},
+        export_row(app=2, insert_id="Order Paid:1", session_id=-1),
+        export_row(app=3, session_id=1608751516812, event_time="2020-12-23 19:25:16.820000"),
+    ]
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    for hour, row in zip(hours, rows, strict=True):
+        row["server_upload_time"] = f"{hour:%Y-%m-%d %H}:59:58.880000"
+        (folder / member_name(hour, app=int(str(row["app"])))).write_bytes(gzip_lines(row))
+    project.env["SOURCES__AMPLITUDE__START_HOUR"] = "2020-11-24T09"
+    load(project, "--replay", str(folder))
+    load(project, "declare-empty", *span(hours[0], hours[2]))
+    warehouse.plan(project)
+    assert project.query("SELECT app, session_id FROM silver.sessions") == [(3, 1608751516812)]
+    assert project.query("SELECT app, session_id FROM silver.events ORDER BY app") == [
+        (1, None),
+        (2, None),
+        (3, 1608751516812),
+    ]
+
+
+KEYS_SINCE_2020 = {"$insert_key", "data_type", "global_user_properties", "partner_id", "plan", "source_id"}
+
+
+def test_a_plan_from_the_root_after_one_from_the_folder_finds_no_changes(
+    project: Project, simulator: Simulator
+) -> None:
+    settle(project, simulator)
+    load(project)
+    sqlmesh = "-c", "from sqlmesh.cli.main import cli; cli()"
+    first = project.run(*sqlmesh, "-p", "sqlmesh", "plan", "--auto-apply", "--no-prompts", "--skip-tests")
+    assert first.returncode == 0, first.stdout + first.stderr
+    second = project.run(*sqlmesh, "plan", "--no-prompts", "--skip-tests")
+    assert "No changes to plan" in second.stdout, second.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_kills_at_random_points_change_nothing_in_the_end(project: Project, simulator: Simulator, seed: int) -> None:
+    """`kill -9` of the load and of SQLMesh, again and again, then plain re-runs."""
+    chance = random.Random(seed)
+    sqlmesh = "-c", "from sqlmesh.cli.main import cli; cli()"
+    plan = *sqlmesh, "plan", "--auto-apply", "--no-prompts", "--skip-tests"
+    for number, end in enumerate((simulator.product.start + 100 * HOUR, simulator.product.end)):
+        project.set_clock(end + 9 * HOUR, simulator)
+        build = (*sqlmesh, "run") if number else plan
+        for _ in range(3):
+            project.kill_after(chance.uniform(1.0, 4.5), "pipelines/amplitude.py")
+        assert project.load().returncode == 0
+        for _ in range(3):
+            project.kill_after(chance.uniform(3.0, 9.0), *build)
+        result = project.run(*build)
+        assert result.returncode == 0, result.stdout + result.stderr
+    bronze = project.query("SELECT COUNT(*), COUNT(DISTINCT (_archive_file, _archive_row)) FROM bronze.events")
+    assert bronze == [(simulator.archive.row_count,) * 2]
+    warehouse.assert_equals_oracle(project, archived(project))

@@ -36,15 +36,15 @@ def export_hours_landed(batch: DatetimeRanges, context: ExecutionContext) -> boo
 def parents_have_run(batch: DatetimeRanges, snapshot: Snapshot, context: ExecutionContext) -> bool | DatetimeRanges:
     """Lets hours through that every incremental parent has taken in, or takes in in this run.
 
-    SQLMesh holds back from a model what it holds back from its parents only where both are in the same batch of work;
-    an hour that was marked as done before its parent had it would never be computed. `parent_intervals` is what all
-    parents do in this run, so that a parent without a gate (a view) would open this one: gated models read none.
+    Where parents work in the same run, SQLMesh itself holds back from a model what it holds back from them. Where they
+    do not (a plan in stages, a selection of models), an hour done before its parent had it would never be computed.
     """
+    if context.parent_intervals:
+        return True
     deployability = context.deployability_index or DeployabilityIndex.all_deployable()
-    in_this_run = context.parent_intervals or []
     parents = [context.snapshots[parent.name] for parent in snapshot.parents]
     done = [
-        in_this_run + (parent.intervals if deployability.is_deployable(parent) else parent.dev_intervals)
+        parent.intervals if deployability.is_deployable(parent) else parent.dev_intervals
         for parent in parents
         if parent.is_incremental
     ]
@@ -56,7 +56,7 @@ def parents_have_run(batch: DatetimeRanges, snapshot: Snapshot, context: Executi
 
 
 def leading(batch: DatetimeRanges, is_ready: list[bool]) -> bool | DatetimeRanges:
-    """The ranges before the first that is not ready; True where all are, since SQLMesh looks up each one of a list."""
+    """The ranges before the first that is not ready; True where all are, as SQLMesh looks up each one of a list."""
     return True if all(is_ready) else batch[: is_ready.index(False)]
 
 
