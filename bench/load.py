@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
-WAREHOUSE = "warehouse.duckdb"
+WAREHOUSE = "amplitude.duckdb"
 
 DAYS = 30  # the simulator's default: June 2026
 START_HOUR, NOW = "2026-06-01T00", "2026-07-01T12:00:00"

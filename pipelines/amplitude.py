@@ -42,6 +42,7 @@ ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()
 COMMAND = "python pipelines/amplitude.py"
 MISSING_HOURS_EXIT = 3
+CATALOG = "amplitude"  # as in sqlmesh/config.yaml
 DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/amplitude.duckdb"
 # A load needs no order among its rows, and little memory: without these two DuckDB takes what the machine has.
 DUCKDB_CONFIG = {"preserve_insertion_order": False, "memory_limit": "300MB"}
@@ -211,8 +212,14 @@ def make_destination(destination: str, lake: str) -> TDestinationReferenceArg:
     if destination == "filesystem":
         return dlt.destinations.filesystem(bucket_url=lake)
     if destination == "duckdb":
-        credentials = DuckDbCredentials(os.environ.setdefault(DUCKDB_VARIABLE, DUCKDB_DEFAULT))
-        Path(credentials.database).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(os.environ.setdefault(DUCKDB_VARIABLE, DUCKDB_DEFAULT))
+        if path.stem.lower() != CATALOG:
+            raise AmplitudeError(
+                f"{DUCKDB_VARIABLE}: name the file {CATALOG}.duckdb, not {path.name}: DuckDB names the "
+                "catalog after it, and the views of silver and gold go by that name."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        credentials = DuckDbCredentials(str(path))
         credentials.global_config = DUCKDB_CONFIG
         return dlt.destinations.duckdb(credentials=credentials)
     return destination

@@ -4,7 +4,7 @@ import gzip
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import IO, Any
 
@@ -533,7 +533,7 @@ def test_columns_of_unknown_keys_are_names_of_their_own_and_belong_to_no_other_k
     assert [column for column in columns if normalize(column) != column] == []
 
 
-LINES = {
+LINES: dict[str, Callable[[], bytes]] = {
     "row": lambda: json.dumps(export_row()).encode() + b"\n",
     "row and carriage return": lambda: json.dumps(export_row()).encode() + b"\r\n",
     "misfit": lambda: json.dumps(export_row(session_id="x")).encode() + b"\n",

@@ -16,6 +16,11 @@ MODEL (
       columns := (app, amplitude_id, session_id, session_started_at, session_date, events)
     ),
     unique_combination_of_columns(columns := (app, amplitude_id, session_id)),
+    refers_to(
+      column := amplitude_id,
+      parent := silver.user_aliases,
+      parent_column := canonical_amplitude_id
+    ),
     forall(criteria := (session_id <> -1, session_seconds >= 0, events > 0))
   )
 );

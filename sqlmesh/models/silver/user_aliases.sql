@@ -13,7 +13,12 @@ MODEL (
   grain (app, amplitude_id),
   audits (
     not_null(columns := (app, amplitude_id, canonical_amplitude_id)),
-    unique_combination_of_columns(columns := (app, amplitude_id))
+    unique_combination_of_columns(columns := (app, amplitude_id)),
+    refers_to(
+      column := canonical_amplitude_id,
+      parent := silver.user_devices,
+      parent_column := amplitude_id
+    )
   )
 );
 

@@ -12,7 +12,10 @@ MODEL (
   grain (app, amplitude_id, event_date),
   audits (
     not_null(columns := (app, amplitude_id, event_date, events, active_events)),
-    unique_combination_of_columns(columns := (app, amplitude_id, event_date))
+    unique_combination_of_columns(columns := (app, amplitude_id, event_date)),
+    forall(criteria := (
+      active_events <= events
+    ))
   )
 );
 
