@@ -4,8 +4,10 @@ All of them read the same files of synthetic events, one after the other, each i
 
 - pipeline: `python pipelines/amplitude.py --replay FILES` into a new lake and a new DuckDB, exactly as a user runs it:
   with checksums, archive, rejected rows, ledger and the replacement of whole hours.
-- dicts: a dlt resource that yields rows as Python dicts, appended to DuckDB by way of parquet, the way most sources are
-  written. It reads a part of the rows only, as it is slow; its rows/s is what counts.
+- dicts: a dlt resource that yields rows as Python dicts, one at a time and with dlt's defaults, as the documentation's
+  first examples and most sources do: nested values become columns and tables of their own. Appended, through parquet.
+- dicts-tuned: the best that we know to make of dicts: a faster parser, 5,000 rows at a time, nested values as JSON.
+  Both read a part of the rows only, as they are slow; their rows/s are what counts.
 - floor: DuckDB's own `read_json` with every type given, straight into a table: gunzip and parse, nothing is checked.
   With all threads, and with one.
 
@@ -97,7 +99,7 @@ def main(context: click.Context, rows: int, runs: int, keep: Path | None) -> Non
         return
     with work_folder(keep) as folder:
         expected = write_files(folder / "files", rows)
-        ways = [pipeline(folder, expected), dicts(folder, expected), *floors(folder, expected)]
+        ways = [pipeline(folder, expected), *dicts(folder, expected), *floors(folder, expected)]
         taken: dict[str, list[Run]] = {way.name: [] for way in ways}
         for number in range(1, runs + 1):
             for way in ways:
@@ -151,10 +153,14 @@ def pipeline(folder: Path, rows: int) -> Contender:
     )
 
 
-def dicts(folder: Path, rows: int) -> Contender:
+def dicts(folder: Path, rows: int) -> list[Contender]:
     count = min(rows, DICT_ROWS)
     command = [sys.executable, __file__, "load-dicts", str(folder / "files"), str(count)]
-    return Contender("dicts", count, "bronze.events", command, {"RUNTIME__DLTHUB_TELEMETRY": "false"})
+    quiet = {"RUNTIME__DLTHUB_TELEMETRY": "false"}
+    return [
+        Contender("dicts", count, "bronze.events", command, quiet),
+        Contender("dicts-tuned", count, "bronze.events", [*command, "--tuned"], quiet),
+    ]
 
 
 def floors(folder: Path, rows: int) -> list[Contender]:
@@ -247,7 +253,7 @@ def show(ways: list[Contender], runs: dict[str, Run]) -> None:
         run = runs[way.name]
         table.add_row(way.name, f"{way.rows:,}", f"{run.seconds:.1f}", f"{speed[way.name]:,.0f}", f"{run.peak_mb:,.0f}")
     out.print(table)
-    out.print(f"dicts reads the first {DICT_ROWS:,} rows at most, since it is slow: compare its rows/s.\n")
+    out.print(f"The dicts read the first {DICT_ROWS:,} rows at most, since they are slow: compare the rows/s.\n")
     for goal in goals(speed, runs["pipeline"].peak_mb):
         out.print(f"{goal.name}: {goal.value:,.2f} (goal {goal.text}: {'reached' if goal.is_reached else 'missed'})")
 
@@ -255,6 +261,8 @@ def show(ways: list[Contender], runs: dict[str, Run]) -> None:
 def goals(speed: dict[str, float], peak_mb: float) -> Iterable[Goal]:
     by_dicts, by_floor = speed["pipeline"] / speed["dicts"], speed["pipeline"] / speed["floor"]
     yield Goal("pipeline / dicts, rows/s", by_dicts, ">= 10", by_dicts >= 10)
+    by_tuned = speed["pipeline"] / speed["dicts-tuned"]
+    yield Goal("pipeline / dicts-tuned, rows/s", by_tuned, ">= 10", by_tuned >= 10)
     yield Goal("pipeline / floor, rows/s", by_floor, ">= 0.25", by_floor >= 0.25)
     by_thread = speed["pipeline"] / speed["floor-1-thread"]
     yield Goal("pipeline / floor-1-thread, rows/s", by_thread, ">= 0.25", by_thread >= 0.25)
@@ -264,27 +272,31 @@ def goals(speed: dict[str, float], peak_mb: float) -> Iterable[Goal]:
 @main.command(hidden=True)
 @click.argument("files", type=click.Path(exists=True, path_type=Path))
 @click.argument("rows", type=int)
-def load_dicts(files: Path, rows: int) -> None:
+@click.option("--tuned", is_flag=True)
+def load_dicts(files: Path, rows: int, tuned: bool) -> None:
     import dlt
 
-    events = dlt.resource(dict_chunks(files, rows), name="events", write_disposition="append", max_table_nesting=0)
+    lines = islice(json_lines(files), rows)
+    if tuned:
+        events = dlt.resource(dict_chunks(lines), name="events", max_table_nesting=0)
+    else:
+        events = dlt.resource(map(json.loads, lines), name="events")
     dlt.pipeline("dicts", destination="duckdb", dataset_name="bronze").run(events, loader_file_format="parquet")
 
 
-def dict_chunks(files: Path, rows: int) -> Iterator[list[dict[str, Any]]]:
-    lines = islice(json_lines(files), rows)
-    while chunk := list(islice(lines, DICT_CHUNK)):
+def dict_chunks(lines: Iterator[bytes]) -> Iterator[list[dict[str, Any]]]:
+    import orjson
+
+    while chunk := [orjson.loads(line) for line in islice(lines, DICT_CHUNK)]:
         yield chunk
 
 
-def json_lines(files: Path) -> Iterator[dict[str, Any]]:
+def json_lines(files: Path) -> Iterator[bytes]:
     import gzip
-
-    import orjson
 
     for path in sorted(files.glob("*.json.gz")):
         with gzip.open(path) as lines:
-            yield from map(orjson.loads, lines)
+            yield from lines
 
 
 @main.command(hidden=True)

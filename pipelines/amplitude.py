@@ -45,7 +45,7 @@ MISSING_HOURS_EXIT = 3
 CATALOG = "amplitude"  # as in sqlmesh/config.yaml
 DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/amplitude.duckdb"
 # A load needs no order among its rows, and little memory: without these two DuckDB takes what the machine has.
-DUCKDB_CONFIG = {"preserve_insertion_order": False, "memory_limit": "300MB"}
+DUCKDB_CONFIG = {"preserve_insertion_order": False, "memory_limit": "200MB"}
 FROM_ARCHIVE = ""  # --replay without a folder
 
 out = Console(soft_wrap=True, highlight=False, markup=False)

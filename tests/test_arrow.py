@@ -228,7 +228,8 @@ def test_a_line_that_is_no_row_is_rejected_and_kept(line: bytes, reason: str) ->
 def test_what_becomes_of_a_line_does_not_depend_on_its_neighbours(key: str, value: bytes) -> None:
     """DuckDB takes more for JSON than the standard does: a rebuild must not reject what the runs took."""
     line = json.dumps(export_row(**{key: "VALUE"})).encode().replace(b'"VALUE"', value)
-    assert read_lines(line).events.num_rows == read_lines(line, b"{").events.num_rows
+    alone, beside_a_broken_one = reasons(read_lines(line)), reasons(read_lines(line, b"{"))[:-1]
+    assert len(alone) == len(beside_a_broken_one)
 
 
 def test_white_space_before_a_row_is_as_good_as_after_it() -> None:
@@ -473,7 +474,7 @@ def lines_by_row(batches: Sequence[BronzeTables]) -> Iterator[tuple[int, Row | N
         yield number, events.get(number), rejected.get(number)
 
 
-@A_FEW
+@settings(A_FEW, max_examples=15)
 @given(rows=st.lists(good_rows(), max_size=4))
 def test_rows_with_values_of_the_right_types_all_become_events_with_these_values(rows: list[Row]) -> None:
     batch = read_rows(*rows)
@@ -544,7 +545,7 @@ LINES: dict[str, Callable[[], bytes]] = {
 }
 
 
-@A_FEW
+@settings(A_FEW, max_examples=15)
 @given(
     parts=st.lists(
         st.tuples(st.lists(st.sampled_from(list(LINES)), max_size=7), st.booleans()), min_size=1, max_size=4

@@ -20,7 +20,7 @@ from dlt.common.schema.typing import TSchemaContractDict
 from dlt.extract import DltResource
 
 from .archive import ExportHour
-from .arrow import BronzeTables, RowReader
+from .arrow import BronzeTables, RowReader, arrow_schema
 from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
 from .rest import amplitude_rest, no_rest
 from .settings import (
@@ -37,7 +37,9 @@ __all__ = ["Progress", "amplitude", "amplitude_rest", "cursor", "no_rest", "remo
 
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
 ROWS_PER_LOAD = 1_000_000
+ROWS_PER_BATCH = 16_000
 
+NO_ROWS = arrow_schema(ORIGIN_COLUMNS).empty_table()
 EVOLVE: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
 
 
@@ -64,8 +66,9 @@ class Progress:
 class Batch:
     """What one step of the export brings for each table."""
 
-    rows: BronzeTables | None = None
-    ledger: list[LedgerRow] | None = None
+    events: pa.Table | None = None
+    rejected: pa.Table | None = None
+    ledger: pa.Table | None = None
 
 
 @dlt.source(name="amplitude")
@@ -96,11 +99,11 @@ def amplitude(
 
     return [
         export,
-        table("events", lambda batch: batch.rows and batch.rows.events, EXPORT_COLUMNS | ORIGIN_COLUMNS).apply_hints(
+        table("events", lambda batch: batch.events, EXPORT_COLUMNS | ORIGIN_COLUMNS).apply_hints(
             schema_contract=EVOLVE
         ),
-        table("rejected_rows", lambda batch: batch.rows and batch.rows.rejected, REJECTED_COLUMNS),
-        table("export_hours", lambda batch: batch.ledger and ledger_table(batch.ledger), LEDGER_COLUMNS).apply_hints(
+        table("rejected_rows", lambda batch: batch.rejected, REJECTED_COLUMNS),
+        table("export_hours", lambda batch: batch.ledger, LEDGER_COLUMNS).apply_hints(
             primary_key="export_hour", write_disposition={"disposition": "merge", "strategy": "delete-insert"}
         ),
     ]
@@ -109,21 +112,35 @@ def amplitude(
 def export_batches(
     hours: Iterator[ExportHour], ledger: Ledger, now: datetime, progress: Progress, *, moves_cursor: bool
 ) -> Iterator[Batch]:
-    """Reads hours into batches until they end or the load is full; the last batch has the ledger's rows.
+    """Reads hours into batches until they end or the load is full; the last batch has the ledger's rows."""
+    read: list[ExportHour] = []
+    counts = RowCounts()
+    for events, rejected in in_bulk(read_rows(hours, ledger, progress, read, counts)):
+        yield Batch(events, rejected if rejected.num_rows else None)
+    if not read:
+        return
+    rows = [ledger_row(hour, counts.loaded, counts.rejected, ledger.get(hour.hour), now) for hour in read]
+    yield Batch(NO_ROWS, NO_ROWS, ledger_table(rows))  # tables are there even where no hour has a row for them
+    take_stock(progress, rows, ledger)
+    if moves_cursor:
+        dlt.current.resource_state()["next_hour"] = next_hour(rows, ledger).isoformat()
+
+
+def read_rows(
+    hours: Iterator[ExportHour], ledger: Ledger, progress: Progress, read: list[ExportHour], counts: "RowCounts"
+) -> Iterator[BronzeTables]:
+    """The rows of the hours that the load has room for; `read` and `counts` tell what was read.
 
     An error that the user can mend ends the reading before its hour: what came before is loaded.
     """
     reader = RowReader(dlt.current.source_schema().naming.normalize_identifier)
-    read: list[ExportHour] = []
-    counts = RowCounts()
     try:
         for hour in hours:
             if is_lost(hour, ledger):
                 progress.kept.append(hour.hour)
                 continue
             for member in hour.members:
-                for batch in reader.read(member):
-                    yield Batch(counts.add(batch))
+                yield from map(counts.add, reader.read(member))
             read.append(hour)
             progress.last_hour = hour.hour
             progress.bytes += sum(member.size for member in hour.members)
@@ -133,15 +150,24 @@ def export_batches(
             progress.is_done = True
     except AmplitudeError as error:
         progress.is_done, progress.error = True, error
-    if not read:
-        return
-    for batch in reader.finish():
-        yield Batch(counts.add(batch))
-    rows = [ledger_row(hour, counts.loaded, counts.rejected, ledger.get(hour.hour), now) for hour in read]
-    yield Batch(ledger=rows)
-    take_stock(progress, rows, ledger)
-    if moves_cursor:
-        dlt.current.resource_state()["next_hour"] = next_hour(rows, ledger).isoformat()
+    yield from map(counts.add, reader.finish())
+
+
+def in_bulk(batches: Iterator[BronzeTables]) -> Iterator[BronzeTables]:
+    """Puts batches together, since dlt looks at its schema for each; a column that came up later is NULL before."""
+    waiting: list[BronzeTables] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(each.events.num_rows for each in waiting) >= ROWS_PER_BATCH:
+            yield put_together(waiting)
+            waiting = []
+    if waiting:
+        yield put_together(waiting)
+
+
+def put_together(batches: list[BronzeTables]) -> BronzeTables:
+    events, rejected = zip(*batches, strict=True)
+    return BronzeTables(pa.concat_tables(events, promote_options="default"), pa.concat_tables(rejected))
 
 
 @dataclass

@@ -75,6 +75,7 @@ KEYS_QUERY = """
 IntArray: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 NO_OBJECT = "no JSON object"
+NOT_READ = "no JSON that DuckDB reads"
 
 
 class Segment(NamedTuple):
@@ -134,18 +135,32 @@ class RowReader:
         self._typing = None
 
     def _tables(self, lines: pa.Array, origin: pa.Table) -> BronzeTables:
+        """Types a batch; what becomes of a line depends on that line alone, whatever stands beside it."""
         try:
+            lines.validate(full=True)  # UTF-8, which DuckDB takes for granted
             typed = self._typed(lines)
-            is_doubtful = pc.any(typed["$doubt"]).as_py()
-        except duckdb.Error:
-            is_doubtful = True
-        if not is_doubtful:
-            return bronze_tables(typed, origin, lines)
-        reasons = pa.array(map(syntax_error, lines.view(pa.binary()).to_pylist()), pa.string())
-        bad = rejected(origin, reasons, lines)
-        lines, origin = lines.filter(reasons.is_null()), origin.filter(reasons.is_null())
-        good = bronze_tables(self._typed(lines), origin, lines)
-        return BronzeTables(good.events, pa.concat_tables([bad, good.rejected]))
+        except (pa.ArrowInvalid, duckdb.Error):
+            is_json = self._is_json(lines)
+            if pc.all(is_json).as_py():
+                raise
+            errors = pc.coalesce(reasons_of(lines, pc.invert(is_json)), NOT_READ)
+            bad = rejected(origin, pc.if_else(is_json, None, errors), lines)
+            good = self._tables(lines.filter(is_json), origin.filter(is_json))
+            return BronzeTables(good.events, pa.concat_tables([bad, good.rejected]))
+        reasons = typed["$reason"].combine_chunks()
+        if pc.any(typed["$doubt"]).as_py():
+            reasons = pc.coalesce(reasons_of(lines, typed["$doubt"].combine_chunks()), reasons)
+        events = typed.drop_columns(["$reason", "$doubt"])
+        for field in ORIGIN_SCHEMA:
+            events = events.append_column(field, origin[field.name])
+        return BronzeTables(events.filter(reasons.is_null()), rejected(origin, reasons, lines))
+
+    def _is_json(self, lines: pa.Array) -> pa.Array:
+        """Which lines DuckDB can read."""
+        texts = [text if is_utf8(text) else b"" for text in binary(lines)]
+        self._duckdb.register("batch", pa.table({"$line": pa.array(texts, pa.string())}))
+        valid = self._duckdb.execute('SELECT JSON_VALID("$line") FROM batch').to_arrow_table()
+        return valid.column(0).combine_chunks()
 
     def _origin(self, starts: IntArray) -> pa.Table:
         """Hour, file and row number of the lines that start there; the last member may go on in the next batch."""
@@ -187,11 +202,15 @@ def column_name(key: str, normalize: Callable[[str], str]) -> str:
     Two keys can be one name to the warehouse (`Plan` and `plan`), or one of the pipeline's or dlt's own, which begin
     with `_`: a key that is not written as its column would be gets a hash of itself at the end.
     """
-    stem = key.strip("\0 ") or "blank"
-    name = normalize(stem)
-    if name == key.replace("$", "_", 1) and not key.startswith("_"):
+    try:
+        name = normalize(key)
+    except ValueError:  # nothing but blanks
+        name = "blank"
+    plain = f"_{key[1:]}" if key.startswith("$") else key
+    is_own = name in ORIGIN_COLUMNS or name.startswith("_dlt_")
+    if name == plain and not key.startswith("_") and not is_own:
         return name
-    return normalize(f"{stem}_{hashlib.sha256(key.encode()).hexdigest()[:6]}")
+    return normalize(f"{name}_{hashlib.sha256(key.encode()).hexdigest()[:6]}")
 
 
 def line_starts(text: bytes) -> IntArray:
@@ -209,31 +228,37 @@ def strings(text: bytes, starts: IntArray) -> pa.Array:
     return pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(text))
 
 
-def syntax_error(line: bytes) -> str | None:
-    """What keeps a line from being a JSON object by the standard, which DuckDB reads more leniently."""
+def binary(lines: pa.Array) -> list[bytes]:
+    texts: list[bytes] = lines.view(pa.binary()).to_pylist()
+    return texts
+
+
+def is_utf8(text: bytes) -> bool:
     try:
-        row = orjson.loads(line)
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def reasons_of(lines: pa.Array, is_suspect: pa.Array) -> pa.Array:
+    """Why the suspect lines are no JSON by the standard, which DuckDB reads more leniently; NULL for the others."""
+    pairs = zip(binary(lines), is_suspect.to_pylist(), strict=True)
+    return pa.array([syntax_error(line) if suspect else None for line, suspect in pairs], pa.string())
+
+
+def syntax_error(line: bytes) -> str | None:
+    try:
+        orjson.loads(line)
     except orjson.JSONDecodeError as error:
         return f"no JSON: {error}"
-    return None if isinstance(row, dict) else NO_OBJECT
-
-
-def bronze_tables(typed: pa.Table, origin: pa.Table, lines: pa.Array) -> BronzeTables:
-    """Splits typed rows into those that fit and those that do not, with their origin."""
-    reasons = typed["$reason"].combine_chunks()
-    events = typed.drop_columns(["$reason", "$doubt"])
-    for field in ORIGIN_SCHEMA:
-        events = events.append_column(field, origin[field.name])
-    return BronzeTables(events.filter(reasons.is_null()), rejected(origin, reasons, lines))
+    return None
 
 
 def rejected(origin: pa.Table, reasons: pa.Array, lines: pa.Array) -> pa.Table:
     """The rows that have a reason."""
     is_bad = reasons.is_valid()
-    texts = [
-        line.decode("utf-8", "backslashreplace").rstrip("\r\n")
-        for line in lines.filter(is_bad).view(pa.binary()).to_pylist()
-    ]
+    texts = [line.decode("utf-8", "backslashreplace").rstrip("\r\n") for line in binary(lines.filter(is_bad))]
     columns = [*origin.filter(is_bad).columns, reasons.filter(is_bad), pa.array(texts, pa.string())]
     return pa.table(columns, schema=REJECTED_SCHEMA)
 
@@ -248,7 +273,7 @@ def typing_query(columns: dict[str, str]) -> str:
     fields = struct_fields(columns)
     structure = json.dumps({key: "JSON" if types[key] == "json" else "VARCHAR" for key in fields})
     texts, values = [], []
-    problems = [f"""WHEN LEFT(LTRIM("$line"), 1) <> '{{' THEN {literal(NO_OBJECT)}"""]
+    problems = [f"""WHEN LEFT(LTRIM("$line", E' \\t\\r\\n'), 1) <> '{{' THEN {literal(NO_OBJECT)}"""]
     for number, (key, column) in enumerate(columns.items()):
         text, value = f'"${number}"', quoted(column)
         value_sql, bad_sql = TYPES[types[key]]
