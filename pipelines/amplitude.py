@@ -42,6 +42,7 @@ ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()
 COMMAND = "python pipelines/amplitude.py"
 MISSING_HOURS_EXIT = 3
+STOPPED = "Stopped; a plain re-run continues."
 CATALOG = "amplitude"  # as in sqlmesh/config.yaml
 DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/amplitude.duckdb"
 # A load needs no order among its rows, and little memory: without these two DuckDB takes what the machine has.
@@ -219,7 +220,7 @@ def make_destination(destination: str, lake: str) -> TDestinationReferenceArg:
                 "catalog after it, and the views of silver and gold go by that name."
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        credentials = DuckDbCredentials(str(path))
+        credentials = DuckDbCredentials(str(path.absolute()))  # dlt would keep a relative one as it once was
         credentials.global_config = DUCKDB_CONFIG
         return dlt.destinations.duckdb(credentials=credentials)
     return destination
@@ -365,9 +366,11 @@ def one_sentence() -> Iterator[None]:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort:
-        sys.exit("Stopped; a plain re-run continues.")
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(STOPPED)
     except (DltException, AmplitudeError, duckdb.Error, OSError) as error:
+        if any(isinstance(cause, KeyboardInterrupt) for cause in chain_of_causes(error)):
+            sys.exit(STOPPED)
         err.print(f"error: {explain(error)}", style="bold red")
         sys.exit(1)
 

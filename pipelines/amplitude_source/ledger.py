@@ -46,13 +46,19 @@ Ledger = Mapping[datetime, LedgerRow]
 
 
 def read_ledger(pipeline: dlt.Pipeline) -> dict[datetime, LedgerRow]:
-    """The destination's ledger; of an hour in several loads (files, which are not merged), the newest."""
+    """The hours of finished loads; of an hour in several (files, which are not merged), the newest.
+
+    A load that was interrupted may have its ledger in place before its events: its hours were not loaded.
+    """
+    dataset = pipeline.dataset()
     try:
-        rows = pipeline.dataset()["export_hours"].select(*LEDGER_COLUMNS, "_dlt_load_id").fetchall()
+        rows = dataset["export_hours"].select(*LEDGER_COLUMNS, "_dlt_load_id").fetchall()
+        loads = dataset["_dlt_loads"].select("load_id", "status").fetchall()
     except (KeyError, ValueError):  # nothing was ever loaded
         return {}
-    entries = (LedgerRow(*row) for row in rows)
-    return {entry.export_hour: entry for entry in sorted(entries, key=lambda e: (e.export_hour, e.loaded_at))}
+    finished = {load_id for load_id, status in loads if status == 0}
+    entries = [entry for row in rows if (entry := LedgerRow(*row)).load_id in finished]
+    return {entry.export_hour: entry for entry in sorted(entries, key=lambda e: (e.export_hour, e.load_id))}
 
 
 def ledger_row(
