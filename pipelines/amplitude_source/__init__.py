@@ -220,9 +220,10 @@ def remove_superseded(pipeline: dlt.Pipeline, ledger: Ledger) -> None:
         for table in ("events", "rejected_rows"):
             client.execute_sql(
                 f"DELETE FROM {client.make_qualified_table_name(table)} AS superseded "
-                f"WHERE _export_hour BETWEEN TIMESTAMP '{min(hours)}' AND TIMESTAMP '{max(hours)}' AND NOT EXISTS ("
+                f"WHERE _export_hour BETWEEN TIMESTAMP '{min(hours)}' AND TIMESTAMP '{max(hours)}' "
+                f"AND _dlt_load_id <> '{newest}' AND EXISTS ("
                 f"SELECT 1 FROM {client.make_qualified_table_name('export_hours')} AS hours "
-                "WHERE hours.export_hour = superseded._export_hour AND hours._dlt_load_id = superseded._dlt_load_id)"
+                f"WHERE hours.export_hour = superseded._export_hour AND hours._dlt_load_id = '{newest}')"
             )
 
 
