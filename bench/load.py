@@ -125,7 +125,7 @@ def write_files(folder: Path, rows: int) -> int:
     copies = max(1, round(rows / ROWS_PER_COPY))
     per_day = max(1, round(rows / copies / DAYS))
     command = ["-m", "simulator", "write", str(folder), "--days", str(DAYS), "--copies", str(copies)]
-    answer = subprocess.run(  # noqa: S603
+    answer = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, *command, "--events-per-day", str(per_day)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -204,7 +204,7 @@ def run_alone(way: Contender, folder: Path, log: Path) -> tuple[Run, int]:
     environment = os.environ | way.environment | locations(folder)
     started = time.monotonic()
     with log.open("wb") as sink:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 - our own command
             way.command, cwd=folder, env=environment, stdout=sink, stderr=sink, start_new_session=True
         )
     timer = Timer(time_limit(way.rows), os.killpg, (process.pid, signal.SIGKILL))

@@ -294,7 +294,7 @@ def test_a_source_that_breaks_off_while_it_is_copied_leaves_nothing_behind(archi
             raise KeyboardInterrupt
 
     def opened() -> IO[bytes]:
-        return BreaksOff()  # type: ignore[return-value]
+        return BreaksOff()  # type: ignore[return-value]  # has what is called of it
 
     with pytest.raises(KeyboardInterrupt):
         archive.store_hour(HOUR, [Member(parsed("100_2026-06-01_5#0.json.gz"), opened)])

@@ -33,7 +33,7 @@ def member(sha256: str, partition: int = 0, size: int = 10) -> ArchivedMember:
 def entry(hour: datetime, status: Status = "loaded", **values: int) -> LedgerRow:
     is_loaded = status == "loaded"
     row = LedgerRow(hour, status, int(is_loaded), 10 * is_loaded, 5 * is_loaded, 0, "a" if is_loaded else None, 1, NOW)
-    return replace(row, **values)  # type: ignore[arg-type]
+    return replace(row, **values)  # type: ignore[arg-type]  # any field
 
 
 def seen(hour: ExportHour, known: LedgerRow | None, rows: int = 5, rejected: int = 0) -> LedgerRow:
