@@ -2,13 +2,14 @@
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import reduce
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import cast
+from typing import Self, cast
 
 import orjson
 
@@ -19,6 +20,8 @@ _COMPRESSION_LEVEL = 2
 _GZIP_CONTAINER = 31  # zlib's number for a gzip header, which then holds neither a time nor a file name
 _ROWS_PER_EXTRA_MEMBER = 10_000
 _EPOCH = datetime(1970, 1, 1)
+
+AVAILABLE_AFTER = timedelta(hours=3)  # from the hour's start: it comes out two hours after its end
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,21 @@ def _copied(row: Row, copy: int) -> Row:
 
 @dataclass(frozen=True)
 class StoredMember:
-    """A member kept on disk."""
+    """A member kept on disk, and what a fault makes of its bytes."""
 
     name: str
+    hour: datetime
     path: Path
     size: int
+    edits: tuple[Callable[[bytes], bytes], ...] = ()
+
+    def edited(self, edit: Callable[[bytes], bytes]) -> Self:
+        """The same with one more edit, which waits until the member is read."""
+        return replace(self, edits=(*self.edits, edit))
+
+    def read(self) -> bytes:
+        """The bytes to send."""
+        return reduce(lambda data, edit: edit(data), self.edits, self.path.read_bytes())
 
 
 class Archive:
@@ -96,7 +109,7 @@ class Archive:
         for member in members:
             path = Path(self._folder.name) / member.file_name
             path.write_bytes(member.data)
-            self._members[member.hour].append(StoredMember(member.name, path, len(member.data)))
+            self._members[member.hour].append(StoredMember(member.name, member.hour, path, len(member.data)))
             self._events[member.hour].update(member.events)
 
     @property

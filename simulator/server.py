@@ -1,29 +1,25 @@
-"""An HTTP server that answers as Amplitude's Export API does."""
+"""Amplitude's Export API, as far as its answers go; how they reach a client is `connection`'s."""
 
 import base64
 import binascii
 import functools
-import sys
 import threading
-import zipfile
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BufferedIOBase
 from types import TracebackType
-from typing import Any, NamedTuple, Self
-from urllib.parse import parse_qsl, urlsplit
+from typing import NamedTuple, Self
 
 import orjson
 
-from simulator.archive import Archive, StoredMember
+from simulator.archive import AVAILABLE_AFTER, Archive
 from simulator.catalog import EVENT_TYPES, INACTIVE_EVENT_TYPES
+from simulator.connection import Response, Server
+from simulator.faults import EVENTS_LIST, EXPORT, HTML, Call, Fault, FaultPlan, NoAnswer, Reply
 from simulator.product import Product
 
 DEMO_CREDENTIALS = ("demo-key", "demo-secret")
 
 _HOUR = timedelta(hours=1)
-_DELAY = timedelta(hours=2)
 _LONGEST_RANGE = timedelta(days=365)
 _FOUR_GIGABYTES = 4 * 10**9
 
@@ -37,17 +33,8 @@ class Request(NamedTuple):
     method: str
     path: str
     query: dict[str, str]
-    status: int
-
-
-@dataclass(frozen=True)
-class Response:
-    """What to answer: a short body, or an export zip of stored members."""
-
-    status: int
-    body: bytes = b""
-    content_type: str = "text/plain; charset=utf-8"
-    members: tuple[StoredMember, ...] = ()
+    status: int  # 0 where no answer was given
+    faults: tuple[Fault, ...] = ()  # those that struck it
 
 
 class BadRequestError(Exception):
@@ -78,9 +65,10 @@ class Simulator:
         self.max_bytes = max_bytes
         self.inactive_event_types = set(INACTIVE_EVENT_TYPES)
         self.requests: list[Request] = []
+        self.faults = FaultPlan()  # none: another plan may take its place at any time
         self.archive = _stored(product)
         self._credentials = f"{api_key}:{secret_key}".encode()
-        self._server = _Server(("127.0.0.1", port), self)
+        self._server = Server(("127.0.0.1", port), self.answer)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
     @property
@@ -101,20 +89,38 @@ class Simulator:
 
     def answer(self, method: str, path: str, query: dict[str, str], authorization: str) -> Response:
         """Answer a request and log it."""
-        try:
-            response = self._route(method, path, query, authorization)
-        except BadRequestError as error:
-            response = Response(400, str(error).encode())
-        self.requests.append(Request(method, path, query, response.status))
+        response = self._route(method, path, query, authorization)
+        self.requests.append(Request(method, path, query, response.status, response.faults))
         return response
 
     def _route(self, method: str, path: str, query: dict[str, str], authorization: str) -> Response:
-        routes = {"/api/2/export": self._export, "/api/2/events/list": self._events_list}
         if method == "GET" and path == "/":
             return Response(200, b"ok")
-        if method != "GET" or path not in routes:
-            return Response(404, _NOT_FOUND_PAGE, "text/html; charset=utf-8")
-        return self._refusal(authorization) or routes[path](query)
+        if method != "GET" or path not in (EXPORT, EVENTS_LIST):
+            return Response(404, _NOT_FOUND_PAGE, HTML)
+        if refusal := self._refusal(authorization):
+            return refusal
+        try:
+            hours = _hours(query) if path == EXPORT else []
+        except BadRequestError as error:
+            return Response(400, str(error).encode())
+        return self._disturbed(Call(path, hours, self.now))
+
+    def _disturbed(self, call: Call) -> Response:
+        """What comes out of a request: one of the plan's faults may stand before the right answer, or in its way."""
+        fault = self.faults.disturb(call)
+        if fault is None:
+            return self._undisturbed(call)
+        match fault.effect:
+            case Reply(status, retry_after, body, content_type):
+                return Response(status, body, content_type, retry_after=retry_after, faults=(fault,))
+            case NoAnswer():
+                return Response(0, faults=(fault,))
+        response = self._undisturbed(call)
+        return replace(response, faults=(*response.faults, fault))
+
+    def _undisturbed(self, call: Call) -> Response:
+        return self._export(call) if call.path == EXPORT else self._events_list()
 
     def _refusal(self, authorization: str) -> Response | None:
         """401 without basic credentials, 403 with wrong ones."""
@@ -127,24 +133,20 @@ class Simulator:
             credentials = b""
         return None if credentials == self._credentials else Response(403, b"Invalid credentials.")
 
-    def _export(self, query: dict[str, str]) -> Response:
-        start, end = _hour(query, "start"), _hour(query, "end")
-        if end < start:
-            raise BadRequestError("end is before start.")
-        if end - start >= _LONGEST_RANGE:
-            raise BadRequestError("The range is longer than 365 days.")
-        members = self.archive.members(start, min(end, self._last_available_hour()))
-        if not members:
-            return _no_data(start)
+    def _export(self, call: Call) -> Response:
+        first, last = call.hours[0], call.hours[-1]
+        members = self.archive.members(first, min(last, self._last_available_hour()))
         if sum(member.size for member in members) > self.max_bytes:
-            raise BadRequestError("The export is too large. Ask for a shorter range.")
-        return Response(200, content_type="application/zip", members=tuple(members))
+            return Response(400, b"The export is too large. Ask for a shorter range.")
+        members, struck = self.faults.change(call, members)
+        if not members:
+            return replace(_no_data(first), faults=struck)
+        return Response(200, content_type="application/zip", members=tuple(members), faults=struck)
 
     def _last_available_hour(self) -> datetime:
-        """An hour can be exported from two hours after its end."""
-        return self.now - _DELAY - _HOUR
+        return self.now - AVAILABLE_AFTER
 
-    def _events_list(self, _query: dict[str, str]) -> Response:
+    def _events_list(self) -> Response:
         """The event types, with the rows of the current week until now."""
         monday = (self.now - timedelta(days=self.now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
         totals = self.archive.events(monday, self.now)
@@ -172,6 +174,16 @@ class Simulator:
         return Response(200, orjson.dumps({"data": data}), "application/json")
 
 
+def _hours(query: dict[str, str]) -> list[datetime]:
+    """The hours that an export is asked for."""
+    start, end = _hour(query, "start"), _hour(query, "end")
+    if end < start:
+        raise BadRequestError("end is before start.")
+    if end - start >= _LONGEST_RANGE:
+        raise BadRequestError("The range is longer than 365 days.")
+    return [start + number * _HOUR for number in range((end - start) // _HOUR + 1)]
+
+
 def _hour(query: dict[str, str], name: str) -> datetime:
     text = query.get(name, "")
     try:
@@ -187,76 +199,5 @@ def _hour(query: dict[str, str], name: str) -> datetime:
 def _no_data(start: datetime) -> Response:
     """Amplitude answers in two ways; here the hour decides, so that both come up."""
     if start.hour % 2:
-        return Response(404, _NOT_FOUND_PAGE, "text/html; charset=utf-8")
+        return Response(404, _NOT_FOUND_PAGE, HTML)
     return Response(404, _NOT_FOUND_TEXT)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], simulator: Simulator) -> None:
-        super().__init__(address, _Handler)
-        self.simulator = simulator
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Tell of every error, except that a client hung up."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = 1 << 16
-    server: _Server
-
-    def do_GET(self) -> None:
-        url = urlsplit(self.path)
-        query = dict(parse_qsl(url.query, keep_blank_values=True))
-        response = self.server.simulator.answer(self.command, url.path, query, self.headers.get("Authorization", ""))
-        if self.command != "GET":
-            # The body of the request stays unread, so the connection cannot serve another one.
-            self.close_connection = True
-        self._send(response)
-
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 (names of the standard library)
-
-    def _send(self, response: Response) -> None:
-        self.send_response(response.status)
-        self.send_header("Content-Type", response.content_type)
-        if response.status == 401:
-            self.send_header("WWW-Authenticate", 'Basic realm="Amplitude"')
-        if response.members:
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            self._send_zip(response.members)
-        else:
-            self.send_header("Content-Length", str(len(response.body)))
-            self.end_headers()
-            self.wfile.write(response.body)
-
-    def _send_zip(self, members: tuple[StoredMember, ...]) -> None:
-        with zipfile.ZipFile(_Chunks(self.wfile), "w", zipfile.ZIP_STORED) as archive:
-            for member in members:
-                archive.writestr(zipfile.ZipInfo(member.name), member.path.read_bytes())
-        self.wfile.write(b"0\r\n\r\n")
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the console quiet: the requests are in the simulator's log."""
-
-
-class _Chunks:
-    """A stream whose every write is one chunk of a chunked HTTP body."""
-
-    def __init__(self, target: BufferedIOBase) -> None:
-        self._target = target
-
-    def write(self, data: bytes) -> int:
-        if data:  # an empty chunk would be the end of the body
-            self._target.write(b"%x\r\n%b\r\n" % (len(data), data))
-        return len(data)
-
-    def flush(self) -> None:
-        """What is buffered goes out at the end of the answer."""
-
-    def close(self) -> None:
-        """The connection stays open."""
