@@ -222,7 +222,7 @@ def make_destination(destination: str, lake: str) -> TDestinationReferenceArg:
         path.parent.mkdir(parents=True, exist_ok=True)
         credentials = DuckDbCredentials(str(path.absolute()))  # dlt would keep a relative one as it once was
         credentials.global_config = DUCKDB_CONFIG
-        return dlt.destinations.duckdb(credentials=credentials)
+        return dlt.destinations.duckdb(credentials=credentials, loader_parallelism_strategy="sequential")
     return destination
 
 
@@ -231,13 +231,23 @@ def run_loads(
 ) -> None:
     """Runs the pipeline until the hours are used up; each load commits for itself."""
     with progress_bar(work) as hours:
-        if not ledger:
-            pipeline.run(no_rest())
         remove_superseded(pipeline, ledger)
         while not progress.is_done:
-            pipeline.run(amplitude(hours, ledger, settings.present, progress, moves_cursor=work.moves_cursor))
+            with typed_folder(pipeline) as folder:
+                export = amplitude(hours, ledger, settings.present, progress, folder, moves_cursor=work.moves_cursor)
+                pipeline.run(export if ledger else [export, no_rest()])
             ledger = read_ledger(pipeline)
             remove_superseded(pipeline, ledger)
+
+
+@contextmanager
+def typed_folder(pipeline: dlt.Pipeline) -> Iterator[Path]:
+    """An empty folder for files on their way to dlt; beside its own, so that it can link instead of copying them."""
+    folder = Path(pipeline.working_dir) / "typed"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from dlt.common.schema import Schema
 from dlt.load.load import Load
 
 import amplitude_source
-from amplitude_source import arrow
+from amplitude_source import lines
 from amplitude_source.settings import EXPORT_COLUMNS, HOUR, hours_between, parse_hour
 from conftest import SMALL_PRODUCT, Project, export_row, gzip_lines, is_same, make_project, member_name
 from simulator.archive import Archive, Member
@@ -300,7 +300,7 @@ def test_a_long_load_commits_in_parts_keeps_them_after_an_error_and_a_plain_run_
     simulator.archive = Archive(replaced(BUSY_HOUR, *cut))
     with monkeypatch.context() as patch:
         patch.setattr(amplitude_source, "ROWS_PER_LOAD", 150)
-        patch.setattr(arrow, "BATCH_BYTES", 60_000)  # only typed batches count towards a load
+        patch.setattr(lines, "BLOCK_BYTES", 60_000)  # only full blocks count towards a load
         assert member_name(BUSY_HOUR) in sentence(project.load_here())
     assert sorted(ledger(project)) == hours_between(START, BUSY_HOUR - HOUR)
     assert len(project.query("SELECT DISTINCT _dlt_load_id FROM bronze.events")) > 1

@@ -10,19 +10,22 @@ staging tables would do, at more than twice the cost: see ARCHITECTURE.md.)
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 import dlt
 import pyarrow as pa
 from dlt.common.schema.typing import TSchemaContractDict
+from dlt.common.typing import TDataItem
 from dlt.extract import DltResource
 
 from .archive import ExportHour
-from .arrow import BronzeTables, RowReader, arrow_schema
 from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
+from .lines import Block, LineReader
 from .rest import amplitude_rest, no_rest
+from .rows import LOAD_ID, EventsFile, EventsWriter, RowTyper, typed
 from .settings import (
     EXPORT_COLUMNS,
     HOUR,
@@ -30,6 +33,7 @@ from .settings import (
     ORIGIN_COLUMNS,
     REJECTED_COLUMNS,
     AmplitudeError,
+    arrow_schema,
     column_hints,
 )
 
@@ -37,9 +41,9 @@ __all__ = ["Progress", "amplitude", "amplitude_rest", "cursor", "no_rest", "remo
 
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
 ROWS_PER_LOAD = 1_000_000
-ROWS_PER_BATCH = 16_000
 
-NO_ROWS = arrow_schema(ORIGIN_COLUMNS).empty_table()
+NO_ROWS = arrow_schema(REJECTED_COLUMNS).empty_table()
+EVENTS_COLUMNS = EXPORT_COLUMNS | ORIGIN_COLUMNS | {LOAD_ID: "text"}
 EVOLVE: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
 
 
@@ -66,7 +70,7 @@ class Progress:
 class Batch:
     """What one step of the export brings for each table."""
 
-    events: pa.Table | None = None
+    files: list[EventsFile] = field(default_factory=list)
     rejected: pa.Table | None = None
     ledger: pa.Table | None = None
 
@@ -77,6 +81,7 @@ def amplitude(
     ledger: Ledger,
     now: datetime,
     progress: Progress,
+    folder: Path,
     *,
     moves_cursor: bool = True,
 ) -> list[DltResource]:
@@ -87,101 +92,102 @@ def amplitude(
         ledger: the ledger before this load.
         now: naive UTC; stamped on the ledger's rows.
         progress: is brought up to date hour by hour.
+        folder: for files on their way to dlt, which links to them; they must last until all is extracted.
         moves_cursor: whether the next run continues after these hours.
     """
     export = dlt.resource(
-        export_batches(hours, ledger, now, progress, moves_cursor=moves_cursor), name="export", selected=False
+        export_batches(hours, ledger, now, progress, folder, moves_cursor=moves_cursor), name="export", selected=False
     )
-
-    def table(name: str, part: Callable[[Batch], pa.Table], columns: dict[str, str]) -> DltResource:
-        resource: DltResource = export | dlt.transformer(part, name=name, columns=column_hints(columns))
-        return resource
-
     return [
         export,
-        table("events", lambda batch: batch.events, EXPORT_COLUMNS | ORIGIN_COLUMNS).apply_hints(
-            schema_contract=EVOLVE
-        ),
-        table("rejected_rows", lambda batch: batch.rejected, REJECTED_COLUMNS),
-        table("export_hours", lambda batch: batch.ledger, LEDGER_COLUMNS).apply_hints(
+        export | dlt.transformer(events, columns=column_hints(EVENTS_COLUMNS), schema_contract=EVOLVE),
+        export | dlt.transformer(rejected_rows, columns=column_hints(REJECTED_COLUMNS)),
+        (export | dlt.transformer(export_hours, columns=column_hints(LEDGER_COLUMNS))).apply_hints(
             primary_key="export_hour", write_disposition={"disposition": "merge", "strategy": "delete-insert"}
         ),
     ]
 
 
+def events(batch: Batch) -> Iterator[TDataItem]:
+    """Rows of the export: files as they are; the schema comes with each, for a key may have become a column."""
+    for file in batch.files:
+        yield dlt.mark.with_file_import(str(file.path), "parquet", file.rows, file.schema.empty_table())
+
+
+def rejected_rows(batch: Batch) -> pa.Table | None:
+    """Lines that could not be read."""
+    return batch.rejected
+
+
+def export_hours(batch: Batch) -> pa.Table | None:
+    """The ledger."""
+    return batch.ledger
+
+
 def export_batches(
-    hours: Iterator[ExportHour], ledger: Ledger, now: datetime, progress: Progress, *, moves_cursor: bool
+    hours: Iterator[ExportHour],
+    ledger: Ledger,
+    now: datetime,
+    progress: Progress,
+    folder: Path,
+    *,
+    moves_cursor: bool,
 ) -> Iterator[Batch]:
     """Reads hours into batches until they end or the load is full; the last batch has the ledger's rows."""
     read: list[ExportHour] = []
-    counts = RowCounts()
-    for events, rejected in in_bulk(read_rows(hours, ledger, progress, read, counts)):
-        yield Batch(events, rejected if rejected.num_rows else None)
+    lines: Counter[datetime] = Counter()
+    rejected: Counter[datetime] = Counter()
+    writer = EventsWriter(folder)
+    for rows in typed(blocks(hours, ledger, progress, read), row_typer()):
+        for table in rows.events:
+            writer.write(table)
+        lines += rows.hours
+        rejected += Counter(rows.rejected["_export_hour"].to_pylist())
+        if rows.rejected.num_rows:
+            yield Batch(rejected=rows.rejected)
+    files = writer.close()
     if not read:
         return
-    rows = [ledger_row(hour, counts.loaded, counts.rejected, ledger.get(hour.hour), now) for hour in read]
-    yield Batch(NO_ROWS, NO_ROWS, ledger_table(rows))  # tables are there even where no hour has a row for them
-    take_stock(progress, rows, ledger)
+    of_ledger = [ledger_row(hour, lines - rejected, rejected, ledger.get(hour.hour), now) for hour in read]
+    yield Batch(files, NO_ROWS, ledger=ledger_table(of_ledger))  # without rows, too: the tables are to be there
+    take_stock(progress, of_ledger, ledger)
     if moves_cursor:
-        dlt.current.resource_state()["next_hour"] = next_hour(rows, ledger).isoformat()
+        dlt.current.resource_state()["next_hour"] = next_hour(of_ledger, ledger).isoformat()
 
 
-def read_rows(
-    hours: Iterator[ExportHour], ledger: Ledger, progress: Progress, read: list[ExportHour], counts: "RowCounts"
-) -> Iterator[BronzeTables]:
-    """The rows of the hours that the load has room for; `read` and `counts` tell what was read.
+def row_typer() -> RowTyper:
+    """For the load under way."""
+    schema = dlt.current.source_schema()
+    known = schema.get_table_columns("events") if "events" in schema.tables else {}
+    load_id = dlt.current.load_package_state()["load_id"]
+    return RowTyper(schema.naming.normalize_identifier, known, load_id)
+
+
+def blocks(hours: Iterator[ExportHour], ledger: Ledger, progress: Progress, read: list[ExportHour]) -> Iterator[Block]:
+    """The lines of the hours that the load has room for; `read` tells which hours those are.
 
     An error that the user can mend ends the reading before its hour: what came before is loaded.
     """
-    reader = RowReader(dlt.current.source_schema().naming.normalize_identifier)
+    reader, lines = LineReader(), 0
     try:
         for hour in hours:
             if is_lost(hour, ledger):
                 progress.kept.append(hour.hour)
                 continue
             for member in hour.members:
-                yield from map(counts.add, reader.read(member))
+                for block in reader.read(member):
+                    lines += block.table.num_rows
+                    yield block
             read.append(hour)
             progress.last_hour = hour.hour
             progress.bytes += sum(member.size for member in hour.members)
-            if counts.loaded.total() >= ROWS_PER_LOAD:
+            if lines >= ROWS_PER_LOAD:
                 break
         else:
             progress.is_done = True
     except AmplitudeError as error:
         progress.is_done, progress.error = True, error
-    yield from map(counts.add, reader.finish())
-
-
-def in_bulk(batches: Iterator[BronzeTables]) -> Iterator[BronzeTables]:
-    """Puts batches together, since dlt looks at its schema for each; a column that came up later is NULL before."""
-    waiting: list[BronzeTables] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(each.events.num_rows for each in waiting) >= ROWS_PER_BATCH:
-            yield put_together(waiting)
-            waiting = []
-    if waiting:
-        yield put_together(waiting)
-
-
-def put_together(batches: list[BronzeTables]) -> BronzeTables:
-    events, rejected = zip(*batches, strict=True)
-    return BronzeTables(pa.concat_tables(events, promote_options="default"), pa.concat_tables(rejected))
-
-
-@dataclass
-class RowCounts:
-    """Rows of a load by export hour."""
-
-    loaded: Counter[datetime] = field(default_factory=Counter)
-    rejected: Counter[datetime] = field(default_factory=Counter)
-
-    def add(self, rows: BronzeTables) -> BronzeTables:
-        for table, counter in ((rows.events, self.loaded), (rows.rejected, self.rejected)):
-            for group in table["_export_hour"].value_counts().to_pylist():
-                counter[group["values"]] += group["counts"]
-        return rows
+    yield reader.block()
 
 
 def is_lost(hour: ExportHour, ledger: Ledger) -> bool:

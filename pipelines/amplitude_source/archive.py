@@ -8,7 +8,7 @@ import hashlib
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
@@ -25,7 +25,8 @@ from .settings import AmplitudeError
 MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
 EMPTY_MARKER = re.compile(r"/empty/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)$")
 EXAMPLE_NAME = "100011471_2026-06-01_0#0.json.gz"
-READ_BYTES = 1 << 20
+READ_BYTES = 1 << 18
+PIECE_BYTES = 1 << 20  # of unzipped text
 
 
 class BrokenMemberError(AmplitudeError):
@@ -79,6 +80,11 @@ class ArchivedMember:
     member: Member
     size: int
     sha256: str
+
+    def text(self) -> Iterator[bytes]:
+        """Its unzipped text, in pieces."""
+        with self.member.open() as source:
+            yield from gunzip(iter(partial(source.read, READ_BYTES), b""))
 
     @property
     def name(self) -> MemberName:
@@ -219,29 +225,41 @@ def check(member: Member) -> ArchivedMember:
 
 def _copy_checked(source: IO[bytes], sink: IO[bytes] | None, name: MemberName) -> tuple[int, str]:
     """Copies a gzip file while it checks that it is complete; gives its size in bytes and its SHA-256."""
-    size, digest, gunzip = 0, hashlib.sha256(), zlib.decompressobj(wbits=31)
-    try:
+    size, digest = 0, hashlib.sha256()
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal size
         while chunk := source.read(READ_BYTES):
             size += len(chunk)
             digest.update(chunk)
             if sink:
                 sink.write(chunk)
-            gunzip = _feed(gunzip, chunk)
+            yield chunk
+
+    try:
+        for _ in gunzip(chunks()):
+            pass
     except (zlib.error, zipfile.BadZipFile, EOFError) as error:
         raise BrokenMemberError(name, str(error)) from None
-    if not gunzip.eof:
-        raise BrokenMemberError(name, "it ends too early")
     return size, digest.hexdigest()
 
 
-def _feed(gunzip: "zlib._Decompress", chunk: bytes) -> "zlib._Decompress":
-    """Decompresses and drops the chunk in bounded pieces, through any number of gzip streams in a row."""
-    while chunk:
-        if gunzip.eof:
-            gunzip = zlib.decompressobj(wbits=31)
-        gunzip.decompress(chunk, READ_BYTES)
-        chunk = gunzip.unused_data if gunzip.eof else gunzip.unconsumed_tail
-    return gunzip
+def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Decompresses any number of gzip streams in a row, in bounded pieces.
+
+    Raises:
+        zlib.error: this is no gzip, or a checksum is wrong.
+        EOFError: the last stream is not complete.
+    """
+    stream = zlib.decompressobj(wbits=31)
+    for chunk in chunks:
+        while chunk:
+            if stream.eof:
+                stream = zlib.decompressobj(wbits=31)
+            yield stream.decompress(chunk, PIECE_BYTES)
+            chunk = stream.unused_data if stream.eof else stream.unconsumed_tail
+    if not stream.eof:
+        raise EOFError("it ends too early")
 
 
 def _by_name(member: Member | ArchivedMember) -> MemberName:

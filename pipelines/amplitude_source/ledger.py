@@ -12,8 +12,7 @@ import dlt
 import pyarrow as pa
 
 from .archive import ExportHour
-from .arrow import arrow_schema
-from .settings import HOUR, LEDGER_COLUMNS, hours_between
+from .settings import HOUR, LEDGER_COLUMNS, arrow_schema, hours_between
 
 Status = Literal["loaded", "empty", "pending"]
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dlt
+import pyarrow as pa
 from dlt.common.configuration import configspec
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
@@ -167,6 +168,20 @@ DLT_TYPES: dict[str, TDataType] = {
     "bool": "bool",
     "timestamp": "timestamp",
 }
+
+
+ARROW_TYPES = {
+    "json": pa.string(),
+    "text": pa.string(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us"),
+}
+
+
+def arrow_schema(types: dict[str, str]) -> pa.Schema:
+    return pa.schema([(name, ARROW_TYPES[type_]) for name, type_ in types.items()])
 
 
 def column_hints(types: dict[str, str]) -> TTableSchemaColumns:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 import pytest
@@ -14,16 +14,17 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplitude_source import arrow
+from amplitude_source import archive, lines
 from amplitude_source.archive import ArchivedMember, Member, MemberName
-from amplitude_source.arrow import BronzeTables, RowReader, column_name
+from amplitude_source.lines import Block, LineReader
+from amplitude_source.rows import LOAD_ID, REQUIRED_KEYS, RowTyper, column_name, typed
 from amplitude_source.settings import EXPORT_COLUMNS, ORIGIN_COLUMNS
 from conftest import export_row, is_same, member_name
 
 HOUR = datetime(2026, 6, 1, 5)
 NAME = member_name(HOUR)
 normalize = NamingConvention().normalize_identifier
-DLT_COLUMNS = {"_dlt_id", "_dlt_load_id"}
+DLT_COLUMNS = {"_dlt_id", LOAD_ID}
 Row = dict[str, Any]
 
 
@@ -36,10 +37,31 @@ def member(data: bytes, name: str = NAME) -> ArchivedMember:
     return ArchivedMember(Member(parsed, opened), size=0, sha256="")
 
 
+class BronzeTables(NamedTuple):
+    """What a block becomes."""
+
+    events: pa.Table
+    rejected: pa.Table
+
+
 def read(*members: ArchivedMember) -> list[BronzeTables]:
-    """All batches of the members, the last one included."""
-    reader = RowReader(normalize)
-    return [*(batch for m in members for batch in reader.read(m)), *reader.finish()]
+    """All blocks of the members, the last one included."""
+    return [
+        BronzeTables(in_order(pa.concat_tables(rows.events, promote_options="default")), rows.rejected)
+        for rows in typed(blocks(members), RowTyper(normalize, [], "a load"))
+    ]
+
+
+def blocks(members: Iterable[ArchivedMember]) -> Iterator[Block]:
+    reader = LineReader()
+    for each in members:
+        yield from reader.read(each)
+    yield reader.block()
+
+
+def in_order(events: pa.Table) -> pa.Table:
+    """As in the members; odd rows are typed after the others."""
+    return events.sort_by([(name, "ascending") for name in ORIGIN_COLUMNS])
 
 
 def read_lines(*lines: bytes) -> BronzeTables:
@@ -150,15 +172,15 @@ def test_a_value_that_does_not_fit_rejects_its_row_with_key_type_and_value(key: 
 
 def test_every_null_and_every_missing_key_that_is_not_required_is_null() -> None:
     full = export_row()
-    required = {key: full[key] for key in arrow.REQUIRED_KEYS}
+    required = {key: full[key] for key in REQUIRED_KEYS}
     batch = read_rows(full, required)
     assert batch.rejected.num_rows == 0
     for event in batch.events.to_pylist():
         filled = {column for column, value in event.items() if value is not None}
-        assert filled == {*required, *ORIGIN_COLUMNS}
+        assert filled == {*required, *ORIGIN_COLUMNS, LOAD_ID}
 
 
-@pytest.mark.parametrize("key", arrow.REQUIRED_KEYS)
+@pytest.mark.parametrize("key", REQUIRED_KEYS)
 def test_a_row_without_a_required_key_is_rejected(key: str) -> None:
     missing, null = export_row(), export_row(**{key: None})
     del missing[key]
@@ -167,7 +189,7 @@ def test_a_row_without_a_required_key_is_rejected(key: str) -> None:
 
 def test_an_empty_object_is_rejected() -> None:
     (reason,) = reasons(read_lines(b"{}"))
-    assert reason.removesuffix(" is missing") in arrow.REQUIRED_KEYS
+    assert reason.removesuffix(" is missing") in REQUIRED_KEYS
 
 
 def test_a_rejected_row_does_not_touch_its_neighbours() -> None:
@@ -221,15 +243,66 @@ def test_a_line_that_is_no_row_is_rejected_and_kept(line: bytes, reason: str) ->
     assert (rejected["_export_hour"], rejected["_archive_file"], rejected["_archive_row"]) == (HOUR, NAME, 2)
 
 
+ODD_VALUES = {
+    "a trailing comma": ("groups", b'{"a": [1,]}'),
+    "no number": ("groups", b'{"a": nan}'),
+    "NaN": ("groups", b'{"a": NaN}'),
+    "too large a number": ("groups", b'{"a": 1e999}'),
+    "infinity in a new key": ("new_key", b"-Inf"),
+    "Infinity in a new key": ("new_key", b"-Infinity"),
+    "a text with NaN": ("city", b'"NaN and Infinity"'),
+    "a new key": ("new_key", b'"new"'),
+    "a misfit": ("session_id", b'"x"'),
+    "the same key twice": ("city", b'"a", "city": "b"'),
+    "a new key twice": ("new_key", b'"a", "new_key": "b"'),
+    "a missing required key": ("uuid", b"null"),
+}
+FEWER_KEYS = {key: value for key, value in export_row().items() if key not in ("plan", "city")}
+
+
+@pytest.mark.parametrize("odd", ODD_VALUES)
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [("groups", b'{"a": [1,]}'), ("groups", b'{"a": nan}'), ("groups", b'{"a": 1e999}'), ("new_key", b"-Inf")],
+    "neighbour",
+    [
+        b"{",
+        b"[]",
+        b"\xff",
+        json.dumps(export_row()).encode(),
+        json.dumps(FEWER_KEYS).encode(),
+        json.dumps(export_row(another_key=1)).encode(),
+        json.dumps(FEWER_KEYS | {"another_key": 1, "one_more": 2}).encode(),
+        json.dumps(export_row(Plan=1)).encode(),
+    ],
 )
-def test_what_becomes_of_a_line_does_not_depend_on_its_neighbours(key: str, value: bytes) -> None:
+def test_what_becomes_of_a_line_does_not_depend_on_its_neighbours(odd: str, neighbour: bytes) -> None:
     """DuckDB takes more for JSON than the standard does: a rebuild must not reject what the runs took."""
+    key, value = ODD_VALUES[odd]
     line = json.dumps(export_row(**{key: "VALUE"})).encode().replace(b'"VALUE"', value)
-    alone, beside_a_broken_one = reasons(read_lines(line)), reasons(read_lines(line, b"{"))[:-1]
-    assert len(alone) == len(beside_a_broken_one)
+    alone = what_becomes_of_the_second(read_lines(b"", line))
+    assert what_becomes_of_the_second(read_lines(neighbour, line)) == alone
+    assert what_becomes_of_the_second(read_lines(neighbour, line, neighbour)) == alone
+
+
+def what_becomes_of_the_second(batch: BronzeTables) -> tuple[list[Row], list[str]]:
+    """Its event, NULLs left out, or the reason why it is none. (An empty first line does not count as one.)"""
+    row = max(1, min(2, batch.events.num_rows + batch.rejected.num_rows))
+    origin = ("_archive_row",)
+    events = [event for event in batch.events.to_pylist() if event["_archive_row"] == row]
+    values = [{k: v for k, v in event.items() if v is not None and k not in origin} for event in events]
+    return values, [each["reason"] for each in batch.rejected.to_pylist() if each["_archive_row"] == row]
+
+
+def test_a_key_that_comes_twice_rejects_its_row_for_one_of_its_values_would_be_lost() -> None:
+    twice = json.dumps(export_row()).encode()[:-1] + b', "city": "again"}'
+    assert reasons(read_lines(twice)) == ["a key comes twice"]
+    assert reasons(read_lines(json.dumps(export_row()).encode(), twice)) == ["a key comes twice"]
+
+
+def test_a_new_key_in_place_of_a_known_one_is_not_overlooked() -> None:
+    """As many keys as in the first line are not the same keys."""
+    other = {("mystery" if key == "plan" else key): value for key, value in export_row(plan="x").items()}
+    batch = read_rows(export_row(), other)
+    assert batch.events["mystery"].to_pylist() == [None, "x"]
 
 
 def test_white_space_before_a_row_is_as_good_as_after_it() -> None:
@@ -280,8 +353,8 @@ def lines_of(rows: Iterable[Row]) -> bytes:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two or three rows each."""
-    monkeypatch.setattr(arrow, "READ_BYTES", 256)
-    monkeypatch.setattr(arrow, "BATCH_BYTES", 2 * len(lines_of([export_row()])))
+    monkeypatch.setattr(archive, "PIECE_BYTES", 256)
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 2 * len(lines_of([export_row()])))
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -312,8 +385,8 @@ def test_a_key_that_comes_up_in_a_later_batch_gets_its_column_from_there_on() ->
 @pytest.mark.parametrize("line", [b"no json at all, but a long line", json.dumps(export_row()).encode()])
 def test_a_batch_is_handed_over_as_soon_as_it_has_its_bytes(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file must not pile up in memory, whether its lines fit or not."""
-    monkeypatch.setattr(arrow, "READ_BYTES", len(line))
-    monkeypatch.setattr(arrow, "BATCH_BYTES", 3 * len(line))
+    monkeypatch.setattr(archive, "PIECE_BYTES", len(line))
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 3 * len(line))
     batches = read(member((line + b"\n") * 20))
     sizes = [batch.events.num_rows + batch.rejected.num_rows for batch in batches]
     assert sum(sizes) == 20
@@ -321,8 +394,8 @@ def test_a_batch_is_handed_over_as_soon_as_it_has_its_bytes(line: bytes, monkeyp
 
 
 def test_a_line_longer_than_a_batch_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrow, "READ_BYTES", 100)
-    monkeypatch.setattr(arrow, "BATCH_BYTES", 300)
+    monkeypatch.setattr(archive, "PIECE_BYTES", 100)
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 300)
     rows = [export_row(city="x" * 2000), export_row(city="y")]
     batches = read(member(lines_of(rows)))
     assert [city for batch in batches for city in batch.events["city"].to_pylist()] == ["x" * 2000, "y"]
@@ -332,10 +405,10 @@ def test_a_line_longer_than_a_batch_is_read_whole(monkeypatch: pytest.MonkeyPatc
 def test_a_fault_while_a_batch_is_typed_reaches_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     """Typing runs in a thread of its own: an exception there must not pass for a batch without rows."""
 
-    def fails(_reader: RowReader, _lines: pa.Array) -> pa.Table:
+    def fails(_typer: RowTyper, _lines: pa.Table, _query: str) -> pa.Table:
         raise MemoryError
 
-    monkeypatch.setattr(RowReader, "_typed", fails)
+    monkeypatch.setattr(RowTyper, "_typed", fails)
     with pytest.raises(MemoryError):
         read(member(lines_of([export_row()])))
 
@@ -344,7 +417,7 @@ def test_a_fault_while_a_batch_is_typed_reaches_the_reader(monkeypatch: pytest.M
 
 
 def columns_of_unknown_keys(batch: BronzeTables) -> dict[str, list[str]]:
-    known = {*map(normalize, EXPORT_COLUMNS), *ORIGIN_COLUMNS}
+    known = {*map(normalize, EXPORT_COLUMNS), *ORIGIN_COLUMNS, LOAD_ID}
     return {name: batch.events[name].to_pylist() for name in batch.events.column_names if name not in known}
 
 
@@ -451,7 +524,7 @@ FITTING: dict[str, st.SearchStrategy[Any]] = {
 
 def good_rows() -> st.SearchStrategy[Row]:
     optional = {key: st.none() | FITTING[type_] for key, type_ in EXPORT_COLUMNS.items()}
-    required = {key: FITTING[EXPORT_COLUMNS[key]] for key in arrow.REQUIRED_KEYS}
+    required = {key: FITTING[EXPORT_COLUMNS[key]] for key in REQUIRED_KEYS}
     return st.fixed_dictionaries(required, optional={k: v for k, v in optional.items() if k not in required})
 
 
@@ -564,8 +637,8 @@ def test_no_line_is_lost_or_doubled_wherever_batches_and_reads_end(
         rows = [kind.startswith("row") for kind in kinds if not kind.startswith("empty")]
         expected += [(name, row, is_event) for row, is_event in enumerate(rows, 1)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arrow, "BATCH_BYTES", batch_bytes)
-        patch.setattr(arrow, "READ_BYTES", read_bytes)
+        patch.setattr(lines, "BLOCK_BYTES", batch_bytes)
+        patch.setattr(archive, "PIECE_BYTES", read_bytes)
         batches = read(*members)
     found = [
         (row["_archive_file"], row["_archive_row"], table is batch.events)

@@ -1,0 +1,105 @@
+"""From members to blocks of JSON lines, each line with the hour, file and row that it comes from.
+
+Python touches no line: a block's text is one buffer, and its lines an Arrow array over that buffer's own bytes.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from .archive import ArchivedMember, MemberName
+from .settings import ORIGIN_COLUMNS, arrow_schema
+
+BLOCK_BYTES = 16 << 20  # of unzipped JSON: memory goes by it, and so does what each block costs beside its rows
+CHUNK_ROWS = 2048  # DuckDB shares a block out among its threads by such chunks
+
+IntArray: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+NEWLINE = ord("\n")
+EMPTY_LINES = (b"", b"\r")
+LINE = "$line"  # no column's name begins with `$`
+BLOCK_SCHEMA = arrow_schema({LINE: "text"} | ORIGIN_COLUMNS)
+
+
+class Block(NamedTuple):
+    """Lines with their origin (columns as in `BLOCK_SCHEMA`), and how many there are of each hour."""
+
+    table: pa.Table
+    hours: Counter[datetime]
+
+
+class Segment(NamedTuple):
+    """Where in a block's text a member's bytes begin, and how many of its lines were in blocks before."""
+
+    offset: int
+    name: MemberName
+    lines_before: int
+
+
+class LineReader:
+    """Cuts members into blocks that may span members and hours."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._segments: list[Segment] = []
+
+    def read(self, member: ArchivedMember) -> Iterator[Block]:
+        """Takes in a member's lines; gives a block whenever one is full."""
+        self._segments.append(Segment(self._size, member.name, 0))
+        for piece in member.text():
+            self._add(piece)
+            if self._size >= BLOCK_BYTES and b"\n" in piece:
+                yield self.block()
+        if self._pieces and self._pieces[-1][-1] != NEWLINE:
+            self._add(b"\n")
+
+    def _add(self, piece: bytes) -> None:
+        if piece:
+            self._pieces.append(piece)
+            self._size += len(piece)
+
+    def block(self) -> Block:
+        """The full lines that were taken in since the last block; what is left begins the next one."""
+        text = b"".join(self._pieces)
+        end = text.rfind(b"\n") + 1
+        self._pieces, self._size = [], 0
+        self._add(text[end:])
+        starts = line_starts(memoryview(text)[:end])
+        offsets = np.append(starts, end).astype(np.int32)
+        lines = pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(text))
+        counts = self._lines_of_segments(starts)
+        table = pa.Table.from_arrays([lines, *self._origin(counts)], schema=BLOCK_SCHEMA)
+        hours: Counter[datetime] = Counter()
+        for segment, count in zip(self._segments, counts, strict=True):
+            hours[segment.name.hour] += count
+        self._segments = [Segment(0, each.name, each.lines_before + counts[-1]) for each in self._segments[-1:]]
+        return Block(pa.Table.from_batches(table.to_batches(max_chunksize=CHUNK_ROWS), BLOCK_SCHEMA), +hours)
+
+    def _lines_of_segments(self, starts: IntArray) -> list[int]:
+        firsts = np.searchsorted(starts, [segment.offset for segment in self._segments])
+        return [int(count) for count in np.diff([*firsts, len(starts)])]
+
+    def _origin(self, counts: list[int]) -> list[pa.Array]:
+        """Hour, file and row number of each line."""
+        segments = pa.array(np.repeat(np.arange(len(counts)), counts))
+        rows = [np.arange(count) + each.lines_before + 1 for each, count in zip(self._segments, counts, strict=True)]
+        _, hour, file, row = BLOCK_SCHEMA.types
+        return [
+            pa.array([each.name.hour for each in self._segments], hour).take(segments),
+            pa.array([each.name.name for each in self._segments], file).take(segments),
+            pa.array(np.concatenate([np.arange(0), *rows]), row),
+        ]
+
+
+def line_starts(text: memoryview) -> IntArray:
+    """Where the lines of a text that ends with a newline start; empty lines are left out."""
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE)
+    starts = np.concatenate(([0], ends + 1))[:-1]
+    short = np.flatnonzero(ends - starts <= 1)
+    empty = [line for line in short if bytes(text[starts[line] : ends[line]]) in EMPTY_LINES]
+    return np.delete(starts, empty)
