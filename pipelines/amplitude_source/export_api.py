@@ -1,113 +1,26 @@
-"""The client of Amplitude's Export API: hours in, zip files on disk out."""
+"""The Export API: hours in, downloaded in windows ahead of their use; archived hours out."""
 
+import threading
 import zipfile
-import zlib
-from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
 from functools import partial
 from pathlib import Path
-from typing import IO, cast
-from urllib.parse import urlsplit
+from typing import IO
 
-import requests
-from dlt.sources.helpers.requests import Client
-
-from .archive import Archive, ExportHour, Member, MemberName
+from .archive import Archive, BrokenMemberError, ExportHour, Member, MemberName
+from .download import ATTEMPTS, ExportClient, Outcome
 from .settings import HOUR, AmplitudeError, AmplitudeSettings, format_hour, hours_between
 
+__all__ = ["WINDOW_HOURS", "ExportClient", "Outcome", "export_hours"]
+
 WINDOW_HOURS = 24
-DOWNLOAD_ATTEMPTS = 3
-TIMEOUT_SECONDS = (
-    15,
-    600,
-)  # to connect; between two reads: Amplitude prepares a large zip before it sends the first byte
-READ_BYTES = 1 << 20
-
-
-class Outcome(Enum):
-    """What Amplitude answers to a request for a range of hours, apart from what ends the run."""
-
-    ZIP = auto()
-    NO_DATA = auto()
-    TOO_LARGE = auto()
-
-
-class ExportClient:
-    """Downloads ranges of hours with the project's two keys."""
-
-    def __init__(self, settings: AmplitudeSettings) -> None:
-        if not settings.api_key or not settings.secret_key:
-            raise AmplitudeError(
-                "No keys for Amplitude: set SOURCES__AMPLITUDE__API_KEY and SOURCES__AMPLITUDE__SECRET_KEY, "
-                "for example in .env (Amplitude shows them under Settings > Projects)."
-            )
-        self._base_url = settings.base_url
-        self._url = f"{settings.base_url.rstrip('/')}/api/2/export"
-        self.host = urlsplit(settings.base_url).netloc or settings.base_url
-        login = b64encode(f"{settings.api_key}:{settings.secret_key}".encode()).decode()
-        self._http = Client(
-            request_timeout=TIMEOUT_SECONDS,
-            raise_for_status=False,
-            status_codes=(429, 500, 502, 503),
-            request_max_attempts=DOWNLOAD_ATTEMPTS,
-            session_attrs={"auth": partial(_authorize, f"Basic {login}")},
-        )
-
-    def download(self, first: datetime, last: datetime, target: Path) -> Outcome:
-        """Writes the zip of the hours `first` to `last`, both included, to `target`.
-
-        Raises:
-            AmplitudeError: the keys are refused, the host cannot be reached, or the answer is none that is documented.
-        """
-        window = f"{format_hour(first)} to {format_hour(last)}"
-        for _ in range(DOWNLOAD_ATTEMPTS):
-            try:
-                outcome = self._request(first, last, target, window)
-            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-                problem = f"cannot be reached ({type(_root_cause(error)).__name__})"
-                continue
-            except (
-                requests.exceptions.InvalidSchema,
-                requests.exceptions.InvalidURL,
-                requests.exceptions.MissingSchema,
-            ):
-                raise AmplitudeError(
-                    f"SOURCES__AMPLITUDE__BASE_URL: {self._base_url!r} is no address; write it like https://amplitude.com."
-                ) from None
-            if outcome is not Outcome.ZIP or _is_whole_zip(target):
-                return outcome
-            problem = "answered with a body that is no complete zip file"
-        raise AmplitudeError(
-            f"{self.host} {problem} for the hours {window}, {DOWNLOAD_ATTEMPTS} times; "
-            "check SOURCES__AMPLITUDE__BASE_URL and the network, then run again: finished hours are kept."
-        )
-
-    def _request(self, first: datetime, last: datetime, target: Path, window: str) -> Outcome:
-        params = {"start": f"{first:%Y%m%dT%H}", "end": f"{last:%Y%m%dT%H}"}
-        with self._http.get(self._url, params=params, stream=True) as response:
-            match response.status_code:
-                case 200:
-                    with target.open("wb") as sink:
-                        for chunk in response.iter_content(READ_BYTES):
-                            sink.write(chunk)
-                    return Outcome.ZIP
-                case 404:
-                    return Outcome.NO_DATA
-                case 400 | 504:
-                    return Outcome.TOO_LARGE
-                case 401 | 403:
-                    raise AmplitudeError(
-                        f"{self.host} refuses the keys (HTTP {response.status_code}): check "
-                        "SOURCES__AMPLITUDE__API_KEY and SOURCES__AMPLITUDE__SECRET_KEY, and that BASE_URL names the "
-                        "project's region (https://amplitude.com or https://analytics.eu.amplitude.com)."
-                    )
-                case status:
-                    raise AmplitudeError(
-                        f"{self.host} answered HTTP {status} for the hours {window}; run again later: "
-                        "finished hours are kept."
-                    )
+GOOD_WINDOWS = 4
+STOP_SECONDS = 1
+"""How long to wait for a download that is called off; it ends by itself at its next read, and with the process."""
 
 
 def export_hours(
@@ -115,44 +28,175 @@ def export_hours(
 ) -> Iterator[ExportHour]:
     """Downloads and archives the hours `first` to `last`, both included, in order.
 
-    A window holds up to 24 hours and is halved for as long as Amplitude finds it too large.
+    A file that turns out to be broken only when it is read is downloaded again, with what is left of its window.
 
     Raises:
-        AmplitudeError: see `ExportClient.download`; or a single hour is too large for the Export API.
+        AmplitudeError: see `ExportClient.download`; or what Amplitude sent cannot be archived.
     """
-    settings.work_path.mkdir(parents=True, exist_ok=True)
-    zip_path = settings.work_path / "window.zip"
-    window, hour = WINDOW_HOURS, first
-    while hour <= last:
-        end = min(hour + (window - 1) * HOUR, last)
-        try:
-            outcome = client.download(hour, end, zip_path)
+    hour, attempts = first, client.attempts()
+    with closing(Downloads(client, settings.work_path, first, last)) as downloads:
+        while hour <= last:
+            window = downloads.window(hour)
+            try:
+                for exported in _archive_window(archive, settings, window):
+                    yield exported
+                    hour, attempts = exported.hour + HOUR, client.attempts()
+            except BrokenMemberError as error:
+                if not attempts.wait_for_next("sent a broken file"):
+                    raise AmplitudeError(f"{client.host} sent a broken file {ATTEMPTS} times: {error}") from error
+            finally:
+                window.remove()
+
+
+@dataclass(frozen=True)
+class Window:
+    """Hours that were downloaded together; without a zip where Amplitude has no data for any of them."""
+
+    first: datetime
+    last: datetime
+    zip_path: Path | None
+
+    def remove(self) -> None:
+        if self.zip_path:
+            self.zip_path.unlink(missing_ok=True)
+
+
+class WindowSize:
+    """How many hours to ask for: halved where Amplitude finds them too many, doubled again after some windows in a row.
+
+    A size that was tried in vain has to wait twice as long for its next trial, so that neither a heavy day slows a
+    light year, nor a heavy year costs a vain request every few windows.
+    """
+
+    def __init__(self) -> None:
+        self.hours = WINDOW_HOURS
+        self._fitted = 0  # hours of the last window that fitted
+        self._good = 0
+        self._patience = GOOD_WINDOWS
+
+    def too_large(self, asked: int) -> None:
+        grown_in_vain = asked > self._fitted > 0
+        self._patience = 2 * self._patience if grown_in_vain else GOOD_WINDOWS
+        self.hours, self._good = asked // 2, 0
+
+    def fits(self, asked: int) -> None:
+        """A window smaller than the size (the range's last) proves nothing."""
+        if asked < self.hours:
+            return
+        if asked > self._fitted:
+            self._patience = GOOD_WINDOWS
+        self._fitted, self._good = asked, self._good + 1
+        if self._good >= self._patience and self.hours < WINDOW_HOURS:
+            self.hours, self._good = min(2 * self.hours, WINDOW_HOURS), 0
+
+
+class Downloads:
+    """Windows of hours, each downloaded by a thread while the caller is busy with the one before.
+
+    Only one download runs at a time, so that the windows' size is learnt in order, and at most one zip waits.
+    """
+
+    def __init__(self, client: ExportClient, folder: Path, first: datetime, last: datetime) -> None:
+        self._client, self._folder, self._last = client, folder, last
+        self._size = WindowSize()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._remove_zips()  # of a run that was killed
+        self._ahead = self._ahead_from(first)
+
+    def window(self, hour: datetime) -> Window:
+        """The window that begins with this hour, and its successor's download begins.
+
+        For hours that were given before it is downloaded now; it ends where the one that is there already begins.
+
+        Raises:
+            AmplitudeError: see `ExportClient.download`.
+        """
+        ahead = self._ahead
+        if ahead and ahead.first == hour:
+            window = ahead.result()
+            self._ahead = self._ahead_from(window.last + HOUR)
+            return window
+        if ahead:
+            ahead.wait()
+        return self.fetch(hour, ahead.first - HOUR if ahead else self._last)
+
+    def fetch(self, first: datetime, last: datetime, stopped: threading.Event | None = None) -> Window:
+        """Downloads hours from `first` on, as many of those up to `last` as Amplitude gives at once."""
+        while True:
+            asked = min(self._size.hours, (last - first) // HOUR + 1)
+            end = first + (asked - 1) * HOUR
+            target = self._folder / f"window-{first:%Y%m%dT%H}-{end:%Y%m%dT%H}.zip"
+            outcome = self._client.download(first, end, target, stopped)
             if outcome is not Outcome.TOO_LARGE:
-                yield from _window_hours(archive, settings, zip_path if outcome is Outcome.ZIP else None, hour, end)
-                hour = end + HOUR
-            elif hour == end:
-                raise AmplitudeError(
-                    f"Hour {format_hour(hour)} alone is over the Export API's limit of 4 GB: "
-                    "only Amplitude's own export to S3 serves it; load its files with --replay DIR."
-                )
-            else:
-                window = ((end - hour) // HOUR + 1) // 2
-        finally:
-            zip_path.unlink(missing_ok=True)
+                self._size.fits(asked)
+                return Window(first, end, target if outcome is Outcome.ZIP else None)
+            self._size.too_large(asked)
+
+    def close(self) -> None:
+        """Calls off the download that runs, and removes what is on disk."""
+        if self._ahead:
+            self._ahead.stop()
+        self._remove_zips()
+
+    def _ahead_from(self, first: datetime) -> "_Ahead | None":
+        return _Ahead(first, partial(self.fetch, first, self._last)) if first <= self._last else None
+
+    def _remove_zips(self) -> None:
+        for path in self._folder.glob("window-*.zip"):
+            path.unlink()
 
 
-def _window_hours(
-    archive: Archive, settings: AmplitudeSettings, zip_path: Path | None, first: datetime, last: datetime
-) -> Iterator[ExportHour]:
-    members = _zip_members(zip_path) if zip_path else {}
-    if strangers := members.keys() - set(hours_between(first, last)):
+class _Ahead:
+    """A window on its way, in a thread of its own: a daemon, so that a Ctrl-C need not wait for it."""
+
+    def __init__(self, first: datetime, fetch: Callable[[threading.Event], Window]) -> None:
+        self.first = first
+        self._fetch = fetch
+        self._stopped = threading.Event()
+        self._window: Future[Window] = Future()
+        self._thread = threading.Thread(target=self._run, name="amplitude-download", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._window.set_result(self._fetch(self._stopped))
+        except BaseException as error:
+            self._window.set_exception(error)
+
+    def wait(self) -> None:
+        self._thread.join()
+
+    def result(self) -> Window:
+        return self._window.result()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(STOP_SECONDS)
+
+
+def _archive_window(archive: Archive, settings: AmplitudeSettings, window: Window) -> Iterator[ExportHour]:
+    """Puts the window's hours into the archive, one by one.
+
+    Raises:
+        AmplitudeError: the zip holds what was not asked for, a file is broken, or the archive cannot be written.
+    """
+    members = _zip_members(window.zip_path) if window.zip_path else {}
+    hours = hours_between(window.first, window.last)
+    if strangers := members.keys() - set(hours):
         raise AmplitudeError(
-            f"Amplitude sent hour {format_hour(min(strangers))} with the hours {format_hour(first)} to "
-            f"{format_hour(last)}, which were asked for; nothing of them was loaded. Run again."
+            f"Amplitude sent hour {format_hour(min(strangers))} with the hours {format_hour(window.first)} to "
+            f"{format_hour(window.last)}, which were asked for; nothing of them was loaded. Run again."
         )
-    for hour in hours_between(first, last):
+    for hour in hours:
         is_final = hour in members or settings.is_settled(hour)
-        yield archive.store_hour(hour, members.get(hour, []), is_final)
+        try:
+            exported = archive.store_hour(hour, members.get(hour, []), is_final)
+        except OSError as error:
+            raise AmplitudeError(
+                f"Hour {format_hour(hour)} cannot be archived in {settings.lake.bucket_url} ({error}); "
+                "mend that and run again: finished hours are kept."
+            ) from error
+        yield exported
 
 
 def _zip_members(zip_path: Path) -> dict[datetime, list[Member]]:
@@ -179,24 +223,3 @@ def _zip_members(zip_path: Path) -> dict[datetime, list[Member]]:
 def _open_entry(zip_path: Path, entry: str) -> IO[bytes]:
     with zipfile.ZipFile(zip_path) as archive:  # the entry keeps the file open for itself
         return archive.open(entry)
-
-
-def _is_whole_zip(path: Path) -> bool:
-    """Whether the file is a zip whose every member can be read and has its checksum."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
-        return False
-
-
-def _authorize(login: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """As `auth` of the session, for otherwise requests prefers what a ~/.netrc says."""
-    request.headers["Authorization"] = login
-    return request
-
-
-def _root_cause(error: BaseException) -> BaseException:
-    while error.__context__ or error.__cause__:
-        error = cast(BaseException, error.__cause__ or error.__context__)
-    return error

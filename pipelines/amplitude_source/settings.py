@@ -120,6 +120,8 @@ class AmplitudeSettings(BaseConfiguration):
     """The first hour of the warehouse, `YYYY-MM-DDTHH` (UTC)."""
     settle_hours: int = 6
     """How long after an hour has closed a 404 for it may still turn into data."""
+    read_timeout_seconds: float = 600
+    """How long Amplitude may send nothing; it prepares a large zip before it sends the first byte."""
     now: str | None = None
     """The time to take for the present (ISO, UTC): for the demo and for tests. Default: the clock."""
     lake: FilesystemConfiguration = None  # type: ignore[assignment]  # dlt resolves it, like every field without a default

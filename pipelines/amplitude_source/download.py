@@ -1,0 +1,275 @@
+"""One download from the Export API: asked for again while a fault may pass, ended by one sentence where it cannot."""
+
+import errno
+import html
+import logging
+import random
+import re
+import socket
+import ssl
+import threading
+import zipfile
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from .settings import AmplitudeError, AmplitudeSettings, as_utc, format_hour
+
+ATTEMPTS = 5
+FIRST_WAIT_SECONDS = 4
+LONGEST_WAIT_SECONDS = 300
+NOTICE_SECONDS = 2
+CONNECT_TIMEOUT_SECONDS = 15
+READ_BYTES = 1 << 20
+QUOTED_CHARACTERS = 200
+
+LOG = logging.getLogger(__name__)
+
+
+class Outcome(Enum):
+    """What Amplitude answers to a request for a range of hours, apart from what ends the run."""
+
+    ZIP = auto()
+    NO_DATA = auto()
+    TOO_LARGE = auto()
+    """Of several hours only: there is no smaller request than one for a single hour."""
+
+
+class PassingError(Exception):
+    """A fault that may be over at the next attempt; its text goes on from the host's name."""
+
+    def __init__(self, problem: str, retry_after: float | None = None) -> None:
+        super().__init__(problem)
+        self.retry_after = retry_after
+
+
+class StoppedError(Exception):
+    """Nobody waits for this download any more."""
+
+
+class Attempts:
+    """The attempts at one range of hours, and the waits between them.
+
+    A wait is drawn from zero to a bound that doubles, so that clients which failed together do not come back together.
+    """
+
+    def __init__(self, host: str, pause: Callable[[float], object]) -> None:
+        self._host, self._pause = host, pause
+        self._made = 1
+
+    def wait_for_next(self, problem: str, retry_after: float | None = None) -> bool:
+        """Waits as long as it takes to try again, and says so if that is long; False where no attempt is left."""
+        if self._made == ATTEMPTS:
+            return False
+        wait = retry_after or random.uniform(0, FIRST_WAIT_SECONDS * 2 ** (self._made - 1))
+        wait = min(wait, LONGEST_WAIT_SECONDS)
+        self._made += 1
+        if wait > NOTICE_SECONDS:
+            LOG.warning("%s %s: attempt %d of %d in %.0f s.", self._host, problem, self._made, ATTEMPTS, wait)
+        self._pause(wait)
+        return True
+
+
+class ExportClient:
+    """Downloads ranges of hours with the project's two keys.
+
+    Its session does not retry (dlt's would, on top of the attempts here, and not where a body breaks off).
+    """
+
+    def __init__(
+        self,
+        settings: AmplitudeSettings,
+        pause: Callable[[threading.Event, float], object] = threading.Event.wait,
+    ) -> None:
+        """`pause` waits so many seconds, or until the event is set.
+
+        Raises:
+            AmplitudeError: a key is missing, or the time to wait is none.
+        """
+        if not settings.api_key or not settings.secret_key:
+            raise AmplitudeError(
+                "No keys for Amplitude: set SOURCES__AMPLITUDE__API_KEY and SOURCES__AMPLITUDE__SECRET_KEY, "
+                "for example in .env (Amplitude shows them under Settings > Projects)."
+            )
+        if not settings.read_timeout_seconds > 0:
+            raise AmplitudeError("SOURCES__AMPLITUDE__READ_TIMEOUT_SECONDS: write a number above 0, such as 600.")
+        self._base_url = settings.base_url
+        self._url = f"{settings.base_url.rstrip('/')}/api/2/export"
+        self.host = urlsplit(settings.base_url).netloc.rpartition("@")[2] or settings.base_url
+        self._timeouts = (CONNECT_TIMEOUT_SECONDS, settings.read_timeout_seconds)
+        self._pause = pause
+        login = b64encode(f"{settings.api_key}:{settings.secret_key}".encode()).decode()
+        self._http = requests.Session()
+        self._http.auth = partial(_authorize, f"Basic {login}")
+
+    def download(
+        self, first: datetime, last: datetime, target: Path, stopped: threading.Event | None = None
+    ) -> Outcome:
+        """Writes the zip of the hours `first` to `last`, both included, to `target`; a whole one, member by member.
+
+        Raises:
+            AmplitudeError: a fault that cannot pass, or did not in five attempts.
+            StoppedError: `stopped` was set by another thread; found out at the next read, at the latest.
+        """
+        stopped = stopped or threading.Event()
+        attempts = self.attempts(stopped)
+        while not stopped.is_set():
+            try:
+                return self._download_once(first, last, target, stopped)
+            except PassingError as fault:
+                if not stopped.is_set() and not attempts.wait_for_next(str(fault), fault.retry_after):
+                    raise AmplitudeError(
+                        f"{self.host} {fault}, {ATTEMPTS} times for {_range(first, last)}; check "
+                        "SOURCES__AMPLITUDE__BASE_URL and the network, or run again later: finished hours are kept."
+                    ) from fault
+        raise StoppedError
+
+    def attempts(self, stopped: threading.Event | None = None) -> Attempts:
+        """Five of them: also for faults that come to light only after a download."""
+        return Attempts(self.host, partial(self._pause, stopped or threading.Event()))
+
+    def _download_once(self, first: datetime, last: datetime, target: Path, stopped: threading.Event) -> Outcome:
+        try:
+            outcome = self._request(first, last, target, stopped)
+            if outcome is Outcome.ZIP and not is_whole_zip(target):
+                raise PassingError("sent a body that is no complete zip file")
+        except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema):
+            raise AmplitudeError(
+                f"SOURCES__AMPLITUDE__BASE_URL: {self._base_url!r} is no address; write it like https://amplitude.com."
+            ) from None
+        except requests.RequestException as error:
+            raise self._connection_fault(error) from error
+        except OSError as error:
+            raise AmplitudeError(
+                f"The download of {_range(first, last)} cannot be kept on disk ({error}): make room, or set "
+                "SOURCES__AMPLITUDE__WORK_DIR to another folder, then run again: finished hours are kept."
+            ) from error
+        return outcome
+
+    def _request(self, first: datetime, last: datetime, target: Path, stopped: threading.Event) -> Outcome:
+        params = {"start": f"{first:%Y%m%dT%H}", "end": f"{last:%Y%m%dT%H}"}
+        with self._http.get(self._url, params=params, stream=True, timeout=self._timeouts) as response:
+            match response.status_code:
+                case 200:
+                    _save(response, target, stopped)
+                    return Outcome.ZIP
+                case 404:
+                    return Outcome.NO_DATA
+                case 400 | 504 if first < last:
+                    return Outcome.TOO_LARGE
+                case 400:
+                    raise AmplitudeError(
+                        f"{self.host} refuses hour {format_hour(first)} (HTTP 400, {_quote(response)}): if it alone is "
+                        "over the Export API's limit of 4 GB, only Amplitude's own export to S3 serves it; load its "
+                        "files with --replay DIR."
+                    )
+                case 401 | 403:
+                    raise AmplitudeError(
+                        f"{self.host} refuses the keys (HTTP {response.status_code}): check "
+                        "SOURCES__AMPLITUDE__API_KEY and SOURCES__AMPLITUDE__SECRET_KEY, and that BASE_URL names the "
+                        "project's region (https://amplitude.com or https://analytics.eu.amplitude.com)."
+                    )
+                case status if status == 429 or status >= 500:
+                    raise PassingError(f"answered HTTP {status}", _retry_after(response))
+                case status:
+                    raise AmplitudeError(
+                        f"{self.host} answered HTTP {status} for {_range(first, last)}; check "
+                        "SOURCES__AMPLITUDE__BASE_URL, or run again later: finished hours are kept."
+                    )
+
+    def _connection_fault(self, error: requests.RequestException) -> Exception:
+        """The fault in words; only a certificate that is not accepted is known to stay so."""
+        causes = list(_chain(error))
+        for cause in causes:
+            match cause:
+                case requests.exceptions.ProxyError():
+                    return PassingError("cannot be reached: the proxy (HTTPS_PROXY) does not let the request through")
+                case ssl.SSLCertVerificationError():
+                    return AmplitudeError(
+                        f"{self.host} has a TLS certificate that is not accepted ({cause.verify_message}); check "
+                        "SOURCES__AMPLITUDE__BASE_URL and the machine's clock, then run again: finished hours are kept."
+                    )
+                case ssl.SSLError():
+                    return PassingError(f"fails in TLS ({cause.reason or cause})")
+                case socket.gaierror():
+                    return PassingError("cannot be reached: the name cannot be resolved")
+                case ConnectionRefusedError():
+                    return PassingError("cannot be reached: it refuses the connection")
+                case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
+                    return PassingError("cannot be reached: no network leads to it")
+                case requests.ConnectTimeout():
+                    return PassingError(f"cannot be reached: no connection within {CONNECT_TIMEOUT_SECONDS} s")
+                case requests.Timeout() | TimeoutError():
+                    return PassingError(f"sent nothing for {self._timeouts[1]:g} s")
+        return PassingError(f"gave no whole answer ({_short(str(causes[-1])) or type(causes[-1]).__name__})")
+
+
+def is_whole_zip(path: Path) -> bool:
+    """Whether the file is a zip whose every member can be read and has its checksum.
+
+    What is gzipped in it stays so: the archive reads each member to its end anyway.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # zipfile has no one error for garbage: struct's, zlib's, a seek to before the file's start, ...
+        return False
+
+
+def _save(response: requests.Response, target: Path, stopped: threading.Event) -> None:
+    chunks = response.iter_content(READ_BYTES)
+    if stopped.is_set():
+        raise StoppedError
+    with target.open("wb") as sink:
+        for chunk in chunks:
+            if stopped.is_set():
+                raise StoppedError
+            sink.write(chunk)
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """The seconds that the server asks to wait, told as such or as a date; None where it does not."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        date = as_utc(parsedate_to_datetime(text))
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, (date - datetime.now(UTC).replace(tzinfo=None)).total_seconds())
+
+
+def _quote(response: requests.Response) -> str:
+    """The beginning of the text or page that came with a status."""
+    page = next(response.iter_content(READ_BYTES), b"").decode(errors="replace")
+    text = _short(html.unescape(re.sub(r"<[^>]*>", " ", page)))
+    return repr(text) if text else "no reason given"
+
+
+def _short(text: str) -> str:
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())[:QUOTED_CHARACTERS]
+
+
+def _range(first: datetime, last: datetime) -> str:
+    return f"hour {format_hour(first)}" if first == last else f"the hours {format_hour(first)} to {format_hour(last)}"
+
+
+def _authorize(login: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """As `auth` of the session, for otherwise requests prefers what a ~/.netrc says."""
+    request.headers["Authorization"] = login
+    return request
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
