@@ -1,11 +1,12 @@
 """Amplitude's export into the lake and bronze. `python pipelines/amplitude.py --help` tells how."""
 
+import ctypes
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -45,8 +46,11 @@ MISSING_HOURS_EXIT = 3
 STOPPED = "Stopped; a plain re-run continues."
 CATALOG = "amplitude"  # as in sqlmesh/config.yaml
 DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/amplitude.duckdb"
-# A load needs no order among its rows, and little memory: without these two DuckDB takes what the machine has.
-DUCKDB_CONFIG = {"preserve_insertion_order": False, "memory_limit": "200MB"}
+# A load needs no order among its rows, and little memory. One thread fills DuckDB's row groups to the brim; what
+# several leave half full is written anew when the file is closed. So two statements run at once, on a file each.
+DUCKDB_CONFIG = {"preserve_insertion_order": False, "memory_limit": "200MB", "threads": 1}
+PARALLEL_INSERTS = 2
+M_MMAP_THRESHOLD = -3  # of malloc.h
 FROM_ARCHIVE = ""  # --replay without a folder
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
@@ -222,7 +226,7 @@ def make_destination(destination: str, lake: str) -> TDestinationReferenceArg:
         path.parent.mkdir(parents=True, exist_ok=True)
         credentials = DuckDbCredentials(str(path.absolute()))  # dlt would keep a relative one as it once was
         credentials.global_config = DUCKDB_CONFIG
-        return dlt.destinations.duckdb(credentials=credentials, loader_parallelism_strategy="sequential")
+        return dlt.destinations.duckdb(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
     return destination
 
 
@@ -411,7 +415,14 @@ def chain_of_causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
+def keep_memory_flat() -> None:
+    """Has glibc hand large pieces of memory back at once: by default it keeps ever larger ones, 200 MB in a load."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").mallopt(M_MMAP_THRESHOLD, 1 << 20)
+
+
 def main() -> None:
+    keep_memory_flat()
     os.chdir(ROOT)  # the settings' relative paths, and dlt's own, mean the repository's root
     load_dotenv(ROOT / ".env", override=True)  # as SQLMesh does, so that both tools see the same settings
     with one_sentence():

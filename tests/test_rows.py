@@ -14,10 +14,11 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplitude_source import archive, lines
+from amplitude_source import archive, lines, rows
 from amplitude_source.archive import ArchivedMember, Member, MemberName
 from amplitude_source.lines import Block, LineReader
-from amplitude_source.rows import LOAD_ID, REQUIRED_KEYS, RowTyper, column_name, typed
+from amplitude_source.queries import REQUIRED_KEYS
+from amplitude_source.rows import LOAD_ID, RowTyper, column_name, typed
 from amplitude_source.settings import EXPORT_COLUMNS, ORIGIN_COLUMNS
 from conftest import export_row, is_same, member_name
 
@@ -355,6 +356,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two or three rows each."""
     monkeypatch.setattr(archive, "PIECE_BYTES", 256)
     monkeypatch.setattr(lines, "BLOCK_BYTES", 2 * len(lines_of([export_row()])))
+    monkeypatch.setattr(rows, "STRETCH_BYTES", 1)
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -387,6 +389,7 @@ def test_a_batch_is_handed_over_as_soon_as_it_has_its_bytes(line: bytes, monkeyp
     """A large file must not pile up in memory, whether its lines fit or not."""
     monkeypatch.setattr(archive, "PIECE_BYTES", len(line))
     monkeypatch.setattr(lines, "BLOCK_BYTES", 3 * len(line))
+    monkeypatch.setattr(rows, "STRETCH_BYTES", 1)
     batches = read(member((line + b"\n") * 20))
     sizes = [batch.events.num_rows + batch.rejected.num_rows for batch in batches]
     assert sum(sizes) == 20
@@ -396,8 +399,8 @@ def test_a_batch_is_handed_over_as_soon_as_it_has_its_bytes(line: bytes, monkeyp
 def test_a_line_longer_than_a_batch_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "PIECE_BYTES", 100)
     monkeypatch.setattr(lines, "BLOCK_BYTES", 300)
-    rows = [export_row(city="x" * 2000), export_row(city="y")]
-    batches = read(member(lines_of(rows)))
+    monkeypatch.setattr(rows, "STRETCH_BYTES", 1)
+    batches = read(member(lines_of([export_row(city="x" * 2000), export_row(city="y")])))
     assert [city for batch in batches for city in batch.events["city"].to_pylist()] == ["x" * 2000, "y"]
 
 
@@ -405,7 +408,7 @@ def test_a_line_longer_than_a_batch_is_read_whole(monkeypatch: pytest.MonkeyPatc
 def test_a_fault_while_a_batch_is_typed_reaches_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     """Typing runs in a thread of its own: an exception there must not pass for a batch without rows."""
 
-    def fails(_typer: RowTyper, _lines: pa.Table, _query: str) -> pa.Table:
+    def fails(_typer: RowTyper, _lines: pa.RecordBatchReader, _query: str) -> pa.Table:
         raise MemoryError
 
     monkeypatch.setattr(RowTyper, "_typed", fails)
@@ -624,20 +627,22 @@ LINES: dict[str, Callable[[], bytes]] = {
         st.tuples(st.lists(st.sampled_from(list(LINES)), max_size=7), st.booleans()), min_size=1, max_size=4
     ),
     batch_bytes=st.integers(1, 5000),
+    stretch_bytes=st.integers(1, 15000),
     read_bytes=st.integers(1, 3000),
 )
 def test_no_line_is_lost_or_doubled_wherever_batches_and_reads_end(
-    parts: list[tuple[list[str], bool]], batch_bytes: int, read_bytes: int
+    parts: list[tuple[list[str], bool]], batch_bytes: int, stretch_bytes: int, read_bytes: int
 ) -> None:
     members, expected = [], []
     for number, (kinds, ends_in_newline) in enumerate(parts):
         text = b"".join(LINES[kind]() for kind in kinds)
         name = member_name(HOUR, number)
         members.append(member(text if ends_in_newline else text.removesuffix(b"\n"), name))
-        rows = [kind.startswith("row") for kind in kinds if not kind.startswith("empty")]
-        expected += [(name, row, is_event) for row, is_event in enumerate(rows, 1)]
+        are_events = [kind.startswith("row") for kind in kinds if not kind.startswith("empty")]
+        expected += [(name, row, is_event) for row, is_event in enumerate(are_events, 1)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines, "BLOCK_BYTES", batch_bytes)
+        patch.setattr(rows, "STRETCH_BYTES", stretch_bytes)
         patch.setattr(archive, "PIECE_BYTES", read_bytes)
         batches = read(*members)
     found = [

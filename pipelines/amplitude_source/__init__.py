@@ -176,7 +176,7 @@ def blocks(hours: Iterator[ExportHour], ledger: Ledger, progress: Progress, read
                 continue
             for member in hour.members:
                 for block in reader.read(member):
-                    lines += block.table.num_rows
+                    lines += block.lines.num_rows
                     yield block
             read.append(hour)
             progress.last_hour = hour.hour

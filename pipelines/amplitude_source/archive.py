@@ -8,8 +8,9 @@ import hashlib
 import re
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, partial
 from itertools import groupby
@@ -26,7 +27,8 @@ MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,
 EMPTY_MARKER = re.compile(r"/empty/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)$")
 EXAMPLE_NAME = "100011471_2026-06-01_0#0.json.gz"
 READ_BYTES = 1 << 18
-PIECE_BYTES = 1 << 20  # of unzipped text
+PIECE_BYTES = 1 << 18  # of unzipped text
+KEPT_BYTES = 16 << 20  # of an hour's unzipped text, so that it need not be unzipped twice
 
 
 class BrokenMemberError(AmplitudeError):
@@ -80,9 +82,15 @@ class ArchivedMember:
     member: Member
     size: int
     sha256: str
+    kept: deque[bytes] = field(default_factory=deque, repr=False, compare=False)
+    """Its text, if the check kept it."""
 
     def text(self) -> Iterator[bytes]:
-        """Its unzipped text, in pieces."""
+        """Its unzipped text, in pieces. What the check kept of it is handed out once, and then no longer held."""
+        if self.kept:
+            while self.kept:
+                yield self.kept.popleft()
+            return
         with self.member.open() as source:
             yield from gunzip(iter(partial(source.read, READ_BYTES), b""))
 
@@ -117,7 +125,7 @@ class Archive:
             AmplitudeError: a member is no complete gzip file; the archive keeps what it held.
         """
         sent = self._replace(sorted(members, key=_by_name))
-        kept = [check(member) for member in self._members_of_other_apps(hour, {m.name.app for m in sent})]
+        kept = check_all(self._members_of_other_apps(hour, {m.name.app for m in sent}))
         marker = self._empty_marker(hour)
         if sent and self._fs.exists(marker):
             self._fs.rm(marker)
@@ -131,7 +139,7 @@ class Archive:
         targets = [f"{self._root}/{member.name.folder}/{member.name.name}" for member in members]
         copies = [f"{target}.unfinished" for target in targets]
         try:
-            archived = [self._copy(member, copy) for member, copy in zip(members, copies, strict=True)]
+            archived = checked(partial(self._copy, member, copy) for member, copy in zip(members, copies, strict=True))
         except BaseException:
             self._fs.rm([copy for copy in copies if self._fs.exists(copy)])
             raise
@@ -142,11 +150,10 @@ class Archive:
             self._apps.add(folder.partition("/")[0])
         return archived
 
-    def _copy(self, member: Member, target: str) -> ArchivedMember:
+    def _copy(self, member: Member, target: str, room: int) -> ArchivedMember:
         self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
         with member.open() as source, self._fs.open(target, "wb") as sink:
-            size, sha256 = _copy_checked(source, sink, member.name)
-        return ArchivedMember(member, size, sha256)
+            return _copy_checked(member, source, sink, room)
 
     def _remove_others(self, folder: str, names: set[str]) -> None:
         """Members of an earlier export that are no longer sent go."""
@@ -185,7 +192,7 @@ class Archive:
         Raises:
             AmplitudeError: a member is no complete gzip file any more.
         """
-        return ExportHour(hour, [check(member) for member in sorted(members, key=_by_name)])
+        return ExportHour(hour, check_all(sorted(members, key=_by_name)))
 
 
 def folder_hours(folder: Path) -> dict[datetime, list[Member]]:
@@ -212,20 +219,37 @@ def _open_file(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def check(member: Member) -> ArchivedMember:
-    """Reads a member to its end.
+def check_all(members: Iterable[Member]) -> list[ArchivedMember]:
+    """Reads an hour's members to their ends.
 
     Raises:
-        AmplitudeError: it is no complete gzip file.
+        BrokenMemberError: one is no complete gzip file.
+    """
+    return checked(partial(check, member) for member in members)
+
+
+def check(member: Member, room: int = 0) -> ArchivedMember:
+    """Reads a member to its end, and keeps its text if that fits in so many bytes.
+
+    Raises:
+        BrokenMemberError: it is no complete gzip file.
     """
     with member.open() as source:
-        size, sha256 = _copy_checked(source, None, member.name)
-    return ArchivedMember(member, size, sha256)
+        return _copy_checked(member, source, None, room)
 
 
-def _copy_checked(source: IO[bytes], sink: IO[bytes] | None, name: MemberName) -> tuple[int, str]:
-    """Copies a gzip file while it checks that it is complete; gives its size in bytes and its SHA-256."""
+def checked(checks: Iterable[Callable[[int], ArchivedMember]]) -> list[ArchivedMember]:
+    """Checks members, and keeps as much of their text as there is room for."""
+    members: list[ArchivedMember] = []
+    for check_member in checks:
+        members.append(check_member(KEPT_BYTES - sum(len(piece) for member in members for piece in member.kept)))
+    return members
+
+
+def _copy_checked(member: Member, source: IO[bytes], sink: IO[bytes] | None, room: int) -> ArchivedMember:
+    """Copies a gzip file while it checks that it is complete."""
     size, digest = 0, hashlib.sha256()
+    kept: deque[bytes] = deque()
 
     def chunks() -> Iterator[bytes]:
         nonlocal size
@@ -237,11 +261,15 @@ def _copy_checked(source: IO[bytes], sink: IO[bytes] | None, name: MemberName) -
             yield chunk
 
     try:
-        for _ in gunzip(chunks()):
-            pass
+        for piece in gunzip(chunks()):
+            room -= len(piece)
+            if room < 0:
+                kept.clear()
+            else:
+                kept.append(piece)
     except (zlib.error, zipfile.BadZipFile, EOFError) as error:
-        raise BrokenMemberError(name, str(error)) from None
-    return size, digest.hexdigest()
+        raise BrokenMemberError(member.name, str(error)) from None
+    return ArchivedMember(member, size, digest.hexdigest(), kept)
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:

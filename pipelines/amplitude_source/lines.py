@@ -14,22 +14,24 @@ import pyarrow as pa
 from .archive import ArchivedMember, MemberName
 from .settings import ORIGIN_COLUMNS, arrow_schema
 
-BLOCK_BYTES = 16 << 20  # of unzipped JSON: memory goes by it, and so does what each block costs beside its rows
-CHUNK_ROWS = 2048  # DuckDB shares a block out among its threads by such chunks
+BLOCK_BYTES = 1 << 20  # of unzipped JSON: what DuckDB's threads take at a time, and a processor's cache can hold
 
 IntArray: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 NEWLINE = ord("\n")
 EMPTY_LINES = (b"", b"\r")
 LINE = "$line"  # no column's name begins with `$`
-BLOCK_SCHEMA = arrow_schema({LINE: "text"} | ORIGIN_COLUMNS)
+LINES_SCHEMA = arrow_schema({LINE: "text"} | ORIGIN_COLUMNS)
 
 
 class Block(NamedTuple):
-    """Lines with their origin (columns as in `BLOCK_SCHEMA`), and how many there are of each hour."""
+    """Lines with their origin, in columns as in `LINES_SCHEMA`."""
 
-    table: pa.Table
+    lines: pa.RecordBatch
+    bytes: int
+    """Of text."""
     hours: Counter[datetime]
+    """How many lines each hour has."""
 
 
 class Segment(NamedTuple):
@@ -73,12 +75,12 @@ class LineReader:
         offsets = np.append(starts, end).astype(np.int32)
         lines = pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(text))
         counts = self._lines_of_segments(starts)
-        table = pa.Table.from_arrays([lines, *self._origin(counts)], schema=BLOCK_SCHEMA)
+        batch = pa.RecordBatch.from_arrays([lines, *self._origin(counts)], schema=LINES_SCHEMA)
         hours: Counter[datetime] = Counter()
         for segment, count in zip(self._segments, counts, strict=True):
             hours[segment.name.hour] += count
         self._segments = [Segment(0, each.name, each.lines_before + counts[-1]) for each in self._segments[-1:]]
-        return Block(pa.Table.from_batches(table.to_batches(max_chunksize=CHUNK_ROWS), BLOCK_SCHEMA), +hours)
+        return Block(batch, end, +hours)
 
     def _lines_of_segments(self, starts: IntArray) -> list[int]:
         firsts = np.searchsorted(starts, [segment.offset for segment in self._segments])
@@ -88,7 +90,7 @@ class LineReader:
         """Hour, file and row number of each line."""
         segments = pa.array(np.repeat(np.arange(len(counts)), counts))
         rows = [np.arange(count) + each.lines_before + 1 for each, count in zip(self._segments, counts, strict=True)]
-        _, hour, file, row = BLOCK_SCHEMA.types
+        *_, hour, file, row = LINES_SCHEMA.types
         return [
             pa.array([each.name.hour for each in self._segments], hour).take(segments),
             pa.array([each.name.name for each in self._segments], file).take(segments),

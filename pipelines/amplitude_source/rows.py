@@ -3,17 +3,19 @@
 No value is ever rounded or nulled: a row with a value that does not fit its column's type goes to the rejected rows as
 a whole. What becomes of a line depends on that line alone, whatever stands beside it.
 
-DuckDB types the rows. Those of one shape are the rule, so a block is typed by the keys of its first line; what that
-leaves out (other keys, a doubtful or broken line, a value of the wrong type) is looked at again, the long way.
+DuckDB types the rows. Those of one shape are the rule, so a stretch of lines is typed by the keys of its first one;
+what that leaves out (other keys, a doubtful line, a value of the wrong type) is looked at again, the long way.
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
+from queue import Queue, SimpleQueue
+from threading import Thread
 from typing import NamedTuple
 
 import duckdb
@@ -22,37 +24,51 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from .lines import BLOCK_SCHEMA, LINE, Block
+from .lines import LINE, LINES_SCHEMA, Block
+from .queries import DOUBT, literal, odd_query, quoted, regular_query, struct_fields
 from .settings import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS, arrow_schema
 
-# Without these a row has no identity, no user or no place in time.
-REQUIRED_KEYS = ("uuid", "app", "amplitude_id", "event_type", "event_time", "server_upload_time")
-
-# For each type: the SQL of its value from {text}, the JSON value as text; and when {value} is not what {text} says.
-TYPES: dict[str, tuple[str, str | None]] = {
-    "bigint": ("TRY_CAST({text} AS BIGINT)", "{value}::VARCHAR IS DISTINCT FROM {text}"),
-    "double": ("TRY_CAST({text} AS DOUBLE)", "{text} IS NOT NULL AND NOT COALESCE(ISFINITE({value}), FALSE)"),
-    "bool": ("TRY_CAST({text} AS BOOLEAN)", "{text} NOT IN ('true', 'false')"),
-    "timestamp": (
-        "TRY_STRPTIME({text}, ['%Y-%m-%d %H:%M:%S.%f', '%Y-%m-%d %H:%M:%S'])",
-        "{text} IS NOT NULL AND {value} IS NULL",
-    ),
-    "text": ("{text}", None),
-    "json": ("{text}::VARCHAR", None),
-}
-
 LOAD_ID = "_dlt_load_id"
-# What JSON writers that do not keep to the standard write for a number, and DuckDB reads.
-DOUBT = f"(CONTAINS(\"{LINE}\", 'NaN') OR CONTAINS(\"{LINE}\", 'nfinity'))"
+STRETCH_BYTES = 32 << 20  # of unzipped JSON
+BLOCKS_AHEAD = 8
+# A file costs the warehouse a statement, and several are loaded at once. Two of DuckDB's row groups to the row: what is
+# left of one would be written anew when DuckDB closes its file.
+ROWS_PER_FILE = 2 * 122_880
 
-NO_OBJECT = "no JSON object"
 NOT_READ = "no JSON that DuckDB reads"
-DOUBLE_KEY = "a key comes twice"
 REJECTED_SCHEMA = arrow_schema(REJECTED_COLUMNS)
 
 
+class Stretch:
+    """The blocks that one query takes in: DuckDB pulls them as it goes.
+
+    Its end is a matter of memory: what DuckDB needs to read JSON it gives back only when a query ends.
+    """
+
+    def __init__(self, first: Block, others: Iterator[Block]) -> None:
+        self.hours: Counter[datetime] = Counter()
+        self.rejected = [REJECTED_SCHEMA.empty_table()]
+        self._first = first
+        self._others = others
+
+    def first_line(self) -> str:
+        lines = self._first.lines[LINE]
+        return lines[0].as_py() if len(lines) and is_utf8(binary(lines)[0]) else ""
+
+    def lines(self) -> Iterator[pa.RecordBatch]:
+        size = 0
+        for block in chain([self._first], self._others):
+            lines, broken = without_broken_text(block.lines)
+            self.hours += block.hours
+            self.rejected.append(broken)
+            size += block.bytes
+            yield lines
+            if size >= STRETCH_BYTES:
+                return
+
+
 class TypedRows(NamedTuple):
-    """What became of a block's lines: each is a row of one of the events' tables or a rejected one."""
+    """What became of a stretch: each of its lines is a row of one of the events' tables or a rejected one."""
 
     events: list[pa.Table]
     rejected: pa.Table
@@ -61,7 +77,7 @@ class TypedRows(NamedTuple):
 
 
 class RowTyper:
-    """Types blocks of lines, one after the other.
+    """Types lines.
 
     Args:
         normalize: dlt's naming convention: from a key of the export to the name of its column.
@@ -78,46 +94,44 @@ class RowTyper:
         self._duckdb = duckdb.connect()
         self._duckdb.execute("SET TimeZone = 'UTC'")
 
-    def type_block(self, block: Block) -> TypedRows:
-        """Types a block's lines; there is at least one table of events, be it empty."""
-        lines, rejected = without_broken_text(block.table)
+    def type_stretch(self, stretch: Stretch) -> TypedRows:
+        """Types the lines of a stretch; there is at least one table of events, be it empty."""
+        lines = pa.RecordBatchReader.from_batches(LINES_SCHEMA, stretch.lines())
         events = []
-        if shape := self._shape(lines):
+        if shape := self._shape(stretch.first_line()):
             regular, lines = self._type_regular(lines, shape)
             events.append(regular)
+        else:
+            lines = lines.read_all()
         if lines.num_rows or not events:
             odd, refused = self._type_odd(lines)
             events.append(odd)
-            rejected = pa.concat_tables([rejected, refused])
-        return TypedRows(events, rejected, block.hours)
+            stretch.rejected.append(refused)
+        return TypedRows(events, pa.concat_tables(stretch.rejected), stretch.hours)
 
-    def _shape(self, lines: pa.Table) -> list[str]:
-        """The keys of the first line, if one DuckDB struct can hold them all."""
-        text = lines[LINE][0].as_py() if lines.num_rows else ""
-        ((keys,),) = self._duckdb.execute("SELECT TRY(JSON_KEYS(?))", [text]).fetchall()
+    def _shape(self, line: str) -> list[str]:
+        """The keys of a line, if one DuckDB struct can hold them all."""
+        ((keys,),) = self._duckdb.execute("SELECT TRY(JSON_KEYS(?))", [line]).fetchall()
         return keys if keys and len(struct_fields(keys)) == len(keys) else []
 
-    def _type_regular(self, lines: pa.Table, shape: list[str]) -> tuple[pa.Table, pa.Table]:
+    def _type_regular(self, lines: pa.RecordBatchReader, shape: list[str]) -> tuple[pa.Table, pa.Table]:
         """The rows that have exactly the shape's keys and nothing odd about them, and the lines left out."""
-        self._learn(shape)
-        typed = self._typed(lines, regular_query(self._keys, shape))
-        if typed["$reason"].null_count == typed.num_rows:
-            return typed.select(list(self._types)), lines.slice(0, 0)
+        typed = self._typed(lines, regular_query(self._learn(shape), shape))
         is_regular = typed["$reason"].is_null()
-        left_out = typed.select(BLOCK_SCHEMA.names).filter(pc.invert(is_regular))
-        return typed.select(list(self._types)).filter(is_regular), left_out
+        left_out = typed.select(LINES_SCHEMA.names).filter(pc.invert(is_regular))
+        events = typed.select(list(self._types))
+        return events.filter(is_regular) if left_out.num_rows else events, left_out
 
     def _type_odd(self, lines: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Rows of whatever keys, and the lines that are none as rejected rows."""
         lines, broken = self._without_broken_json(lines)
         self._duckdb.register("lines", lines)
         keys = self._duckdb.execute(f'SELECT DISTINCT UNNEST(JSON_KEYS("{LINE}")) FROM lines').fetchall()
-        self._learn(key for (key,) in keys)
-        typed = self._typed(lines, odd_query(self._keys))
+        typed = self._typed(lines, odd_query(self._learn(key for (key,) in keys)))
         refused = rejected(typed, typed["$reason"])
         return typed.filter(typed["$reason"].is_null()).select(list(self._types)), pa.concat_tables([broken, refused])
 
-    def _typed(self, lines: pa.Table, query: str) -> pa.Table:
+    def _typed(self, lines: pa.Table | pa.RecordBatchReader, query: str) -> pa.Table:
         """All of `bronze.events`' columns, `$reason`, and the line where there is one."""
         self._duckdb.register("lines", lines)
         line = f'CASE WHEN "$reason" IS NOT NULL THEN "{LINE}" END AS "{LINE}"'
@@ -133,11 +147,12 @@ class RowTyper:
         ]
         return parted(lines, reasons)
 
-    def _learn(self, keys: Iterable[str]) -> None:
-        """Gives each new key a column."""
+    def _learn(self, keys: Iterable[str]) -> dict[str, str]:
+        """Gives each new key a column; gives all keys with their columns."""
         for key in sorted(set(keys) - self._keys.keys()):
             self._keys[key] = column_name(key, self._normalize)
             self._types.setdefault(self._keys[key], "text")
+        return self._keys
 
     def _columns(self) -> str:
         """The SQL of a row's columns; of those that `bronze.events` has from a key not met in this load, NULL."""
@@ -148,49 +163,82 @@ class RowTyper:
         )
 
 
-class EventsFile(NamedTuple):
+@dataclass
+class EventsFile:
     """A Parquet file with rows for `bronze.events`."""
 
     path: Path
     schema: pa.Schema
-    rows: int
+    rows: int = 0
 
 
 class EventsWriter:
-    """Writes tables of events to as few files as their columns allow: each file costs the warehouse a statement."""
+    """Writes tables of events to files, at least one; a table with other columns begins a new file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: list[EventsFile] = []
-        self._writer: pq.ParquetWriter | None = None
+        self._open: tuple[EventsFile, pq.ParquetWriter] | None = None
 
     def write(self, events: pa.Table) -> None:
-        if not self._writer or events.schema.names != self._files[-1].schema.names:
+        while events.num_rows or not self._files:
+            file, writer = self._file_with_room(events.schema)
+            part = events.slice(0, ROWS_PER_FILE - file.rows)
+            writer.write_table(part)
+            file.rows += part.num_rows
+            events = events.slice(part.num_rows)
+
+    def _file_with_room(self, schema: pa.Schema) -> tuple[EventsFile, pq.ParquetWriter]:
+        if not self._open or self._open[0].schema != schema or self._open[0].rows == ROWS_PER_FILE:
             self.close()
-            path = self._folder / f"{len(self._files)}.parquet"
-            self._files.append(EventsFile(path, events.schema, 0))
-            self._writer = pq.ParquetWriter(path, events.schema)
-        self._writer.write_table(events)
-        self._files[-1] = self._files[-1]._replace(rows=self._files[-1].rows + events.num_rows)
+            file = EventsFile(self._folder / f"{len(self._files)}.parquet", schema)
+            self._files.append(file)
+            self._open = file, pq.ParquetWriter(file.path, schema)
+        return self._open
 
     def close(self) -> list[EventsFile]:
         """Completes the files."""
-        if self._writer:
-            self._writer.close()
-        self._writer = None
+        if self._open:
+            self._open[1].close()
+        self._open = None
         return self._files
 
 
-def typed(blocks: Iterable[Block], typer: RowTyper) -> Iterator[TypedRows]:
-    """Types each block in a thread while the next one is read."""
-    with ThreadPoolExecutor(1) as thread:
-        under_way = None
+def typed(blocks: Iterator[Block], typer: RowTyper) -> Iterator[TypedRows]:
+    """Types all blocks, in a thread, while the next ones are read here and those before are written by the caller.
+
+    Reading stays in the caller's thread: inside DuckDB, Ctrl-C could not interrupt a download.
+    """
+    todo: Queue[Block | None] = Queue(BLOCKS_AHEAD)
+    done: SimpleQueue[TypedRows | BaseException] = SimpleQueue()
+    thread = Thread(target=type_all, args=(iter(todo.get, None), typer, done))
+    thread.start()
+    try:
         for block in blocks:
-            if under_way:
-                yield under_way.result()
-            under_way = thread.submit(typer.type_block, block)
-        if under_way:
-            yield under_way.result()
+            todo.put(block)
+            yield from finished(done)
+    finally:
+        todo.put(None)
+        thread.join()
+    yield from finished(done)
+
+
+def type_all(blocks: Iterator[Block], typer: RowTyper, done: SimpleQueue[TypedRows | BaseException]) -> None:
+    try:
+        for first in blocks:
+            done.put(typer.type_stretch(Stretch(first, blocks)))
+    except BaseException as error:
+        done.put(error)
+        for _ in blocks:  # whoever puts more must not wait for ever
+            pass
+
+
+def finished(done: SimpleQueue[TypedRows | BaseException]) -> Iterator[TypedRows]:
+    while not done.empty():
+        result = done.get()
+        if isinstance(result, BaseException):
+            raise result
+        yield result
 
 
 def column_name(key: str, normalize: Callable[[str], str]) -> str:
@@ -210,12 +258,16 @@ def column_name(key: str, normalize: Callable[[str], str]) -> str:
     return normalize(f"{name}_{hashlib.sha256(key.encode()).hexdigest()[:6]}")
 
 
-def without_broken_text(lines: pa.Table) -> tuple[pa.Table, pa.Table]:
+def without_broken_text(lines: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.Table]:
     """Lines that are UTF-8, which DuckDB takes for granted, and the others as rejected rows."""
     try:
         lines[LINE].validate(full=True)
     except pa.ArrowInvalid:
-        return parted(lines, [None if is_utf8(line) else syntax_error(line) for line in binary(lines[LINE])])
+        good, broken = parted(
+            pa.Table.from_batches([lines]),
+            [None if is_utf8(line) else syntax_error(line) for line in binary(lines[LINE])],
+        )
+        return good.combine_chunks().to_batches()[0] if good.num_rows else lines.slice(0, 0), broken
     return lines, REJECTED_SCHEMA.empty_table()
 
 
@@ -233,8 +285,9 @@ def rejected(lines: pa.Table, reasons: pa.Array | pa.ChunkedArray) -> pa.Table:
     return columns.select(REJECTED_SCHEMA.names).cast(REJECTED_SCHEMA)
 
 
-def binary(lines: pa.ChunkedArray) -> list[bytes]:
-    return [text for chunk in lines.chunks for text in chunk.view(pa.binary()).to_pylist()]
+def binary(lines: pa.Array | pa.ChunkedArray) -> list[bytes]:
+    texts: list[bytes] = lines.cast(pa.binary()).to_pylist()
+    return texts
 
 
 def is_utf8(text: bytes) -> bool:
@@ -252,82 +305,3 @@ def syntax_error(line: bytes) -> str | None:
     except orjson.JSONDecodeError as error:
         return f"no JSON: {error}"
     return None
-
-
-def regular_query(keys: dict[str, str], shape: list[str]) -> str:
-    """The SQL that types lines with exactly the keys of the shape; any other line gets some `$reason`."""
-    parse = f'TRY(FROM_JSON_STRICT("{LINE}", {structure(shape)}))'  # NULL where a key is missing or comes twice, too
-    odd = {'"$fields" IS NULL': "odd", f'LEN(JSON_KEYS("{LINE}")) <> {len(shape)}': "odd", DOUBT: "odd"}
-    fields = set(shape)
-    texts = {key: f'"$fields".{quoted(key)}' if key in fields else "NULL::VARCHAR" for key in keys}
-    return typing_query(keys, parse, odd, texts)
-
-
-def odd_query(keys: dict[str, str]) -> str:
-    """The SQL that types JSON lines with any of the keys, those included that no DuckDB struct can hold."""
-    fields = struct_fields(keys)
-    parse = f'FROM_JSON("{LINE}", {structure(fields)})'
-    odd = {
-        f"""LEFT(LTRIM("{LINE}", E' \\t\\r\\n'), 1) <> '{{'""": NO_OBJECT,
-        f'LEN(JSON_KEYS("{LINE}")) <> LEN(LIST_DISTINCT(JSON_KEYS("{LINE}")))': DOUBLE_KEY,
-    }
-    texts = {key: f'"$fields".{quoted(key)}' if key in fields else f'"{LINE}" ->> ({pointer(key)})' for key in keys}
-    return typing_query(keys, parse, odd, texts)
-
-
-def typing_query(keys: dict[str, str], parse: str, odd: dict[str, str], texts: dict[str, str]) -> str:
-    """The SQL that types `lines`. Names of its own begin with `$`, which no column's does.
-
-    Args:
-        keys: each key of the export and the column that it lands in; keys not in `EXPORT_COLUMNS` are text.
-        parse: the SQL of `$fields`, a struct, from `$line`.
-        odd: SQL conditions under which a line is no row, and the `$reason` that it gets.
-        texts: the SQL of each key's value as text from `$fields` or `$line`.
-    """
-    types = {key: EXPORT_COLUMNS.get(key, "text") for key in keys}
-    names = {key: f'"${number}"' for number, key in enumerate(keys)}
-    values = [f"{TYPES[types[key]][0].format(text=names[key])} AS {quoted(column)}" for key, column in keys.items()]
-    reasons = [f"WHEN {condition} THEN {literal(reason)}" for condition, reason in odd.items()]
-    reasons += [f"WHEN {names[key]} IS NULL THEN {literal(f'{key} is missing')}" for key in REQUIRED_KEYS]
-    reasons += [misfit(key, types[key], names[key], quoted(column)) for key, column in keys.items()]
-    return f"""
-        SELECT *, CASE {" ".join(reasons)} END AS "$reason"
-        FROM (
-            SELECT *, {", ".join(values)}
-            FROM (
-                SELECT *, {", ".join(f"{texts[key]} AS {name}" for key, name in names.items())}
-                FROM (SELECT *, {parse} AS "$fields" FROM lines)
-            )
-        )
-    """
-
-
-def misfit(key: str, type_: str, text: str, value: str) -> str:
-    """The SQL of the reason where a value does not fit its column's type, if that can be."""
-    is_misfit = TYPES[type_][1]
-    if not is_misfit:
-        return ""
-    reason = f"{literal(f'{key} is no {type_}: ')} || LEFT({text}, 100)"
-    return f"WHEN {is_misfit.format(text=text, value=value)} THEN {reason}"
-
-
-def structure(keys: list[str]) -> str:
-    """A DuckDB struct's fields, as FROM_JSON takes them: text, for a cast would round; nested values stay JSON."""
-    return literal(json.dumps({key: "JSON" if EXPORT_COLUMNS.get(key) == "json" else "VARCHAR" for key in keys}))
-
-
-def pointer(key: str) -> str:
-    return literal("/" + key.replace("~", "~0").replace("/", "~1"))
-
-
-def struct_fields(keys: Iterable[str]) -> list[str]:
-    """The keys that one DuckDB struct can hold: of keys that differ in case only, the first; none without a name."""
-    return sorted({key.lower(): key for key in reversed([*keys]) if key and "\0" not in key}.values())
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    return "'" + text.replace("'", "''").replace("\0", "' || CHR(0) || '") + "'"
