@@ -355,6 +355,18 @@ def test_a_load_that_was_stopped_before_dlt_had_it_as_finished_is_loaded_again(p
     assert_whole(project, last)
 
 
+def test_an_hour_keeps_what_it_had_until_its_reload_is_finished(loaded: Project, simulator: Simulator) -> None:
+    hour, before = ("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR)), ledger(loaded)
+    simulator.archive = Archive(replaced(BUSY_HOUR, made(BUSY_HOUR, gzip_lines(export_row()))))
+    with mock.patch("dlt.load.load.Load.complete_package", stopped_for_the_export()):
+        assert loaded.load_here(*hour).returncode == 1
+    assert "missing" not in status_rows(succeeded(loaded.load_here("status")))
+    assert status_rows(loaded.load_here("status"))["loaded"][5] == f"{sum(row[3] for row in before.values()):,}"
+    succeeded(loaded.load_here(*hour))
+    assert (rows_by_hour(loaded)[BUSY_HOUR], revision(loaded, BUSY_HOUR)) == (1, 2)
+    assert not rows_that_do_not_count(loaded)
+
+
 def test_ctrl_c_while_dlt_loads_is_no_fault_but_a_stop(project: Project) -> None:
     """dlt wraps it in an exception of its own."""
     with mock.patch("dlt.load.load.Load.complete_package", stopped_for_the_export()):

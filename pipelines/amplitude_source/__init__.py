@@ -3,9 +3,9 @@
 One read of an hour feeds three tables, so `export` reads and three transformers take their part of each batch:
 `events`, `rejected_rows` and the ledger `export_hours`.
 
-Rows are only ever appended. What makes a row count is the ledger: it names, for each hour, the load that brought its
-rows (`_dlt_load_id`), and dlt lists a load in `_dlt_loads` once all its tables are in place. What an interrupted load
-or an earlier content of an hour left behind never counts; `remove_superseded` takes it away. (A merge through dlt's
+Rows are only ever appended, those of the ledger too. An hour's rows count that came with the newest load which has the
+hour in the ledger and is finished: dlt lists a load in `_dlt_loads` once all its tables are in place. What an
+interrupted load or an earlier content of an hour left behind never counts; `remove_superseded` takes it away. (A merge through dlt's
 staging tables would do, at more than twice the cost: see ARCHITECTURE.md.)
 """
 
@@ -102,9 +102,7 @@ def amplitude(
         export,
         export | dlt.transformer(events, columns=column_hints(EVENTS_COLUMNS), schema_contract=EVOLVE),
         export | dlt.transformer(rejected_rows, columns=column_hints(REJECTED_COLUMNS)),
-        (export | dlt.transformer(export_hours, columns=column_hints(LEDGER_COLUMNS))).apply_hints(
-            primary_key="export_hour", write_disposition={"disposition": "merge", "strategy": "delete-insert"}
-        ),
+        export | dlt.transformer(export_hours, columns=column_hints(LEDGER_COLUMNS)),
     ]
 
 
@@ -222,14 +220,15 @@ def remove_superseded(pipeline: dlt.Pipeline, ledger: Ledger) -> None:
     if newest is None or pipeline.destination.destination_name == "filesystem":
         return
     hours = [hour for hour, row in ledger.items() if row.load_id == newest]
+    of_ledger = {"export_hours": "export_hour"}  # the last, as the others go by it
     with pipeline.sql_client() as client:
-        for table in ("events", "rejected_rows"):
+        for table, column in {"events": "_export_hour", "rejected_rows": "_export_hour", **of_ledger}.items():
             client.execute_sql(
                 f"DELETE FROM {client.make_qualified_table_name(table)} AS superseded "
-                f"WHERE _export_hour BETWEEN TIMESTAMP '{min(hours)}' AND TIMESTAMP '{max(hours)}' "
+                f"WHERE {column} BETWEEN TIMESTAMP '{min(hours)}' AND TIMESTAMP '{max(hours)}' "
                 f"AND _dlt_load_id <> '{newest}' AND EXISTS ("
                 f"SELECT 1 FROM {client.make_qualified_table_name('export_hours')} AS hours "
-                f"WHERE hours.export_hour = superseded._export_hour AND hours._dlt_load_id = '{newest}')"
+                f"WHERE hours.export_hour = superseded.{column} AND hours._dlt_load_id = '{newest}')"
             )
 
 

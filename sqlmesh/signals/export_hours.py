@@ -8,9 +8,10 @@ from sqlmesh.utils.date import to_timestamp
 
 LEDGER = "bronze.export_hours"
 
-# dlt writes `_dlt_loads` once all tables of a load are in place: a row of an unfinished load does not count.
+# dlt writes `_dlt_loads` once all tables of a load are in place: a row of an unfinished load does not count. Of an hour
+# in several loads the newest counts; none is pending once an earlier one was final.
 LANDED_HOURS = """
-    SELECT hours.export_hour
+    SELECT DISTINCT hours.export_hour
     FROM bronze.export_hours AS hours
     JOIN bronze._dlt_loads AS loads ON loads.load_id = hours._dlt_load_id AND loads.status = 0
     WHERE hours.status <> 'pending' AND hours.export_hour >= CAST('{first}' AS TIMESTAMP)

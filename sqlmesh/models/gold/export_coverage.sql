@@ -16,12 +16,15 @@ MODEL (
 );
 
 WITH ledger AS (
+  /* An hour's row of the newest load that dlt has finished. */
   SELECT
     hours.*,
     loads.load_id IS NULL AS is_unfinished
   FROM bronze.export_hours AS hours
   LEFT JOIN bronze._dlt_loads AS loads
     ON loads.load_id = hours._dlt_load_id AND loads.status = 0
+  QUALIFY
+    ROW_NUMBER() OVER (PARTITION BY hours.export_hour ORDER BY loads.load_id DESC NULLS LAST) = 1
 ), span AS (
   SELECT
     MIN(export_hour) AS first_hour,

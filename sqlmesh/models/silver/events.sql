@@ -18,8 +18,20 @@ MODEL (
   )
 );
 
-WITH exported AS (
-  /* A row counts where the ledger names its load: not what an unfinished load or an earlier content of the hour left. */
+WITH ledger AS (
+  /* The load whose rows of an hour count: the newest that dlt has finished. */
+  SELECT
+    hours.export_hour,
+    MAX(hours._dlt_load_id) AS load_id
+  FROM bronze.export_hours AS hours
+  JOIN bronze._dlt_loads AS loads
+    ON loads.load_id = hours._dlt_load_id AND loads.status = 0
+  WHERE
+    hours.export_hour BETWEEN @start_ts AND @end_ts
+  GROUP BY
+    hours.export_hour
+), exported AS (
+  /* Without what an unfinished load or an earlier content of an hour has left. */
   SELECT
     events.*,
     IFF(
@@ -28,9 +40,8 @@ WITH exported AS (
       events.uuid
     ) AS event_key
   FROM bronze.events AS events
-  JOIN bronze.export_hours AS hours
-    ON hours.export_hour = events._export_hour
-    AND hours._dlt_load_id = events._dlt_load_id
+  JOIN ledger
+    ON ledger.export_hour = events._export_hour AND ledger.load_id = events._dlt_load_id
   WHERE
     events._export_hour BETWEEN @start_ts AND @end_ts
     AND events._export_hour >= @VAR('first_hour')::TIMESTAMPNTZ
