@@ -5,8 +5,8 @@ One read of an hour feeds three tables, so `export` reads and three transformers
 
 Rows are only ever appended, those of the ledger too. An hour's rows count that came with the newest load which has the
 hour in the ledger and is finished: dlt lists a load in `_dlt_loads` once all its tables are in place. What an
-interrupted load or an earlier content of an hour left behind never counts; `remove_superseded` takes it away. (A merge through dlt's
-staging tables would do, at more than twice the cost: see ARCHITECTURE.md.)
+interrupted load or an earlier content of an hour left behind never counts; `remove_superseded` takes it away. (A merge
+through dlt's staging tables would do, at more than twice the cost: see ARCHITECTURE.md.)
 """
 
 from collections import Counter
