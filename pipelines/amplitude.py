@@ -1,12 +1,14 @@
 """Amplitude's export into the lake and bronze. `python pipelines/amplitude.py --help` tells how."""
 
 import ctypes
+import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -75,6 +77,7 @@ def cli() -> None:
     python pipelines/amplitude.py --start 2026-06-01 --end 2026-06-01T23
     python pipelines/amplitude.py --replay                 rebuild bronze from the lake, without the API
     python pipelines/amplitude.py --replay exports/        load files that you exported before
+    python pipelines/amplitude.py --gaps                   load the hours that status shows as missing
     python pipelines/amplitude.py status                   which hours are loaded, empty, pending or missing
 
     Settings come from the environment or from .env; .env.example lists them. Hours are UTC and mean the time of upload.
@@ -104,19 +107,24 @@ destination_option = click.option(
     flag_value=FROM_ARCHIVE,
     help="Read the lake's archive, or a folder of exported *.json.gz files, instead of the API.",
 )
+@click.option("--gaps", is_flag=True, help="Load the hours that `status` shows as missing, and no others.")
 @destination_option
-def load(start: str | None, end: str | None, replay: str | None, destination: str) -> None:
+def load(start: str | None, end: str | None, replay: str | None, gaps: bool, destination: str) -> None:
     """Load hours into bronze (the default command)."""
+    if gaps and (start or end or replay is not None):
+        raise click.UsageError("--gaps goes by the ledger: leave out --start, --end and --replay.")
     settings = load_settings()
     pipeline = open_pipeline(destination, settings)
     ledger = read_ledger(pipeline)
-    work = (
-        plan_replay(settings, start, end, replay)
-        if replay is not None
-        else plan_export(settings, pipeline, ledger, start, end)
-    )
+    if gaps:
+        work, nothing = plan_gaps(settings, ledger), "No gaps: no hour is missing."
+    elif replay is not None:
+        work, nothing = plan_replay(settings, start, end, replay), ""
+    else:
+        work = plan_export(settings, pipeline, ledger, start, end)
+        nothing = f"Nothing new: hour {format_hour(work.first)} is not available from Amplitude yet."
     if not work.size:
-        out.print(f"Nothing new: hour {format_hour(work.first)} is not available from Amplitude yet.")
+        out.print(nothing)
         return
     progress, started = Progress(), time.monotonic()
     run_loads(pipeline, settings, work, ledger, progress)
@@ -146,6 +154,20 @@ def plan_export(
     client, archive = ExportClient(settings), Archive(settings.lake)
     count = max(0, (last - first) // HOUR + 1)
     return Work(export_hours(client, archive, settings, first, last), first, count, start is None)
+
+
+def plan_gaps(settings: AmplitudeSettings, ledger: Ledger) -> Work:
+    """The hours that were never asked for, though later ones were."""
+    missing = [range_ for range_ in coverage_of(settings, ledger) if range_.status == "missing"]
+    client, archive = ExportClient(settings), Archive(settings.lake)
+    hours = (hour for gap in missing for hour in export_hours(client, archive, settings, gap.first, gap.last))
+    first = missing[0].first if missing else settings.first_hour
+    return Work(hours, first, sum(gap.hours for gap in missing), moves_cursor=False)
+
+
+def coverage_of(settings: AmplitudeSettings, ledger: Ledger) -> list[Coverage]:
+    """What the ledger says of the hours from the warehouse's first to the newest that can be available."""
+    return coverage(ledger, settings.first_hour, settings.newest_hour)
 
 
 def continue_from(settings: AmplitudeSettings, pipeline: dlt.Pipeline, ledger: Ledger) -> datetime:
@@ -308,16 +330,19 @@ def runs(hours: list[datetime]) -> list[tuple[datetime, datetime]]:
 
 
 @cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines: every range of hours with its figures.")
 @destination_option
-def status(destination: str) -> None:
+def status(as_json: bool, destination: str) -> None:
     """Show which hours are loaded, empty, pending or missing, and the command that fills each gap.
 
     Exits with 3 where hours are missing.
     """
     settings = load_settings()
-    ledger = read_ledger(open_pipeline(destination, settings))
-    ranges = coverage(ledger, settings.first_hour, settings.newest_hour)
-    show_coverage(ranges)
+    ranges = coverage_of(settings, read_ledger(open_pipeline(destination, settings)))
+    if as_json:
+        click.echo(json.dumps([coverage_json(range_) for range_ in ranges], indent=2))
+    else:
+        show_coverage(ranges)
     if any(range_.status == "missing" for range_ in ranges):
         sys.exit(MISSING_HOURS_EXIT)
 
@@ -335,8 +360,19 @@ def show_coverage(ranges: list[Coverage]) -> None:
         span = f"--start {format_hour(gap.first)} --end {format_hour(gap.last)}"
         out.print(f"{gap.hours} missing hours hold silver back from {format_hour(gap.first)} on: {COMMAND} {span}")
         out.print(f"  or, if Amplitude has nothing there: {COMMAND} declare-empty {span}")
+    if sum(range_.status == "missing" for range_ in ranges) > 1:
+        out.print(f"All of them at once: {COMMAND} --gaps")
     if any(range_.status == "pending" for range_ in ranges):
         out.print(f"Pending hours come with the next load: {COMMAND}")
+
+
+def coverage_json(range_: Coverage) -> dict[str, str | int]:
+    """A range's fields; its hours as the command's options take them."""
+    return asdict(range_) | {
+        "first": format_hour(range_.first),
+        "last": format_hour(range_.last),
+        "hours": range_.hours,
+    }
 
 
 def coverage_row(ranges: list[Coverage]) -> list[str]:

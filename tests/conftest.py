@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import hashlib
 import io
 import itertools
 import json
@@ -12,12 +13,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from unittest import mock
 
 import duckdb
@@ -25,7 +27,8 @@ import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
-from amplitude_source.settings import EXPORT_COLUMNS
+from amplitude_source.settings import EXPORT_COLUMNS, hours_between
+from simulator.archive import Member
 from simulator.product import Product
 from simulator.server import DEMO_CREDENTIALS, Simulator
 
@@ -37,6 +40,10 @@ COMMAND = "pipelines/amplitude.py"
 COMMAND_TIMEOUT_SECONDS = 300
 
 SMALL_PRODUCT = Product(days=3, events_per_day=200)
+
+Result: TypeAlias = subprocess.CompletedProcess[str]
+Origin: TypeAlias = tuple[datetime, str, int, str]
+"""Of a line: its hour, file and number; and its uuid, or the line itself where it was rejected."""
 
 _NUMBERS = itertools.count(1)
 
@@ -59,6 +66,10 @@ class Project:
     @property
     def work(self) -> Path:
         return self.root / "data/work"
+
+    @property
+    def first_hour(self) -> datetime:
+        return datetime.fromisoformat(self.env["SOURCES__AMPLITUDE__START_HOUR"])
 
     def set_clock(self, now: datetime, simulator: Simulator) -> None:
         """Sets the present for the commands and for the simulated Amplitude."""
@@ -235,6 +246,112 @@ def gzip_lines(*lines: Mapping[str, object] | bytes) -> bytes:
 def member_name(hour: datetime, partition: int = 0, app: int = SMALL_PRODUCT.app) -> str:
     """The base name of an export's member."""
     return f"{app}_{hour:%Y-%m-%d}_{hour.hour}#{partition}.json.gz"
+
+
+def hour_text(hour: datetime) -> str:
+    """An hour as the command takes it."""
+    return f"{hour:%Y-%m-%dT%H}"
+
+
+def succeeded(result: Result) -> Result:
+    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
+    return result
+
+
+def sentence(result: Result) -> str:
+    """The one sentence with which a command failed."""
+    assert result.returncode == 1, f"exit code {result.returncode}\n{result.stdout}\n{result.stderr}"
+    assert "Traceback" not in result.stdout + result.stderr
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, result.stderr
+    assert result.stderr.splitlines()[-1] == errors[0], "nothing follows the sentence"
+    return errors[0].removeprefix("error: ")
+
+
+def rows_that_do_not_count(project: Project) -> list[tuple[Any, ...]]:
+    """Hours with rows that the ledger ascribes to another load, or to one that dlt does not know as finished."""
+    return project.query("""
+        SELECT _export_hour, COUNT(*)
+        FROM (SELECT * FROM bronze.events UNION ALL BY NAME SELECT * FROM bronze.rejected_rows) AS loaded
+        LEFT JOIN bronze.export_hours AS hours
+            ON hours.export_hour = loaded._export_hour AND hours._dlt_load_id = loaded._dlt_load_id
+        LEFT JOIN bronze._dlt_loads AS loads ON loads.load_id = hours._dlt_load_id AND loads.status = 0
+        WHERE loads.load_id IS NULL
+        GROUP BY ALL
+    """)
+
+
+def assert_bronze_holds(project: Project, members: Sequence[Member], last: datetime) -> None:
+    """Bronze, its ledger and the lake hold these members, each line once, and nothing is left over.
+
+    `last` is the newest hour that was asked for. A line is expected among the rejected rows if it is no JSON object.
+    """
+    loaded, rejected = Counter[Origin](), Counter[Origin]()
+    for member in members:
+        for number, line in enumerate(gzip.decompress(member.data).splitlines(), 1):
+            row = _json_object(line)
+            content = line.decode() if row is None else str(row["uuid"])
+            (rejected if row is None else loaded)[member.hour, member.file_name, number, content] += 1
+    origin = "_export_hour, _archive_file, _archive_row"
+    assert Counter(project.query(f"SELECT {origin}, uuid FROM bronze.events")) == loaded
+    assert Counter(project.query(f"SELECT {origin}, line FROM bronze.rejected_rows")) == rejected
+    assert rows_that_do_not_count(project) == []
+    assert _ledger_of(project) == {
+        hour: _expected_entry([member for member in members if member.hour == hour], loaded, rejected)
+        for hour in hours_between(project.first_hour, last)
+    }
+    assert {path.name: path.read_bytes() for path in project.lake.rglob("*.json.gz")} == {
+        member.file_name: member.data for member in members
+    }
+    assert_nothing_left(project)
+
+
+def assert_nothing_left(project: Project) -> None:
+    """No download, copy or load that is not finished is on disk."""
+    assert {path.name for path in project.work.iterdir()} <= {"pipelines"}
+    assert list(project.lake.rglob("*.unfinished")) == []
+    assert [path for path in project.work.rglob("*/typed/*") if path.is_file()] == []
+    assert list(project.work.glob("pipelines/*/load/new/*")) == []
+    assert list(project.work.glob("pipelines/*/load/normalized/*")) == []
+
+
+Entry: TypeAlias = tuple[str, int, int, int, int, str | None]
+
+
+def _ledger_of(project: Project) -> dict[datetime, Entry]:
+    """The ledger's entries; that an hour is pending or empty depends on the clock, so both are no data."""
+    entries = project.query("""
+        SELECT export_hour, CASE WHEN status IN ('empty', 'pending') THEN 'no data' ELSE status END,
+            files, bytes, loaded_rows, rejected_rows, sha256
+        FROM bronze.export_hours
+    """)
+    found = {hour: (status, *rest) for hour, status, *rest in entries}
+    assert len(found) == len(entries), "an hour has one row in the ledger"
+    return found
+
+
+def _expected_entry(members: Sequence[Member], loaded: Counter[Origin], rejected: Counter[Origin]) -> Entry:
+    if not members:
+        return ("no data", 0, 0, 0, 0, None)
+    names = {member.file_name for member in members}
+    in_order = sorted(members, key=lambda member: int(member.name.rpartition("#")[2].partition(".")[0]))
+    digests = "".join(f"{hashlib.sha256(member.data).hexdigest()} {member.file_name}\n" for member in in_order)
+    return (
+        "loaded",
+        len(members),
+        sum(len(member.data) for member in members),
+        sum(count for origin, count in loaded.items() if origin[1] in names),
+        sum(count for origin, count in rejected.items() if origin[1] in names),
+        hashlib.sha256(digests.encode()).hexdigest(),
+    )
+
+
+def _json_object(line: bytes) -> dict[str, object] | None:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _not_copied(folder: str, names: list[str]) -> set[str]:

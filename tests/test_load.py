@@ -25,13 +25,25 @@ from dlt.load.load import Load
 import amplitude_source
 from amplitude_source import lines
 from amplitude_source.settings import EXPORT_COLUMNS, HOUR, hours_between, parse_hour
-from conftest import SMALL_PRODUCT, Project, export_row, gzip_lines, is_same, make_project, member_name
+from conftest import (
+    SMALL_PRODUCT,
+    Project,
+    Result,
+    export_row,
+    gzip_lines,
+    hour_text,
+    is_same,
+    make_project,
+    member_name,
+    rows_that_do_not_count,
+    sentence,
+    succeeded,
+)
 from simulator.archive import Archive, Member
 from simulator.product import Product
 from simulator.server import Simulator
 
 Row = dict[str, Any]
-Result = subprocess.CompletedProcess[str]
 START, END = SMALL_PRODUCT.start, SMALL_PRODUCT.end
 MEMBERS = list(SMALL_PRODUCT.members())
 BUSY_HOUR = max(MEMBERS, key=lambda member: member.rows).hour
@@ -40,10 +52,6 @@ normalize = NamingConvention().normalize_identifier
 
 
 # --- helpers
-
-
-def hour_text(hour: datetime) -> str:
-    return f"{hour:%Y-%m-%dT%H}"
 
 
 def bronze(project: Project) -> list[Row]:
@@ -84,21 +92,6 @@ def exported(members: list[Member]) -> dict[tuple[str, int], Row]:
     }
 
 
-def succeeded(result: Result) -> Result:
-    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
-    return result
-
-
-def sentence(result: Result) -> str:
-    """The one sentence with which a command failed."""
-    assert result.returncode == 1, f"exit code {result.returncode}\n{result.stdout}\n{result.stderr}"
-    assert "Traceback" not in result.stdout + result.stderr
-    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1, result.stderr
-    assert result.stderr.splitlines()[-1] == errors[0], "nothing follows the sentence"
-    return errors[0].removeprefix("error: ")
-
-
 def assert_no_half_hour(project: Project, members: list[Member] = MEMBERS) -> None:
     """Each hour in bronze is whole, and the ledger says so."""
     if not project.database.exists() or not project.query("FROM duckdb_tables() WHERE table_name = 'export_hours'"):
@@ -109,19 +102,6 @@ def assert_no_half_hour(project: Project, members: list[Member] = MEMBERS) -> No
     loaded = rows_by_hour(project)
     assert {hour: expected[hour] for hour in loaded} == dict(loaded)
     assert {hour: row[3] for hour, row in ledger(project).items() if row[0] == "loaded"} == dict(loaded)
-
-
-def rows_that_do_not_count(project: Project) -> list[tuple[Any, ...]]:
-    """Hours with rows that the ledger ascribes to another load, or to one that dlt does not know as finished."""
-    return project.query("""
-        SELECT _export_hour, COUNT(*)
-        FROM (SELECT * FROM bronze.events UNION ALL BY NAME SELECT * FROM bronze.rejected_rows) AS loaded
-        LEFT JOIN bronze.export_hours AS hours
-            ON hours.export_hour = loaded._export_hour AND hours._dlt_load_id = loaded._dlt_load_id
-        LEFT JOIN bronze._dlt_loads AS loads ON loads.load_id = hours._dlt_load_id AND loads.status = 0
-        WHERE loads.load_id IS NULL
-        GROUP BY ALL
-    """)
 
 
 def asked_hours(simulator: Simulator) -> list[datetime]:
@@ -688,6 +668,39 @@ def test_status_shows_the_sums_of_each_status_and_asks_for_nothing_but_the_next_
     assert rows["loaded"][1:4] == [hour_text(START), hour_text(END - HOUR), str(len(MEMBERS))]
     assert rows["loaded"][5:] == [str(sum(member.rows for member in MEMBERS)), "0"]
     assert result.stdout.splitlines()[-1] == "Pending hours come with the next load: python pipelines/amplitude.py"
+
+
+def test_gaps_loads_every_missing_hour_and_no_other(project: Project, simulator: Simulator, loaded_data: Path) -> None:
+    for first, last in ((0, 9), (20, 30), (40, 40)):
+        hours = ("--start", hour_text(START + first * HOUR), "--end", hour_text(START + last * HOUR))
+        succeeded(project.load_here(*hours))
+    assert "amplitude.py --gaps" in project.load_here("status").stdout
+    simulator.requests.clear()
+    succeeded(project.load_here("--gaps"))
+    gaps = [*hours_between(START + 10 * HOUR, START + 19 * HOUR), *hours_between(START + 31 * HOUR, START + 39 * HOUR)]
+    assert sorted(asked_hours(simulator)) == gaps
+    assert "No gaps" in succeeded(project.load_here("--gaps")).stdout
+    succeeded(project.load_here())
+    assert_same_as_one_load(project, loaded_data)
+
+
+def test_gaps_takes_no_bounds(project: Project) -> None:
+    result = project.load_here("--gaps", "--start", hour_text(START))
+    assert (result.returncode, "leave out --start" in result.stderr) == (2, True)
+
+
+def test_status_for_machines_has_every_range_and_the_same_exit_code(project: Project) -> None:
+    for first, last in ((0, 9), (20, 30)):
+        hours = ("--start", hour_text(START + first * HOUR), "--end", hour_text(START + last * HOUR))
+        succeeded(project.load_here(*hours))
+    result = project.load_here("status", "--json")
+    ranges = json.loads(result.stdout)
+    assert result.returncode == 3
+    (gap,) = (each for each in ranges if each["status"] == "missing")
+    assert (gap["first"], gap["last"], gap["hours"]) == (hour_text(START + 10 * HOUR), hour_text(START + 19 * HOUR), 10)
+    loaded = [row[3] for row in ledger(project).values() if row[0] == "loaded"]
+    assert sum(each["loaded_rows"] for each in ranges) == sum(loaded)
+    assert ranges[0]["first"] == hour_text(START)
 
 
 def test_a_hole_is_shown_with_exit_code_3_and_filled_by_the_command_that_status_prints(project: Project) -> None:
