@@ -309,6 +309,8 @@ def report(progress: Progress, seconds: float) -> None:
         out.print(
             "Each rejected row keeps its line: SELECT reason, COUNT(*) FROM bronze.rejected_rows GROUP BY reason."
         )
+    if progress.new_columns:
+        out.print(f"New columns in bronze.events: {', '.join(progress.new_columns)}; bronze.schema_changes tells more.")
     if progress.kept:
         out.print(f"{len(progress.kept)} hours are gone from Amplitude and were kept as they are in bronze.")
     for first, last in runs(progress.revised):

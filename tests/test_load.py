@@ -168,6 +168,23 @@ def test_a_key_that_joins_half_way_becomes_a_column_and_is_null_before(loaded: P
     assert any(stored.values())
 
 
+def test_a_key_that_became_a_column_is_told_and_recorded_once_with_its_first_value(project: Project) -> None:
+    result = succeeded(project.load_here())
+    assert "New columns in bronze.events: user_geo_source" in result.stdout
+    ((table, column, key, type_, example, file, row),) = project.query(
+        "SELECT table_name, column_name, key, data_type, example, _archive_file, _archive_row FROM bronze.schema_changes"
+    )
+    assert (table, column, key, type_) == ("events", "user_geo_source", "user_geo_source", "text")
+    assert exported(MEMBERS)[file, row]["user_geo_source"] == example
+    assert "New columns" not in succeeded(project.load_here("--replay")).stdout
+    assert len(project.query("FROM bronze.schema_changes")) == 1
+
+
+def test_without_a_new_key_there_is_no_schema_change(project: Project) -> None:
+    succeeded(project.load_here("--end", hour_text(START + HOUR)))
+    assert project.query("FROM bronze.schema_changes") == []
+
+
 def test_times_are_timestamps_without_zone_and_nested_values_text(loaded: Project) -> None:
     types = {name: type_ for name, type_, *_ in loaded.query("DESCRIBE bronze.events")}
     for key, type_ in EXPORT_COLUMNS.items():

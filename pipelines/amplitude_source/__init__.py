@@ -32,6 +32,7 @@ from .settings import (
     LEDGER_COLUMNS,
     ORIGIN_COLUMNS,
     REJECTED_COLUMNS,
+    SCHEMA_CHANGES_COLUMNS,
     AmplitudeError,
     arrow_schema,
     column_hints,
@@ -61,6 +62,8 @@ class Progress:
     """Hours that were known before, with another content."""
     kept: list[datetime] = field(default_factory=list)
     """Hours for which Amplitude has no data any more: what was loaded before stays."""
+    new_columns: list[str] = field(default_factory=list)
+    """Keys that became columns of `bronze.events`."""
     is_done: bool = False
     """Whether the last hour was read, or an error ended the reading."""
     error: AmplitudeError | None = None
@@ -73,6 +76,7 @@ class Batch:
     files: list[EventsFile] = field(default_factory=list)
     rejected: pa.Table | None = None
     ledger: pa.Table | None = None
+    schema_changes: pa.Table | None = None
 
 
 @dlt.source(name="amplitude")
@@ -103,6 +107,10 @@ def amplitude(
         export | dlt.transformer(events, columns=column_hints(EVENTS_COLUMNS), schema_contract=EVOLVE),
         export | dlt.transformer(rejected_rows, columns=column_hints(REJECTED_COLUMNS)),
         export | dlt.transformer(export_hours, columns=column_hints(LEDGER_COLUMNS)),
+        (export | dlt.transformer(schema_changes, columns=column_hints(SCHEMA_CHANGES_COLUMNS))).apply_hints(
+            primary_key=("table_name", "column_name"),  # once, even if the load that brought it was interrupted
+            write_disposition={"disposition": "merge", "strategy": "delete-insert"},
+        ),
     ]
 
 
@@ -122,6 +130,11 @@ def export_hours(batch: Batch) -> pa.Table | None:
     return batch.ledger
 
 
+def schema_changes(batch: Batch) -> pa.Table | None:
+    """Keys that became columns."""
+    return batch.schema_changes
+
+
 def export_batches(
     hours: Iterator[ExportHour],
     ledger: Ledger,
@@ -135,6 +148,7 @@ def export_batches(
     read: list[ExportHour] = []
     lines: Counter[datetime] = Counter()
     rejected: Counter[datetime] = Counter()
+    new_columns: list[dict[str, object]] = []
     writer = EventsWriter(folder)
     for rows in typed(blocks(hours, ledger, progress, read), row_typer()):
         for table in rows.events:
@@ -143,11 +157,15 @@ def export_batches(
         rejected += Counter(rows.rejected["_export_hour"].to_pylist())
         if rows.rejected.num_rows:
             yield Batch(rejected=rows.rejected)
+        new_columns += [{"table_name": "events", "changed_at": now} | column for column in rows.new_columns]
     files = writer.close()
     if not read:
         return
     of_ledger = [ledger_row(hour, lines - rejected, rejected, ledger.get(hour.hour), now) for hour in read]
-    yield Batch(files, NO_ROWS, ledger=ledger_table(of_ledger))  # without rows, too: the tables are to be there
+    changes = pa.Table.from_pylist(new_columns, arrow_schema(SCHEMA_CHANGES_COLUMNS))
+    # without rows, too: the tables are to be there
+    yield Batch(files, NO_ROWS, ledger_table(of_ledger), changes if new_columns or not ledger else None)
+    progress.new_columns += [str(column["column_name"]) for column in new_columns]
     take_stock(progress, of_ledger, ledger)
     if moves_cursor:
         dlt.current.resource_state()["next_hour"] = next_hour(of_ledger, ledger).isoformat()

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from queue import Queue, SimpleQueue
 from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 import orjson
@@ -74,6 +74,8 @@ class TypedRows(NamedTuple):
     rejected: pa.Table
     hours: Counter[datetime]
     """Lines of each hour."""
+    new_columns: list[dict[str, str | int]]
+    """As in `SCHEMA_CHANGES_COLUMNS`: columns that `bronze.events` does not have yet."""
 
 
 class RowTyper:
@@ -91,6 +93,7 @@ class RowTyper:
         self._types = dict.fromkeys([*columns, *self._keys.values(), *ORIGIN_COLUMNS, LOAD_ID], "text")
         self._types |= {column: EXPORT_COLUMNS[key] for key, column in self._keys.items()} | ORIGIN_COLUMNS
         self._load_id = load_id
+        self._unseen: dict[str, str] = {}
         self._duckdb = duckdb.connect()
         self._duckdb.execute("SET TimeZone = 'UTC'")
 
@@ -107,7 +110,7 @@ class RowTyper:
             odd, refused = self._type_odd(lines)
             events.append(odd)
             stretch.rejected.append(refused)
-        return TypedRows(events, pa.concat_tables(stretch.rejected), stretch.hours)
+        return TypedRows(events, pa.concat_tables(stretch.rejected), stretch.hours, self._new_columns(events))
 
     def _shape(self, line: str) -> list[str]:
         """The keys of a line, if one DuckDB struct can hold them all."""
@@ -150,9 +153,21 @@ class RowTyper:
     def _learn(self, keys: Iterable[str]) -> dict[str, str]:
         """Gives each new key a column; gives all keys with their columns."""
         for key in sorted(set(keys) - self._keys.keys()):
-            self._keys[key] = column_name(key, self._normalize)
-            self._types.setdefault(self._keys[key], "text")
+            column = self._keys[key] = column_name(key, self._normalize)
+            if column not in self._types:
+                self._types[column] = "text"
+                self._unseen[column] = key
         return self._keys
+
+    def _new_columns(self, events: list[pa.Table]) -> list[dict[str, str | int]]:
+        """Columns that got their first value in these tables, with that value for an example."""
+        found = []
+        for column, key in [*self._unseen.items()]:
+            if first := next((row for table in events if (row := first_with(table, column))), None):
+                del self._unseen[column]
+                found.append({"column_name": column, "key": key, "data_type": "text", "example": first[column][:100]})
+                found[-1] |= {name: first[name] for name in ("_archive_file", "_archive_row")}
+        return found
 
     def _columns(self) -> str:
         """The SQL of a row's columns; of those that `bronze.events` has from a key not met in this load, NULL."""
@@ -239,6 +254,12 @@ def finished(done: SimpleQueue[TypedRows | BaseException]) -> Iterator[TypedRows
         if isinstance(result, BaseException):
             raise result
         yield result
+
+
+def first_with(events: pa.Table, column: str) -> dict[str, Any] | None:
+    """The first row in which a column has a value."""
+    row = pc.index(events[column].is_valid(), True).as_py() if column in events.column_names else -1
+    return events.slice(row, 1).to_pylist()[0] if row >= 0 else None
 
 
 def column_name(key: str, normalize: Callable[[str], str]) -> str:

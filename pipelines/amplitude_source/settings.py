@@ -95,6 +95,18 @@ LEDGER_COLUMNS = {
     "loaded_at": "timestamp",
 }
 
+# A key of the export that became a column of its own.
+SCHEMA_CHANGES_COLUMNS = {
+    "table_name": "text",
+    "column_name": "text",
+    "key": "text",
+    "data_type": "text",
+    "example": "text",
+    "_archive_file": "text",
+    "_archive_row": "bigint",
+    "changed_at": "timestamp",
+}
+
 # The event list's keys that silver reads; the others come as Amplitude sends them.
 EVENTS_LIST_COLUMNS = {
     "value": "text",
