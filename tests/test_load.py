@@ -180,6 +180,11 @@ def test_a_key_that_became_a_column_is_told_and_recorded_once_with_its_first_val
     assert len(project.query("FROM bronze.schema_changes")) == 1
 
 
+def test_a_finished_load_leaves_no_rows_in_the_work_folder(project: Project) -> None:
+    succeeded(project.load_here("--end", hour_text(START + 5 * HOUR)))
+    assert [path for kind in ("parquet", "gz", "zip") for path in project.work.rglob(f"*.{kind}")] == []
+
+
 def test_without_a_new_key_there_is_no_schema_change(project: Project) -> None:
     succeeded(project.load_here("--end", hour_text(START + HOUR)))
     assert project.query("FROM bronze.schema_changes") == []
