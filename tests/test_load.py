@@ -172,7 +172,8 @@ def test_a_key_that_became_a_column_is_told_and_recorded_once_with_its_first_val
     result = succeeded(project.load_here())
     assert "New columns in bronze.events: user_geo_source" in result.stdout
     ((table, column, key, type_, example, file, row),) = project.query(
-        "SELECT table_name, column_name, key, data_type, example, _archive_file, _archive_row FROM bronze.schema_changes"
+        "SELECT table_name, column_name, key, data_type, example, _archive_file, _archive_row "
+        "FROM bronze.schema_changes"
     )
     assert (table, column, key, type_) == ("events", "user_geo_source", "user_geo_source", "text")
     assert exported(MEMBERS)[file, row]["user_geo_source"] == example
