@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -843,8 +844,14 @@ def test_an_interrupt_ends_the_process_though_a_download_stalls(tmp_path: Path) 
             "SOURCES__AMPLITUDE__LAKE__BUCKET_URL": str(tmp_path / "lake"),
         }
         command = [sys.executable, "-c", READ_HOURS]
+        heed_interrupts = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a job in the background ignores them
         with subprocess.Popen(
-            command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=tmp_path,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=heed_interrupts,
         ) as process:
             assert process.stdout
             for _ in range(24):
