@@ -14,7 +14,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n auto -m "not slow"
 	$(BIN)/sqlmesh test
 
-# What is slow besides: kills at random points, many small runs.
+# What is slow besides: every fault, kills at random points, many small runs.
 test-all: .venv/installed
 	$(BIN)/python -m pytest -n auto -m slow
 
