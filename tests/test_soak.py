@@ -160,11 +160,16 @@ def assert_only_whole_hours_count(project: Project) -> None:
     if not project.database.exists() or not project.query("FROM duckdb_tables() WHERE table_name = 'export_hours'"):
         return
     counted = project.query("""
-        SELECT hours.export_hour, COUNT(loaded._archive_row)
-        FROM bronze.export_hours AS hours
-        JOIN bronze._dlt_loads AS loads ON loads.load_id = hours._dlt_load_id AND loads.status = 0
+        WITH newest AS (
+            SELECT hours.export_hour, MAX(hours._dlt_load_id) AS load_id
+            FROM bronze.export_hours AS hours
+            JOIN bronze._dlt_loads AS loads ON loads.load_id = hours._dlt_load_id AND loads.status = 0
+            GROUP BY ALL
+        )
+        SELECT newest.export_hour, COUNT(loaded._archive_row)
+        FROM newest
         JOIN (SELECT * FROM bronze.events UNION ALL BY NAME SELECT * FROM bronze.rejected_rows) AS loaded
-            ON loaded._export_hour = hours.export_hour AND loaded._dlt_load_id = hours._dlt_load_id
+            ON loaded._export_hour = newest.export_hour AND loaded._dlt_load_id = newest.load_id
         GROUP BY ALL
     """)
     assert {hour: LINES[hour] for hour, _ in counted} == dict(counted)
