@@ -126,13 +126,15 @@ def load(start: str | None, end: str | None, replay: str | None, gaps: bool, des
     if not work.size:
         out.print(nothing)
         return
+    if replay is None:
+        ExportClient(settings).check_address()
     progress, started = Progress(), time.monotonic()
     run_loads(pipeline, settings, work, ledger, progress)
-    if work.moves_cursor and not progress.error:
-        pipeline.run(amplitude_rest(settings, work.first))
     report(progress, time.monotonic() - started)
     if progress.error:
         raise progress.error
+    if work.moves_cursor:
+        pipeline.run(amplitude_rest(settings, work.first))
 
 
 class Work(NamedTuple):

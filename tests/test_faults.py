@@ -283,7 +283,6 @@ def test_a_host_that_cannot_be_asked_is_named_and_what_is_loaded_stays(
     assert_complete(project)
 
 
-@pytest.mark.xfail(reason="404 is taken for no data, on whichever path: the hours are empty for good", strict=True)
 def test_a_wrong_path_in_the_setting_is_told_and_no_hour_is_taken_for_empty(
     project: Project, simulator: Simulator
 ) -> None:
@@ -406,9 +405,6 @@ def test_a_list_of_events_that_is_missing_is_taken_by_the_next_run_though_no_hou
     assert snapshots(project) == [BEFORE_NOTHING_NEW]
 
 
-@pytest.mark.xfail(
-    reason="the summary comes after the list of events, and so never; nothing says it later", strict=True
-)
 def test_what_to_restate_is_said_though_the_list_of_events_fails(project: Project, simulator: Simulator) -> None:
     simulator.faults = FaultPlan(Fault(LatePartition(), hour=HOUR_OF_THREE, until=HOUR_OF_THREE + 4 * HOUR))
     project.set_clock(HOUR_OF_THREE + 3 * HOUR, simulator)

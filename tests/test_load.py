@@ -194,8 +194,14 @@ def test_without_a_new_key_there_is_no_schema_change(project: Project) -> None:
 def test_times_are_timestamps_without_zone_and_nested_values_text(loaded: Project) -> None:
     types = {name: type_ for name, type_, *_ in loaded.query("DESCRIBE bronze.events")}
     for key, type_ in EXPORT_COLUMNS.items():
-        expected = {"timestamp": "TIMESTAMP", "json": "VARCHAR", "text": "VARCHAR", "bigint": "BIGINT",
-                    "double": "DOUBLE", "bool": "BOOLEAN"}[type_]  # fmt: skip
+        expected = {
+            "timestamp": "TIMESTAMP",
+            "json": "VARCHAR",
+            "text": "VARCHAR",
+            "bigint": "BIGINT",
+            "double": "DOUBLE",
+            "bool": "BOOLEAN",
+        }[type_]
         assert types[normalize(key)] == expected, key
     assert types["_export_hour"] == "TIMESTAMP"
 
@@ -212,8 +218,11 @@ def test_the_ledger_has_each_hour_of_the_range_with_its_files_bytes_and_rows(loa
         members = [member for member in MEMBERS if member.hour == hour]
         expected = "loaded" if members else "pending" if hour > newest - 4 * HOUR else "empty"
         assert (status, files, size, rows) == (
-            expected, len(members), sum(len(m.data) for m in members), sum(m.rows for m in members)
-        )  # fmt: skip
+            expected,
+            len(members),
+            sum(len(m.data) for m in members),
+            sum(m.rows for m in members),
+        )
         assert (rejected, bool(sha256), revision_) == (0, bool(members), 1)
 
 
@@ -466,8 +475,11 @@ def test_an_hour_that_changed_replaces_its_old_rows_raises_its_revision_and_says
     assert [row for row in bronze(loaded) if row["_export_hour"] != BUSY_HOUR] == untouched
     assert revision(loaded, BUSY_HOUR) == 2
     assert f"--start '{BUSY_HOUR}' --end '{BUSY_HOUR + HOUR}'" in result.stdout
-    assert [p.name for p in loaded.lake.rglob("*.json.gz") if f"date={BUSY_HOUR:%Y-%m-%d}/hour={BUSY_HOUR:%H}" in
-            p.as_posix()] == [member_name(BUSY_HOUR, 3)]  # fmt: skip
+    assert [
+        p.name
+        for p in loaded.lake.rglob("*.json.gz")
+        if f"date={BUSY_HOUR:%Y-%m-%d}/hour={BUSY_HOUR:%H}" in p.as_posix()
+    ] == [member_name(BUSY_HOUR, 3)]
 
 
 def test_an_hour_that_lost_all_its_rows_is_emptied_in_bronze(loaded: Project, simulator: Simulator) -> None:

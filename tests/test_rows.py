@@ -416,6 +416,30 @@ def test_a_fault_while_a_batch_is_typed_reaches_the_reader(monkeypatch: pytest.M
         read(member(lines_of([export_row()])))
 
 
+def test_a_fault_in_the_middle_of_a_stretch_reaches_the_reader_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB reads ahead in a thread of its own, which must not be left waiting, nor pass for the end of the lines."""
+    monkeypatch.setattr(archive, "PIECE_BYTES", 256)
+    monkeypatch.setattr(lines, "BLOCK_BYTES", len(lines_of([export_row()])))
+    monkeypatch.setattr(rows, "BLOCKS_AHEAD", 2)
+    untouched, calls = rows.without_broken_text, iter(range(1000))
+
+    def fails_later(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.Table]:
+        if next(calls) == 5:
+            raise MemoryError("no room")
+        return untouched(batch)
+
+    monkeypatch.setattr(rows, "without_broken_text", fails_later)
+    with pytest.raises(Exception, match="no room"):
+        read(member(lines_of(export_row() for _ in range(200))))
+
+
+def test_a_line_that_would_get_lost_ends_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    complete = RowTyper._typed
+    monkeypatch.setattr(RowTyper, "_typed", lambda *args: complete(*args).slice(1))
+    with pytest.raises(RuntimeError, match="3 lines became 2 rows"):
+        read_rows(export_row(), export_row(), export_row())
+
+
 # --- unknown keys
 
 

@@ -1,7 +1,7 @@
 """The dlt sources: `amplitude`, the export hour by hour, and `amplitude_rest`, the small REST endpoints.
 
-One read of an hour feeds three tables, so `export` reads and three transformers take their part of each batch:
-`events`, `rejected_rows` and the ledger `export_hours`.
+One read of an hour feeds four tables, so `export` reads and a transformer for each takes its part of a batch:
+`events`, `rejected_rows`, the ledger `export_hours`, and `schema_changes`.
 
 Rows are only ever appended, those of the ledger too. An hour's rows count that came with the newest load which has the
 hour in the ledger and is finished: dlt lists a load in `_dlt_loads` once all its tables are in place. What an
@@ -54,7 +54,6 @@ class Progress:
 
     hours: Counter[str] = field(default_factory=Counter)
     """Hours by their status."""
-    last_hour: datetime | None = None
     loaded_rows: int = 0
     rejected_rows: int = 0
     bytes: int = 0
@@ -195,7 +194,6 @@ def blocks(hours: Iterator[ExportHour], ledger: Ledger, progress: Progress, read
                     lines += block.lines.num_rows
                     yield block
             read.append(hour)
-            progress.last_hour = hour.hour
             progress.bytes += sum(member.size for member in hour.members)
             if lines >= ROWS_PER_LOAD:
                 break

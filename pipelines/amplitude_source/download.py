@@ -102,12 +102,32 @@ class ExportClient:
             raise AmplitudeError("SOURCES__AMPLITUDE__READ_TIMEOUT_SECONDS: write a number above 0, such as 600.")
         self._base_url = settings.base_url
         self._url = f"{settings.base_url.rstrip('/')}/api/2/export"
+        self._list_url = f"{settings.base_url.rstrip('/')}/api/2/events/list"
         self.host = urlsplit(settings.base_url).netloc.rpartition("@")[2] or settings.base_url
         self._timeouts = (CONNECT_TIMEOUT_SECONDS, settings.read_timeout_seconds)
         self._pause = pause
         login = b64encode(f"{settings.api_key}:{settings.secret_key}".encode()).decode()
         self._http = requests.Session()
         self._http.auth = partial(_authorize, f"Basic {login}")
+
+    def check_address(self) -> None:
+        """Tells an address without Amplitude's API behind it, where a 404 would pass for hours without data.
+
+        Only that is judged: what else may be wrong comes up with the first download.
+
+        Raises:
+            AmplitudeError: the event list, which every project has, is not found there.
+        """
+        try:
+            with self._http.get(self._list_url, stream=True, timeout=CONNECT_TIMEOUT_SECONDS) as response:
+                is_lost = response.status_code == 404
+        except (requests.RequestException, OSError):
+            return
+        if is_lost:
+            raise AmplitudeError(
+                f"There is no API of Amplitude at {self.host} below the path of SOURCES__AMPLITUDE__BASE_URL (HTTP 404 "
+                "for the event list): write the host alone, like https://amplitude.com."
+            )
 
     def download(
         self, first: datetime, last: datetime, target: Path, stopped: threading.Event | None = None

@@ -31,6 +31,7 @@ from .settings import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS, arrow_sc
 LOAD_ID = "_dlt_load_id"
 STRETCH_BYTES = 32 << 20  # of unzipped JSON
 BLOCKS_AHEAD = 8
+EXAMPLE_CHARACTERS = 100
 # A file costs the warehouse a statement, and several are loaded at once. Two of DuckDB's row groups to the row: what is
 # left of one would be written anew when DuckDB closes its file.
 ROWS_PER_FILE = 2 * 122_880
@@ -74,7 +75,7 @@ class TypedRows(NamedTuple):
     rejected: pa.Table
     hours: Counter[datetime]
     """Lines of each hour."""
-    new_columns: list[dict[str, str | int]]
+    new_columns: list[dict[str, str | int | None]]
     """As in `SCHEMA_CHANGES_COLUMNS`: columns that `bronze.events` does not have yet."""
 
 
@@ -110,7 +111,11 @@ class RowTyper:
             odd, refused = self._type_odd(lines)
             events.append(odd)
             stretch.rejected.append(refused)
-        return TypedRows(events, pa.concat_tables(stretch.rejected), stretch.hours, self._new_columns(events))
+        refused = pa.concat_tables(stretch.rejected)
+        accounted = sum(table.num_rows for table in events) + refused.num_rows
+        if accounted != stretch.hours.total():
+            raise RuntimeError(f"{stretch.hours.total()} lines became {accounted} rows; nothing of them is loaded.")
+        return TypedRows(events, refused, stretch.hours, self._new_columns(events))
 
     def _shape(self, line: str) -> list[str]:
         """The keys of a line, if one DuckDB struct can hold them all."""
@@ -159,14 +164,15 @@ class RowTyper:
                 self._unseen[column] = key
         return self._keys
 
-    def _new_columns(self, events: list[pa.Table]) -> list[dict[str, str | int]]:
-        """Columns that got their first value in these tables, with that value for an example."""
-        found = []
-        for column, key in [*self._unseen.items()]:
-            if first := next((row for table in events if (row := first_with(table, column))), None):
-                del self._unseen[column]
-                found.append({"column_name": column, "key": key, "data_type": "text", "example": first[column][:100]})
-                found[-1] |= {name: first[name] for name in ("_archive_file", "_archive_row")}
+    def _new_columns(self, events: list[pa.Table]) -> list[dict[str, str | int | None]]:
+        """Columns that are new with these tables; an example from them, if there is a value."""
+        found: list[dict[str, str | int | None]] = []
+        for column, key in self._unseen.items():
+            first = next((row for table in events if (row := first_with(table, column))), {})
+            example = first[column][:EXAMPLE_CHARACTERS] if first else None
+            origin = {name: first.get(name) for name in ("_archive_file", "_archive_row")}
+            found.append({"column_name": column, "key": key, "data_type": "text", "example": example} | origin)
+        self._unseen.clear()
         return found
 
     def _columns(self) -> str:
@@ -234,6 +240,7 @@ def typed(blocks: Iterator[Block], typer: RowTyper) -> Iterator[TypedRows]:
             yield from finished(done)
     finally:
         todo.put(None)
+        todo.put(None)  # after a fault two may wait for the end: the thread, and the one in which DuckDB reads ahead
         thread.join()
     yield from finished(done)
 
@@ -244,7 +251,7 @@ def type_all(blocks: Iterator[Block], typer: RowTyper, done: SimpleQueue[TypedRo
             done.put(typer.type_stretch(Stretch(first, blocks)))
     except BaseException as error:
         done.put(error)
-        for _ in blocks:  # whoever puts more must not wait for ever
+        for _ in blocks:  # whoever puts more must not wait for ever for room
             pass
 
 
