@@ -115,7 +115,7 @@ def load(start: str | None, end: str | None, replay: str | None, gaps: bool, des
         raise click.UsageError("--gaps goes by the ledger: leave out --start, --end and --replay.")
     settings = load_settings()
     pipeline = open_pipeline(destination, settings)
-    ledger = read_ledger(pipeline)
+    ledger = read_ledger(pipeline, settings.project)
     if gaps:
         work, nothing = plan_gaps(settings, ledger), "No gaps: no hour is missing."
     elif replay is not None:
@@ -259,13 +259,13 @@ def run_loads(
 ) -> None:
     """Runs the pipeline until the hours are used up; each load commits for itself."""
     with progress_bar(work) as hours:
-        remove_superseded(pipeline, ledger)
+        remove_superseded(pipeline, settings.project, ledger)
         while not progress.is_done:
             with typed_folder(pipeline) as folder:
-                export = amplitude(hours, ledger, settings.present, progress, folder, moves_cursor=work.moves_cursor)
+                export = amplitude(settings, hours, ledger, progress, folder, moves_cursor=work.moves_cursor)
                 pipeline.run(export if ledger else [export, no_rest()])
-            ledger = read_ledger(pipeline)
-            remove_superseded(pipeline, ledger)
+            ledger = read_ledger(pipeline, settings.project)
+            remove_superseded(pipeline, settings.project, ledger)
 
 
 @contextmanager
@@ -342,7 +342,7 @@ def status(as_json: bool, destination: str) -> None:
     Exits with 3 where hours are missing.
     """
     settings = load_settings()
-    ranges = coverage_of(settings, read_ledger(open_pipeline(destination, settings)))
+    ranges = coverage_of(settings, read_ledger(open_pipeline(destination, settings), settings.project))
     if as_json:
         click.echo(json.dumps([coverage_json(range_) for range_ in ranges], indent=2))
     else:
@@ -403,7 +403,7 @@ def declare_empty(start: str, end: str, destination: str) -> None:
     first, last = parse_hour(start, "--start"), parse_hour(end, "--end")
     check_bounds(settings, first, last, explicit_start=True)
     pipeline = open_pipeline(destination, settings)
-    ledger, archive = read_ledger(pipeline), Archive(settings.lake)
+    ledger, archive = read_ledger(pipeline, settings.project), Archive(settings.lake)
     hours = [hour for hour in hours_between(first, last) if hour not in ledger or not ledger[hour].is_final]
     work = Work((archive.store_hour(hour, []) for hour in hours), first, len(hours), moves_cursor=False)
     progress = Progress()

@@ -32,13 +32,15 @@ def member(sha256: str, partition: int = 0, size: int = 10) -> ArchivedMember:
 
 def entry(hour: datetime, status: Status = "loaded", **values: int) -> LedgerRow:
     is_loaded = status == "loaded"
-    row = LedgerRow(hour, status, int(is_loaded), 10 * is_loaded, 5 * is_loaded, 0, "a" if is_loaded else None, 1, NOW)
+    row = LedgerRow(
+        "web", hour, status, int(is_loaded), 10 * is_loaded, 5 * is_loaded, 0, "a" if is_loaded else None, 1, NOW
+    )
     return replace(row, **values)  # type: ignore[arg-type]  # any field
 
 
 def seen(hour: ExportHour, known: LedgerRow | None, rows: int = 5, rejected: int = 0) -> LedgerRow:
     """The ledger's row after a load of the hour."""
-    return ledger_row(hour, Counter({FIRST: rows}), Counter({FIRST: rejected}), known, NOW)
+    return ledger_row("web", hour, Counter({FIRST: rows}), Counter({FIRST: rejected}), known, NOW)
 
 
 LOADED = ExportHour(FIRST, [member("a")])
@@ -50,11 +52,11 @@ PENDING = ExportHour(FIRST, [], is_final=False)
 def test_a_loaded_hour_counts_its_files_bytes_and_rows_and_the_rejected_ones_apart() -> None:
     hour = ExportHour(FIRST, [member("a", 0, 10), member("b", 7, 32)])
     row = seen(hour, None, rows=17, rejected=3)
-    assert row == LedgerRow(FIRST, "loaded", 2, 42, 17, 3, content_sha256(hour), 1, NOW)
+    assert row == LedgerRow("web", FIRST, "loaded", 2, 42, 17, 3, content_sha256(hour), 1, NOW)
 
 
 def test_rows_of_other_hours_do_not_count() -> None:
-    row = ledger_row(LOADED, Counter({FIRST + HOUR: 9}), Counter({FIRST + HOUR: 9}), None, NOW)
+    row = ledger_row("web", LOADED, Counter({FIRST + HOUR: 9}), Counter({FIRST + HOUR: 9}), None, NOW)
     assert (row.loaded_rows, row.rejected_rows) == (0, 0)
 
 

@@ -54,7 +54,7 @@ def read(*members: ArchivedMember) -> list[BronzeTables]:
 
 
 def blocks(members: Iterable[ArchivedMember]) -> Iterator[Block]:
-    reader = LineReader()
+    reader = LineReader("web")
     for each in members:
         yield from reader.read(each)
     yield reader.block()

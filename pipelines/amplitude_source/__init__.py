@@ -34,6 +34,7 @@ from .settings import (
     REJECTED_COLUMNS,
     SCHEMA_CHANGES_COLUMNS,
     AmplitudeError,
+    AmplitudeSettings,
     arrow_schema,
     column_hints,
 )
@@ -80,9 +81,9 @@ class Batch:
 
 @dlt.source(name="amplitude")
 def amplitude(
+    settings: AmplitudeSettings,
     hours: Iterator[ExportHour],
     ledger: Ledger,
-    now: datetime,
     progress: Progress,
     folder: Path,
     *,
@@ -91,15 +92,17 @@ def amplitude(
     """Amplitude's export as bronze tables.
 
     Args:
+        settings: of the project; the ledger's rows bear its name and present.
         hours: the hours to load, in order, from the API or from the archive; a load takes as many as it has room for.
         ledger: the ledger before this load.
-        now: naive UTC; stamped on the ledger's rows.
         progress: is brought up to date hour by hour.
         folder: for files on their way to dlt, which links to them; they must last until all is extracted.
         moves_cursor: whether the next run continues after these hours.
     """
     export = dlt.resource(
-        export_batches(hours, ledger, now, progress, folder, moves_cursor=moves_cursor), name="export", selected=False
+        export_batches(settings, hours, ledger, progress, folder, moves_cursor=moves_cursor),
+        name="export",
+        selected=False,
     )
     return [
         export,
@@ -135,21 +138,22 @@ def schema_changes(batch: Batch) -> pa.Table | None:
 
 
 def export_batches(
+    settings: AmplitudeSettings,
     hours: Iterator[ExportHour],
     ledger: Ledger,
-    now: datetime,
     progress: Progress,
     folder: Path,
     *,
     moves_cursor: bool,
 ) -> Iterator[Batch]:
     """Reads hours into batches until they end or the load is full; the last batch has the ledger's rows."""
+    project, now = settings.project, settings.present
     read: list[ExportHour] = []
     lines: Counter[datetime] = Counter()
     rejected: Counter[datetime] = Counter()
     new_columns: list[dict[str, object]] = []
     writer = EventsWriter(folder)
-    for rows in typed(blocks(hours, ledger, progress, read), row_typer()):
+    for rows in typed(blocks(project, hours, ledger, progress, read), row_typer()):
         for table in rows.events:
             writer.write(table)
         lines += rows.hours
@@ -160,7 +164,7 @@ def export_batches(
     files = writer.close()
     if not read:
         return
-    of_ledger = [ledger_row(hour, lines - rejected, rejected, ledger.get(hour.hour), now) for hour in read]
+    of_ledger = [ledger_row(project, hour, lines - rejected, rejected, ledger.get(hour.hour), now) for hour in read]
     changes = pa.Table.from_pylist(new_columns, arrow_schema(SCHEMA_CHANGES_COLUMNS))
     # without rows, too: the tables are to be there
     yield Batch(files, NO_ROWS, ledger_table(of_ledger), changes if new_columns or not ledger else None)
@@ -178,12 +182,14 @@ def row_typer() -> RowTyper:
     return RowTyper(schema.naming.normalize_identifier, known, load_id)
 
 
-def blocks(hours: Iterator[ExportHour], ledger: Ledger, progress: Progress, read: list[ExportHour]) -> Iterator[Block]:
+def blocks(
+    project: str, hours: Iterator[ExportHour], ledger: Ledger, progress: Progress, read: list[ExportHour]
+) -> Iterator[Block]:
     """The lines of the hours that the load has room for; `read` tells which hours those are.
 
     An error that the user can mend ends the reading before its hour: what came before is loaded.
     """
-    reader, lines = LineReader(), 0
+    reader, lines = LineReader(project), 0
     try:
         for hour in hours:
             if is_lost(hour, ledger):
@@ -226,7 +232,7 @@ def next_hour(rows: list[LedgerRow], ledger: Ledger) -> datetime:
     return min([*pending, rows[-1].export_hour + HOUR])
 
 
-def remove_superseded(pipeline: dlt.Pipeline, ledger: Ledger) -> None:
+def remove_superseded(pipeline: dlt.Pipeline, project: str, ledger: Ledger) -> None:
     """Deletes the rows of the newest load's hours that another load brought: earlier contents, unfinished loads.
 
     Called after each load, and once more before the first, for a run may end between a load and this. Bounded by the
@@ -236,15 +242,16 @@ def remove_superseded(pipeline: dlt.Pipeline, ledger: Ledger) -> None:
     if newest is None or pipeline.destination.destination_name == "filesystem":
         return
     hours = [hour for hour, row in ledger.items() if row.load_id == newest]
-    of_ledger = {"export_hours": "export_hour"}  # the last, as the others go by it
+    tables = {"events": "_", "rejected_rows": "_", "export_hours": ""}  # the ledger last, as the others go by it
     with pipeline.sql_client() as client:
-        for table, column in {"events": "_export_hour", "rejected_rows": "_export_hour", **of_ledger}.items():
+        for table, prefix in tables.items():
             client.execute_sql(
                 f"DELETE FROM {client.make_qualified_table_name(table)} AS superseded "
-                f"WHERE {column} BETWEEN TIMESTAMP '{min(hours)}' AND TIMESTAMP '{max(hours)}' "
+                f"WHERE {prefix}project = '{project}' "
+                f"AND {prefix}export_hour BETWEEN TIMESTAMP '{min(hours)}' AND TIMESTAMP '{max(hours)}' "
                 f"AND _dlt_load_id <> '{newest}' AND EXISTS ("
                 f"SELECT 1 FROM {client.make_qualified_table_name('export_hours')} AS hours "
-                f"WHERE hours.export_hour = superseded.{column} AND hours._dlt_load_id = '{newest}')"
+                f"WHERE hours.export_hour = superseded.{prefix}export_hour AND hours._dlt_load_id = '{newest}')"
             )
 
 

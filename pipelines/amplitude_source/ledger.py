@@ -19,11 +19,12 @@ Status = Literal["loaded", "empty", "pending"]
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """What is known of one hour.
+    """What is known of one hour of a project.
 
     `revision` counts the contents that a final hour has had, from 1; `sha256` covers its members' names and bytes.
     """
 
+    project: str
     export_hour: datetime
     status: Status
     files: int
@@ -44,8 +45,8 @@ class LedgerRow:
 Ledger = Mapping[datetime, LedgerRow]
 
 
-def read_ledger(pipeline: dlt.Pipeline) -> dict[datetime, LedgerRow]:
-    """The hours of finished loads; of an hour in several (files, which are not merged), the newest.
+def read_ledger(pipeline: dlt.Pipeline, project: str) -> dict[datetime, LedgerRow]:
+    """The hours of a project's finished loads; of an hour in several (files, which are not merged), the newest.
 
     A load that was interrupted may have its ledger in place before its events: its hours were not loaded.
     """
@@ -56,12 +57,17 @@ def read_ledger(pipeline: dlt.Pipeline) -> dict[datetime, LedgerRow]:
     except (KeyError, ValueError):  # nothing was ever loaded
         return {}
     finished = {load_id for load_id, status in loads if status == 0}
-    entries = [entry for row in rows if (entry := LedgerRow(*row)).load_id in finished]
+    entries = [entry for row in rows if (entry := LedgerRow(*row)).load_id in finished and entry.project == project]
     return {entry.export_hour: entry for entry in sorted(entries, key=lambda e: (e.export_hour, e.load_id))}
 
 
 def ledger_row(
-    hour: ExportHour, loaded: Counter[datetime], rejected: Counter[datetime], known: LedgerRow | None, now: datetime
+    project: str,
+    hour: ExportHour,
+    loaded: Counter[datetime],
+    rejected: Counter[datetime],
+    known: LedgerRow | None,
+    now: datetime,
 ) -> LedgerRow:
     """The ledger's new row for an hour just read; its revision goes up when a final hour's content has changed."""
     is_final = hour.is_final or (known is not None and known.is_final)  # an hour declared empty stays so
@@ -69,6 +75,7 @@ def ledger_row(
     sha256 = content_sha256(hour)
     changed = known is not None and known.is_final and (known.status, known.sha256) != (status, sha256)
     return LedgerRow(
+        project=project,
         export_hour=hour.hour,
         status=status,
         files=len(hour.members),

@@ -45,7 +45,8 @@ class Segment(NamedTuple):
 class LineReader:
     """Cuts members into blocks that may span members and hours."""
 
-    def __init__(self) -> None:
+    def __init__(self, project: str) -> None:
+        self._project = project
         self._pieces: list[bytes] = []
         self._size = 0
         self._segments: list[Segment] = []
@@ -87,11 +88,12 @@ class LineReader:
         return [int(count) for count in np.diff([*firsts, len(starts)])]
 
     def _origin(self, counts: list[int]) -> list[pa.Array]:
-        """Hour, file and row number of each line."""
+        """Project, hour, file and row number of each line."""
         segments = pa.array(np.repeat(np.arange(len(counts)), counts))
         rows = [np.arange(count) + each.lines_before + 1 for each, count in zip(self._segments, counts, strict=True)]
         *_, hour, file, row = LINES_SCHEMA.types
         return [
+            pa.repeat(self._project, len(segments)),
             pa.array([each.name.hour for each in self._segments], hour).take(segments),
             pa.array([each.name.name for each in self._segments], file).take(segments),
             pa.array(np.concatenate([np.arange(0), *rows]), row),

@@ -30,18 +30,18 @@ def amplitude_rest(settings: AmplitudeSettings, effective_hour: datetime) -> lis
                 "name": "events_list",
                 "endpoint": {"path": "api/2/events/list", "data_selector": "data"},
                 "write_disposition": "merge",
-                "primary_key": ["_effective_hour", "value"],
+                "primary_key": ["_project", "_effective_hour", "value"],
                 "max_table_nesting": 0,
                 "columns": column_hints(EVENTS_LIST_COLUMNS),
             }
         ],
     }
-    dates = {"_snapshot_at": settings.present, "_effective_hour": effective_hour}
+    origin = {"_project": settings.project, "_snapshot_at": settings.present, "_effective_hour": effective_hour}
 
-    def dated(item: TDataItem) -> TDataItem:
-        return {**item, **dates}
+    def with_origin(item: TDataItem) -> TDataItem:
+        return {**item, **origin}
 
-    return [resource.add_map(dated) for resource in rest_api_resources(config)]
+    return [resource.add_map(with_origin) for resource in rest_api_resources(config)]
 
 
 @dlt.source(name="amplitude")

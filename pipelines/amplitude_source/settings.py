@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
 import dlt
 import pyarrow as pa
 from dlt.common.configuration import configspec
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.configuration.specs.base_configuration import NotResolved
 from dlt.common.data_types import TDataType
 from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
 from dlt.common.storages import FilesystemConfiguration
@@ -79,11 +81,12 @@ EXPORT_COLUMNS: dict[str, str] = {
 }
 
 # What the pipeline adds to each row: where it came from.
-ORIGIN_COLUMNS = {"_export_hour": "timestamp", "_archive_file": "text", "_archive_row": "bigint"}
+ORIGIN_COLUMNS = {"_project": "text", "_export_hour": "timestamp", "_archive_file": "text", "_archive_row": "bigint"}
 
 REJECTED_COLUMNS = {**ORIGIN_COLUMNS, "reason": "text", "line": "text"}
 
 LEDGER_COLUMNS = {
+    "project": "text",
     "export_hour": "timestamp",
     "status": "text",
     "files": "bigint",
@@ -112,6 +115,7 @@ EVENTS_LIST_COLUMNS = {
     "value": "text",
     "display": "text",
     "non_active": "bool",
+    "_project": "text",
     "_snapshot_at": "timestamp",
     "_effective_hour": "timestamp",
 }
@@ -125,6 +129,8 @@ class AmplitudeError(Exception):
 class AmplitudeSettings(BaseConfiguration):
     """`SOURCES__AMPLITUDE__*`, or `[sources.amplitude]` of `.dlt/config.toml`."""
 
+    project: Annotated[str, NotResolved()] = "default"
+    """The name of the Amplitude project; "default" where there is but one."""
     api_key: TSecretStrValue | None = None
     secret_key: TSecretStrValue | None = None
     base_url: str = "https://amplitude.com"
