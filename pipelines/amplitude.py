@@ -6,12 +6,11 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import dlt
@@ -26,20 +25,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from amplitude_source import Progress, amplitude, amplitude_rest, cursor, no_rest, remove_superseded
-from amplitude_source.archive import Archive, ExportHour, folder_hours
-from amplitude_source.export_api import ExportClient, export_hours
-from amplitude_source.ledger import Coverage, Ledger, coverage, read_ledger
+from amplitude_source import Progress, amplitude, amplitude_rest, cursors, is_list_due, no_rest, remove_superseded
+from amplitude_source.archive import ExportHour
+from amplitude_source.download import ExportClient
+from amplitude_source.ledger import Coverage, Ledger, Restatement, coverage, read_ledgers, restatements
 from amplitude_source.settings import (
     HOUR,
     AmplitudeError,
     AmplitudeSettings,
-    floor_hour,
     format_hour,
     hours_between,
-    load_settings,
+    load_projects,
     parse_hour,
 )
+from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()
@@ -54,6 +53,8 @@ DUCKDB_CONFIG = {"preserve_insertion_order": False, "memory_limit": "200MB", "th
 PARALLEL_INSERTS = 2
 M_MMAP_THRESHOLD = -3  # of malloc.h
 FROM_ARCHIVE = ""  # --replay without a folder
+SECONDS_BETWEEN_LINES = 30  # of progress, where there is no terminal
+FAILURES = (DltException, AmplitudeError, duckdb.Error, OSError)
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
 err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
@@ -78,6 +79,7 @@ def cli() -> None:
     python pipelines/amplitude.py --replay                 rebuild bronze from the lake, without the API
     python pipelines/amplitude.py --replay exports/        load files that you exported before
     python pipelines/amplitude.py --gaps                   load the hours that status shows as missing
+    python pipelines/amplitude.py --project web            of several projects, this one only
     python pipelines/amplitude.py status                   which hours are loaded, empty, pending or missing
 
     Settings come from the environment or from .env; .env.example lists them. Hours are UTC and mean the time of upload.
@@ -95,6 +97,11 @@ destination_option = click.option(
 )
 
 
+project_option = click.option(
+    "--project", metavar="NAME", help="Of several projects this one only, as in SOURCES__AMPLITUDE__PROJECTS__<NAME>."
+)
+
+
 @cli.command()
 @click.option(
     "--start", metavar="HOUR", help="First hour, as 2026-06-01T00; the place to continue from stays as it is."
@@ -108,109 +115,100 @@ destination_option = click.option(
     help="Read the lake's archive, or a folder of exported *.json.gz files, instead of the API.",
 )
 @click.option("--gaps", is_flag=True, help="Load the hours that `status` shows as missing, and no others.")
+@project_option
 @destination_option
-def load(start: str | None, end: str | None, replay: str | None, gaps: bool, destination: str) -> None:
+def load(
+    start: str | None, end: str | None, replay: str | None, gaps: bool, project: str | None, destination: str
+) -> None:
     """Load hours into bronze (the default command)."""
     if gaps and (start or end or replay is not None):
         raise click.UsageError("--gaps goes by the ledger: leave out --start, --end and --replay.")
-    settings = load_settings()
-    pipeline = open_pipeline(destination, settings)
-    ledger = read_ledger(pipeline, settings.project)
-    if gaps:
-        work, nothing = plan_gaps(settings, ledger), "No gaps: no hour is missing."
-    elif replay is not None:
-        work, nothing = plan_replay(settings, start, end, replay), ""
-    else:
-        work = plan_export(settings, pipeline, ledger, start, end)
-        nothing = f"Nothing new: hour {format_hour(work.first)} is not available from Amplitude yet."
+    first, last = parse_hour(start, "--start") if start else None, parse_hour(end, "--end") if end else None
+    projects = chosen_projects(project)
+    if replay and len(projects) > 1:
+        raise click.UsageError("--replay DIR: say with --project whose files they are.")
+    pipeline = open_pipeline(destination, projects[0])
+
+    def plan(settings: AmplitudeSettings, ledger: Ledger) -> Work:
+        planner = Planner(settings, ledger)
+        if gaps:
+            return planner.gaps()
+        if replay is not None:
+            return planner.replay(first, last, INVOKED_FROM / replay if replay != FROM_ARCHIVE else None)
+        if first:
+            return planner.range(first, last)
+        return planner.new_hours(cursors(pipeline, settings, ledger), last)
+
+    for_each_project(projects, lambda settings: load_project(pipeline, settings, plan))
+
+
+def chosen_projects(name: str | None) -> list[AmplitudeSettings]:
+    """The projects of the settings, or the one of this name."""
+    projects = load_projects()
+    if name is None:
+        return projects
+    chosen = [settings for settings in projects if settings.project == name]
+    if not chosen:
+        names = ", ".join(settings.project for settings in projects)
+        raise click.UsageError(f"--project {name}: the settings have no such project, only {names}.")
+    return chosen
+
+
+def for_each_project(projects: list[AmplitudeSettings], act: Callable[[AmplitudeSettings], None]) -> None:
+    """Acts on one project after the other; one that fails does not stop the others, but the exit code tells."""
+    failed = []
+    for settings in projects:
+        try:
+            if len(projects) > 1:
+                out.print(f"Project {settings.project}", style="bold")
+            act(settings)
+        except FAILURES as error:
+            if len(projects) == 1 or is_interrupt(error):
+                raise
+            err.print(f"error: project {settings.project}: {explain(error)}", style="bold red")
+            failed.append(settings.project)
+    if failed:
+        raise AmplitudeError(
+            f"{len(failed)} of {len(projects)} projects failed ({', '.join(failed)}); the others are loaded."
+        )
+
+
+def load_project(
+    pipeline: dlt.Pipeline, settings: AmplitudeSettings, plan: Callable[[AmplitudeSettings, Ledger], Work]
+) -> None:
+    ledgers = read_ledgers(pipeline)
+    work = plan(settings, ledgers.get(settings.project, {}))
+    client = ExportClient(settings) if work.asks_amplitude else None
     if not work.size:
-        out.print(nothing)
-        return
-    if replay is None:
-        ExportClient(settings).check_address()
+        out.print(
+            f"Nothing new: hour {format_hour(work.first)} is not available from Amplitude yet."
+            if work.cursors
+            else "No gaps: no hour is missing."
+        )
+    else:
+        if client:
+            client.check_address()
+        load_hours(pipeline, settings, work, ledgers)
+    if client and work.cursors and (work.size or is_list_due(pipeline, settings)):
+        pipeline.run(amplitude_rest(settings, client, work.first))
+
+
+def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger]) -> Progress:
+    """Loads them, and reports.
+
+    Raises:
+        AmplitudeError: not all could be had; those before are loaded.
+    """
+    known = restatements(ledgers)
     progress, started = Progress(), time.monotonic()
-    run_loads(pipeline, settings, work, ledger, progress)
-    report(progress, time.monotonic() - started)
+    ledgers = run_loads(pipeline, settings, work, ledgers, progress)
+    report(work, progress, time.monotonic() - started)
+    for restatement in restatements(ledgers):
+        if restatement not in known:
+            out.print(restate_text(restatement))
     if progress.error:
         raise progress.error
-    if work.moves_cursor:
-        pipeline.run(amplitude_rest(settings, work.first))
-
-
-class Work(NamedTuple):
-    """The hours that a run is to load."""
-
-    hours: Iterator[ExportHour]
-    first: datetime
-    size: int
-    moves_cursor: bool
-
-
-def plan_export(
-    settings: AmplitudeSettings, pipeline: dlt.Pipeline, ledger: Ledger, start: str | None, end: str | None
-) -> Work:
-    """The hours to ask the API for: from `start`, or where the last run ended, to `end`, or the newest."""
-    first = parse_hour(start, "--start") if start else continue_from(settings, pipeline, ledger)
-    last = parse_hour(end, "--end") if end else settings.newest_hour
-    check_bounds(settings, first, last if end else None, explicit_start=start is not None)
-    client, archive = ExportClient(settings), Archive(settings.lake)
-    count = max(0, (last - first) // HOUR + 1)
-    return Work(export_hours(client, archive, settings, first, last), first, count, start is None)
-
-
-def plan_gaps(settings: AmplitudeSettings, ledger: Ledger) -> Work:
-    """The hours that were never asked for, though later ones were."""
-    missing = [range_ for range_ in coverage_of(settings, ledger) if range_.status == "missing"]
-    client, archive = ExportClient(settings), Archive(settings.lake)
-    hours = (hour for gap in missing for hour in export_hours(client, archive, settings, gap.first, gap.last))
-    first = missing[0].first if missing else settings.first_hour
-    return Work(hours, first, sum(gap.hours for gap in missing), moves_cursor=False)
-
-
-def coverage_of(settings: AmplitudeSettings, ledger: Ledger) -> list[Coverage]:
-    """What the ledger says of the hours from the warehouse's first to the newest that can be available."""
-    return coverage(ledger, settings.first_hour, settings.newest_hour)
-
-
-def continue_from(settings: AmplitudeSettings, pipeline: dlt.Pipeline, ledger: Ledger) -> datetime:
-    """The cursor, moved over hours that are final already (replayed, say); for an empty warehouse its first hour."""
-    hour = (cursor(pipeline) if ledger else None) or settings.first_hour
-    while hour in ledger and ledger[hour].is_final:
-        hour += HOUR
-    return hour
-
-
-def plan_replay(settings: AmplitudeSettings, start: str | None, end: str | None, folder: str) -> Work:
-    """The hours of the archive, or of a folder of exported files, within the bounds."""
-    archive, path = Archive(settings.lake), INVOKED_FROM / folder
-    first = parse_hour(start, "--start") if start else None
-    last = parse_hour(end, "--end") if end else None
-    members = folder_hours(path) if folder != FROM_ARCHIVE else archive.hours()
-    chosen = [hour for hour in sorted(members) if (not first or hour >= first) and (not last or hour <= last)]
-    if not chosen:
-        raise AmplitudeError(f"{folder or 'The archive'} holds no hours to load; look at {COMMAND} status.")
-    check_bounds(settings, chosen[0], chosen[-1], explicit_start=True)
-    read = archive.store_hour if folder != FROM_ARCHIVE else archive.read_hour
-    hours = (read(hour, members[hour]) for hour in chosen)
-    return Work(hours, chosen[0], len(chosen), moves_cursor=False)
-
-
-def check_bounds(settings: AmplitudeSettings, first: datetime, last: datetime | None, *, explicit_start: bool) -> None:
-    """Refuses a range that ends before it starts, reaches into the future or lies before the warehouse's first hour."""
-    if explicit_start and first < settings.first_hour:
-        raise AmplitudeError(
-            f"Hour {format_hour(first)} lies before SOURCES__AMPLITUDE__START_HOUR ({settings.start_hour}), "
-            f"where the warehouse begins: set START_HOUR to {format_hour(first)} or earlier."
-        )
-    if last is None:
-        return
-    if last < first:
-        raise AmplitudeError(f"--end {format_hour(last)} lies before the first hour to load, {format_hour(first)}.")
-    if last >= floor_hour(settings.present):
-        raise AmplitudeError(
-            f"Hour {format_hour(last)} is not over yet (it is {settings.present:%Y-%m-%dT%H:%M} UTC): "
-            "choose an earlier --end."
-        )
+    return progress
 
 
 def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline:
@@ -255,17 +253,19 @@ def make_destination(destination: str, lake: str) -> TDestinationReferenceArg:
 
 
 def run_loads(
-    pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledger: Ledger, progress: Progress
-) -> None:
-    """Runs the pipeline until the hours are used up; each load commits for itself."""
-    with progress_bar(work) as hours:
-        remove_superseded(pipeline, settings.project, ledger)
+    pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger], progress: Progress
+) -> dict[str, Ledger]:
+    """Runs the pipeline until the hours are used up; each load commits for itself. Gives the ledgers after it."""
+    project = settings.project
+    with progress_bar(work) as watched:
+        remove_superseded(pipeline, project, ledgers.get(project, {}))
         while not progress.is_done:
             with typed_folder(pipeline) as folder:
-                export = amplitude(settings, hours, ledger, progress, folder, moves_cursor=work.moves_cursor)
-                pipeline.run(export if ledger else [export, no_rest()])
-            ledger = read_ledger(pipeline, settings.project)
-            remove_superseded(pipeline, settings.project, ledger)
+                export = amplitude(settings, watched, ledgers.get(project, {}), progress, folder)
+                pipeline.run(export if ledgers else [export, no_rest()])
+            ledgers = read_ledgers(pipeline)
+            remove_superseded(pipeline, project, ledgers.get(project, {}))
+    return ledgers
 
 
 @contextmanager
@@ -279,8 +279,8 @@ def typed_folder(pipeline: dlt.Pipeline) -> Iterator[Path]:
 
 
 @contextmanager
-def progress_bar(work: Work) -> Iterator[Iterator[ExportHour]]:
-    """Gives the hours, and shows how far they are."""
+def progress_bar(work: Work) -> Iterator[Work]:
+    """Gives the work, and shows how far it is: on a terminal as a bar, else as a line now and then."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -288,18 +288,24 @@ def progress_bar(work: Work) -> Iterator[Iterator[ExportHour]]:
         TextColumn("hours"),
         TimeRemainingColumn(),
     )
-    with ProgressBar(*columns, console=err) as bar:
+    started = said = time.monotonic()
+    with ProgressBar(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task(format_hour(work.first), total=work.size)
 
         def watched() -> Iterator[ExportHour]:
-            for hour in work.hours:
+            nonlocal said
+            for done, hour in enumerate(work.hours, 1):
                 yield hour
                 bar.update(task, advance=1, description=format_hour(hour.hour))
+                if not err.is_terminal and time.monotonic() - said >= SECONDS_BETWEEN_LINES:
+                    said = time.monotonic()
+                    left = timedelta(seconds=round((said - started) / done * (work.size - done)))
+                    err.print(f"{done:,} of {work.size:,} hours, up to {format_hour(hour.hour)}; {left} left.")
 
-        yield watched()
+        yield replace(work, hours=watched())
 
 
-def report(progress: Progress, seconds: float) -> None:
+def report(work: Work, progress: Progress, seconds: float) -> None:
     """The summary at the end of a load."""
     hours = ", ".join(f"{progress.hours[status]} {status}" for status in ("loaded", "empty", "pending"))
     out.print(
@@ -307,6 +313,8 @@ def report(progress: Progress, seconds: float) -> None:
         f"{progress.loaded_rows:,} rows in bronze.events, {progress.rejected_rows:,} in bronze.rejected_rows, "
         f"{progress.bytes / 1e6:,.1f} MB archived."
     )
+    if work.rechecks:
+        out.print(f"{work.rechecks} hours were compared with Amplitude once more: {len(progress.revised)} had changed.")
     if progress.rejected_rows:
         out.print(
             "Each rejected row keeps its line: SELECT reason, COUNT(*) FROM bronze.rejected_rows GROUP BY reason."
@@ -315,44 +323,49 @@ def report(progress: Progress, seconds: float) -> None:
         out.print(f"New columns in bronze.events: {', '.join(progress.new_columns)}; bronze.schema_changes tells more.")
     if progress.kept:
         out.print(f"{len(progress.kept)} hours are gone from Amplitude and were kept as they are in bronze.")
-    for first, last in runs(progress.revised):
-        out.print(
-            f"Hours {format_hour(first)} to {format_hour(last)} changed. If silver has them already: "
-            f"sqlmesh plan --restate-model silver.events --start '{first}' --end '{last + HOUR}'"
-        )
 
 
-def runs(hours: list[datetime]) -> list[tuple[datetime, datetime]]:
-    """Neighbouring hours as first and last."""
-    found: list[tuple[datetime, datetime]] = []
-    for hour in sorted(hours):
-        if found and hour == found[-1][1] + HOUR:
-            found[-1] = (found[-1][0], hour)
-        else:
-            found.append((hour, hour))
-    return found
+def restate_text(hours: Restatement) -> str:
+    return (
+        f"Hours {format_hour(hours.first)} to {format_hour(hours.last)} changed. If silver has them already: "
+        f"sqlmesh plan --restate-model silver.events --start '{hours.first}' --end '{hours.last + HOUR}'"
+    )
 
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="For machines: every range of hours with its figures.")
+@project_option
 @destination_option
-def status(as_json: bool, destination: str) -> None:
+def status(as_json: bool, project: str | None, destination: str) -> None:
     """Show which hours are loaded, empty, pending or missing, and the command that fills each gap.
 
     Exits with 3 where hours are missing.
     """
-    settings = load_settings()
-    ranges = coverage_of(settings, read_ledger(open_pipeline(destination, settings), settings.project))
+    projects = chosen_projects(project)
+    ledgers = read_ledgers(open_pipeline(destination, projects[0]))
+    ranges = {
+        settings.project: coverage(ledgers.get(settings.project, {}), settings.first_hour, settings.newest_hour)
+        for settings in projects
+    }
+    changed = restatements(ledgers)
     if as_json:
-        click.echo(json.dumps([coverage_json(range_) for range_ in ranges], indent=2))
+        hours = [{"project": name, **coverage_json(range_)} for name in ranges for range_ in ranges[name]]
+        restated = [{name: str(value) for name, value in asdict(hours).items()} for hours in changed]
+        click.echo(json.dumps({"hours": hours, "restatements": restated}, indent=2))
     else:
-        show_coverage(ranges)
-    if any(range_.status == "missing" for range_ in ranges):
+        for name, ranges_ in ranges.items():
+            show_coverage(ranges_, name if len(ranges) > 1 else None)
+        for hours_ in changed:
+            out.print(f"{restate_text(hours_)} (since {hours_.since:%Y-%m-%d %H:%M})")
+    if any(range_.status == "missing" for ranges_ in ranges.values() for range_ in ranges_):
         sys.exit(MISSING_HOURS_EXIT)
 
 
-def show_coverage(ranges: list[Coverage]) -> None:
+def show_coverage(ranges: list[Coverage], project: str | None) -> None:
     """A row for each status, then every gap with the command that fills it."""
+    option = f" --project {project}" if project else ""
+    if project:
+        out.print(f"Project {project}", style="bold")
     table = Table("status", "hours", "first hour", "last hour", "files", "MB", "rows", "rejected", box=None)
     for column in table.columns:
         column.justify = "left" if column.header in ("status", "first hour", "last hour") else "right"
@@ -361,11 +374,11 @@ def show_coverage(ranges: list[Coverage]) -> None:
             table.add_row(*coverage_row(of_status))
     out.print(table)
     for gap in (range_ for range_ in ranges if range_.status == "missing"):
-        span = f"--start {format_hour(gap.first)} --end {format_hour(gap.last)}"
+        span = f"--start {format_hour(gap.first)} --end {format_hour(gap.last)}{option}"
         out.print(f"{gap.hours} missing hours hold silver back from {format_hour(gap.first)} on: {COMMAND} {span}")
         out.print(f"  or, if Amplitude has nothing there: {COMMAND} declare-empty {span}")
     if sum(range_.status == "missing" for range_ in ranges) > 1:
-        out.print(f"All of them at once: {COMMAND} --gaps")
+        out.print(f"All of them at once: {COMMAND} --gaps{option}")
     if any(range_.status == "pending" for range_ in ranges):
         out.print(f"Pending hours come with the next load: {COMMAND}")
 
@@ -396,19 +409,23 @@ def coverage_row(ranges: list[Coverage]) -> list[str]:
 @cli.command("declare-empty")
 @click.option("--start", metavar="HOUR", required=True, help="First hour, as 2026-06-01T00.")
 @click.option("--end", metavar="HOUR", required=True, help="Last hour, included.")
+@project_option
 @destination_option
-def declare_empty(start: str, end: str, destination: str) -> None:
+def declare_empty(start: str, end: str, project: str | None, destination: str) -> None:
     """Declare hours that are missing empty for good, so that silver no longer waits for them."""
-    settings = load_settings()
+    projects = chosen_projects(project)
+    if len(projects) > 1:
+        raise click.UsageError("Say with --project whose hours are empty.")
+    (settings,) = projects
     first, last = parse_hour(start, "--start"), parse_hour(end, "--end")
-    check_bounds(settings, first, last, explicit_start=True)
     pipeline = open_pipeline(destination, settings)
-    ledger, archive = read_ledger(pipeline, settings.project), Archive(settings.lake)
-    hours = [hour for hour in hours_between(first, last) if hour not in ledger or not ledger[hour].is_final]
-    work = Work((archive.store_hour(hour, []) for hour in hours), first, len(hours), moves_cursor=False)
+    ledgers = read_ledgers(pipeline)
+    work = Planner(settings, ledgers.get(settings.project, {})).declared_empty(first, last)
     progress = Progress()
-    run_loads(pipeline, settings, work, ledger, progress)
-    kept = len(hours_between(first, last)) - len(hours)
+    run_loads(pipeline, settings, work, ledgers, progress)
+    if progress.error:
+        raise progress.error
+    kept = len(hours_between(first, last)) - work.size
     out.print(f"{progress.hours['empty']} hours declared empty, {kept} left as they were.")
 
 
@@ -422,11 +439,15 @@ def one_sentence() -> Iterator[None]:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(STOPPED)
-    except (DltException, AmplitudeError, duckdb.Error, OSError) as error:
-        if any(isinstance(cause, KeyboardInterrupt) for cause in chain_of_causes(error)):
+    except FAILURES as error:
+        if is_interrupt(error):
             sys.exit(STOPPED)
         err.print(f"error: {explain(error)}", style="bold red")
         sys.exit(1)
+
+
+def is_interrupt(error: BaseException) -> bool:
+    return any(isinstance(cause, KeyboardInterrupt) for cause in chain_of_causes(error))
 
 
 def explain(error: BaseException) -> str:

@@ -72,7 +72,7 @@ def client_of(configured: AmplitudeSettings, waits: list[float] | None = None) -
 def hours_of(
     configured: AmplitudeSettings, first: datetime, last: datetime, waits: list[float] | None = None
 ) -> Iterator[ExportHour]:
-    return export_hours(client_of(configured, waits), Archive(configured.lake), configured, first, last)
+    return export_hours(client_of(configured, waits), Archive(configured.lake, "web"), configured, first, last)
 
 
 def export(
@@ -228,7 +228,7 @@ def test_whatever_the_sizes_every_hour_is_given_once_until_one_is_too_large(
     configured = settings_at("http://127.0.0.1", tmp_path_factory.mktemp("export"))
     client, last = SizedClient(configured, sizes, limit), START + (length - 1) * HOUR
     too_large = min((hour for hour, size in sizes.items() if size > limit and hour <= last), default=None)
-    given, error = until_error(export_hours(client, Archive(configured.lake), configured, START, last))
+    given, error = until_error(export_hours(client, Archive(configured.lake, "web"), configured, START, last))
     assert (f"Hour {too_large:%Y-%m-%dT%H} alone" if too_large else "") in error
     assert bool(error) == bool(too_large)
     expected = hours_between(START, too_large - HOUR if too_large else last)
@@ -307,13 +307,13 @@ def test_a_zip_without_members_means_no_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_refused_keys_end_the_export_at_once_and_name_host_settings_and_regions(tmp_path: Path, status: int) -> None:
+def test_refused_keys_end_the_export_at_once_and_name_host_and_settings(tmp_path: Path, status: int) -> None:
     with serving(Answer(status)) as script:
         message = refusal(settings_at(script.base_url, tmp_path))
     assert f"127.0.0.1:{script.server_port}" in message
     assert f"HTTP {status}" in message
     assert "SOURCES__AMPLITUDE__SECRET_KEY" in message
-    assert "analytics.eu.amplitude.com" in message
+    assert "SOURCES__AMPLITUDE__REGION" in message
     assert len(script.authorizations) == 1
 
 
@@ -679,7 +679,7 @@ def test_a_broken_member_in_a_whole_zip_is_downloaded_again_with_what_is_left_of
     replies = [says(200, day_zip(0, 23, broken=5)), says(200, day_zip(24, 30)), says(200, day_zip(5, 23))]
     with peering(*replies) as peer:
         configured = settings_at(peer.base_url, tmp_path)
-        client, archive = CheckedClient(configured), Archive(configured.lake)
+        client, archive = CheckedClient(configured), Archive(configured.lake, "web")
         hours = list(export_hours(client, archive, configured, START, START + 30 * HOUR))
     assert [hour.hour for hour in hours] == hours_between(START, START + 30 * HOUR)
     assert all(len(hour.members) == 1 for hour in hours)
@@ -725,8 +725,8 @@ def test_a_disk_that_is_full_is_told_with_the_setting(tmp_path: Path) -> None:
 
 
 def test_a_lake_that_cannot_be_written_is_told_with_its_place_after_the_hours_before(tmp_path: Path) -> None:
-    (tmp_path / f"lake/raw/app={SMALL_PRODUCT.app}/date=2026-06-01").mkdir(parents=True)
-    (tmp_path / f"lake/raw/app={SMALL_PRODUCT.app}/date=2026-06-01/hour=02").touch()
+    (tmp_path / f"lake/raw/project=web/app={SMALL_PRODUCT.app}/date=2026-06-01").mkdir(parents=True)
+    (tmp_path / f"lake/raw/project=web/app={SMALL_PRODUCT.app}/date=2026-06-01/hour=02").touch()
     with serving(Answer(200, day_zip(0, 3))) as script:
         configured = settings_at(script.base_url, tmp_path)
         hours, error = until_error(hours_of(configured, START, START + 3 * HOUR))
@@ -777,7 +777,9 @@ def _wants_patience(line: socket.socket) -> None:
 def test_closing_the_hours_ends_the_download_ahead_and_removes_what_is_on_disk(tmp_path: Path, second: Reply) -> None:
     with peering(says(404), second) as peer:
         configured = settings_at(peer.base_url, tmp_path)
-        hours = export_hours(ExportClient(configured), Archive(configured.lake), configured, START, START + 60 * HOUR)
+        hours = export_hours(
+            ExportClient(configured), Archive(configured.lake, "web"), configured, START, START + 60 * HOUR
+        )
         next(hours)
         eventually(lambda: len(peer.windows) == 2)
         close(hours)
@@ -825,10 +827,10 @@ def test_a_download_ahead_that_stalls_keeps_nobody_waiting_and_ends_at_its_next_
 READ_HOURS = """
 from amplitude_source.archive import Archive
 from amplitude_source.export_api import ExportClient, export_hours
-from amplitude_source.settings import HOUR, load_settings
-settings = load_settings()
+from amplitude_source.settings import HOUR, load_projects
+(settings,) = load_projects()
 first = settings.first_hour
-for hour in export_hours(ExportClient(settings), Archive(settings.lake), settings, first, first + 60 * HOUR):
+for hour in export_hours(ExportClient(settings), Archive(settings.lake, "web"), settings, first, first + 60 * HOUR):
     print(hour.hour, flush=True)
 """
 

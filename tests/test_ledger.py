@@ -11,13 +11,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplitude_source import next_hour
-from amplitude_source.archive import ArchivedMember, ExportHour, Member, MemberName
-from amplitude_source.ledger import LedgerRow, Status, content_sha256, coverage, ledger_row, ledger_table
+from amplitude_source.archive import ArchivedMember, ExportHour, Member, MemberName, content_sha256
+from amplitude_source.ledger import (
+    Ledger,
+    LedgerRow,
+    Restatement,
+    Status,
+    coverage,
+    ledger_row,
+    ledger_table,
+    restatements,
+)
 from amplitude_source.settings import HOUR, LEDGER_COLUMNS, hours_between
+from amplitude_source.work import first_open
 from conftest import member_name
 
 FIRST = datetime(2026, 6, 1)
+ASKED = datetime(2026, 6, 4, 11)
 NOW = datetime(2026, 6, 4, 12)
 
 
@@ -30,12 +40,27 @@ def member(sha256: str, partition: int = 0, size: int = 10) -> ArchivedMember:
     return ArchivedMember(Member(name, opened), size, sha256)
 
 
-def entry(hour: datetime, status: Status = "loaded", **values: int) -> LedgerRow:
+def entry(hour: datetime, status: Status = "loaded", **values: int | datetime | None) -> LedgerRow:
     is_loaded = status == "loaded"
     row = LedgerRow(
-        "web", hour, status, int(is_loaded), 10 * is_loaded, 5 * is_loaded, 0, "a" if is_loaded else None, 1, NOW
+        project="web",
+        export_hour=hour,
+        status=status,
+        files=int(is_loaded),
+        bytes=10 * is_loaded,
+        loaded_rows=5 * is_loaded,
+        rejected_rows=0,
+        sha256="a" if is_loaded else None,
+        revision=1,
+        revised_at=None,
+        exported_at=ASKED,
+        loaded_at=NOW,
     )
     return replace(row, **values)  # type: ignore[arg-type]  # any field
+
+
+def exported(*members: ArchivedMember) -> ExportHour:
+    return ExportHour(FIRST, [*members], ASKED)
 
 
 def seen(hour: ExportHour, known: LedgerRow | None, rows: int = 5, rejected: int = 0) -> LedgerRow:
@@ -43,16 +68,17 @@ def seen(hour: ExportHour, known: LedgerRow | None, rows: int = 5, rejected: int
     return ledger_row("web", hour, Counter({FIRST: rows}), Counter({FIRST: rejected}), known, NOW)
 
 
-LOADED = ExportHour(FIRST, [member("a")])
-CHANGED = ExportHour(FIRST, [member("b")])
-EMPTY = ExportHour(FIRST, [])
-PENDING = ExportHour(FIRST, [], is_final=False)
+LOADED = exported(member("a"))
+CHANGED = exported(member("b"))
+EMPTY = exported()
+PENDING = replace(EMPTY, is_final=False)
 
 
 def test_a_loaded_hour_counts_its_files_bytes_and_rows_and_the_rejected_ones_apart() -> None:
-    hour = ExportHour(FIRST, [member("a", 0, 10), member("b", 7, 32)])
+    hour = exported(member("a", 0, 10), member("b", 7, 32))
     row = seen(hour, None, rows=17, rejected=3)
-    assert row == LedgerRow("web", FIRST, "loaded", 2, 42, 17, 3, content_sha256(hour), 1, NOW)
+    content = content_sha256({member_name(FIRST, 0): "a", member_name(FIRST, 7): "b"})
+    assert row == LedgerRow("web", FIRST, "loaded", 2, 42, 17, 3, content, 1, None, ASKED, NOW)
 
 
 def test_rows_of_other_hours_do_not_count() -> None:
@@ -104,8 +130,8 @@ def test_the_checksum_covers_names_and_bytes_of_all_members() -> None:
         [member("a", 0), member("b", 1)],
         [member("b", 0), member("a", 1)],
     ]
-    assert len({content_sha256(ExportHour(FIRST, members)) for members in hours}) == len(hours)
-    assert content_sha256(EMPTY) is None
+    assert len({seen(exported(*members), None).sha256 for members in hours}) == len(hours)
+    assert seen(EMPTY, None).sha256 is None
 
 
 def test_the_table_has_the_columns_and_types_of_bronze() -> None:
@@ -183,32 +209,63 @@ def hours_of(*numbers: int) -> list[datetime]:
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "expected"),
+    ("statuses", "start", "expected"),
     [
-        ({}, {0: "loaded", 1: "loaded"}, 2),
-        ({}, {0: "loaded", 1: "empty"}, 2),
-        ({}, {0: "loaded", 1: "pending", 2: "loaded", 3: "pending"}, 1),
-        ({1: "pending"}, {1: "loaded", 2: "loaded"}, 3),
-        ({1: "pending", 2: "pending"}, {1: "pending", 2: "empty", 3: "pending"}, 1),
-        ({0: "loaded", 1: "pending", 2: "pending"}, {1: "empty", 2: "pending", 3: "pending"}, 2),
+        ({}, 0, 0),
+        ({0: "loaded", 1: "loaded"}, 0, 2),
+        ({0: "loaded", 1: "empty"}, 0, 2),
+        ({0: "loaded", 1: "pending", 2: "loaded", 3: "pending"}, 0, 1),
+        ({1: "loaded", 2: "loaded"}, 1, 3),
+        ({0: "loaded", 2: "loaded"}, 0, 1),
+        ({0: "pending", 1: "loaded"}, 1, 2),
     ],
 )
 def test_the_next_run_begins_with_the_first_hour_that_may_still_bring_data(
-    before: dict[int, Status], now: dict[int, Status], expected: int
+    statuses: dict[int, Status], start: int, expected: int
 ) -> None:
-    ledger = {FIRST + n * HOUR: entry(FIRST + n * HOUR, status) for n, status in before.items()}
-    rows = [entry(FIRST + n * HOUR, status) for n, status in now.items()]
-    assert next_hour(rows, ledger) == FIRST + expected * HOUR
+    ledger = {FIRST + n * HOUR: entry(FIRST + n * HOUR, status) for n, status in statuses.items()}
+    assert first_open(FIRST + start * HOUR, ledger) == FIRST + expected * HOUR
 
 
 @settings(deadline=None)
-@given(ledgers, st.integers(0, 20), st.integers(1, 10))
-def test_no_hour_that_may_still_bring_data_lies_before_the_next_run(
-    statuses: dict[datetime, Status], first: int, length: int
+@given(ledgers, st.integers(0, 20))
+def test_all_hours_that_the_next_run_leaves_out_are_final_and_its_first_is_not(
+    statuses: dict[datetime, Status], start: int
 ) -> None:
     ledger = {hour: entry(hour, status) for hour, status in statuses.items()}
-    rows = [entry(hour) for hour in hours_of(*range(first, first + length))]
-    found = next_hour(rows, ledger)
-    after = {**ledger, **{row.export_hour: row for row in rows}}
-    assert not [hour for hour, row in after.items() if hour < found and not row.is_final]
-    assert found <= rows[-1].export_hour + HOUR
+    found = first_open(FIRST + start * HOUR, ledger)
+    assert all(ledger[hour].is_final for hour in hours_between(FIRST + start * HOUR, found - HOUR))
+    assert found not in ledger or not ledger[found].is_final
+
+
+# --- what silver has to take in anew
+
+
+def ledger_of(project: str, *rows: LedgerRow) -> dict[str, Ledger]:
+    return {project: {row.export_hour: replace(row, project=project) for row in rows}}
+
+
+def test_hours_without_a_change_need_no_restatement() -> None:
+    assert restatements({}) == []
+    assert restatements(ledger_of("web", *map(entry, hours_of(0, 1, 2)))) == []
+
+
+def test_neighbouring_hours_that_changed_are_restated_together_whichever_project_they_belong_to() -> None:
+    first, second = datetime(2026, 6, 5), datetime(2026, 6, 6)
+    changed = [entry(FIRST, revised_at=first), entry(FIRST + HOUR), entry(FIRST + 5 * HOUR, revised_at=first)]
+    ledgers = ledger_of("web", *changed) | ledger_of("ios", entry(FIRST), entry(FIRST + HOUR, revised_at=second))
+    assert restatements(ledgers) == [
+        Restatement(FIRST, FIRST + HOUR, second),
+        Restatement(FIRST + 5 * HOUR, FIRST + 5 * HOUR, first),
+    ]
+
+
+def test_hours_that_a_project_brings_late_are_restated_where_others_had_them() -> None:
+    later = NOW + HOUR
+    web = ledger_of("web", *map(entry, hours_of(0, 1, 2, 3)), entry(FIRST + 4 * HOUR, loaded_at=later))
+    ios = ledger_of("ios", *[entry(hour, loaded_at=later) for hour in hours_of(2, 3, 4)])
+    assert restatements(web | ios) == [Restatement(FIRST + 2 * HOUR, FIRST + 3 * HOUR, later)]
+
+
+def test_projects_that_were_loaded_in_one_run_need_no_restatement() -> None:
+    assert restatements(ledger_of("web", entry(FIRST)) | ledger_of("ios", entry(FIRST))) == []

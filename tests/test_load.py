@@ -395,10 +395,32 @@ def test_a_work_folder_that_knows_more_than_the_database_does_not_hide_what_is_m
 ) -> None:
     succeeded(project.load_here("--end", hour_text(START + 14 * HOUR)))
     project.database.unlink()
+    shutil.rmtree(project.lake)
     simulator.requests.clear()
     succeeded(project.load_here("--end", hour_text(START + 14 * HOUR)))
     assert asked_hours(simulator) == hours_between(START, START + 14 * HOUR)
     assert_whole(project, START + 14 * HOUR)
+
+
+def test_what_the_archive_holds_is_not_downloaded_again_for_a_new_database(
+    project: Project, simulator: Simulator
+) -> None:
+    succeeded(project.load_here("--end", hour_text(START + 14 * HOUR)))
+    project.database.unlink()
+    simulator.requests.clear()
+    succeeded(project.load_here("--end", hour_text(START + 20 * HOUR)))
+    assert asked_hours(simulator) == hours_between(START + 15 * HOUR, START + 20 * HOUR)
+    assert_whole(project, START + 20 * HOUR)
+
+
+def test_an_hour_that_is_not_whole_in_the_archive_is_downloaded_again(project: Project, simulator: Simulator) -> None:
+    succeeded(project.load_here("--end", hour_text(BUSY_HOUR)))
+    project.database.unlink()
+    next(project.lake.rglob(f"date={BUSY_HOUR:%Y-%m-%d}/hour={BUSY_HOUR:%H}/*.json.gz")).unlink()
+    simulator.requests.clear()
+    succeeded(project.load_here("--end", hour_text(BUSY_HOUR)))
+    assert asked_hours(simulator) == [BUSY_HOUR]
+    assert_whole(project, BUSY_HOUR)
 
 
 def test_a_checkout_that_was_moved_loads_into_its_own_database(project: Project) -> None:
@@ -729,7 +751,7 @@ def test_status_for_machines_has_every_range_and_the_same_exit_code(project: Pro
         hours = ("--start", hour_text(START + first * HOUR), "--end", hour_text(START + last * HOUR))
         succeeded(project.load_here(*hours))
     result = project.load_here("status", "--json")
-    ranges = json.loads(result.stdout)
+    ranges = json.loads(result.stdout)["hours"]
     assert result.returncode == 3
     (gap,) = (each for each in ranges if each["status"] == "missing")
     assert (gap["first"], gap["last"], gap["hours"]) == (hour_text(START + 10 * HOUR), hour_text(START + 19 * HOUR), 10)

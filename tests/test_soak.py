@@ -5,6 +5,7 @@ AMPLITUDE_SOAK_PLANS says how many plans to draw. A plan that fails is printed, 
 """
 
 import gzip
+import json
 import os
 import signal
 import subprocess
@@ -183,5 +184,6 @@ LINES = {
 
 def marked_empty(project: Project) -> set[datetime]:
     """The hours that the archive knows to be empty."""
-    paths = project.lake.glob("raw/empty/date=*/hour=*")
-    return {datetime.fromisoformat(f"{path.parent.name[5:]}T{path.name[5:]}") for path in paths}
+    manifests = project.lake.glob("raw/project=default/hours/date=*/hour=*.json")
+    empty = [path for path in manifests if not json.loads(path.read_text())["members"]]
+    return {datetime.fromisoformat(f"{path.parent.name[5:]}T{path.stem[5:]}") for path in empty}

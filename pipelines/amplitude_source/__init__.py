@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import dlt
 import pyarrow as pa
@@ -28,7 +29,6 @@ from .rest import amplitude_rest, no_rest
 from .rows import LOAD_ID, EventsFile, EventsWriter, RowTyper, typed
 from .settings import (
     EXPORT_COLUMNS,
-    HOUR,
     LEDGER_COLUMNS,
     ORIGIN_COLUMNS,
     REJECTED_COLUMNS,
@@ -38,8 +38,9 @@ from .settings import (
     arrow_schema,
     column_hints,
 )
+from .work import Cursors, Work, first_open
 
-__all__ = ["Progress", "amplitude", "amplitude_rest", "cursor", "no_rest", "remove_superseded"]
+__all__ = ["Progress", "amplitude", "amplitude_rest", "cursors", "is_list_due", "no_rest", "remove_superseded"]
 
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
 ROWS_PER_LOAD = 1_000_000
@@ -81,29 +82,18 @@ class Batch:
 
 @dlt.source(name="amplitude")
 def amplitude(
-    settings: AmplitudeSettings,
-    hours: Iterator[ExportHour],
-    ledger: Ledger,
-    progress: Progress,
-    folder: Path,
-    *,
-    moves_cursor: bool = True,
+    settings: AmplitudeSettings, work: Work, ledger: Ledger, progress: Progress, folder: Path
 ) -> list[DltResource]:
     """Amplitude's export as bronze tables.
 
     Args:
         settings: of the project; the ledger's rows bear its name and present.
-        hours: the hours to load, in order, from the API or from the archive; a load takes as many as it has room for.
-        ledger: the ledger before this load.
+        work: the hours to load, and the cursors to move; a load takes as many hours as it has room for.
+        ledger: the project's ledger before this load.
         progress: is brought up to date hour by hour.
         folder: for files on their way to dlt, which links to them; they must last until all is extracted.
-        moves_cursor: whether the next run continues after these hours.
     """
-    export = dlt.resource(
-        export_batches(settings, hours, ledger, progress, folder, moves_cursor=moves_cursor),
-        name="export",
-        selected=False,
-    )
+    export = dlt.resource(export_batches(settings, work, ledger, progress, folder), name="export", selected=False)
     return [
         export,
         export | dlt.transformer(events, columns=column_hints(EVENTS_COLUMNS), schema_contract=EVOLVE),
@@ -138,22 +128,17 @@ def schema_changes(batch: Batch) -> pa.Table | None:
 
 
 def export_batches(
-    settings: AmplitudeSettings,
-    hours: Iterator[ExportHour],
-    ledger: Ledger,
-    progress: Progress,
-    folder: Path,
-    *,
-    moves_cursor: bool,
+    settings: AmplitudeSettings, work: Work, ledger: Ledger, progress: Progress, folder: Path
 ) -> Iterator[Batch]:
     """Reads hours into batches until they end or the load is full; the last batch has the ledger's rows."""
     project, now = settings.project, settings.present
+    load_id = dlt.current.load_package_state()["load_id"]
     read: list[ExportHour] = []
     lines: Counter[datetime] = Counter()
     rejected: Counter[datetime] = Counter()
     new_columns: list[dict[str, object]] = []
     writer = EventsWriter(folder)
-    for rows in typed(blocks(project, hours, ledger, progress, read), row_typer()):
+    for rows in typed(blocks(project, work.hours, ledger, progress, read), row_typer(load_id)):
         for table in rows.events:
             writer.write(table)
         lines += rows.hours
@@ -162,23 +147,41 @@ def export_batches(
             yield Batch(rejected=rows.rejected)
         new_columns += [{"table_name": "events", "changed_at": now} | column for column in rows.new_columns]
     files = writer.close()
-    if not read:
-        return
+    check_clock(load_id, [row for hour in read if (row := ledger.get(hour.hour))])
     of_ledger = [ledger_row(project, hour, lines - rejected, rejected, ledger.get(hour.hour), now) for hour in read]
-    changes = pa.Table.from_pylist(new_columns, arrow_schema(SCHEMA_CHANGES_COLUMNS))
-    # without rows, too: the tables are to be there
-    yield Batch(files, NO_ROWS, ledger_table(of_ledger), changes if new_columns or not ledger else None)
+    if read:
+        changes = pa.Table.from_pylist(new_columns, arrow_schema(SCHEMA_CHANGES_COLUMNS))
+        # without rows, too: the tables are to be there
+        yield Batch(files, NO_ROWS, ledger_table(of_ledger), changes if new_columns or not ledger else None)
     progress.new_columns += [str(column["column_name"]) for column in new_columns]
     take_stock(progress, of_ledger, ledger)
-    if moves_cursor:
-        dlt.current.resource_state()["next_hour"] = next_hour(of_ledger, ledger).isoformat()
+    if work.cursors:
+        is_whole = progress.is_done and not progress.error
+        next_hour = first_open(work.cursors.next_hour, {**ledger, **{row.export_hour: row for row in of_ledger}})
+        recheck_hour = work.recheck_end if is_whole else work.cursors.recheck_hour
+        state = dlt.current.resource_state().setdefault(project, {})
+        Cursors(next_hour, recheck_hour).write(state)
+        state["asked_from"] = work.first.isoformat()
 
 
-def row_typer() -> RowTyper:
+def check_clock(load_id: str, known: list[LedgerRow]) -> None:
+    """Refuses a load that would not count: of an hour's loads the newest does, and dlt names them by the clock.
+
+    Raises:
+        AmplitudeError: the load is older than those that brought these hours.
+    """
+    if newest := max((row.load_id for row in known if row.load_id >= load_id), default=None):
+        seconds = float(newest) - float(load_id)
+        raise AmplitudeError(
+            f"This machine's clock is {seconds:,.0f} s behind that of the machine that loaded these hours before: set "
+            "it right and run again; nothing of them was loaded."
+        )
+
+
+def row_typer(load_id: str) -> RowTyper:
     """For the load under way."""
     schema = dlt.current.source_schema()
     known = schema.get_table_columns("events") if "events" in schema.tables else {}
-    load_id = dlt.current.load_package_state()["load_id"]
     return RowTyper(schema.naming.normalize_identifier, known, load_id)
 
 
@@ -225,13 +228,6 @@ def take_stock(progress: Progress, rows: list[LedgerRow], ledger: Ledger) -> Non
     ]
 
 
-def next_hour(rows: list[LedgerRow], ledger: Ledger) -> datetime:
-    """The first hour that may still bring data, else the hour after the last of these rows."""
-    known = {**ledger, **{row.export_hour: row for row in rows}}
-    pending = [hour for hour, row in known.items() if not row.is_final]
-    return min([*pending, rows[-1].export_hour + HOUR])
-
-
 def remove_superseded(pipeline: dlt.Pipeline, project: str, ledger: Ledger) -> None:
     """Deletes the rows of the newest load's hours that another load brought: earlier contents, unfinished loads.
 
@@ -255,8 +251,17 @@ def remove_superseded(pipeline: dlt.Pipeline, project: str, ledger: Ledger) -> N
             )
 
 
-def cursor(pipeline: dlt.Pipeline) -> datetime | None:
-    """The hour with which the next run begins; None where nothing was ever loaded."""
+def cursors(pipeline: dlt.Pipeline, settings: AmplitudeSettings, ledger: Ledger) -> Cursors:
+    """Where the next plain run of a project begins."""
+    return Cursors.read(state_of(pipeline, "export").get(settings.project, {}), settings, ledger)
+
+
+def is_list_due(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> bool:
+    """Whether the last run that took new hours could not have the event list."""
+    asked_from = state_of(pipeline, "export").get(settings.project, {}).get("asked_from", "")
+    return bool(asked_from > state_of(pipeline, "events_list").get(settings.project, ""))
+
+
+def state_of(pipeline: dlt.Pipeline, resource: str) -> dict[str, Any]:
     resources = pipeline.state.get("sources", {}).get("amplitude", {}).get("resources", {})
-    text = resources.get("export", {}).get("next_hour")
-    return datetime.fromisoformat(text) if text else None
+    return dict(resources.get(resource, {}))

@@ -1,18 +1,19 @@
 """The archive: what Amplitude sent, byte for byte, under keys that depend on nothing but the member's name.
 
-raw/app=<app>/date=<yyyy-mm-dd>/hour=<HH>/<app>_<yyyy-MM-dd>_<H>#<n>.json.gz
-raw/empty/date=<yyyy-mm-dd>/hour=<HH>       an hour that is known to hold no data
+raw/project=<project>/app=<app>/date=<yyyy-mm-dd>/hour=<HH>/<app>_<yyyy-MM-dd>_<H>#<n>.json.gz
+raw/project=<project>/hours/date=<yyyy-mm-dd>/hour=<HH>.json     the hour's manifest; without members: it has no data
 """
 
 import hashlib
+import json
 import re
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cached_property, partial
+from datetime import date, datetime
+from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
@@ -24,7 +25,7 @@ from fsspec import AbstractFileSystem
 from .settings import AmplitudeError
 
 MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
-EMPTY_MARKER = re.compile(r"/empty/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)$")
+MANIFEST_NAME = re.compile(r"/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)\.json$")
 EXAMPLE_NAME = "100011471_2026-06-01_0#0.json.gz"
 READ_BYTES = 1 << 18
 PIECE_BYTES = 1 << 18  # of unzipped text
@@ -101,22 +102,56 @@ class ArchivedMember:
 
 @dataclass(frozen=True)
 class ExportHour:
-    """What is known of one hour: its members; without members `empty` tells no data from not yet available."""
+    """What is known of one hour: its members; without members `is_final` tells no data from not yet available."""
 
     hour: datetime
     members: list[ArchivedMember]
+    exported_at: datetime
+    """When Amplitude was asked for it, naive UTC."""
     is_final: bool = True
 
 
-class Archive:
-    """The `raw/` folder of the lake, local or on an object store."""
+class IncompleteHourError(AmplitudeError):
+    """An hour of the archive that is not what its manifest says."""
 
-    def __init__(self, lake: FilesystemConfiguration) -> None:
+    def __init__(self, hour: datetime, reason: str) -> None:
+        hour_ = f"{hour:%Y-%m-%dT%H}"
+        super().__init__(
+            f"Hour {hour_} is not whole in the archive ({reason}): load it from Amplitude with --start {hour_} "
+            f"--end {hour_}."
+        )
+
+
+class Manifest(NamedTuple):
+    """What the archive holds of an hour."""
+
+    exported_at: datetime
+    sent: str | None
+    """The SHA-256 of what Amplitude sent, as `content_sha256` makes it."""
+    members: dict[str, str]
+    """The SHA-256 of each member by its name."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Manifest":
+        fields = json.loads(text)
+        return cls(datetime.fromisoformat(fields["exported_at"]), fields["sent"], fields["members"])
+
+    def text(self) -> str:
+        return json.dumps(self._asdict(), default=datetime.isoformat, indent=2)
+
+
+class Archive:
+    """A project's part of the lake's `raw/` folder, local or on an object store."""
+
+    def __init__(self, lake: FilesystemConfiguration, project: str) -> None:
         self._fs: AbstractFileSystem
         self._fs, path = fsspec_from_config(lake)
-        self._root = f"{path.rstrip('/')}/raw"
+        self._root = f"{path.rstrip('/')}/raw/project={project}"
+        self._days: dict[date, set[datetime]] = {}
 
-    def store_hour(self, hour: datetime, members: Iterable[Member], is_final: bool = True) -> ExportHour:
+    def store_hour(
+        self, hour: datetime, members: Iterable[Member], exported_at: datetime, is_final: bool = True
+    ) -> ExportHour:
         """Makes the archive hold exactly these members for the hour, and gives all that it then holds, checked.
 
         An hour is replaced as a whole, app by app: what another app has there stays, and belongs to the hour too.
@@ -124,19 +159,20 @@ class Archive:
         Raises:
             AmplitudeError: a member is no complete gzip file; the archive keeps what it held.
         """
-        sent = self._replace(sorted(members, key=_by_name))
-        kept = check_all(self._members_of_other_apps(hour, {m.name.app for m in sent}))
-        marker = self._empty_marker(hour)
-        if sent and self._fs.exists(marker):
-            self._fs.rm(marker)
-        if not sent and not kept and is_final:
-            self._fs.makedirs(marker.rpartition("/")[0], exist_ok=True)
-            self._fs.touch(marker)
-        return ExportHour(hour, sorted([*sent, *kept], key=_by_name), is_final)
+        before = self._manifest(hour)
+        sent = sorted(members, key=_by_name)
+        if not sent and before and before.members:  # Amplitude no longer has it
+            return self.read_hour(hour)
+        kept = check_all(self._members_of_other_apps(before, {member.name.app for member in sent}))
+        replaced = self._replace(sent)
+        archived = sorted([*replaced, *kept], key=_by_name)
+        if is_final:
+            self._write_manifest(hour, Manifest(exported_at, content_sha256(shas(replaced)), shas(archived)))
+        return ExportHour(hour, archived, exported_at, is_final)
 
     def _replace(self, members: list[Member]) -> list[ArchivedMember]:
         """Copies all members before it puts the first in its place, so that a broken one changes nothing."""
-        targets = [f"{self._root}/{member.name.folder}/{member.name.name}" for member in members]
+        targets = [self._path(member.name) for member in members]
         copies = [f"{target}.unfinished" for target in targets]
         try:
             archived = checked(partial(self._copy, member, copy) for member, copy in zip(members, copies, strict=True))
@@ -147,7 +183,6 @@ class Archive:
             self._fs.mv(copy, target)
         for folder, group in groupby(archived, key=lambda m: m.name.folder):
             self._remove_others(f"{self._root}/{folder}", {m.name.name for m in group})
-            self._apps.add(folder.partition("/")[0])
         return archived
 
     def _copy(self, member: Member, target: str, room: int) -> ArchivedMember:
@@ -161,38 +196,87 @@ class Archive:
             if PurePosixPath(path).name not in names:
                 self._fs.rm(path)
 
-    def _members_of_other_apps(self, hour: datetime, apps: set[int]) -> list[Member]:
-        others = self._apps - {f"app={app}" for app in apps}
-        folders = [f"{self._root}/{app}/date={hour:%Y-%m-%d}/hour={hour:%H}" for app in others]
-        paths = [path for folder in folders if self._fs.exists(folder) for path in self._fs.find(folder)]
-        return [Member(name, partial(self._fs.open, path, "rb")) for path in paths if (name := MemberName.parse(path))]
+    def _members_of_other_apps(self, manifest: Manifest | None, apps: set[int]) -> list[Member]:
+        members = self._members(manifest) if manifest else []
+        return [member for member in members if member.name.app not in apps]
 
-    @cached_property
-    def _apps(self) -> set[str]:
-        """The folders of apps; a warehouse has one or a few."""
-        folders = self._fs.ls(self._root, detail=False) if self._fs.exists(self._root) else []
-        return {name for path in folders if (name := PurePosixPath(path).name).startswith("app=")}
+    def _members(self, manifest: Manifest) -> list[Member]:
+        names = [name for text in manifest.members if (name := MemberName.parse(text))]
+        return [Member(name, partial(self._fs.open, self._path(name), "rb")) for name in names]
 
-    def _empty_marker(self, hour: datetime) -> str:
-        return f"{self._root}/empty/date={hour:%Y-%m-%d}/hour={hour:%H}"
+    def _path(self, name: MemberName) -> str:
+        return f"{self._root}/{name.folder}/{name.name}"
 
-    def hours(self) -> dict[datetime, list[Member]]:
-        """The members of every hour that the archive knows; none for an hour without data."""
-        hours: dict[datetime, list[Member]] = {}
-        for path in self._fs.find(self._root):
-            if name := MemberName.parse(path):
-                hours.setdefault(name.hour, []).append(Member(name, partial(self._fs.open, path, "rb")))
-            elif marker := EMPTY_MARKER.search(path):
-                hours.setdefault(datetime.fromisoformat(f"{marker['date']}T{marker['hour']}"), [])
-        return hours
+    def _manifest(self, hour: datetime) -> Manifest | None:
+        try:
+            return Manifest.parse(self._fs.read_text(self._manifest_path(hour), encoding="utf-8"))
+        except FileNotFoundError:
+            return None
 
-    def read_hour(self, hour: datetime, members: Iterable[Member]) -> ExportHour:
-        """Checks members that lie in the archive already.
+    def _write_manifest(self, hour: datetime, manifest: Manifest) -> None:
+        """Last, and at once: it tells an hour that is whole from one that a killed run left half replaced."""
+        path = self._manifest_path(hour)
+        self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self._fs.write_text(f"{path}.unfinished", manifest.text(), encoding="utf-8")
+        self._fs.mv(f"{path}.unfinished", path)
+
+    def _manifest_path(self, hour: datetime) -> str:
+        return f"{self._root}/hours/date={hour:%Y-%m-%d}/hour={hour:%H}.json"
+
+    def __contains__(self, hour: datetime) -> bool:
+        """Whether there is a manifest of the hour, by a listing of its day that is made once."""
+        day = hour.date()
+        if day not in self._days:
+            folder = f"{self._root}/hours/date={day}"
+            self._days[day] = self._hours_below(folder)
+        return hour in self._days[day]
+
+    def hours(self) -> list[datetime]:
+        """Every hour that the archive holds, those without data included."""
+        return sorted(self._hours_below(f"{self._root}/hours"))
+
+    def _hours_below(self, folder: str) -> set[datetime]:
+        found = [MANIFEST_NAME.search(path) for path in self._fs.find(folder)]
+        return {datetime.fromisoformat(f"{match['date']}T{match['hour']}") for match in found if match}
+
+    def holds(self, hour: datetime, members: Iterable[Member]) -> bool:
+        """Whether Amplitude sends of an hour what it sent before, byte for byte, or has nothing of it (any more)."""
+        manifest = self._manifest(hour)
+        sent = {member.name.name: _sha256(member) for member in sorted(members, key=_by_name)}
+        return manifest is not None and (not sent or manifest.sent == content_sha256(sent))
+
+    def read_hour(self, hour: datetime) -> ExportHour:
+        """Gives an hour that is in the archive, checked.
 
         Raises:
-            AmplitudeError: a member is no complete gzip file any more.
+            IncompleteHourError: it is not what its manifest says.
         """
-        return ExportHour(hour, check_all(sorted(members, key=_by_name)))
+        manifest = self._manifest(hour)
+        if not manifest:
+            raise IncompleteHourError(hour, "its manifest is missing")
+        try:
+            members = check_all(sorted(self._members(manifest), key=_by_name))
+        except (FileNotFoundError, BrokenMemberError) as error:
+            raise IncompleteHourError(hour, str(error)) from error
+        if changed := [m.name.name for m in members if m.sha256 != manifest.members[m.name.name]]:
+            raise IncompleteHourError(hour, f"{changed[0]} is not the file that was archived")
+        return ExportHour(hour, members, manifest.exported_at)
+
+
+def shas(members: Iterable[ArchivedMember]) -> dict[str, str]:
+    """The SHA-256 of members by their names."""
+    return {member.name.name: member.sha256 for member in members}
+
+
+def content_sha256(members: Mapping[str, str]) -> str | None:
+    """The SHA-256 of an hour, from that of each member by its name, in order; None for an hour without members."""
+    lines = "".join(f"{sha256} {name}\n" for name, sha256 in members.items())
+    return hashlib.sha256(lines.encode()).hexdigest() if lines else None
+
+
+def _sha256(member: Member) -> str:
+    with member.open() as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]  # it need not be seekable
 
 
 def folder_hours(folder: Path) -> dict[datetime, list[Member]]:

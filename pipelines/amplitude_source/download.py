@@ -11,11 +11,13 @@ import threading
 import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -29,6 +31,10 @@ NOTICE_SECONDS = 2
 CONNECT_TIMEOUT_SECONDS = 15
 READ_BYTES = 1 << 20
 QUOTED_CHARACTERS = 200
+MAX_ZIP_BYTES = 5 << 30  # Amplitude gives 4 GB at most
+MAX_JSON_BYTES = 64 << 20
+EVENTS_LIST = "api/2/events/list"
+LOAD_FILES = "only Amplitude's own export to S3 serves it: load its files with --replay DIR."
 
 LOG = logging.getLogger(__name__)
 
@@ -40,6 +46,9 @@ class Outcome(Enum):
     NO_DATA = auto()
     TOO_LARGE = auto()
     """Of several hours only: there is no smaller request than one for a single hour."""
+
+
+Answer = TypeVar("Answer")
 
 
 class PassingError(Exception):
@@ -95,15 +104,16 @@ class ExportClient:
         """
         if not settings.api_key or not settings.secret_key:
             raise AmplitudeError(
-                "No keys for Amplitude: set SOURCES__AMPLITUDE__API_KEY and SOURCES__AMPLITUDE__SECRET_KEY, "
+                f"No keys for Amplitude: set {settings.variable('API_KEY')} and {settings.variable('SECRET_KEY')}, "
                 "for example in .env (Amplitude shows them under Settings > Projects)."
             )
         if not settings.read_timeout_seconds > 0:
             raise AmplitudeError("SOURCES__AMPLITUDE__READ_TIMEOUT_SECONDS: write a number above 0, such as 600.")
-        self._base_url = settings.base_url
-        self._url = f"{settings.base_url.rstrip('/')}/api/2/export"
-        self._list_url = f"{settings.base_url.rstrip('/')}/api/2/events/list"
-        self.host = urlsplit(settings.base_url).netloc.rpartition("@")[2] or settings.base_url
+        self.address = settings.address
+        self._url = f"{self.address.rstrip('/')}/api/2/export"
+        self._list_url = f"{self.address.rstrip('/')}/{EVENTS_LIST}"
+        self.host = urlsplit(self.address).netloc.rpartition("@")[2] or self.address
+        self._variable = settings.variable
         self._timeouts = (CONNECT_TIMEOUT_SECONDS, settings.read_timeout_seconds)
         self._pause = pause
         login = b64encode(f"{settings.api_key}:{settings.secret_key}".encode()).decode()
@@ -125,7 +135,7 @@ class ExportClient:
             return
         if is_lost:
             raise AmplitudeError(
-                f"There is no API of Amplitude at {self.host} below the path of SOURCES__AMPLITUDE__BASE_URL (HTTP 404 "
+                f"There is no API of Amplitude at {self.host} below the path of {self._variable('BASE_URL')} (HTTP 404 "
                 "for the event list): write the host alone, like https://amplitude.com."
             )
 
@@ -139,15 +149,27 @@ class ExportClient:
             StoppedError: `stopped` was set by another thread; found out at the next read, at the latest.
         """
         stopped = stopped or threading.Event()
+        return self._insist(lambda: self._download_once(first, last, target, stopped), _range(first, last), stopped)
+
+    def get_json(self, url: str) -> requests.Response:
+        """The answer to a request for something small: a whole one, and JSON.
+
+        Raises:
+            AmplitudeError: a fault that cannot pass, or did not in five attempts.
+        """
+        what = f"the answer of {urlsplit(url).path}"
+        return self._insist(lambda: self._get_json_once(url, what), what, threading.Event())
+
+    def _insist(self, once: Callable[[], Answer], what: str, stopped: threading.Event) -> Answer:
         attempts = self.attempts(stopped)
         while not stopped.is_set():
             try:
-                return self._download_once(first, last, target, stopped)
+                return once()
             except PassingError as fault:
                 if not stopped.is_set() and not attempts.wait_for_next(str(fault), fault.retry_after):
                     raise AmplitudeError(
-                        f"{self.host} {fault}, {ATTEMPTS} times for {_range(first, last)}; check "
-                        "SOURCES__AMPLITUDE__BASE_URL and the network, or run again later: finished hours are kept."
+                        f"{self.host} {fault}, {ATTEMPTS} times for {what}; check {self._variable('BASE_URL')} and "
+                        "the network, or run again later: finished hours are kept."
                     ) from fault
         raise StoppedError
 
@@ -155,31 +177,55 @@ class ExportClient:
         """Five of them: also for faults that come to light only after a download."""
         return Attempts(self.host, partial(self._pause, stopped or threading.Event()))
 
+    def _get_json_once(self, url: str, what: str) -> requests.Response:
+        with self._told(), self._http.get(url, timeout=self._timeouts, stream=True) as response:
+            if response.status_code != 200:
+                raise self._refusal(response, what)
+            _read(response, MAX_JSON_BYTES)
+            try:
+                response.json()
+            except ValueError:
+                raise PassingError("sent a body that is no JSON") from None
+            return response
+
     def _download_once(self, first: datetime, last: datetime, target: Path, stopped: threading.Event) -> Outcome:
         try:
-            outcome = self._request(first, last, target, stopped)
-            if outcome is Outcome.ZIP and not is_whole_zip(target):
-                raise PassingError("sent a body that is no complete zip file")
-        except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema):
-            raise AmplitudeError(
-                f"SOURCES__AMPLITUDE__BASE_URL: {self._base_url!r} is no address; write it like https://amplitude.com."
-            ) from None
-        except requests.RequestException as error:
-            raise self._connection_fault(error) from error
+            with self._told():
+                outcome = self._request(first, last, target, stopped)
         except OSError as error:
             raise AmplitudeError(
                 f"The download of {_range(first, last)} cannot be kept on disk ({error}): make room, or set "
                 "SOURCES__AMPLITUDE__WORK_DIR to another folder, then run again: finished hours are kept."
             ) from error
+        if outcome is Outcome.ZIP and not is_whole_zip(target):
+            raise PassingError("sent a body that is no complete zip file")
         return outcome
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns what requests raises into our words."""
+        try:
+            yield
+        except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema):
+            raise AmplitudeError(
+                f"{self._variable('BASE_URL')}: {self.address!r} is no address; write it like https://amplitude.com."
+            ) from None
+        except requests.RequestException as error:
+            raise self._connection_fault(error) from error
 
     def _request(self, first: datetime, last: datetime, target: Path, stopped: threading.Event) -> Outcome:
         params = {"start": f"{first:%Y%m%dT%H}", "end": f"{last:%Y%m%dT%H}"}
         with self._http.get(self._url, params=params, stream=True, timeout=self._timeouts) as response:
             match response.status_code:
                 case 200:
-                    _save(response, target, stopped)
-                    return Outcome.ZIP
+                    if _save(response, target, stopped):
+                        return Outcome.ZIP
+                    if first < last:
+                        return Outcome.TOO_LARGE
+                    raise AmplitudeError(
+                        f"{self.host} sends more than {MAX_ZIP_BYTES >> 30} GB for hour {format_hour(first)}, which is "
+                        f"over the Export API's own limit; {LOAD_FILES}"
+                    )
                 case 404:
                     return Outcome.NO_DATA
                 case 400 | 504 if first < last:
@@ -187,22 +233,27 @@ class ExportClient:
                 case 400:
                     raise AmplitudeError(
                         f"{self.host} refuses hour {format_hour(first)} (HTTP 400, {_quote(response)}): if it alone is "
-                        "over the Export API's limit of 4 GB, only Amplitude's own export to S3 serves it; load its "
-                        "files with --replay DIR."
+                        f"over the Export API's limit of 4 GB, {LOAD_FILES}"
                     )
-                case 401 | 403:
-                    raise AmplitudeError(
-                        f"{self.host} refuses the keys (HTTP {response.status_code}): check "
-                        "SOURCES__AMPLITUDE__API_KEY and SOURCES__AMPLITUDE__SECRET_KEY, and that BASE_URL names the "
-                        "project's region (https://amplitude.com or https://analytics.eu.amplitude.com)."
-                    )
-                case status if status == 429 or status >= 500:
-                    raise PassingError(f"answered HTTP {status}", _retry_after(response))
-                case status:
-                    raise AmplitudeError(
-                        f"{self.host} answered HTTP {status} for {_range(first, last)}; check "
-                        "SOURCES__AMPLITUDE__BASE_URL, or run again later: finished hours are kept."
-                    )
+                case _:
+                    raise self._refusal(response, _range(first, last))
+
+    def _refusal(self, response: requests.Response, what: str) -> Exception:
+        """The fault that a status stands for."""
+        match response.status_code:
+            case 401 | 403:
+                return AmplitudeError(
+                    f"{self.host} refuses the keys (HTTP {response.status_code} for {what}): check "
+                    f"{self._variable('API_KEY')} and {self._variable('SECRET_KEY')}, and that "
+                    f"{self._variable('REGION')} is the project's (us or eu)."
+                )
+            case status if status == 429 or status >= 500:
+                return PassingError(f"answered HTTP {status}", _retry_after(response))
+            case status:
+                return AmplitudeError(
+                    f"{self.host} answered HTTP {status} for {what}; check {self._variable('BASE_URL')}, or run again "
+                    "later: finished hours are kept."
+                )
 
     def _connection_fault(self, error: requests.RequestException) -> Exception:
         """The fault in words; only a certificate that is not accepted is known to stay so."""
@@ -214,7 +265,8 @@ class ExportClient:
                 case ssl.SSLCertVerificationError():
                     return AmplitudeError(
                         f"{self.host} has a TLS certificate that is not accepted ({cause.verify_message}); check "
-                        "SOURCES__AMPLITUDE__BASE_URL and the machine's clock, then run again: finished hours are kept."
+                        f"{self._variable('BASE_URL')} and the machine's clock, then run again: finished hours are "
+                        "kept."
                     )
                 case ssl.SSLError():
                     return PassingError(f"fails in TLS ({cause.reason or cause})")
@@ -243,7 +295,35 @@ def is_whole_zip(path: Path) -> bool:
         return False
 
 
-def _save(response: requests.Response, target: Path, stopped: threading.Event) -> None:
+class JsonSession(requests.Session):
+    """For dlt's `rest_api`: its requests go the way of all others, with the same patience and in the same words."""
+
+    def __init__(self, client: ExportClient) -> None:
+        super().__init__()
+        self._client = client
+
+    def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
+        return self._client.get_json(str(request.url))
+
+
+def _read(response: requests.Response, limit: int) -> None:
+    """Reads a body to its end, for `response.content`.
+
+    Raises:
+        PassingError: it is longer.
+    """
+    pieces, size = [], 0
+    for piece in response.iter_content(READ_BYTES):
+        size += len(piece)
+        if size > limit:
+            raise PassingError(f"sent a body of more than {limit >> 20} MB")
+        pieces.append(piece)
+    response._content = b"".join(pieces)  # as its own `content` does, but with a limit
+
+
+def _save(response: requests.Response, target: Path, stopped: threading.Event) -> bool:
+    """Whether all of the body is kept: false where it is larger than any export can be."""
+    size = 0
     chunks = response.iter_content(READ_BYTES)
     if stopped.is_set():
         raise StoppedError
@@ -251,7 +331,12 @@ def _save(response: requests.Response, target: Path, stopped: threading.Event) -
         for chunk in chunks:
             if stopped.is_set():
                 raise StoppedError
+            size += len(chunk)
+            if size > MAX_ZIP_BYTES:
+                sink.truncate(0)
+                return False
             sink.write(chunk)
+    return True
 
 
 def _retry_after(response: requests.Response) -> float | None:

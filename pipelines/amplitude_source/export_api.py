@@ -24,9 +24,17 @@ STOP_SECONDS = 1
 
 
 def export_hours(
-    client: ExportClient, archive: Archive, settings: AmplitudeSettings, first: datetime, last: datetime
+    client: ExportClient,
+    archive: Archive,
+    settings: AmplitudeSettings,
+    first: datetime,
+    last: datetime,
+    *,
+    changed_only: bool = False,
 ) -> Iterator[ExportHour]:
     """Downloads and archives the hours `first` to `last`, both included, in order.
+
+    With `changed_only`, hours of which Amplitude sends what the archive holds are left out, and stay as they are.
 
     A file that turns out to be broken only when it is read is downloaded again, with what is left of its window.
 
@@ -38,9 +46,10 @@ def export_hours(
         while hour <= last:
             window = downloads.window(hour)
             try:
-                for exported in _archive_window(archive, settings, window):
+                for exported in _archive_window(archive, settings, window, changed_only=changed_only):
                     yield exported
                     hour, attempts = exported.hour + HOUR, client.attempts()
+                hour = window.last + HOUR
             except BrokenMemberError as error:
                 if not attempts.wait_for_next("sent a broken file"):
                     raise AmplitudeError(f"{client.host} sent a broken file {ATTEMPTS} times: {error}") from error
@@ -174,7 +183,9 @@ class _Ahead:
         self._thread.join(STOP_SECONDS)
 
 
-def _archive_window(archive: Archive, settings: AmplitudeSettings, window: Window) -> Iterator[ExportHour]:
+def _archive_window(
+    archive: Archive, settings: AmplitudeSettings, window: Window, *, changed_only: bool
+) -> Iterator[ExportHour]:
     """Puts the window's hours into the archive, one by one.
 
     Raises:
@@ -188,9 +199,11 @@ def _archive_window(archive: Archive, settings: AmplitudeSettings, window: Windo
             f"{format_hour(window.last)}, which were asked for; nothing of them was loaded. Run again."
         )
     for hour in hours:
-        is_final = hour in members or settings.is_settled(hour)
+        sent, is_final = members.get(hour, []), hour in members or settings.is_settled(hour)
         try:
-            exported = archive.store_hour(hour, members.get(hour, []), is_final)
+            if changed_only and archive.holds(hour, sent):
+                continue
+            exported = archive.store_hour(hour, sent, settings.present, is_final)
         except OSError as error:
             raise AmplitudeError(
                 f"Hour {format_hour(hour)} cannot be archived in {settings.lake.bucket_url} ({error}); "

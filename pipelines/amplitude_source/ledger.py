@@ -1,17 +1,16 @@
 """The ledger `bronze.export_hours`: a row for each hour that was asked for; and what that says of the others."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Literal
 
 import dlt
 import pyarrow as pa
 
-from .archive import ExportHour
+from .archive import ExportHour, content_sha256, shas
 from .settings import HOUR, LEDGER_COLUMNS, arrow_schema, hours_between
 
 Status = Literal["loaded", "empty", "pending"]
@@ -21,7 +20,8 @@ Status = Literal["loaded", "empty", "pending"]
 class LedgerRow:
     """What is known of one hour of a project.
 
-    `revision` counts the contents that a final hour has had, from 1; `sha256` covers its members' names and bytes.
+    `revision` counts the contents that a final hour has had, from 1, the last since `revised_at`; `sha256` covers its
+    members' names and bytes; `exported_at` is when Amplitude was asked for it.
     """
 
     project: str
@@ -33,6 +33,8 @@ class LedgerRow:
     rejected_rows: int
     sha256: str | None
     revision: int
+    revised_at: datetime | None
+    exported_at: datetime
     loaded_at: datetime
     load_id: str = ""
     """dlt's load that brought the hour's rows; dlt itself writes it."""
@@ -45,8 +47,8 @@ class LedgerRow:
 Ledger = Mapping[datetime, LedgerRow]
 
 
-def read_ledger(pipeline: dlt.Pipeline, project: str) -> dict[datetime, LedgerRow]:
-    """The hours of a project's finished loads; of an hour in several (files, which are not merged), the newest.
+def read_ledgers(pipeline: dlt.Pipeline) -> dict[str, Ledger]:
+    """The hours of finished loads, by project; of an hour in several (files, which are not merged), the newest.
 
     A load that was interrupted may have its ledger in place before its events: its hours were not loaded.
     """
@@ -57,8 +59,11 @@ def read_ledger(pipeline: dlt.Pipeline, project: str) -> dict[datetime, LedgerRo
     except (KeyError, ValueError):  # nothing was ever loaded
         return {}
     finished = {load_id for load_id, status in loads if status == 0}
-    entries = [entry for row in rows if (entry := LedgerRow(*row)).load_id in finished and entry.project == project]
-    return {entry.export_hour: entry for entry in sorted(entries, key=lambda e: (e.export_hour, e.load_id))}
+    entries = [entry for row in rows if (entry := LedgerRow(*row)).load_id in finished]
+    ledgers: dict[str, dict[datetime, LedgerRow]] = {}
+    for entry in sorted(entries, key=lambda e: (e.project, e.export_hour, e.load_id)):
+        ledgers.setdefault(entry.project, {})[entry.export_hour] = entry
+    return {**ledgers}
 
 
 def ledger_row(
@@ -72,7 +77,7 @@ def ledger_row(
     """The ledger's new row for an hour just read; its revision goes up when a final hour's content has changed."""
     is_final = hour.is_final or (known is not None and known.is_final)  # an hour declared empty stays so
     status: Status = "loaded" if hour.members else "empty" if is_final else "pending"
-    sha256 = content_sha256(hour)
+    sha256 = content_sha256(shas(hour.members))
     changed = known is not None and known.is_final and (known.status, known.sha256) != (status, sha256)
     return LedgerRow(
         project=project,
@@ -84,16 +89,10 @@ def ledger_row(
         rejected_rows=rejected[hour.hour],
         sha256=sha256,
         revision=(known.revision if known else 1) + changed,
+        revised_at=now if changed else known.revised_at if known else None,
+        exported_at=hour.exported_at,
         loaded_at=now,
     )
-
-
-def content_sha256(hour: ExportHour) -> str | None:
-    """None for an hour without members."""
-    if not hour.members:
-        return None
-    lines = "".join(f"{member.sha256} {member.name.name}\n" for member in hour.members)
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def ledger_table(rows: Iterable[LedgerRow]) -> pa.Table:
@@ -141,3 +140,41 @@ def _sum(status: Status | Literal["missing"], hours: list[datetime], ledger: Led
         sum(row.loaded_rows for row in rows),
         sum(row.rejected_rows for row in rows),
     )
+
+
+@dataclass(frozen=True)
+class Restatement:
+    """A run of neighbouring hours whose rows changed when silver may have had them already."""
+
+    first: datetime
+    last: datetime
+    since: datetime
+    """When the last of them changed."""
+
+
+def restatements(ledgers: Mapping[str, Ledger]) -> list[Restatement]:
+    """What silver has to take in anew, if it had the hours before."""
+    changes = [(row.export_hour, row.revised_at) for ledger in ledgers.values() for row in ledger.values()]
+    changes += chain.from_iterable(_joined_late(project, ledgers) for project in ledgers)
+    since: dict[datetime, datetime] = {}
+    for hour, time in changes:
+        if time:
+            since[hour] = max(time, since.get(hour, time))
+    found: list[Restatement] = []
+    for hour in sorted(since):
+        if found and hour == found[-1].last + HOUR:
+            found[-1] = Restatement(found[-1].first, hour, max(found[-1].since, since[hour]))
+        else:
+            found.append(Restatement(hour, hour, since[hour]))
+    return found
+
+
+def _joined_late(project: str, ledgers: Mapping[str, Ledger]) -> list[tuple[datetime, datetime]]:
+    """The hours that other projects had already when this one was loaded for the first time, and that time."""
+    joined_at = min(row.loaded_at for row in ledgers[project].values())
+    others = [row for other in ledgers.keys() - {project} for row in ledgers[other].values()]
+    return [
+        (row.export_hour, joined_at)
+        for row in others
+        if row.loaded_at < joined_at and row.export_hour >= min(ledgers[project])
+    ]

@@ -8,11 +8,12 @@ from dlt.extract import DltResource
 from dlt.sources.rest_api import rest_api_resources
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
+from .download import EVENTS_LIST, ExportClient, JsonSession
 from .settings import EVENTS_LIST_COLUMNS, AmplitudeSettings, column_hints
 
 
 @dlt.source(name="amplitude")
-def amplitude_rest(settings: AmplitudeSettings, effective_hour: datetime) -> list[DltResource]:
+def amplitude_rest(settings: AmplitudeSettings, client: ExportClient, effective_hour: datetime) -> list[DltResource]:
     """A resource for each endpoint; so far the event list.
 
     The list shows the current week only, so each run keeps a dated snapshot. `_effective_hour` is the first export hour
@@ -21,14 +22,14 @@ def amplitude_rest(settings: AmplitudeSettings, effective_hour: datetime) -> lis
     """
     config: RESTAPIConfig = {
         "client": {
-            "base_url": settings.base_url,
-            "auth": {"type": "http_basic", "username": settings.api_key or "", "password": settings.secret_key or ""},
+            "base_url": client.address,
+            "session": JsonSession(client),
             "paginator": "single_page",
         },
         "resources": [
             {
                 "name": "events_list",
-                "endpoint": {"path": "api/2/events/list", "data_selector": "data"},
+                "endpoint": {"path": EVENTS_LIST, "data_selector": "data"},
                 "write_disposition": "merge",
                 "primary_key": ["_project", "_effective_hour", "value"],
                 "max_table_nesting": 0,
@@ -39,6 +40,7 @@ def amplitude_rest(settings: AmplitudeSettings, effective_hour: datetime) -> lis
     origin = {"_project": settings.project, "_snapshot_at": settings.present, "_effective_hour": effective_hour}
 
     def with_origin(item: TDataItem) -> TDataItem:
+        dlt.current.resource_state()[settings.project] = effective_hour.isoformat()
         return {**item, **origin}
 
     return [resource.add_map(with_origin) for resource in rest_api_resources(config)]

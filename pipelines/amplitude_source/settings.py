@@ -1,5 +1,7 @@
 """What is fixed about the export: its columns, and what a user may configure."""
 
+import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +18,7 @@ from dlt.common.storages import FilesystemConfiguration
 from dlt.common.typing import TSecretStrValue
 
 HOUR = timedelta(hours=1)
+SECTIONS = ("sources", "amplitude")
 
 # Amplitude documents that an hour can be exported about two hours after it has closed.
 AVAILABLE_AFTER = 2 * HOUR
@@ -80,6 +83,13 @@ EXPORT_COLUMNS: dict[str, str] = {
     "version_name": "text",
 }
 
+# The projects' own settings; the name of each follows, as in SOURCES__AMPLITUDE__PROJECTS__WEB__API_KEY.
+VARIABLE_PREFIX = "SOURCES__AMPLITUDE__"
+PROJECTS_PREFIX = f"{VARIABLE_PREFIX}PROJECTS__"
+ONLY_PROJECT = "default"
+PROJECT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+REGIONS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
+
 # What the pipeline adds to each row: where it came from.
 ORIGIN_COLUMNS = {"_project": "text", "_export_hour": "timestamp", "_archive_file": "text", "_archive_row": "bigint"}
 
@@ -95,6 +105,8 @@ LEDGER_COLUMNS = {
     "rejected_rows": "bigint",
     "sha256": "text",
     "revision": "bigint",
+    "revised_at": "timestamp",
+    "exported_at": "timestamp",
     "loaded_at": "timestamp",
 }
 
@@ -127,17 +139,26 @@ class AmplitudeError(Exception):
 
 @configspec
 class AmplitudeSettings(BaseConfiguration):
-    """`SOURCES__AMPLITUDE__*`, or `[sources.amplitude]` of `.dlt/config.toml`."""
+    """`SOURCES__AMPLITUDE__*`, or `[sources.amplitude]` of `.dlt/config.toml`.
 
-    project: Annotated[str, NotResolved()] = "default"
-    """The name of the Amplitude project; "default" where there is but one."""
+    A project among several has its own in `SOURCES__AMPLITUDE__PROJECTS__<NAME>__*`, or
+    `[sources.amplitude.projects.<name>]`; what it leaves out it takes from those.
+    """
+
+    project: Annotated[str, NotResolved()] = ONLY_PROJECT
+    """The name of the Amplitude project."""
     api_key: TSecretStrValue | None = None
     secret_key: TSecretStrValue | None = None
-    base_url: str = "https://amplitude.com"
+    region: str = "us"
+    """Where Amplitude keeps the project's data: `us` or `eu`."""
+    base_url: str | None = None
+    """Another address than the region's."""
     start_hour: str = dlt.config.value
     """The first hour of the warehouse, `YYYY-MM-DDTHH` (UTC)."""
     settle_hours: int = 6
     """How long after an hour has closed a 404 for it may still turn into data."""
+    recheck_hours: int = 24
+    """How long after an hour has closed it is compared with Amplitude's once more; 0: never."""
     read_timeout_seconds: float = 600
     """How long Amplitude may send nothing; it prepares a large zip before it sends the first byte."""
     now: str | None = None
@@ -150,6 +171,24 @@ class AmplitudeSettings(BaseConfiguration):
     def first_hour(self) -> datetime:
         """`start_hour` as a naive UTC datetime."""
         return parse_hour(self.start_hour, "SOURCES__AMPLITUDE__START_HOUR")
+
+    @property
+    def address(self) -> str:
+        """Of the API.
+
+        Raises:
+            AmplitudeError: there is no such region.
+        """
+        if self.base_url:
+            return self.base_url
+        if self.region not in REGIONS:
+            raise AmplitudeError(f"{self.variable('region')}: write us or eu, not {self.region!r}.")
+        return REGIONS[self.region]
+
+    def variable(self, name: str) -> str:
+        """The environment variable of one of the settings that belong to a project."""
+        prefix = VARIABLE_PREFIX if self.project == ONLY_PROJECT else f"{PROJECTS_PREFIX}{self.project.upper()}__"
+        return prefix + name.upper()
 
     @property
     def present(self) -> datetime:
@@ -171,13 +210,55 @@ class AmplitudeSettings(BaseConfiguration):
         return self.present >= hour + HOUR + self.settle_hours * HOUR
 
     @property
+    def recheck_end(self) -> datetime:
+        """The first hour that is too young to be compared with Amplitude's once more."""
+        return floor_hour(self.present) - self.recheck_hours * HOUR if self.recheck_hours else datetime.min
+
+    def is_young(self, hour: datetime, exported_at: datetime) -> bool:
+        """Whether an hour was exported so early that it is to be compared with Amplitude's once more."""
+        return exported_at < hour + HOUR + self.recheck_hours * HOUR
+
+    @property
     def work_path(self) -> Path:
         return Path(self.work_dir)
 
 
-def load_settings() -> AmplitudeSettings:
-    """Reads the settings as dlt does: environment, `.dlt/secrets.toml`, `.dlt/config.toml`."""
-    return resolve_configuration(AmplitudeSettings(), sections=("sources", "amplitude"))
+def load_projects() -> list[AmplitudeSettings]:
+    """The settings of every project, read as dlt does: environment, `.dlt/secrets.toml`, `.dlt/config.toml`.
+
+    Raises:
+        AmplitudeError: a project's name cannot be one, or keys are set beside the projects' own.
+    """
+    names = project_names()
+    if not names:
+        return [project_settings(ONLY_PROJECT, SECTIONS)]
+    for name in names:
+        if not PROJECT_NAME.fullmatch(name):
+            raise AmplitudeError(
+                f"{PROJECTS_PREFIX}...: {name!r} cannot be a project's name; take letters, digits and single "
+                "underscores, and a letter first."
+            )
+    if dlt.secrets.get("sources.amplitude.api_key") or dlt.secrets.get("sources.amplitude.secret_key"):
+        raise AmplitudeError(
+            f"{VARIABLE_PREFIX}API_KEY and SECRET_KEY belong to a project of their own here: give it a name, as in "
+            f"{PROJECTS_PREFIX}{names[0].upper()}__API_KEY."
+        )
+    return [project_settings(name, (*SECTIONS, "projects", name)) for name in names]
+
+
+def project_settings(name: str, sections: tuple[str, ...]) -> AmplitudeSettings:
+    settings = resolve_configuration(AmplitudeSettings(), sections=sections)
+    settings.project = name
+    return settings
+
+
+def project_names() -> list[str]:
+    """The names in the environment's variables and in dlt's files, sorted."""
+    variables = [name.removeprefix(PROJECTS_PREFIX) for name in os.environ if name.startswith(PROJECTS_PREFIX)]
+    names = {name.partition("__")[0].lower() for name in variables}
+    for provider in (dlt.config, dlt.secrets):
+        names |= (provider.get("sources.amplitude.projects") or {}).keys()
+    return sorted(names)
 
 
 DLT_TYPES: dict[str, TDataType] = {
