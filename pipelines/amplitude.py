@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,16 +28,10 @@ from rich.table import Table
 from amplitude_source import Progress, amplitude, amplitude_rest, cursors, is_list_due, no_rest, remove_superseded
 from amplitude_source.archive import ExportHour
 from amplitude_source.download import ExportClient
+from amplitude_source.errors import AmplitudeError
 from amplitude_source.ledger import Coverage, Ledger, Restatement, coverage, read_ledgers, restatements
-from amplitude_source.settings import (
-    HOUR,
-    AmplitudeError,
-    AmplitudeSettings,
-    format_hour,
-    hours_between,
-    load_projects,
-    parse_hour,
-)
+from amplitude_source.privacy import PrivacySettings
+from amplitude_source.settings import HOUR, AmplitudeSettings, format_hour, hours_between, load_projects, parse_hour
 from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -460,7 +454,8 @@ def explain(error: BaseException) -> str:
             names = ", ".join(f"SOURCES__AMPLITUDE__{name.upper()}" for name in cause.fields)
             return f"A setting is missing: set {names} in .env or the environment; .env.example lists them all."
         if isinstance(cause, ConfigValueCannotBeCoercedException):
-            name = f"SOURCES__AMPLITUDE__{cause.field_name.upper()}"
+            section = "PRIVACY__" if cause.field_name in {field.name for field in fields(PrivacySettings)} else ""
+            name = f"SOURCES__AMPLITUDE__{section}{cause.field_name.upper()}"
             return f"{name}: {str(cause.field_value)!r} is no {cause.hint.__name__}."
         if isinstance(cause, duckdb.IOException) and "lock" in str(cause):
             return (

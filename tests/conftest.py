@@ -27,7 +27,8 @@ import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
-from amplitude_source.settings import EXPORT_COLUMNS, hours_between
+from amplitude_source.columns import EXPORT_COLUMNS
+from amplitude_source.settings import hours_between
 from simulator.archive import Member
 from simulator.product import Product
 from simulator.server import DEMO_CREDENTIALS, Simulator

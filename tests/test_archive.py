@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amplitude_source.archive import Archive, ExportHour, IncompleteHourError, Member, MemberName, check, folder_hours
-from amplitude_source.settings import AmplitudeError
+from amplitude_source.errors import AmplitudeError
 from conftest import export_row, gzip_lines, member_name
 
 HOUR = datetime(2026, 6, 1, 5)

@@ -36,8 +36,9 @@ from hypothesis import strategies as st
 from amplitude_source import download, export_api
 from amplitude_source.archive import Archive, ExportHour
 from amplitude_source.download import ATTEMPTS, LONGEST_WAIT_SECONDS
+from amplitude_source.errors import AmplitudeError
 from amplitude_source.export_api import WINDOW_HOURS, ExportClient, Outcome, WindowSize, export_hours
-from amplitude_source.settings import HOUR, AmplitudeError, AmplitudeSettings, hours_between, parse_hour
+from amplitude_source.settings import HOUR, AmplitudeSettings, hours_between, parse_hour
 from conftest import REPOSITORY, SMALL_PRODUCT, Answer, export_row, gzip_lines, member_name, serving
 from simulator.server import DEMO_CREDENTIALS, Simulator
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amplitude_source.archive import ArchivedMember, ExportHour, Member, MemberName, content_sha256
+from amplitude_source.columns import LEDGER_COLUMNS
 from amplitude_source.ledger import (
     Ledger,
     LedgerRow,
@@ -22,7 +23,7 @@ from amplitude_source.ledger import (
     ledger_table,
     restatements,
 )
-from amplitude_source.settings import HOUR, LEDGER_COLUMNS, hours_between
+from amplitude_source.settings import HOUR, hours_between
 from amplitude_source.work import first_open
 from conftest import member_name
 
@@ -37,7 +38,7 @@ def member(sha256: str, partition: int = 0, size: int = 10) -> ArchivedMember:
 
     name = MemberName.parse(member_name(FIRST, partition))
     assert name
-    return ArchivedMember(Member(name, opened), size, sha256)
+    return ArchivedMember(Member(name, opened), size, sha256, sha256)
 
 
 def entry(hour: datetime, status: Status = "loaded", **values: int | datetime | None) -> LedgerRow:

@@ -24,7 +24,8 @@ from dlt.load.load import Load
 
 import amplitude_source
 from amplitude_source import lines
-from amplitude_source.settings import EXPORT_COLUMNS, HOUR, hours_between, parse_hour
+from amplitude_source.columns import EXPORT_COLUMNS
+from amplitude_source.settings import HOUR, hours_between, parse_hour
 from conftest import (
     SMALL_PRODUCT,
     Project,

@@ -25,11 +25,11 @@ from hypothesis import strategies as st
 
 from amplitude_source import privacy
 from amplitude_source.archive import ArchivedMember, Member, MemberName
+from amplitude_source.columns import EXPORT_COLUMNS, REQUIRED_KEYS
+from amplitude_source.errors import AmplitudeError
 from amplitude_source.lines import LineReader
 from amplitude_source.privacy import MAX_LINE_BYTES, PrivacySettings, Redactor
-from amplitude_source.queries import REQUIRED_KEYS
 from amplitude_source.rows import RowTyper, typed
-from amplitude_source.settings import EXPORT_COLUMNS, AmplitudeError
 from conftest import export_row, member_name
 
 KEY = "0123456789abcdef"  # as short as may be
@@ -459,8 +459,8 @@ def typed_rows(data: bytes) -> tuple[list[Row], list[Row]]:
 
     name = MemberName.parse(member_name(datetime(2026, 6, 1, 5)))
     assert name
-    reader = LineReader()
-    blocks = [*reader.read(ArchivedMember(Member(name, opened), size=0, sha256="")), reader.block()]
+    reader = LineReader("web")
+    blocks = [*reader.read(ArchivedMember(Member(name, opened), size=0, sha256="", sent_sha256="")), reader.block()]
     (result,) = typed(iter(blocks), RowTyper(NamingConvention().normalize_identifier, [], "a load"))
     events = pa.concat_tables(result.events, promote_options="default")
     return events.sort_by("_archive_row").to_pylist(), result.rejected.to_pylist()

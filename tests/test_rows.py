@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 
 from amplitude_source import archive, lines, rows
 from amplitude_source.archive import ArchivedMember, Member, MemberName
+from amplitude_source.columns import EXPORT_COLUMNS, ORIGIN_COLUMNS, REQUIRED_KEYS
 from amplitude_source.lines import Block, LineReader
-from amplitude_source.queries import REQUIRED_KEYS
 from amplitude_source.rows import LOAD_ID, RowTyper, column_name, typed
-from amplitude_source.settings import EXPORT_COLUMNS, ORIGIN_COLUMNS
 from conftest import export_row, is_same, member_name
 
 HOUR = datetime(2026, 6, 1, 5)
@@ -35,7 +34,7 @@ def member(data: bytes, name: str = NAME) -> ArchivedMember:
 
     parsed = MemberName.parse(name)
     assert parsed
-    return ArchivedMember(Member(parsed, opened), size=0, sha256="")
+    return ArchivedMember(Member(parsed, opened), size=0, sha256="", sent_sha256="")
 
 
 class BronzeTables(NamedTuple):

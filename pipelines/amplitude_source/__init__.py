@@ -23,21 +23,21 @@ from dlt.common.typing import TDataItem
 from dlt.extract import DltResource
 
 from .archive import ExportHour
-from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
-from .lines import Block, LineReader
-from .rest import amplitude_rest, no_rest
-from .rows import LOAD_ID, EventsFile, EventsWriter, RowTyper, typed
-from .settings import (
+from .columns import (
     EXPORT_COLUMNS,
     LEDGER_COLUMNS,
     ORIGIN_COLUMNS,
     REJECTED_COLUMNS,
     SCHEMA_CHANGES_COLUMNS,
-    AmplitudeError,
-    AmplitudeSettings,
     arrow_schema,
     column_hints,
 )
+from .errors import AmplitudeError
+from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
+from .lines import Block, LineReader
+from .rest import amplitude_rest, no_rest
+from .rows import LOAD_ID, EventsFile, EventsWriter, RowTyper, typed
+from .settings import AmplitudeSettings
 from .work import Cursors, Work, first_open
 
 __all__ = ["Progress", "amplitude", "amplitude_rest", "cursors", "is_list_due", "no_rest", "remove_superseded"]

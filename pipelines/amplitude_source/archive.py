@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from itertools import groupby
@@ -22,7 +22,8 @@ from dlt.common.storages import FilesystemConfiguration
 from dlt.common.storages.fsspec_filesystem import fsspec_from_config
 from fsspec import AbstractFileSystem
 
-from .settings import AmplitudeError
+from .errors import AmplitudeError
+from .privacy import Redactor
 
 MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
 MANIFEST_NAME = re.compile(r"/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)\.json$")
@@ -83,6 +84,8 @@ class ArchivedMember:
     member: Member
     size: int
     sha256: str
+    sent_sha256: str
+    """Of what Amplitude sent: another where privacy rules changed it."""
     kept: deque[bytes] = field(default_factory=deque, repr=False, compare=False)
     """Its text, if the check kept it."""
 
@@ -143,7 +146,9 @@ class Manifest(NamedTuple):
 class Archive:
     """A project's part of the lake's `raw/` folder, local or on an object store."""
 
-    def __init__(self, lake: FilesystemConfiguration, project: str) -> None:
+    def __init__(self, lake: FilesystemConfiguration, project: str, redactor: Redactor | None = None) -> None:
+        """What comes from outside passes the redactor, if there is one, before a byte of it is kept."""
+        self._redactor = redactor
         self._fs: AbstractFileSystem
         self._fs, path = fsspec_from_config(lake)
         self._root = f"{path.rstrip('/')}/raw/project={project}"
@@ -167,7 +172,8 @@ class Archive:
         replaced = self._replace(sent)
         archived = sorted([*replaced, *kept], key=_by_name)
         if is_final:
-            self._write_manifest(hour, Manifest(exported_at, content_sha256(shas(replaced)), shas(archived)))
+            sent_content = content_sha256({m.name.name: m.sent_sha256 for m in replaced})
+            self._write_manifest(hour, Manifest(exported_at, sent_content, shas(archived)))
         return ExportHour(hour, archived, exported_at, is_final)
 
     def _replace(self, members: list[Member]) -> list[ArchivedMember]:
@@ -188,7 +194,8 @@ class Archive:
     def _copy(self, member: Member, target: str, room: int) -> ArchivedMember:
         self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
         with member.open() as source, self._fs.open(target, "wb") as sink:
-            return _copy_checked(member, source, sink, room)
+            archived = _copy_checked(member, source, sink, room, self._redactor)
+        return replace(archived, member=self._member(member.name)) if self._redactor else archived
 
     def _remove_others(self, folder: str, names: set[str]) -> None:
         """Members of an earlier export that are no longer sent go."""
@@ -201,8 +208,10 @@ class Archive:
         return [member for member in members if member.name.app not in apps]
 
     def _members(self, manifest: Manifest) -> list[Member]:
-        names = [name for text in manifest.members if (name := MemberName.parse(text))]
-        return [Member(name, partial(self._fs.open, self._path(name), "rb")) for name in names]
+        return [self._member(name) for text in manifest.members if (name := MemberName.parse(text))]
+
+    def _member(self, name: MemberName) -> Member:
+        return Member(name, partial(self._fs.open, self._path(name), "rb"))
 
     def _path(self, name: MemberName) -> str:
         return f"{self._root}/{name.folder}/{name.name}"
@@ -319,7 +328,7 @@ def check(member: Member, room: int = 0) -> ArchivedMember:
         BrokenMemberError: it is no complete gzip file.
     """
     with member.open() as source:
-        return _copy_checked(member, source, None, room)
+        return _copy_checked(member, source, None, room, None)
 
 
 def checked(checks: Iterable[Callable[[int], ArchivedMember]]) -> list[ArchivedMember]:
@@ -330,22 +339,38 @@ def checked(checks: Iterable[Callable[[int], ArchivedMember]]) -> list[ArchivedM
     return members
 
 
-def _copy_checked(member: Member, source: IO[bytes], sink: IO[bytes] | None, room: int) -> ArchivedMember:
-    """Copies a gzip file while it checks that it is complete."""
-    size, digest = 0, hashlib.sha256()
-    kept: deque[bytes] = deque()
+class _Tally:
+    """Counts and hashes bytes as they pass."""
 
-    def chunks() -> Iterator[bytes]:
-        nonlocal size
-        while chunk := source.read(READ_BYTES):
-            size += len(chunk)
-            digest.update(chunk)
+    def __init__(self) -> None:
+        self.size = 0
+        self._digest = hashlib.sha256()
+
+    def of(self, chunks: Iterable[bytes], sink: IO[bytes] | None = None) -> Iterator[bytes]:
+        for chunk in chunks:
+            self.size += len(chunk)
+            self._digest.update(chunk)
             if sink:
                 sink.write(chunk)
             yield chunk
 
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _copy_checked(
+    member: Member, source: IO[bytes], sink: IO[bytes] | None, room: int, redactor: Redactor | None
+) -> ArchivedMember:
+    """Copies a gzip file, or what the redactor makes of it, while it checks that it is complete."""
+    chunks: Iterator[bytes] = iter(partial(source.read, READ_BYTES), b"")
+    archived = sent = _Tally()
+    if redactor:
+        sent = _Tally()
+        chunks = redactor.redact(gunzip(sent.of(chunks)))
+    kept: deque[bytes] = deque()
     try:
-        for piece in gunzip(chunks()):
+        for piece in gunzip(archived.of(chunks, sink)):
             room -= len(piece)
             if room < 0:
                 kept.clear()
@@ -353,7 +378,7 @@ def _copy_checked(member: Member, source: IO[bytes], sink: IO[bytes] | None, roo
                 kept.append(piece)
     except (zlib.error, zipfile.BadZipFile, EOFError) as error:
         raise BrokenMemberError(member.name, str(error)) from None
-    return ArchivedMember(member, size, digest.hexdigest(), kept)
+    return ArchivedMember(member, archived.size, archived.sha256, sent.sha256, kept)
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from .settings import AmplitudeError, AmplitudeSettings, as_utc, format_hour
+from .errors import AmplitudeError
+from .settings import AmplitudeSettings, as_utc, format_hour
 
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 4

@@ -13,7 +13,8 @@ from typing import IO
 
 from .archive import Archive, BrokenMemberError, ExportHour, Member, MemberName
 from .download import ATTEMPTS, ExportClient, Outcome
-from .settings import HOUR, AmplitudeError, AmplitudeSettings, format_hour, hours_between
+from .errors import AmplitudeError
+from .settings import HOUR, AmplitudeSettings, format_hour, hours_between
 
 __all__ = ["WINDOW_HOURS", "ExportClient", "Outcome", "export_hours"]
 

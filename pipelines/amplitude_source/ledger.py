@@ -11,7 +11,8 @@ import dlt
 import pyarrow as pa
 
 from .archive import ExportHour, content_sha256, shas
-from .settings import HOUR, LEDGER_COLUMNS, arrow_schema, hours_between
+from .columns import LEDGER_COLUMNS, arrow_schema
+from .settings import HOUR, hours_between
 
 Status = Literal["loaded", "empty", "pending"]
 

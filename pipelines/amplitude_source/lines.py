@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from .archive import ArchivedMember, MemberName
-from .settings import ORIGIN_COLUMNS, arrow_schema
+from .columns import ORIGIN_COLUMNS, arrow_schema
 
 BLOCK_BYTES = 1 << 20  # of unzipped JSON: what DuckDB's threads take at a time, and a processor's cache can hold
 

@@ -24,8 +24,8 @@ from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.typing import TSecretStrValue
 
-from .queries import REQUIRED_KEYS
-from .settings import EXPORT_COLUMNS, AmplitudeError
+from .columns import EXPORT_COLUMNS, REQUIRED_KEYS
+from .errors import AmplitudeError
 
 SETTINGS = "SOURCES__AMPLITUDE__PRIVACY"
 # A profile nulls: its columns stay, as do country and region. What an app sends as a property of its own is not in it.

@@ -6,11 +6,8 @@ Names of its own begin with `$`, which no column's does.
 import json
 from collections.abc import Iterable
 
+from .columns import EXPORT_COLUMNS, REQUIRED_KEYS
 from .lines import LINE
-from .settings import EXPORT_COLUMNS
-
-# Without these a row has no identity, no user or no place in time.
-REQUIRED_KEYS = ("uuid", "app", "amplitude_id", "event_type", "event_time", "server_upload_time")
 
 # For each type: the SQL of its value from {text}, the JSON value as text; and when {value} is not what {text} says.
 TYPES: dict[str, tuple[str, str | None]] = {

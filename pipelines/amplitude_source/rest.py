@@ -8,8 +8,9 @@ from dlt.extract import DltResource
 from dlt.sources.rest_api import rest_api_resources
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
+from .columns import EVENTS_LIST_COLUMNS, column_hints
 from .download import EVENTS_LIST, ExportClient, JsonSession
-from .settings import EVENTS_LIST_COLUMNS, AmplitudeSettings, column_hints
+from .settings import AmplitudeSettings
 
 
 @dlt.source(name="amplitude")

@@ -24,9 +24,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from .columns import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS, arrow_schema
 from .lines import LINE, LINES_SCHEMA, Block
 from .queries import DOUBT, literal, odd_query, quoted, regular_query, struct_fields
-from .settings import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS, arrow_schema
 
 LOAD_ID = "_dlt_load_id"
 STRETCH_BYTES = 32 << 20  # of unzipped JSON

@@ -1,4 +1,4 @@
-"""What is fixed about the export: its columns, and what a user may configure."""
+"""What a user may configure, and the hours that go by it."""
 
 import os
 import re
@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import dlt
-import pyarrow as pa
 from dlt.common.configuration import configspec
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.configuration.specs.base_configuration import NotResolved
-from dlt.common.data_types import TDataType
-from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
 from dlt.common.storages import FilesystemConfiguration
 from dlt.common.typing import TSecretStrValue
+
+from .errors import AmplitudeError
+from .privacy import PrivacySettings
 
 HOUR = timedelta(hours=1)
 SECTIONS = ("sources", "amplitude")
@@ -23,118 +23,12 @@ SECTIONS = ("sources", "amplitude")
 # Amplitude documents that an hour can be exported about two hours after it has closed.
 AVAILABLE_AFTER = 2 * HOUR
 
-# The 55 keys of an export row (2023 and later) and the type that each has in bronze. Times are naive and UTC; nested
-# values stay JSON text, because a parquet string lands in Snowflake's VARIANT as a string: one type on every engine.
-EXPORT_COLUMNS: dict[str, str] = {
-    "$insert_id": "text",
-    "$insert_key": "text",
-    "$schema": "bigint",
-    "adid": "text",
-    "amplitude_attribution_ids": "json",
-    "amplitude_event_type": "text",
-    "amplitude_id": "bigint",
-    "app": "bigint",
-    "city": "text",
-    "client_event_time": "timestamp",
-    "client_upload_time": "timestamp",
-    "country": "text",
-    "data": "json",
-    "data_type": "text",
-    "device_brand": "text",
-    "device_carrier": "text",
-    "device_family": "text",
-    "device_id": "text",
-    "device_manufacturer": "text",
-    "device_model": "text",
-    "device_type": "text",
-    "dma": "text",
-    "event_id": "bigint",
-    "event_properties": "json",
-    "event_time": "timestamp",
-    "event_type": "text",
-    "global_user_properties": "json",
-    "group_properties": "json",
-    "groups": "json",
-    "idfa": "text",
-    "ip_address": "text",
-    "is_attribution_event": "bool",
-    "language": "text",
-    "library": "text",
-    "location_lat": "double",
-    "location_lng": "double",
-    "os_name": "text",
-    "os_version": "text",
-    "partner_id": "text",
-    "paying": "text",
-    "plan": "json",
-    "platform": "text",
-    "processed_time": "timestamp",
-    "region": "text",
-    "sample_rate": "text",
-    "server_received_time": "timestamp",
-    "server_upload_time": "timestamp",
-    "session_id": "bigint",
-    "source_id": "text",
-    "start_version": "text",
-    "user_creation_time": "timestamp",
-    "user_id": "text",
-    "user_properties": "json",
-    "uuid": "text",
-    "version_name": "text",
-}
-
 # The projects' own settings; the name of each follows, as in SOURCES__AMPLITUDE__PROJECTS__WEB__API_KEY.
 VARIABLE_PREFIX = "SOURCES__AMPLITUDE__"
 PROJECTS_PREFIX = f"{VARIABLE_PREFIX}PROJECTS__"
 ONLY_PROJECT = "default"
 PROJECT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 REGIONS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
-
-# What the pipeline adds to each row: where it came from.
-ORIGIN_COLUMNS = {"_project": "text", "_export_hour": "timestamp", "_archive_file": "text", "_archive_row": "bigint"}
-
-REJECTED_COLUMNS = {**ORIGIN_COLUMNS, "reason": "text", "line": "text"}
-
-LEDGER_COLUMNS = {
-    "project": "text",
-    "export_hour": "timestamp",
-    "status": "text",
-    "files": "bigint",
-    "bytes": "bigint",
-    "loaded_rows": "bigint",  # ROWS is a reserved word in Snowflake
-    "rejected_rows": "bigint",
-    "sha256": "text",
-    "revision": "bigint",
-    "revised_at": "timestamp",
-    "exported_at": "timestamp",
-    "loaded_at": "timestamp",
-}
-
-# A key of the export that became a column of its own.
-SCHEMA_CHANGES_COLUMNS = {
-    "table_name": "text",
-    "column_name": "text",
-    "key": "text",
-    "data_type": "text",
-    "example": "text",
-    "_archive_file": "text",
-    "_archive_row": "bigint",
-    "changed_at": "timestamp",
-}
-
-# The event list's keys that silver reads; the others come as Amplitude sends them.
-EVENTS_LIST_COLUMNS = {
-    "value": "text",
-    "display": "text",
-    "non_active": "bool",
-    "_project": "text",
-    "_snapshot_at": "timestamp",
-    "_effective_hour": "timestamp",
-}
-
-
-class AmplitudeError(Exception):
-    """Something the user can mend: one sentence with the cause, the place and the mend."""
 
 
 @configspec
@@ -164,6 +58,7 @@ class AmplitudeSettings(BaseConfiguration):
     now: str | None = None
     """The time to take for the present (ISO, UTC): for the demo and for tests. Default: the clock."""
     lake: FilesystemConfiguration = None  # type: ignore[assignment]  # dlt resolves it, like every field without a default
+    privacy: PrivacySettings = None  # type: ignore[assignment]  # as above
     work_dir: str = "data/work"
     """Downloads on their way to the lake, and dlt's working directory. Loses nothing when deleted between two runs."""
 
@@ -259,40 +154,6 @@ def project_names() -> list[str]:
     for provider in (dlt.config, dlt.secrets):
         names |= (provider.get("sources.amplitude.projects") or {}).keys()
     return sorted(names)
-
-
-DLT_TYPES: dict[str, TDataType] = {
-    "json": "text",
-    "text": "text",
-    "bigint": "bigint",
-    "double": "double",
-    "bool": "bool",
-    "timestamp": "timestamp",
-}
-
-
-ARROW_TYPES = {
-    "json": pa.string(),
-    "text": pa.string(),
-    "bigint": pa.int64(),
-    "double": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": pa.timestamp("us"),
-}
-
-
-def arrow_schema(types: dict[str, str]) -> pa.Schema:
-    return pa.schema([(name, ARROW_TYPES[type_]) for name, type_ in types.items()])
-
-
-def column_hints(types: dict[str, str]) -> TTableSchemaColumns:
-    """dlt's hints for columns of our types: JSON as text, times without a zone (dlt's default is one with a zone)."""
-    hints: TTableSchemaColumns = {}
-    for name, type_ in types.items():
-        hints[name] = TColumnSchema(name=name, data_type=DLT_TYPES[type_])
-        if type_ == "timestamp":
-            hints[name]["timezone"] = False
-    return hints
 
 
 def as_utc(time: datetime) -> datetime:

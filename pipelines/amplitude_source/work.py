@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from .archive import Archive, ExportHour, IncompleteHourError, folder_hours
+from .errors import AmplitudeError
 from .export_api import ExportClient, export_hours
 from .ledger import Ledger, LedgerRow, coverage
-from .settings import HOUR, AmplitudeError, AmplitudeSettings, floor_hour, format_hour, hours_between
+from .settings import HOUR, AmplitudeSettings, floor_hour, format_hour, hours_between
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,15 @@ class Planner:
     Args:
         settings: of the project.
         ledger: what is loaded.
+
+    Raises:
+        AmplitudeError: of the constructor, for privacy rules that cannot be followed.
     """
 
     def __init__(self, settings: AmplitudeSettings, ledger: Ledger) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._archive = Archive(settings.lake, settings.project)
+        self._archive = Archive(settings.lake, settings.project, settings.privacy.redactor())
 
     def new_hours(self, cursors: Cursors, end: datetime | None) -> Work:
         """From where the last run ended to `end`, or the newest; and those that are due for a second look."""

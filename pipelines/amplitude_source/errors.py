@@ -1,0 +1,5 @@
+"""What a user is told."""
+
+
+class AmplitudeError(Exception):
+    """Something the user can mend: one sentence with the cause, the place and the mend."""
