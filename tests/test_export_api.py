@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gzip
 import io
 import ipaddress
 import os
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -823,6 +825,50 @@ def test_a_download_ahead_that_stalls_keeps_nobody_waiting_and_ends_at_its_next_
         eventually(lambda: not downloading())
     assert list(configured.work_path.iterdir()) == []
     assert len(peer.windows) == 2
+
+
+# --- caps
+
+
+def test_a_body_without_end_is_given_up_at_the_cap_and_fewer_hours_are_asked_for_down_to_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "MAX_ZIP_BYTES", cap := 3 << 20)
+    sizes: list[int] = []
+    kept = Path.open
+
+    def watched(path: Path, mode: str = "r") -> Any:
+        sizes.extend(each.stat().st_size for each in path.parent.iterdir())
+        return kept(path, mode)
+
+    monkeypatch.setattr(Path, "open", watched)
+    with peering(_streams_without_end) as peer:
+        message = refusal(settings_at(peer.base_url, tmp_path), START, START + 23 * HOUR)
+    assert "sends more than" in message
+    assert "hour 2026-06-01T00" in message
+    assert "--replay DIR" in message
+    assert [window[1] for window in peer.windows] == [f"20260601T{last:02}" for last in (23, 11, 5, 2, 0)]
+    assert max(sizes, default=0) <= cap
+
+
+def test_a_compressed_body_that_unpacks_without_end_stays_within_the_cap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "MAX_ZIP_BYTES", 3 << 20)
+    bomb = gzip.compress(bytes(64 << 20), 1)
+    tracemalloc.start()
+    with peering(says(200, bomb, "Content-Encoding: gzip\r\n")) as peer:
+        assert "sends more than" in refusal(settings_at(peer.base_url, tmp_path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < len(bomb) + (32 << 20)
+
+
+def test_an_event_list_without_end_is_given_up_at_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "MAX_JSON_BYTES", 3 << 20)
+    message = "sent a body of more than 3 MB, 5 times for the answer of /list"
+    with peering(_streams_without_end) as peer, pytest.raises(AmplitudeError, match=message):
+        client_of(settings_at(peer.base_url, tmp_path)).get_json(f"{peer.base_url}/list?start=a&end=b")
 
 
 READ_HOURS = """
