@@ -1,5 +1,6 @@
 """A checkout of its own for each test, and a simulated Amplitude for it to ask."""
 
+import base64
 import contextlib
 import gzip
 import hashlib
@@ -171,9 +172,11 @@ def simulator(product: Product) -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, simulator: Simulator) -> Project:
+def project(tmp_path: Path, simulator: Simulator) -> Iterator[Project]:
     """A checkout without data, set up to ask the simulated Amplitude from the product's first hour on."""
-    return make_project(tmp_path, simulator)
+    project = make_project(tmp_path, simulator)
+    yield project
+    assert_no_secret_is_kept(project)
 
 
 @pytest.fixture(scope="session")
@@ -211,6 +214,16 @@ def make_project(folder: Path, simulator: Simulator) -> Project:
         "SOURCES__AMPLITUDE__NOW": simulator.now.isoformat(),
     }
     return Project(root, env)
+
+
+def assert_no_secret_is_kept(project: Project) -> None:
+    """Neither key of Amplitude is in a file that a command made: the lake, bronze, dlt's state and traces, logs."""
+    login = base64.b64encode(":".join(DEMO_CREDENTIALS).encode())
+    secrets = [*(key.encode() for key in DEMO_CREDENTIALS), login]
+    folders = (project.root / "data", project.root / "logs", project.root.parent / "home")
+    for path in (path for folder in folders for path in folder.rglob("*") if path.is_file()):
+        kept = [secret for secret in secrets if secret in path.read_bytes()]
+        assert kept == [], f"{path} holds a key of Amplitude"
 
 
 def copy_checkout(root: Path) -> None:

@@ -13,6 +13,7 @@ from amplitude_source.settings import HOUR, hours_between, parse_hour
 from conftest import (
     SMALL_PRODUCT,
     Project,
+    assert_no_secret_is_kept,
     export_row,
     gzip_lines,
     hour_text,
@@ -162,7 +163,7 @@ def of_project(name: str, simulator: Simulator, keys: tuple[str, str]) -> dict[s
 
 
 @pytest.fixture
-def two(tmp_path: Path, simulator: Simulator, other: Simulator) -> Project:
+def two(tmp_path: Path, simulator: Simulator, other: Simulator) -> Iterator[Project]:
     """A checkout with the settings of two projects, `web` and `ios_app`."""
     project = make_project(tmp_path, simulator)
     web = of_project("WEB", simulator, (project.env["SOURCES__AMPLITUDE__API_KEY"], "demo-secret"))
@@ -170,7 +171,8 @@ def two(tmp_path: Path, simulator: Simulator, other: Simulator) -> Project:
         del project.env[f"SOURCES__AMPLITUDE__{name}"]
     project.env |= web | of_project("IOS_APP", other, ("other-key", "other-secret"))
     project.env[f"{PREFIX}IOS_APP__START_HOUR"] = hour_text(SECOND_DAY)
-    return project
+    yield project
+    assert_no_secret_is_kept(project)
 
 
 def loaded_rows(project: Project) -> dict[tuple[str, int], int]:
