@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import oracle
 import warehouse
-from conftest import Project, export_row, gzip_lines, make_project, member_name
+from conftest import Project, export_row, gzip_lines, hour_text, make_project, member_name
+from simulator.catalog import INACTIVE_EVENT_TYPES
 from simulator.product import Product
 from simulator.server import Simulator
 
@@ -139,6 +141,88 @@ def test_a_hole_holds_back_what_follows_until_it_is_filled(project: Project, sim
     load(project)
     warehouse.run(project)
     warehouse.assert_equals_oracle(project, archived(project))
+
+
+def test_two_projects_with_the_same_app_and_ids_stay_apart_and_wait_for_each_other(
+    project: Project, simulator: Simulator
+) -> None:
+    """One begins later, which holds back nothing, then is behind for a while; each has inactive types of its own."""
+    settle(project, simulator)
+    start, last = simulator.product.start, simulator.product.end - HOUR
+    first, behind = start + 20 * HOUR, start + 90 * HOUR
+    load(project, "--end", hour_text(last))
+    warehouse.add_to_blog(project, first, behind)
+    warehouse.list_event_types_of_blog(project, first, {"Order Paid"})
+    warehouse.plan(project)
+    shop = warehouse.exported_rows(archived(project))
+    rows = [*shop, *warehouse.rows_of_blog(shop, first)]
+    inactive = {warehouse.DEFAULT: INACTIVE_EVENT_TYPES, warehouse.BLOG: {"Order Paid"}}
+    warehouse.assert_equals_truth(project, oracle.compute([row for row in rows if row.hour <= behind], inactive))
+    unasked = "SELECT project, MIN(export_hour), MAX(export_hour) FROM gold.export_coverage WHERE status = 'pending'"
+    assert project.query(f"{unasked} GROUP BY ALL") == [(warehouse.BLOG, behind + HOUR, last)]
+    warehouse.add_to_blog(project, behind + HOUR, last)
+    warehouse.list_event_types_of_blog(project, behind + HOUR, {"session_start"})
+    warehouse.run(project)
+    inactive[warehouse.BLOG] = {"session_start"}
+    warehouse.assert_equals_truth(project, oracle.compute(rows, inactive))
+
+
+@pytest.mark.slow
+def test_a_project_that_is_added_later_is_taken_in_by_restating_and_changes_nothing_of_the_other(
+    project: Project, simulator: Simulator
+) -> None:
+    settle(project, simulator)
+    first, last = simulator.product.start + 20 * HOUR, simulator.product.end - HOUR
+    load(project, "--end", hour_text(last))
+    warehouse.plan(project)
+    alone = warehouse.tables(project)
+    warehouse.add_to_blog(project, first, last)
+    warehouse.list_event_types_of_blog(project, first, {"Order Paid"})
+    warehouse.plan(project, restate=["silver.events"], start=f"{first}")
+    shop = warehouse.exported_rows(archived(project))
+    inactive = {warehouse.DEFAULT: INACTIVE_EVENT_TYPES, warehouse.BLOG: {"Order Paid"}}
+    warehouse.assert_equals_truth(project, oracle.compute([*shop, *warehouse.rows_of_blog(shop, first)], inactive))
+    beside = {
+        name: [row for row in rows if row[0] != warehouse.BLOG] for name, rows in warehouse.tables(project).items()
+    }
+    warehouse.assert_same_tables(beside, alone)
+
+
+@pytest.mark.parametrize(
+    ("ledger", "hours"),
+    [
+        pytest.param([], 0, id="nothing was loaded"),
+        pytest.param([("shop", "LELE")], 4, id="an empty hour is there"),
+        pytest.param([("shop", "LL-L")], 2, id="a hole"),
+        pytest.param([("shop", "-LLL")], 0, id="the first hour is not there"),
+        pytest.param([("shop", "LLP")], 2, id="a pending hour"),
+        pytest.param([("shop", "LLPP"), ("shop", "--E")], 3, id="a pending hour that became final"),
+        pytest.param([("shop", "LLLL"), ("shop", "LL")], 4, id="hours that were loaded twice"),
+        pytest.param([("shop", "LLUL")], 2, id="an hour of an unfinished load"),
+        pytest.param([("shop", "LLLL"), ("shop", "-U")], 4, id="an hour that an unfinished load has once more"),
+        pytest.param([("shop", "LLLL"), ("blog", "LEEL")], 4, id="two projects"),
+        pytest.param([("shop", "LLLL"), ("blog", "LE")], 2, id="a project is behind"),
+        pytest.param([("shop", "LE"), ("blog", "LLLL")], 2, id="the other is behind"),
+        pytest.param(
+            [("shop", "LLLL"), ("shop", "-L"), ("blog", "L")], 1, id="a project has twice what the other lacks"
+        ),
+        pytest.param([("shop", "LLLL"), ("blog", "L-LL")], 1, id="a hole in one project"),
+        pytest.param([("shop", "L-LL"), ("blog", "LLLL")], 1, id="a hole in the other"),
+        pytest.param([("shop", "LLLL"), ("blog", "LPLL")], 1, id="a pending hour in one project"),
+        pytest.param([("shop", "LLLL"), ("blog", "LULL")], 1, id="an hour of an unfinished load in one project"),
+        pytest.param([("shop", "LLLL"), ("blog", "--LL")], 4, id="a project begins later"),
+        pytest.param([("shop", "LLLL"), ("blog", "--L")], 3, id="a project begins later and is behind"),
+        pytest.param([("shop", "LLLL"), ("blog", "--P")], 2, id="a project begins with a pending hour"),
+        pytest.param([("shop", "LLLL"), ("blog", "-UU")], 4, id="a project has no finished load"),
+        pytest.param([("shop", "LL"), ("blog", "--LL")], 2, id="a project ends where another begins"),
+        pytest.param([("shop", "-LLL"), ("blog", "LLLL"), ("news", "--E")], 3, id="three projects"),
+    ],
+)
+def test_an_hour_goes_through_when_every_project_that_has_begun_has_it(
+    ledger: list[tuple[str, str]], hours: int
+) -> None:
+    """A letter an hour: loaded, empty, pending, or loaded by an unfinished load; - where it was not asked for."""
+    assert warehouse.hours_let_through(ledger, 4) == hours
 
 
 @pytest.mark.slow

@@ -1,29 +1,37 @@
 """Silver and gold of a checkout: building them, reading them, and what the oracle says they must hold."""
 
+import runpy
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 from sqlmesh import Context
+from sqlmesh.core.config import DuckDBConnectionConfig
 
 import oracle
-from conftest import Project
+from amplitude_source.settings import HOUR
+from conftest import REPOSITORY, Project
 from simulator.catalog import INACTIVE_EVENT_TYPES
 
 # Each table that the oracle computes too, with the columns that both have, in the oracle's order.
 ORACLE_TABLES = {
-    "silver.events": "app, uuid, export_hour",
-    "silver.user_aliases": "app, amplitude_id, canonical_amplitude_id",
-    "silver.user_days": "app, amplitude_id, event_date, events, active_events",
+    "silver.events": "project, app, uuid, export_hour",
+    "silver.user_aliases": "project, app, amplitude_id, canonical_amplitude_id",
+    "silver.user_days": "project, app, amplitude_id, event_date, events, active_events",
     "silver.users": (
-        "app, amplitude_id, canonical_amplitude_id, first_seen_at, last_seen_at, events, active_days, user_id"
+        "project, app, amplitude_id, canonical_amplitude_id, first_seen_at, last_seen_at, events, active_days, user_id"
     ),
     "silver.sessions": (
-        "app, amplitude_id, session_id, session_started_at, session_ended_at, session_date, session_seconds, events"
+        "project, app, amplitude_id, session_id, session_started_at, session_ended_at, session_date, session_seconds, "
+        "events"
     ),
     "gold.daily_metrics": (
-        "app, metric_date, active_users, new_users, weekly_active_users, monthly_active_users, sessions, "
+        "project, app, metric_date, active_users, new_users, weekly_active_users, monthly_active_users, sessions, "
         "average_session_seconds, events"
     ),
 }
@@ -31,6 +39,18 @@ ORACLE_TABLES = {
 BUILT_TABLES = (*ORACLE_TABLES, "silver.user_devices", "silver.devices", "silver.event_types", "gold.events")
 
 Rows = list[tuple[Any, ...]]
+
+DEFAULT = "default"
+"""The Amplitude project that is loaded; BLOG is put beside it (`add_to_blog`)."""
+BLOG = "blog"
+
+# An hour's status and load in a ledger of `hours_let_through`.
+LEDGER_LETTERS = {
+    "L": ("loaded", "finished"),
+    "E": ("empty", "finished"),
+    "P": ("pending", "finished"),
+    "U": ("loaded", "unfinished"),
+}
 
 
 def plan(project: Project, *, restate: Collection[str] = (), start: str | None = None) -> None:
@@ -56,6 +76,26 @@ def opened(project: Project) -> Iterator[Context]:
             context.close()
 
 
+def hours_let_through(ledger: Iterable[tuple[str, str]], hours: int) -> int:
+    """How many of so many hours the gate before silver lets through, by a ledger as (project, a letter an hour)."""
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    batch = [(start + hour * HOUR, start + (hour + 1) * HOUR) for hour in range(hours)]
+    adapter = DuckDBConnectionConfig().create_engine_adapter()
+    adapter.execute("CREATE SCHEMA bronze")
+    adapter.execute("CREATE TABLE bronze._dlt_loads (load_id TEXT, status BIGINT)")
+    adapter.execute("INSERT INTO bronze._dlt_loads VALUES ('finished', 0), ('unfinished', 1)")
+    columns = "project TEXT, export_hour TIMESTAMP, status TEXT, _dlt_load_id TEXT"
+    adapter.execute(f"CREATE TABLE bronze.export_hours ({columns})")
+    for name, letters in ledger:
+        for (hour, _), letter in zip(batch, letters, strict=False):
+            if letter in LEDGER_LETTERS:
+                values = name, f"{hour:%Y-%m-%d %H:%M:%S}", *LEDGER_LETTERS[letter]
+                adapter.execute(f"INSERT INTO bronze.export_hours VALUES {values}")
+    gate = runpy.run_path(str(REPOSITORY / "sqlmesh/signals/export_hours.py"))["export_hours_landed"]
+    let_through = gate(batch, SimpleNamespace(engine_adapter=adapter))
+    return hours if let_through is True else len(let_through)
+
+
 def tables(project: Project) -> dict[str, Rows]:
     """Every table of silver and gold, sorted."""
     return {name: project.query(f"SELECT * FROM {name} ORDER BY ALL") for name in BUILT_TABLES}
@@ -66,14 +106,69 @@ def assert_same_tables(got: dict[str, Rows], expected: dict[str, Rows]) -> None:
         assert_same_rows(name, got[name], rows)
 
 
+def add_to_blog(project: Project, first: datetime, last: datetime) -> None:
+    """Writes to bronze what loads of another Amplitude project would: these hours as the first one has them.
+
+    App and ids are the same, but each third row is not there, so that people log in and repeat themselves elsewhere.
+    """
+    with duckdb.connect(str(project.database)) as connection:
+        hours = {"blog": BLOG, "first": first, "last": last}
+        connection.execute(
+            """
+            INSERT INTO bronze.events BY NAME
+            SELECT * REPLACE ($blog AS _project)
+            FROM bronze.events
+            WHERE _project <> $blog AND _export_hour BETWEEN $first AND $last AND _archive_row % 3 <> 0
+            """,
+            hours,
+        )
+        connection.execute(
+            """
+            INSERT INTO bronze.export_hours BY NAME
+            SELECT * REPLACE ($blog AS project)
+            FROM bronze.export_hours
+            WHERE project <> $blog AND export_hour BETWEEN $first AND $last
+            """,
+            hours,
+        )
+
+
+def list_event_types_of_blog(project: Project, hour: datetime, inactive: Collection[str]) -> None:
+    """Writes to bronze the other project's event list as of an hour, with its own inactive types."""
+    with duckdb.connect(str(project.database)) as connection:
+        connection.execute(
+            """
+            INSERT INTO bronze.events_list BY NAME
+            SELECT DISTINCT ON (value)
+                * REPLACE ($blog AS _project, $hour AS _effective_hour, list_contains($inactive, value) AS non_active)
+            FROM bronze.events_list
+            WHERE _project <> $blog
+            """,
+            {"blog": BLOG, "hour": hour, "inactive": list(inactive)},
+        )
+
+
+def exported_rows(members: Iterable[Path]) -> list[oracle.Row]:
+    """The rows of the Amplitude project that is loaded."""
+    return [row for path in members for row in readable(path)]
+
+
+def rows_of_blog(rows: Iterable[oracle.Row], first: datetime) -> list[oracle.Row]:
+    """What `add_to_blog` made of them; the oracle counts a member's lines from 0, bronze from 1."""
+    return [replace(row, project=BLOG) for row in rows if row.hour >= first and (row.position + 1) % 3]
+
+
 def assert_equals_oracle(
     project: Project, members: Iterable[Path], timezone: str = "UTC", inactive: Collection[str] = INACTIVE_EVENT_TYPES
 ) -> None:
     """Compares every table that the oracle computes, row for row."""
-    rows = [row for path in members for row in readable(path)]
-    truth = oracle.compute(rows, inactive, timezone)
+    assert_equals_truth(project, oracle.compute(exported_rows(members), {DEFAULT: inactive}, timezone))
+
+
+def assert_equals_truth(project: Project, truth: oracle.Truth) -> None:
+    """Compares every table of the truth, row for row."""
     expected: dict[str, Iterable[tuple[Any, ...]]] = {
-        "silver.events": [(event.app, event.uuid, event.export_hour) for event in truth.events],
+        "silver.events": [(event.project, event.app, event.uuid, event.export_hour) for event in truth.events],
         "silver.user_aliases": truth.user_aliases,
         "silver.user_days": truth.user_days,
         "silver.users": truth.users,
@@ -87,7 +182,7 @@ def assert_equals_oracle(
 def readable(path: Path) -> Iterator[oracle.Row]:
     """A member's rows; none where its lines are no JSON."""
     try:
-        yield from oracle.read_members([path])
+        yield from oracle.read_members(DEFAULT, [path])
     except ValueError:
         return
 
