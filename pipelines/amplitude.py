@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import dlt
 import duckdb
+import pyarrow as pa
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
 from dlt.common.destination import TDestinationReferenceArg
 from dlt.common.exceptions import DltException
@@ -41,10 +42,13 @@ MISSING_HOURS_EXIT = 3
 STOPPED = "Stopped; a plain re-run continues."
 CATALOG = "amplitude"  # as in sqlmesh/config.yaml
 DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/amplitude.duckdb"
-# A load needs no order among its rows, and little memory. One thread fills DuckDB's row groups to the brim; what
-# several leave half full is written anew when the file is closed. So two statements run at once, on a file each.
-DUCKDB_CONFIG = {"preserve_insertion_order": False, "memory_limit": "200MB", "threads": 1}
+# A load needs no order among its rows. One thread fills DuckDB's row groups to the brim; what several leave half full
+# is written anew when the file is closed. So two statements run at once, on a file each.
+DUCKDB_CONFIG: dict[str, bool | int | str] = {"preserve_insertion_order": False, "threads": 1}
 PARALLEL_INSERTS = 2
+# The least memory with which DuckDB writes row groups to disk at full speed. On top it holds some vectors whole.
+DUCKDB_MEMORY_BYTES = 100_000_000
+VECTOR_ROWS, VECTORS_HELD = 2048, 4
 M_MMAP_THRESHOLD = -3  # of malloc.h
 FROM_ARCHIVE = ""  # --replay without a folder
 SECONDS_BETWEEN_LINES = 30  # of progress, where there is no terminal
@@ -256,10 +260,18 @@ def run_loads(
         while not progress.is_done:
             with typed_folder(pipeline) as folder:
                 export = amplitude(settings, watched, ledgers.get(project, {}), progress, folder)
-                pipeline.run(export if ledgers else [export, no_rest()])
+                pipeline.extract(export if ledgers else [export, no_rest()])
+            pipeline.normalize()
+            limit_memory(progress.longest_line)
+            pipeline.load()
             ledgers = read_ledgers(pipeline)
             remove_superseded(pipeline, project, ledgers.get(project, {}))
     return ledgers
+
+
+def limit_memory(longest_line: int) -> None:
+    """Sets what DuckDB may take for a load, by the longest line so far, in bytes. dlt hands it to each connection."""
+    DUCKDB_CONFIG["memory_limit"] = f"{DUCKDB_MEMORY_BYTES + VECTORS_HELD * VECTOR_ROWS * longest_line}B"
 
 
 @contextmanager
@@ -472,7 +484,11 @@ def chain_of_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def keep_memory_flat() -> None:
-    """Has glibc hand large pieces of memory back at once: by default it keeps ever larger ones, 200 MB in a load."""
+    """Has all large pieces of memory come from glibc, and go back at once.
+
+    By default glibc keeps ever larger ones, and Arrow's own allocator what it once had: 300 MB together in a load.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").mallopt(M_MMAP_THRESHOLD, 1 << 20)
 

@@ -388,6 +388,19 @@ def test_ctrl_c_while_dlt_loads_is_no_fault_but_a_stop(project: Project) -> None
     assert result.stderr.splitlines()[-1] == "Stopped; a plain re-run continues."
 
 
+@pytest.mark.slow  # 200 MB of JSON
+def test_rows_so_wide_that_a_vector_of_them_is_larger_than_duckdbs_share_of_memory_are_loaded(
+    project: Project, simulator: Simulator
+) -> None:
+    text = "".join(Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=200_000))
+    wide = ({"text": text[start : start + 100_000]} for start in range(2_000))
+    simulator.archive = Archive(
+        replaced(BUSY_HOUR, made(BUSY_HOUR, gzip_lines(*(export_row(event_properties=p) for p in wide))))
+    )
+    succeeded(project.load("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR)))
+    assert project.query("SELECT COUNT(*), MIN(LENGTH(event_properties)) FROM bronze.events") == [(2_000, 100_011)]
+
+
 # --- losing things
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
+import pyarrow.compute as pc
 from dlt.common.schema.typing import TSchemaContractDict
 from dlt.common.typing import TDataItem
 from dlt.extract import DltResource
@@ -34,7 +35,7 @@ from .columns import (
 )
 from .errors import AmplitudeError
 from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
-from .lines import Block, LineReader
+from .lines import LINE, Block, LineReader
 from .rest import amplitude_rest, no_rest
 from .rows import LOAD_ID, EventsFile, EventsWriter, RowTyper, typed
 from .settings import AmplitudeSettings
@@ -59,6 +60,8 @@ class Progress:
     loaded_rows: int = 0
     rejected_rows: int = 0
     bytes: int = 0
+    longest_line: int = 0
+    """In bytes."""
     revised: list[datetime] = field(default_factory=list)
     """Hours that were known before, with another content."""
     kept: list[datetime] = field(default_factory=list)
@@ -201,6 +204,7 @@ def blocks(
             for member in hour.members:
                 for block in reader.read(member):
                     lines += block.lines.num_rows
+                    progress.longest_line = max(progress.longest_line, longest(block.lines[LINE]))
                     yield block
             read.append(hour)
             progress.bytes += sum(member.size for member in hour.members)
@@ -211,6 +215,10 @@ def blocks(
     except AmplitudeError as error:
         progress.is_done, progress.error = True, error
     yield reader.block()
+
+
+def longest(texts: pa.StringArray) -> int:
+    return pc.max(pc.binary_length(texts)).as_py() or 0
 
 
 def is_lost(hour: ExportHour, ledger: Ledger) -> bool:
