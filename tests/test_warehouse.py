@@ -141,6 +141,43 @@ def test_a_hole_holds_back_what_follows_until_it_is_filled(project: Project, sim
     warehouse.assert_equals_oracle(project, archived(project))
 
 
+@pytest.mark.parametrize(
+    ("ledger", "hours"),
+    [
+        pytest.param([], 0, id="nothing was loaded"),
+        pytest.param([("shop", "LELE")], 4, id="an empty hour is there"),
+        pytest.param([("shop", "LL-L")], 2, id="a hole"),
+        pytest.param([("shop", "-LLL")], 0, id="the first hour is not there"),
+        pytest.param([("shop", "LLP")], 2, id="a pending hour"),
+        pytest.param([("shop", "LLPP"), ("shop", "--E")], 3, id="a pending hour that became final"),
+        pytest.param([("shop", "LLLL"), ("shop", "LL")], 4, id="hours that were loaded twice"),
+        pytest.param([("shop", "LLUL")], 2, id="an hour of an unfinished load"),
+        pytest.param([("shop", "LLLL"), ("shop", "-U")], 4, id="an hour that an unfinished load has once more"),
+        pytest.param([("shop", "LLLL"), ("blog", "LEEL")], 4, id="two projects"),
+        pytest.param([("shop", "LLLL"), ("blog", "LE")], 2, id="a project is behind"),
+        pytest.param([("shop", "LE"), ("blog", "LLLL")], 2, id="the other is behind"),
+        pytest.param(
+            [("shop", "LLLL"), ("shop", "-L"), ("blog", "L")], 1, id="a project has twice what the other lacks"
+        ),
+        pytest.param([("shop", "LLLL"), ("blog", "L-LL")], 1, id="a hole in one project"),
+        pytest.param([("shop", "L-LL"), ("blog", "LLLL")], 1, id="a hole in the other"),
+        pytest.param([("shop", "LLLL"), ("blog", "LPLL")], 1, id="a pending hour in one project"),
+        pytest.param([("shop", "LLLL"), ("blog", "LULL")], 1, id="an hour of an unfinished load in one project"),
+        pytest.param([("shop", "LLLL"), ("blog", "--LL")], 4, id="a project begins later"),
+        pytest.param([("shop", "LLLL"), ("blog", "--L")], 3, id="a project begins later and is behind"),
+        pytest.param([("shop", "LLLL"), ("blog", "--P")], 2, id="a project begins with a pending hour"),
+        pytest.param([("shop", "LLLL"), ("blog", "-UU")], 4, id="a project has no finished load"),
+        pytest.param([("shop", "LL"), ("blog", "--LL")], 2, id="a project ends where another begins"),
+        pytest.param([("shop", "-LLL"), ("blog", "LLLL"), ("news", "--E")], 3, id="three projects"),
+    ],
+)
+def test_an_hour_goes_through_when_every_project_that_has_begun_has_it(
+    ledger: list[tuple[str, str]], hours: int
+) -> None:
+    """A letter an hour: loaded, empty, pending, or loaded by an unfinished load; - where it was not asked for."""
+    assert warehouse.hours_let_through(ledger, 4) == hours
+
+
 @pytest.mark.slow
 def test_an_event_type_that_becomes_inactive_or_active_again_counts_so_for_all_time(
     project: Project, simulator: Simulator

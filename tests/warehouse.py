@@ -1,14 +1,19 @@
 """Silver and gold of a checkout: building them, reading them, and what the oracle says they must hold."""
 
+import runpy
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from sqlmesh import Context
+from sqlmesh import Context, signal
+from sqlmesh.core.config import DuckDBConnectionConfig
 
 import oracle
-from conftest import Project
+from amplitude_source.settings import HOUR
+from conftest import REPOSITORY, Project
 from simulator.catalog import INACTIVE_EVENT_TYPES
 
 # Each table that the oracle computes too, with the columns that both have, in the oracle's order.
@@ -32,6 +37,14 @@ BUILT_TABLES = (*ORACLE_TABLES, "silver.user_devices", "silver.devices", "silver
 
 Rows = list[tuple[Any, ...]]
 
+# An hour's status and load in a ledger of `hours_let_through`.
+LEDGER_LETTERS = {
+    "L": ("loaded", "finished"),
+    "E": ("empty", "finished"),
+    "P": ("pending", "finished"),
+    "U": ("loaded", "unfinished"),
+}
+
 
 def plan(project: Project, *, restate: Collection[str] = (), start: str | None = None) -> None:
     """`sqlmesh plan --auto-apply`, in this process."""
@@ -54,6 +67,28 @@ def opened(project: Project) -> Iterator[Context]:
             yield context
         finally:
             context.close()
+
+
+def hours_let_through(ledger: Iterable[tuple[str, str]], hours: int) -> int:
+    """How many of so many hours the gate before silver lets through, by a ledger as (project, a letter an hour)."""
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    batch = [(start + hour * HOUR, start + (hour + 1) * HOUR) for hour in range(hours)]
+    adapter = DuckDBConnectionConfig().create_engine_adapter()
+    adapter.execute("CREATE SCHEMA bronze")
+    adapter.execute("CREATE TABLE bronze._dlt_loads (load_id TEXT, status BIGINT)")
+    adapter.execute("INSERT INTO bronze._dlt_loads VALUES ('finished', 0), ('unfinished', 1)")
+    columns = "project TEXT, export_hour TIMESTAMP, status TEXT, _dlt_load_id TEXT"
+    adapter.execute(f"CREATE TABLE bronze.export_hours ({columns})")
+    for name, letters in ledger:
+        for (hour, _), letter in zip(batch, letters, strict=False):
+            if letter in LEDGER_LETTERS:
+                values = name, f"{hour:%Y-%m-%d %H:%M:%S}", *LEDGER_LETTERS[letter]
+                adapter.execute(f"INSERT INTO bronze.export_hours VALUES {values}")
+    registered = signal.get_registry()
+    gate = runpy.run_path(str(REPOSITORY / "sqlmesh/signals/export_hours.py"))["export_hours_landed"]
+    signal.set_registry(registered)  # SQLMesh would take the gate of this run for that of the next checkout
+    let_through = gate(batch, SimpleNamespace(engine_adapter=adapter))
+    return hours if let_through is True else len(let_through)
 
 
 def tables(project: Project) -> dict[str, Rows]:

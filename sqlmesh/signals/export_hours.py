@@ -11,19 +11,40 @@ LEDGER = "bronze.export_hours"
 # dlt writes `_dlt_loads` once all tables of a load are in place: a row of an unfinished load does not count. Of an hour
 # in several loads the newest counts; none is pending once an earlier one was final.
 LANDED_HOURS = """
-    SELECT DISTINCT hours.export_hour
-    FROM bronze.export_hours AS hours
-    JOIN bronze._dlt_loads AS loads ON loads.load_id = hours._dlt_load_id AND loads.status = 0
-    WHERE hours.status <> 'pending' AND hours.export_hour >= CAST('{first}' AS TIMESTAMP)
+    WITH ledger AS (
+        SELECT hours.project, hours.export_hour, hours.status
+        FROM bronze.export_hours AS hours
+        JOIN bronze._dlt_loads AS loads ON loads.load_id = hours._dlt_load_id AND loads.status = 0
+    ), first_hours AS (
+        SELECT project, MIN(export_hour) AS first_hour
+        FROM ledger
+        GROUP BY project
+    ), landed AS (
+        SELECT export_hour, COUNT(DISTINCT project) AS projects
+        FROM ledger
+        WHERE status <> 'pending' AND export_hour >= CAST('{first}' AS TIMESTAMP)
+        GROUP BY export_hour
+    )
+    SELECT landed.export_hour
+    FROM landed
+    JOIN first_hours ON first_hours.first_hour <= landed.export_hour
+    GROUP BY landed.export_hour, landed.projects
+    HAVING COUNT(*) = landed.projects
 """
 
 
 @signal()
 def export_hours_landed(batch: DatetimeRanges, context: ExecutionContext) -> bool | DatetimeRanges:
-    """Lets hours through in order, up to the first that is neither loaded nor empty.
+    """Lets hours through in order, up to the first that some project lacks: it is neither loaded nor empty there.
 
     In order, because which copy of a re-sent event counts depends on the hours before, and a run cannot write outside
-    its interval.
+    its interval. All projects at once, because a model has one timeline: an hour that was taken in without a project's
+    rows would not run again when they come. So a project that fails holds silver back for all, until it is mended or
+    its hours are declared empty.
+
+    A project counts from the first hour that it has in the ledger; hours before go through without it. One that is
+    added later therefore holds back only what silver has not taken in yet, until it has caught up. Then its earlier
+    hours are taken in by restating `silver.events` from its first hour on, with the command that the load prints.
     """
     if not context.engine_adapter.table_exists(LEDGER):
         return False
