@@ -1,16 +1,12 @@
-/* Every hour from the first to the last that was ever asked for: loaded, empty, pending, or missing. */
+/* Every hour of a project, from its first to the newest that was ever asked for: loaded, empty, pending, or missing. */
 MODEL (
   name gold.export_coverage,
   kind VIEW,
   owner data,
-  grain (
-    export_hour
-  ),
+  grain (project, export_hour),
   audits (
-    not_null(columns := (export_hour, status)),
-    unique_values(columns := (
-      export_hour
-    )),
+    not_null(columns := (project, export_hour, status)),
+    unique_combination_of_columns(columns := (project, export_hour)),
     accepted_values(column := status, is_in := ('loaded', 'empty', 'pending', 'missing'))
   )
 );
@@ -24,26 +20,40 @@ WITH ledger AS (
   LEFT JOIN bronze._dlt_loads AS loads
     ON loads.load_id = hours._dlt_load_id AND loads.status = 0
   QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY hours.export_hour ORDER BY loads.load_id DESC NULLS LAST) = 1
-), span AS (
+    ROW_NUMBER() OVER (
+      PARTITION BY hours.project, hours.export_hour
+      ORDER BY loads.load_id DESC NULLS LAST
+    ) = 1
+), spans AS (
+  /* To the newest hour of all projects: silver waits for a project that is behind the others. */
   SELECT
+    project,
     MIN(export_hour) AS first_hour,
-    MAX(export_hour) AS last_hour
+    MAX(export_hour) AS last_hour,
+    MAX(MAX(export_hour)) OVER () AS newest_hour
   FROM ledger
+  GROUP BY
+    project
 ), numbers AS (
   SELECT
     ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
   FROM TABLE(GENERATOR(ROWCOUNT => 262800))
 ), hours AS (
   SELECT
-    DATEADD(HOUR, -numbers.n, span.last_hour) AS export_hour
-  FROM span
+    spans.project,
+    spans.last_hour,
+    DATEADD(HOUR, -numbers.n, spans.newest_hour) AS export_hour
+  FROM spans
   JOIN numbers
-    ON numbers.n <= DATEDIFF(HOUR, span.first_hour, span.last_hour)
+    ON numbers.n <= DATEDIFF(HOUR, spans.first_hour, spans.newest_hour)
 )
 SELECT
+  hours.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   hours.export_hour::TIMESTAMPNTZ AS export_hour, /* Hour of the export (UTC): the hour of upload */
-  IFF(ledger.is_unfinished, 'pending', COALESCE(ledger.status, 'missing'))::VARCHAR AS status, /* loaded, empty (no data), pending (may still come), missing (never asked for) */
+  COALESCE(
+    IFF(ledger.is_unfinished, 'pending', ledger.status),
+    IFF(hours.export_hour > hours.last_hour, 'pending', 'missing')
+  )::VARCHAR AS status, /* loaded, empty (no data), pending (may still come), missing (never asked for, though a later hour was) */
   COALESCE(ledger.files, 0)::BIGINT AS files, /* Files of the hour in the archive */
   COALESCE(ledger.bytes, 0)::BIGINT AS bytes, /* Their size in bytes, compressed */
   COALESCE(ledger.loaded_rows, 0)::BIGINT AS loaded_rows, /* Rows of the hour in bronze.events */
@@ -52,4 +62,4 @@ SELECT
   ledger.loaded_at::TIMESTAMPNTZ AS loaded_at /* When it was last loaded (UTC) */
 FROM hours
 LEFT JOIN ledger
-  ON ledger.export_hour = hours.export_hour
+  ON ledger.project = hours.project AND ledger.export_hour = hours.export_hour
