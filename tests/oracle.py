@@ -2,7 +2,7 @@
 
 Brute force on purpose: everything is held in memory, every rule is one small function, and nothing is shared with the
 models. All times are naive UTC; a date is a date in the reporting time zone. A value is *absent* when its key is
-missing, null or an empty string. Apps never influence each other.
+missing, null or an empty string. Projects never influence each other, nor do the apps of one.
 """
 
 import datetime as dt
@@ -22,15 +22,18 @@ NO_SESSION = -1
 WEEK_DAYS = 7
 MONTH_DAYS = 30
 
-User: TypeAlias = tuple[int, int]  # app, amplitude_id
-Device: TypeAlias = tuple[int, str]  # app, device_id
+App: TypeAlias = tuple[str, int]  # project, app
+User: TypeAlias = tuple[str, int, int]  # project, app, amplitude_id
+Device: TypeAlias = tuple[str, int, str]  # project, app, device_id
+DedupeKey: TypeAlias = tuple[str, int, str, str] | tuple[str, int, str]
 LoginRank: TypeAlias = tuple[dt.datetime, dt.datetime, dt.datetime, int]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row as exported: the UTC hour and name of its archive member, its line in the member, its JSON object."""
+    """A row as exported: its project, the UTC hour and name of its archive member, its line there, its JSON object."""
 
+    project: str
     hour: dt.datetime
     member: str
     position: int
@@ -40,6 +43,7 @@ class Row:
 class Event(NamedTuple):
     """A row's columns that matter here, None where absent; a unique event keeps those of the row that arrived first."""
 
+    project: str
     app: int
     uuid: str | None
     export_hour: dt.datetime
@@ -59,12 +63,14 @@ class Event(NamedTuple):
 
 
 class UserAlias(NamedTuple):
+    project: str
     app: int
     amplitude_id: int
     canonical_amplitude_id: int
 
 
 class Session(NamedTuple):
+    project: str
     app: int
     amplitude_id: int  # the canonical one
     session_id: int
@@ -76,6 +82,7 @@ class Session(NamedTuple):
 
 
 class UserDay(NamedTuple):
+    project: str
     app: int
     amplitude_id: int  # the raw one
     event_date: dt.date
@@ -84,6 +91,7 @@ class UserDay(NamedTuple):
 
 
 class UserSummary(NamedTuple):
+    project: str
     app: int
     amplitude_id: int  # the raw one
     canonical_amplitude_id: int
@@ -95,6 +103,7 @@ class UserSummary(NamedTuple):
 
 
 class DailyMetrics(NamedTuple):
+    project: str
     app: int
     date: dt.date
     active_users: int
@@ -118,12 +127,12 @@ class Truth:
     daily_metrics: list[DailyMetrics]
 
 
-def compute(rows: Iterable[Row], inactive: Collection[str], timezone: str = "UTC") -> Truth:
+def compute(rows: Iterable[Row], inactive: Mapping[str, Collection[str]], timezone: str = "UTC") -> Truth:
     """Compute all tables from exported rows.
 
     Args:
         rows: the exported rows, in any order.
-        inactive: event types that do not make a user active; they never did, whenever the rows came in.
+        inactive: by project, the event types that do not make a user active; they never did, whenever the rows came in.
         timezone: the reporting time zone, an IANA name.
 
     Returns:
@@ -133,14 +142,13 @@ def compute(rows: Iterable[Row], inactive: Collection[str], timezone: str = "UTC
         ValueError: a row has no app, nothing to tell its repeats by, or a value that is no number or time.
     """
     zone = ZoneInfo(timezone)
-    inactive_types = frozenset(inactive)
-    events = unique_events(read_event(row, inactive_types, zone) for row in rows)
+    events = unique_events(read_event(row, inactive.get(row.project, ()), zone) for row in rows)
     canonical = canonical_users(events)
     sessions = find_sessions(events, canonical, zone)
     user_days = find_user_days(events)
     return Truth(
         events=events,
-        user_aliases=[UserAlias(app, raw, canonical[app, raw]) for app, raw in sorted(canonical)],
+        user_aliases=[UserAlias(*user, canonical[user]) for user in sorted(canonical)],
         sessions=sessions,
         user_days=user_days,
         users=find_users(events, canonical, user_days),
@@ -148,10 +156,11 @@ def compute(rows: Iterable[Row], inactive: Collection[str], timezone: str = "UTC
     )
 
 
-def read_members(paths: Iterable[Path]) -> Iterator[Row]:
+def read_members(project: str, paths: Iterable[Path]) -> Iterator[Row]:
     """Read archive members, gzip files of one JSON object a line, named `{app}_{yyyy-MM-dd}_{H}#{n}.json.gz`.
 
     Args:
+        project: whose they are.
         paths: the files.
 
     Yields:
@@ -164,7 +173,7 @@ def read_members(paths: Iterable[Path]) -> Iterator[Row]:
         hour = member_hour(path.name)
         with gzip.open(path, "rb") as lines:
             for position, line in enumerate(lines):
-                yield Row(hour, path.name, position, json.loads(line))
+                yield Row(project, hour, path.name, position, json.loads(line))
 
 
 def member_hour(name: str) -> dt.datetime:
@@ -211,6 +220,7 @@ def read_event(row: Row, inactive: Collection[str], zone: ZoneInfo) -> Event:
     event_type = read_text(row.data, "event_type")
     event_time = read_time(row.data, "event_time")
     return Event(
+        project=row.project,
         app=app,
         uuid=read_text(row.data, "uuid"),
         export_hour=row.hour,
@@ -242,21 +252,25 @@ def arrival(event: Event) -> tuple[dt.datetime, dt.datetime, bool, str, str, int
     )
 
 
-def dedupe_key(event: Event) -> tuple[int, str, str] | tuple[int, str]:
-    """What the repeats of an event share: app, device and insert id where both are present, else app and uuid."""
+def dedupe_key(event: Event) -> DedupeKey:
+    """What the repeats of an app's event share: device and insert id where both are present, else the uuid."""
     if event.device_id is not None and event.insert_id is not None:
-        return event.app, event.device_id, event.insert_id
+        return event.project, event.app, event.device_id, event.insert_id
     if event.uuid is None:
         raise ValueError(f"no uuid, and no device_id and $insert_id: {event.member} line {event.position}")
-    return event.app, event.uuid
+    return event.project, event.app, event.uuid
 
 
 def unique_events(events: Iterable[Event]) -> list[Event]:
-    """Of the events with one dedupe key the first to arrive, however far apart they are; sorted by app and uuid."""
-    first: dict[tuple[int, str, str] | tuple[int, str], Event] = {}
+    """Of the events with one dedupe key the first to arrive, however far apart they are; by project, app and uuid."""
+    first: dict[DedupeKey, Event] = {}
     for event in sorted(events, key=arrival):
         first.setdefault(dedupe_key(event), event)
-    return sorted(first.values(), key=lambda event: (event.app, event.uuid is None, event.uuid or "", arrival(event)))
+
+    def key(event: Event) -> tuple[object, ...]:
+        return event.project, event.app, event.uuid is None, event.uuid or "", arrival(event)
+
+    return sorted(first.values(), key=key)
 
 
 def events_by_user(events: Iterable[Event]) -> dict[User, list[Event]]:
@@ -264,7 +278,7 @@ def events_by_user(events: Iterable[Event]) -> dict[User, list[Event]]:
     users: defaultdict[User, list[Event]] = defaultdict(list)
     for event in events:
         if event.amplitude_id is not None:
-            users[event.app, event.amplitude_id].append(event)
+            users[event.project, event.app, event.amplitude_id].append(event)
     return dict(users)
 
 
@@ -275,12 +289,12 @@ def login_ranks(events: Iterable[Event]) -> dict[Device, list[LoginRank]]:
     that hour that carry a user_id (each its own minimum, absent ones last), which no later hour can change; then by
     amplitude_id.
     """
-    logins: defaultdict[tuple[int, str, int], list[Event]] = defaultdict(list)
+    logins: defaultdict[tuple[Device, int], list[Event]] = defaultdict(list)
     for event in events:
         if event.device_id is not None and event.amplitude_id is not None and event.user_id is not None:
-            logins[event.app, event.device_id, event.amplitude_id].append(event)
+            logins[(event.project, event.app, event.device_id), event.amplitude_id].append(event)
     ranks: defaultdict[Device, list[LoginRank]] = defaultdict(list)
-    for (app, device_id, amplitude_id), carriers in logins.items():
+    for (device, amplitude_id), carriers in logins.items():
         hour = min(event.export_hour for event in carriers)
         first = [event for event in carriers if event.export_hour == hour]
         rank = (
@@ -289,7 +303,7 @@ def login_ranks(events: Iterable[Event]) -> dict[Device, list[LoginRank]]:
             min(event.event_time or dt.datetime.max for event in first),
             amplitude_id,
         )
-        ranks[app, device_id].append(rank)
+        ranks[device].append(rank)
     return dict(ranks)
 
 
@@ -302,11 +316,11 @@ def canonical_users(events: Iterable[Event]) -> dict[User, int]:
     events = list(events)
     ranks = login_ranks(events)
     canonical: dict[User, int] = {}
-    for (app, amplitude_id), own in events_by_user(events).items():
+    for (project, app, amplitude_id), own in events_by_user(events).items():
         identified = any(event.user_id is not None for event in own)
         devices = {event.device_id for event in own if event.device_id is not None}
-        logins = [rank for device_id in devices for rank in ranks.get((app, device_id), [])]
-        canonical[app, amplitude_id] = amplitude_id if identified or not logins else min(logins)[-1]
+        logins = [rank for device_id in devices for rank in ranks.get((project, app, device_id), [])]
+        canonical[project, app, amplitude_id] = amplitude_id if identified or not logins else min(logins)[-1]
     return canonical
 
 
@@ -316,17 +330,19 @@ def find_sessions(events: Iterable[Event], canonical: Mapping[User, int], zone: 
     Start and end are the first and the last event_time. The length is measured by the client's own clock, with
     event_time in the place of an absent client_event_time.
     """
-    members: defaultdict[tuple[int, int, int], list[Event]] = defaultdict(list)
+    members: defaultdict[tuple[str, int, int, int], list[Event]] = defaultdict(list)
     for event in events:
         if event.is_active and event.amplitude_id is not None and event.session_id not in (None, NO_SESSION):
-            members[event.app, canonical[event.app, event.amplitude_id], event.session_id].append(event)
+            user = canonical[event.project, event.app, event.amplitude_id]
+            members[event.project, event.app, user, event.session_id].append(event)
     sessions = []
-    for (app, amplitude_id, session_id), own in sorted(members.items()):
+    for (project, app, amplitude_id, session_id), own in sorted(members.items()):
         times = [event.event_time for event in own if event.event_time is not None]
         clock = [time for event in own if (time := event.client_event_time or event.event_time) is not None]
         started, ended = min(times, default=None), max(times, default=None)
         sessions.append(
             Session(
+                project=project,
                 app=app,
                 amplitude_id=amplitude_id,
                 session_id=session_id,
@@ -342,13 +358,13 @@ def find_sessions(events: Iterable[Event], canonical: Mapping[User, int], zone: 
 
 def find_user_days(events: Iterable[Event]) -> list[UserDay]:
     """The events and active events of each raw user on each date; an event without event_time has no date."""
-    days: defaultdict[tuple[int, int, dt.date], list[Event]] = defaultdict(list)
+    days: defaultdict[tuple[User, dt.date], list[Event]] = defaultdict(list)
     for event in events:
         if event.amplitude_id is not None and event.event_date is not None:
-            days[event.app, event.amplitude_id, event.event_date].append(event)
+            days[(event.project, event.app, event.amplitude_id), event.event_date].append(event)
     return [
-        UserDay(app, amplitude_id, event_date, len(own), sum(event.is_active for event in own))
-        for (app, amplitude_id, event_date), own in sorted(days.items())
+        UserDay(*user, event_date, len(own), sum(event.is_active for event in own))
+        for (user, event_date), own in sorted(days.items())
     ]
 
 
@@ -359,19 +375,18 @@ def find_users(
     active_days: defaultdict[User, int] = defaultdict(int)
     for day in user_days:
         if day.active_events > 0:
-            active_days[day.app, day.amplitude_id] += 1
+            active_days[day.project, day.app, day.amplitude_id] += 1
     users = []
-    for (app, amplitude_id), own in sorted(events_by_user(events).items()):
+    for user, own in sorted(events_by_user(events).items()):
         moments = [event.event_time for event in own if event.event_time is not None]
         users.append(
             UserSummary(
-                app=app,
-                amplitude_id=amplitude_id,
-                canonical_amplitude_id=canonical[app, amplitude_id],
+                *user,
+                canonical_amplitude_id=canonical[user],
                 first_seen_at=min(moments, default=None),
                 last_seen_at=max(moments, default=None),
                 events=len(own),
-                active_days=active_days[app, amplitude_id],
+                active_days=active_days[user],
                 user_id=latest_user_id(own),
             )
         )
@@ -396,13 +411,13 @@ def frontier_date(events: Iterable[Event], zone: ZoneInfo) -> dt.date:
 def find_daily_metrics(
     events: Iterable[Event], canonical: Mapping[User, int], sessions: Iterable[Session], zone: ZoneInfo
 ) -> list[DailyMetrics]:
-    """The daily metrics of each app."""
-    events_of: defaultdict[int, list[Event]] = defaultdict(list)
+    """The daily metrics of each app of each project."""
+    events_of: defaultdict[App, list[Event]] = defaultdict(list)
     for event in events:
-        events_of[event.app].append(event)
-    sessions_of: defaultdict[int, list[Session]] = defaultdict(list)
+        events_of[event.project, event.app].append(event)
+    sessions_of: defaultdict[App, list[Session]] = defaultdict(list)
     for session in sessions:
-        sessions_of[session.app].append(session)
+        sessions_of[session.project, session.app].append(session)
     return [
         metrics
         for app in sorted(events_of)
@@ -411,7 +426,7 @@ def find_daily_metrics(
 
 
 def daily_metrics_of_app(
-    app: int, events: Collection[Event], canonical: Mapping[User, int], sessions: Iterable[Session], zone: ZoneInfo
+    app: App, events: Collection[Event], canonical: Mapping[User, int], sessions: Iterable[Session], zone: ZoneInfo
 ) -> Iterator[DailyMetrics]:
     """One app's metrics of every date from its earliest event to the frontier, days without any event included.
 
@@ -425,7 +440,7 @@ def daily_metrics_of_app(
     for date in dates_to_frontier(count, frontier_date(events, zone)):
         seconds = lengths.get(date, [])
         yield DailyMetrics(
-            app=app,
+            *app,
             date=date,
             active_users=len(active_in_window(active, date, 1)),
             new_users=arrived.get(date, 0),
@@ -454,7 +469,7 @@ def active_users_by_date(events: Iterable[Event], canonical: Mapping[User, int])
     users: defaultdict[dt.date, set[int]] = defaultdict(set)
     for event in events:
         if event.is_active and event.amplitude_id is not None and event.event_date is not None:
-            users[event.event_date].add(canonical[event.app, event.amplitude_id])
+            users[event.event_date].add(canonical[event.project, event.app, event.amplitude_id])
     return dict(users)
 
 
@@ -463,7 +478,7 @@ def new_users_by_date(events: Iterable[Event], canonical: Mapping[User, int]) ->
     earliest: dict[int, tuple[dt.datetime, dt.date]] = {}
     for event in events:
         if event.amplitude_id is not None and event.event_time is not None and event.event_date is not None:
-            user = canonical[event.app, event.amplitude_id]
+            user = canonical[event.project, event.app, event.amplitude_id]
             seen = (event.event_time, event.event_date)
             earliest[user] = min(earliest.get(user, seen), seen)
     users: defaultdict[dt.date, int] = defaultdict(int)

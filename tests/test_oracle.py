@@ -5,6 +5,7 @@ import gzip
 import itertools
 import json
 import random
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from oracle import DailyMetrics, Row, Session, Truth, UserDay, UserSummary, compute, member_hour, read_members
 
 NUMBERS = itertools.count(1)
+SHOP, BLOG = "shop", "blog"
+QUIET = {SHOP: ["quiet"]}
 
 
 def moment(text: str) -> dt.datetime:
@@ -40,7 +43,7 @@ def row(event_time: str | None = "2024-03-01 10:00:00", hour: str | None = None,
     if "insert_id" in data:
         data["$insert_id"] = data.pop("insert_id")
     member = f"1_{export_hour:%Y-%m-%d}_{export_hour.hour}#0.json.gz"
-    return Row(export_hour, member, number, defaults | data)
+    return Row(str(data.pop("project", SHOP)), export_hour, member, number, defaults | data)
 
 
 def people(case: str) -> list[Row]:
@@ -65,7 +68,7 @@ def daily(truth: Truth, day: str, app: int = 1) -> DailyMetrics:
 
 
 def winners(*rows: Row) -> list[str | None]:
-    return [event.uuid for event in compute(rows, []).events]
+    return [event.uuid for event in compute(rows, {}).events]
 
 
 class TestUniqueEvents:
@@ -82,20 +85,20 @@ class TestUniqueEvents:
     def test_a_repeat_60_days_later_is_no_event(self) -> None:
         first = row("2024-03-01 10:00:00", uuid="b", insert_id="i", event_type="kept")
         again = row("2024-04-30 10:00:00", uuid="a", insert_id="i", event_type="dropped")
-        (event,) = compute([again, first], []).events
+        (event,) = compute([again, first], {}).events
         assert (event.uuid, event.event_type, event.event_date) == ("b", "kept", dt.date(2024, 3, 1))
 
     def test_then_uuid_then_member_then_position_decide(self) -> None:
         hour = moment("2024-03-01 10:00:00")
         data = row(insert_id="i", uuid="b", event_type="first").data
         rows = [
-            Row(hour, "m#2", 0, data),
-            Row(hour, "m#10", 2, data),
-            Row(hour, "m#10", 1, data),
-            Row(hour, "m#0", 0, data | {"uuid": "c"}),
-            Row(hour, "m#0", 0, data | {"uuid": None}),
+            Row(SHOP, hour, "m#2", 0, data),
+            Row(SHOP, hour, "m#10", 2, data),
+            Row(SHOP, hour, "m#10", 1, data),
+            Row(SHOP, hour, "m#0", 0, data | {"uuid": "c"}),
+            Row(SHOP, hour, "m#0", 0, data | {"uuid": None}),
         ]
-        (event,) = compute(rows, []).events
+        (event,) = compute(rows, {}).events
         assert (event.uuid, event.member, event.position) == ("b", "m#10", 1)
 
     def test_a_row_without_upload_time_comes_last_in_its_hour(self) -> None:
@@ -107,7 +110,7 @@ class TestUniqueEvents:
         one: dict[str, str | None] = {"insert_id": "i", "uuid": "a", **absent}
         other: dict[str, str | None] = {"insert_id": "i", "uuid": "b", **absent}
         later = row(hour="2024-05-01 10:00:00", **one)
-        truth = compute([later, row(**one), row(**other)], [])
+        truth = compute([later, row(**one), row(**other)], {})
         assert [(event.uuid, event.export_hour) for event in truth.events] == [
             ("a", moment("2024-03-01 10:00:00")),
             ("b", moment("2024-03-01 10:00:00")),
@@ -119,13 +122,21 @@ class TestUniqueEvents:
             del each.data["$insert_id"]
         assert len(winners(*rows)) == 2
 
-    def test_an_insert_id_repeats_only_on_its_device_and_in_its_app(self) -> None:
-        rows = [row(insert_id="i"), row(insert_id="i", device_id="E"), row(insert_id="i", app=2)]
-        assert len(winners(*rows)) == 3
+    def test_an_insert_id_repeats_only_on_its_device_in_its_app_and_project(self) -> None:
+        rows = [
+            row(insert_id="i"),
+            row(insert_id="i", device_id="E"),
+            row(insert_id="i", app=2),
+            row(insert_id="i", project=BLOG),
+        ]
+        assert len(winners(*rows)) == 4
+
+    def test_a_uuid_repeats_only_in_its_app_and_project(self) -> None:
+        assert winners(*[row(uuid="a"), row(uuid="a"), row(uuid="a", app=2), row(uuid="a", project=BLOG)]) == ["a"] * 3
 
     def test_a_row_that_nothing_tells_from_others_is_refused(self) -> None:
         with pytest.raises(ValueError, match="no uuid"):
-            compute([row(uuid=None)], [])
+            compute([row(uuid=None)], {})
 
 
 class TestUserAliases:
@@ -140,7 +151,7 @@ class TestUserAliases:
         ],
     )
     def test_worked_cases(self, case: str, users: int) -> None:
-        truth = compute(people(case), [])
+        truth = compute(people(case), {})
         assert len(set(canonical(truth).values())) == users
         metrics = daily(truth, "2024-03-01")
         assert (metrics.active_users, metrics.new_users) == (users, users)
@@ -160,7 +171,7 @@ class TestUserAliases:
         ],
     )
     def test_canonical(self, case: str, expected: dict[int, int]) -> None:
-        assert canonical(compute(people(case), [])) == expected
+        assert canonical(compute(people(case), {})) == expected
 
     def test_upload_time_and_event_time_of_a_login_are_each_the_least_of_its_first_hour(self) -> None:
         hour = "2024-03-01 11:00:00"
@@ -170,7 +181,7 @@ class TestUserAliases:
             row("2024-03-01 10:00:00", hour, server_upload_time="2024-03-01 11:10:00", amplitude_id=1, user_id="Ann"),
             row(amplitude_id=3),
         ]
-        assert canonical(compute(rows, []))[3] == 2
+        assert canonical(compute(rows, {}))[3] == 2
 
     def test_what_a_login_brings_in_later_hours_does_not_change_its_rank(self) -> None:
         rows = [
@@ -179,7 +190,7 @@ class TestUserAliases:
             row(amplitude_id=3),
         ]
         late = row("2024-03-01 09:00:00", "2024-03-01 12:00:00", amplitude_id=2, user_id="Bob")
-        assert canonical(compute(rows, []))[3] == canonical(compute([*rows, late], []))[3] == 1
+        assert canonical(compute(rows, {}))[3] == canonical(compute([*rows, late], {}))[3] == 1
 
     def test_export_hour_ranks_before_upload_time_before_event_time(self) -> None:
         def logins(*ranks: tuple[str, str, str]) -> int:
@@ -190,7 +201,7 @@ class TestUserAliases:
             ]
             for amplitude_id, each in enumerate(rows, start=1):
                 each.data.update(amplitude_id=amplitude_id, user_id=f"user {amplitude_id}")
-            return canonical(compute([*rows, row(amplitude_id=9)], []))[9]
+            return canonical(compute([*rows, row(amplitude_id=9)], {}))[9]
 
         assert logins(("12:00", "01", "09:00:00"), ("11:00", "02", "10:00:00")) == 2
         assert logins(("11:00", "03", "09:00:00"), ("11:00", "02", "10:00:00")) == 2
@@ -200,25 +211,30 @@ class TestUserAliases:
     def test_a_user_id_on_a_dropped_repeat_identifies_nobody(self) -> None:
         first = row(insert_id="i", amplitude_id=1)
         again = row(insert_id="i", amplitude_id=1, user_id="Ann", hour="2024-03-01 11:00:00")
-        assert canonical(compute([first, again, row(amplitude_id=2)], [])) == {1: 1, 2: 2}
+        assert canonical(compute([first, again, row(amplitude_id=2)], {})) == {1: 1, 2: 2}
 
     def test_a_user_id_without_device_identifies_but_is_no_login(self) -> None:
         rows = [row(amplitude_id=1, user_id="Ann", device_id=None), row(amplitude_id=1), row(amplitude_id=2)]
         rows += [row("2024-03-02 10:00:00", amplitude_id=3, user_id="Bob")]
-        assert canonical(compute(rows, [])) == {1: 1, 2: 3, 3: 3}
+        assert canonical(compute(rows, {})) == {1: 1, 2: 3, 3: 3}
 
     def test_events_without_device_do_not_share_one(self) -> None:
         rows = [row(amplitude_id=1, user_id="Ann", device_id=None), row(amplitude_id=2, device_id=None)]
-        assert canonical(compute(rows, [])) == {1: 1, 2: 2}
+        assert canonical(compute(rows, {})) == {1: 1, 2: 2}
 
     @pytest.mark.parametrize(("app", "other"), [(1, 2), (2, 1)])
     def test_apps_share_neither_devices_nor_users(self, app: int, other: int) -> None:
         login = row(app=app, amplitude_id=1, user_id="Ann")
         rows = [login, row(app=other, amplitude_id=2), row(app=other, amplitude_id=1)]
-        assert compute(rows, []).user_aliases == sorted([(app, 1, 1), (other, 1, 1), (other, 2, 2)])
+        assert compute(rows, {}).user_aliases == sorted([(SHOP, app, 1, 1), (SHOP, other, 1, 1), (SHOP, other, 2, 2)])
+
+    def test_projects_share_neither_devices_nor_users(self) -> None:
+        login = row(amplitude_id=1, user_id="Ann")
+        rows = [login, row(project=BLOG, amplitude_id=2), row(project=BLOG, amplitude_id=1)]
+        assert compute(rows, {}).user_aliases == [(BLOG, 1, 1, 1), (BLOG, 1, 2, 2), (SHOP, 1, 1, 1)]
 
     def test_an_event_without_amplitude_id_is_nobodys(self) -> None:
-        truth = compute([row(amplitude_id=None, user_id="Ann", session_id=7)], [])
+        truth = compute([row(amplitude_id=None, user_id="Ann", session_id=7)], {})
         assert (truth.user_aliases, truth.sessions, truth.user_days, truth.users) == ([], [], [], [])
         metrics = daily(truth, "2024-03-01")
         assert (metrics.active_users, metrics.new_users, metrics.sessions, metrics.events) == (0, 0, 0, 1)
@@ -227,15 +243,15 @@ class TestUserAliases:
 class TestSessions:
     def test_across_midnight_it_belongs_to_its_start(self) -> None:
         rows = [row("2024-03-01 23:59:30", session_id=7), row("2024-03-02 00:10:00.500000", session_id=7)]
-        truth = compute(rows, [])
+        truth = compute(rows, {})
         started, ended = moment("2024-03-01 23:59:30"), moment("2024-03-02 00:10:00.500000")
-        assert truth.sessions == [Session(1, 1, 7, started, ended, dt.date(2024, 3, 1), 630.5, 2)]
+        assert truth.sessions == [Session(SHOP, 1, 1, 7, started, ended, dt.date(2024, 3, 1), 630.5, 2)]
         assert (daily(truth, "2024-03-01").sessions, daily(truth, "2024-03-01").average_session_seconds) == (1, 630.5)
         assert (daily(truth, "2024-03-02").sessions, daily(truth, "2024-03-02").average_session_seconds) == (0, None)
 
     @pytest.mark.parametrize(("session_id", "sessions"), [(-1, 0), (None, 0), ("", 0), (0, 1), (7, 1)])
     def test_minus_one_is_no_session(self, session_id: object, sessions: int) -> None:
-        assert len(compute([row(session_id=session_id)], []).sessions) == sessions
+        assert len(compute([row(session_id=session_id)], {}).sessions) == sessions
 
     def test_inactive_events_neither_make_nor_stretch_it(self) -> None:
         rows = [
@@ -243,7 +259,7 @@ class TestSessions:
             row("2024-03-01 10:00:00", session_id=7),
             row("2024-03-01 11:00:00", session_id=8, event_type="quiet"),
         ]
-        (session,) = compute(rows, ["quiet"]).sessions
+        (session,) = compute(rows, QUIET).sessions
         assert (session.session_id, session.session_seconds, session.events) == (7, 0.0, 1)
 
     def test_one_session_id_under_two_users_is_two_and_under_two_aliases_one(self) -> None:
@@ -252,8 +268,13 @@ class TestSessions:
             row("2024-03-01 10:00:09", session_id=7, amplitude_id=2, user_id="Ann"),
             row("2024-03-01 10:00:10", session_id=7, amplitude_id=3, user_id="Bob"),
         ]
-        sessions = compute(rows, []).sessions
+        sessions = compute(rows, {}).sessions
         assert [(each.amplitude_id, each.session_seconds) for each in sessions] == [(2, 9.0), (3, 0.0)]
+
+    def test_one_session_id_of_one_user_in_two_projects_is_two(self) -> None:
+        rows = [row("2024-03-01 10:00:00", session_id=7), row("2024-03-01 10:00:09", session_id=7, project=BLOG)]
+        sessions = compute(rows, {}).sessions
+        assert [(each.project, each.session_seconds) for each in sessions] == [(BLOG, 0.0), (SHOP, 0.0)]
 
     def test_client_event_time_counts_and_event_time_stands_in(self) -> None:
         rows = [
@@ -261,12 +282,12 @@ class TestSessions:
             row("2024-03-01 10:01:00", session_id=7, client_event_time=None),
             row(None, session_id=7),
         ]
-        (session,) = compute(rows, []).sessions
+        (session,) = compute(rows, {}).sessions
         assert (session.session_seconds, session.session_date, session.events) == (60.0, dt.date(2024, 3, 1), 3)
 
     def test_without_any_time_it_has_no_date(self) -> None:
-        truth = compute([row(None, session_id=7), row()], [])
-        assert truth.sessions == [Session(1, 1, 7, None, None, None, None, 1)]
+        truth = compute([row(None, session_id=7), row()], {})
+        assert truth.sessions == [Session(SHOP, 1, 1, 7, None, None, None, None, 1)]
         assert daily(truth, "2024-03-01").sessions == 0
 
     def test_the_average_is_that_of_the_sessions(self) -> None:
@@ -274,19 +295,19 @@ class TestSessions:
             *[row(f"2024-03-01 10:00:0{second}", session_id=7) for second in range(4)],
             row("2024-03-01 11:00:00", session_id=8),
         ]
-        assert daily(compute(rows, []), "2024-03-01").average_session_seconds == 1.5
+        assert daily(compute(rows, {}), "2024-03-01").average_session_seconds == 1.5
 
 
 class TestUsersAndDays:
     def test_a_user_day_counts_all_and_active_events(self) -> None:
         rows = [row(), row(event_type="quiet"), row("2024-03-02 10:00:00", event_type="quiet"), row(None)]
-        assert compute(rows, ["quiet"]).user_days == [
-            UserDay(1, 1, dt.date(2024, 3, 1), 2, 1),
-            UserDay(1, 1, dt.date(2024, 3, 2), 1, 0),
+        assert compute(rows, QUIET).user_days == [
+            UserDay(SHOP, 1, 1, dt.date(2024, 3, 1), 2, 1),
+            UserDay(SHOP, 1, 1, dt.date(2024, 3, 2), 1, 0),
         ]
 
     def test_user_days_and_users_are_of_the_raw_user(self) -> None:
-        truth = compute(people("Y David 8; Z - 9; Z David 8; Z - 8"), [])
+        truth = compute(people("Y David 8; Z - 9; Z David 8; Z - 8"), {})
         assert [(day.amplitude_id, day.events) for day in truth.user_days] == [(8, 3), (9, 1)]
         assert [(user.amplitude_id, user.canonical_amplitude_id) for user in truth.users] == [(8, 8), (9, 8)]
 
@@ -298,30 +319,35 @@ class TestUsersAndDays:
             row("2024-03-01 10:00:00", user_id=""),
         ]
         first, last = moment("2024-03-01 10:00:00"), moment("2024-03-03 10:00:00")
-        assert compute(rows, ["quiet"]).users == [UserSummary(1, 1, 1, first, last, 4, 2, "new")]
+        assert compute(rows, QUIET).users == [UserSummary(SHOP, 1, 1, 1, first, last, 4, 2, "new")]
 
     def test_events_of_one_time_take_the_user_id_of_the_greatest_uuid(self) -> None:
         rows = [row(uuid="b", user_id="Ann"), row(uuid="a", user_id="Bob"), row(None, uuid="c", user_id="Zoe")]
-        assert compute(rows, []).users[0].user_id == "Ann"
+        assert compute(rows, {}).users[0].user_id == "Ann"
 
 
 class TestDailyMetrics:
     def test_inactive_types_never_counted_as_active(self) -> None:
         rows = [row("2024-03-01 10:00:00", event_type="quiet"), row("2024-03-03 10:00:00")]
-        truth = compute(rows, ["quiet"])
+        truth = compute(rows, QUIET)
         assert truth.daily_metrics == [
-            (1, dt.date(2024, 3, 1), 0, 1, 0, 0, 0, None, 1),
-            (1, dt.date(2024, 3, 2), 0, 0, 0, 0, 0, None, 0),
-            (1, dt.date(2024, 3, 3), 1, 0, 1, 1, 0, None, 1),
+            (SHOP, 1, dt.date(2024, 3, 1), 0, 1, 0, 0, 0, None, 1),
+            (SHOP, 1, dt.date(2024, 3, 2), 0, 0, 0, 0, 0, None, 0),
+            (SHOP, 1, dt.date(2024, 3, 3), 1, 0, 1, 1, 0, None, 1),
         ]
-        assert daily(compute(rows, []), "2024-03-01").active_users == 1
+        assert daily(compute(rows, {}), "2024-03-01").active_users == 1
+
+    def test_a_type_is_inactive_in_its_own_project_only(self) -> None:
+        truth = compute([row(event_type="quiet", project=project) for project in (SHOP, BLOG)], QUIET)
+        active = [(metrics.project, metrics.active_users) for metrics in truth.daily_metrics]
+        assert active == [(BLOG, 1), (SHOP, 0)]
 
     def test_an_event_without_type_is_active(self) -> None:
-        assert daily(compute([row(event_type=None)], ["quiet"]), "2024-03-01").active_users == 1
+        assert daily(compute([row(event_type=None)], QUIET), "2024-03-01").active_users == 1
 
     def test_days_without_events_are_there(self) -> None:
         rows = [row("2024-02-27 10:00:00"), row("2024-02-28 10:00:00", hour="2024-03-01 05:00:00")]
-        assert [(metrics.date.isoformat(), metrics.events) for metrics in compute(rows, []).daily_metrics] == [
+        assert [(metrics.date.isoformat(), metrics.events) for metrics in compute(rows, {}).daily_metrics] == [
             ("2024-02-27", 1),
             ("2024-02-28", 1),
             ("2024-02-29", 0),
@@ -330,7 +356,7 @@ class TestDailyMetrics:
 
     def test_windows_of_7_and_30_dates_end_with_the_date(self) -> None:
         rows = [row("2024-01-01 10:00:00", amplitude_id=2), row("2024-02-10 10:00:00")]
-        truth = compute(rows, [])
+        truth = compute(rows, {})
         counts = {
             metrics.date.isoformat(): (metrics.active_users, metrics.weekly_active_users, metrics.monthly_active_users)
             for metrics in truth.daily_metrics
@@ -345,13 +371,13 @@ class TestDailyMetrics:
 
     def test_windows_count_a_user_once_over_its_aliases(self) -> None:
         rows = [row("2024-03-01 10:00:00", amplitude_id=9), row("2024-03-02 10:00:00", amplitude_id=8, user_id="David")]
-        truth = compute(rows, [])
+        truth = compute(rows, {})
         assert [metrics.weekly_active_users for metrics in truth.daily_metrics] == [1, 1]
         assert [metrics.new_users for metrics in truth.daily_metrics] == [1, 0]
 
     def test_a_zone_shifts_dates_sessions_and_frontier(self) -> None:
         rows = [row("2024-03-02 03:30:00", session_id=7), row("2024-03-02 05:30:00", session_id=7)]
-        truth = compute(rows, [], timezone="America/New_York")
+        truth = compute(rows, {}, timezone="America/New_York")
         assert [(day.event_date.isoformat(), day.events) for day in truth.user_days] == [
             ("2024-03-01", 1),
             ("2024-03-02", 1),
@@ -360,50 +386,50 @@ class TestDailyMetrics:
         assert [(metrics.events, metrics.sessions) for metrics in truth.daily_metrics] == [(1, 1), (1, 0)]
         assert [metrics.new_users for metrics in truth.daily_metrics] == [1, 0]
         assert truth.users[0].first_seen_at == moment("2024-03-02 03:30:00")
-        (before,) = compute(rows[:1], [], timezone="America/New_York").daily_metrics
+        (before,) = compute(rows[:1], {}, timezone="America/New_York").daily_metrics
         assert before.date == dt.date(2024, 3, 1)
-        assert [metrics.events for metrics in compute(rows, []).daily_metrics] == [2]
+        assert [metrics.events for metrics in compute(rows, {}).daily_metrics] == [2]
 
     def test_a_zone_shifts_with_daylight_saving(self) -> None:
         winter, summer = row("2024-03-09 04:30:00"), row("2024-03-12 04:30:00")
-        days = compute([winter, summer], [], timezone="America/New_York").user_days
+        days = compute([winter, summer], {}, timezone="America/New_York").user_days
         assert [day.event_date.isoformat() for day in days] == ["2024-03-08", "2024-03-12"]
 
     def test_a_future_event_waits_for_the_frontier(self) -> None:
         today = row("2024-03-01 10:00:00")
         future = row("2024-03-03 10:00:00", hour="2024-03-01 23:00:00", amplitude_id=2, session_id=7)
-        truth = compute([today, future], [])
-        assert truth.daily_metrics == [(1, dt.date(2024, 3, 1), 1, 1, 1, 1, 0, None, 1)]
+        truth = compute([today, future], {})
+        assert truth.daily_metrics == [(SHOP, 1, dt.date(2024, 3, 1), 1, 1, 1, 1, 0, None, 1)]
         assert len(truth.user_days) == 2
         assert len(truth.sessions) == 1
         later = row("2024-03-01 12:00:00", hour="2024-03-03 00:00:00")
-        arrived = daily(compute([today, future, later], []), "2024-03-03")
-        assert arrived == (1, dt.date(2024, 3, 3), 1, 1, 2, 2, 1, 0.0, 1)
+        arrived = daily(compute([today, future, later], {}), "2024-03-03")
+        assert arrived == (SHOP, 1, dt.date(2024, 3, 3), 1, 1, 2, 2, 1, 0.0, 1)
 
     def test_nothing_but_future_events_is_no_day(self) -> None:
-        assert compute([row("2024-03-03 10:00:00", hour="2024-03-01 23:00:00")], []).daily_metrics == []
+        assert compute([row("2024-03-03 10:00:00", hour="2024-03-01 23:00:00")], {}).daily_metrics == []
 
     def test_a_repeat_does_not_move_the_frontier_and_an_event_without_time_does(self) -> None:
         first, again = row(insert_id="i"), row(insert_id="i", hour="2024-03-03 10:00:00")
-        assert len(compute([first, again], []).daily_metrics) == 1
-        assert len(compute([first, row(None, hour="2024-03-03 10:00:00")], []).daily_metrics) == 3
+        assert len(compute([first, again], {}).daily_metrics) == 1
+        assert len(compute([first, row(None, hour="2024-03-03 10:00:00")], {}).daily_metrics) == 3
 
     def test_a_session_of_a_slow_clock_is_dated_by_corrected_time_and_measured_by_its_own(self) -> None:
         rows = [
             row("2024-03-01 10:00:00", session_id=7, client_event_time="2024-02-01 10:00:00"),
             row("2024-03-01 10:00:09", session_id=7, client_event_time="2024-02-01 10:00:05"),
         ]
-        truth = compute(rows, [])
+        truth = compute(rows, {})
         assert [(each.session_date, each.session_seconds) for each in truth.sessions] == [(dt.date(2024, 3, 1), 5.0)]
         assert [(metrics.date.isoformat(), metrics.sessions) for metrics in truth.daily_metrics] == [("2024-03-01", 1)]
 
     def test_each_app_has_days_and_a_frontier_of_its_own(self) -> None:
         rows = [row("2024-03-02 10:00:00", app=2), row("2024-03-01 10:00:00"), row("2024-03-01 10:00:00", app=2)]
-        days = [(metrics.app, metrics.date.day, metrics.active_users) for metrics in compute(rows, []).daily_metrics]
+        days = [(metrics.app, metrics.date.day, metrics.active_users) for metrics in compute(rows, {}).daily_metrics]
         assert days == [(1, 1, 1), (2, 1, 1), (2, 2, 1)]
 
     def test_no_rows_no_truth(self) -> None:
-        assert compute([], []) == Truth([], [], [], [], [], [])
+        assert compute([], {}) == Truth([], [], [], [], [], [])
 
 
 class TestReadMembers:
@@ -411,13 +437,13 @@ class TestReadMembers:
         late, early = tmp_path / "1_2024-03-01_13#627.json.gz", tmp_path / "1_2024-03-01_4#0.json.gz"
         late.write_bytes(gzip.compress(b'{"app": 1, "uuid": "a"}\n{"app": 1, "uuid": "\xc3\xa9"}\n'))
         early.write_bytes(gzip.compress(json.dumps(row().data).encode()))
-        rows = list(read_members([late, early]))
+        rows = list(read_members(SHOP, [late, early]))
         assert rows[:2] == [
-            Row(moment("2024-03-01 13:00:00"), late.name, 0, {"app": 1, "uuid": "a"}),
-            Row(moment("2024-03-01 13:00:00"), late.name, 1, {"app": 1, "uuid": "é"}),
+            Row(SHOP, moment("2024-03-01 13:00:00"), late.name, 0, {"app": 1, "uuid": "a"}),
+            Row(SHOP, moment("2024-03-01 13:00:00"), late.name, 1, {"app": 1, "uuid": "é"}),
         ]
         assert rows[2].hour == moment("2024-03-01 04:00:00")
-        assert len(compute(rows, []).events) == 3
+        assert len(compute(rows, {}).events) == 3
 
     def test_a_strange_name_is_refused(self) -> None:
         with pytest.raises(ValueError, match="not the name"):
@@ -450,16 +476,25 @@ ROWS = st.lists(
 @settings(max_examples=50, deadline=None)
 @given(rows=ROWS, seed=st.integers())
 def test_neither_order_of_reading_nor_repeats_change_the_truth(rows: list[Row], seed: int) -> None:
-    repeats = [Row(each.hour + dt.timedelta(days=60), "repeat", each.position, each.data) for each in rows]
+    repeats = [replace(each, hour=each.hour + dt.timedelta(days=60), member="repeat") for each in rows]
     shuffled = rows + repeats
     random.Random(seed).shuffle(shuffled)
-    assert compute(shuffled, ["quiet"]) == compute(rows, ["quiet"])
+    assert compute(shuffled, QUIET) == compute(rows, QUIET)
+
+
+@settings(max_examples=50, deadline=None)
+@given(rows=ROWS, others=ROWS)
+def test_a_project_s_truth_is_the_same_beside_another(rows: list[Row], others: list[Row]) -> None:
+    of_blog = [replace(each, project=BLOG) for each in others]
+    both, alone, beside = compute(rows + of_blog, QUIET), compute(rows, QUIET), compute(of_blog, QUIET)
+    for table in fields(Truth):
+        assert getattr(both, table.name) == getattr(beside, table.name) + getattr(alone, table.name)
 
 
 @settings(max_examples=50, deadline=None)
 @given(rows=ROWS)
 def test_tables_agree_with_each_other(rows: list[Row]) -> None:
-    truth = compute(rows, ["quiet"])
+    truth = compute(rows, QUIET)
     aliases = canonical(truth)
     assert all(aliases[user] == user for user in aliases.values())
     assert sorted(aliases) == [user.amplitude_id for user in truth.users]

@@ -18,17 +18,18 @@ from simulator.catalog import INACTIVE_EVENT_TYPES
 
 # Each table that the oracle computes too, with the columns that both have, in the oracle's order.
 ORACLE_TABLES = {
-    "silver.events": "app, uuid, export_hour",
-    "silver.user_aliases": "app, amplitude_id, canonical_amplitude_id",
-    "silver.user_days": "app, amplitude_id, event_date, events, active_events",
+    "silver.events": "project, app, uuid, export_hour",
+    "silver.user_aliases": "project, app, amplitude_id, canonical_amplitude_id",
+    "silver.user_days": "project, app, amplitude_id, event_date, events, active_events",
     "silver.users": (
-        "app, amplitude_id, canonical_amplitude_id, first_seen_at, last_seen_at, events, active_days, user_id"
+        "project, app, amplitude_id, canonical_amplitude_id, first_seen_at, last_seen_at, events, active_days, user_id"
     ),
     "silver.sessions": (
-        "app, amplitude_id, session_id, session_started_at, session_ended_at, session_date, session_seconds, events"
+        "project, app, amplitude_id, session_id, session_started_at, session_ended_at, session_date, session_seconds, "
+        "events"
     ),
     "gold.daily_metrics": (
-        "app, metric_date, active_users, new_users, weekly_active_users, monthly_active_users, sessions, "
+        "project, app, metric_date, active_users, new_users, weekly_active_users, monthly_active_users, sessions, "
         "average_session_seconds, events"
     ),
 }
@@ -36,6 +37,9 @@ ORACLE_TABLES = {
 BUILT_TABLES = (*ORACLE_TABLES, "silver.user_devices", "silver.devices", "silver.event_types", "gold.events")
 
 Rows = list[tuple[Any, ...]]
+
+DEFAULT = "default"
+"""The Amplitude project that is loaded."""
 
 # An hour's status and load in a ledger of `hours_let_through`.
 LEDGER_LETTERS = {
@@ -101,14 +105,22 @@ def assert_same_tables(got: dict[str, Rows], expected: dict[str, Rows]) -> None:
         assert_same_rows(name, got[name], rows)
 
 
+def exported_rows(members: Iterable[Path]) -> list[oracle.Row]:
+    """The rows of the Amplitude project that is loaded."""
+    return [row for path in members for row in readable(path)]
+
+
 def assert_equals_oracle(
     project: Project, members: Iterable[Path], timezone: str = "UTC", inactive: Collection[str] = INACTIVE_EVENT_TYPES
 ) -> None:
     """Compares every table that the oracle computes, row for row."""
-    rows = [row for path in members for row in readable(path)]
-    truth = oracle.compute(rows, inactive, timezone)
+    assert_equals_truth(project, oracle.compute(exported_rows(members), {DEFAULT: inactive}, timezone))
+
+
+def assert_equals_truth(project: Project, truth: oracle.Truth) -> None:
+    """Compares every table of the truth, row for row."""
     expected: dict[str, Iterable[tuple[Any, ...]]] = {
-        "silver.events": [(event.app, event.uuid, event.export_hour) for event in truth.events],
+        "silver.events": [(event.project, event.app, event.uuid, event.export_hour) for event in truth.events],
         "silver.user_aliases": truth.user_aliases,
         "silver.user_days": truth.user_days,
         "silver.users": truth.users,
@@ -122,7 +134,7 @@ def assert_equals_oracle(
 def readable(path: Path) -> Iterator[oracle.Row]:
     """A member's rows; none where its lines are no JSON."""
     try:
-        yield from oracle.read_members([path])
+        yield from oracle.read_members(DEFAULT, [path])
     except ValueError:
         return
 

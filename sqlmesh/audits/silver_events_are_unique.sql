@@ -7,11 +7,13 @@ AUDIT (
 );
 
 SELECT
+  project,
   app,
   event_key,
   COUNT(*) AS copies
 FROM silver.events
 GROUP BY
+  project,
   app,
   event_key
 HAVING

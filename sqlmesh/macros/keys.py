@@ -15,13 +15,14 @@ from sqlmesh.core.macros import MacroEvaluator
 # Read from bronze, since a view between would have no gate of its own (see signals/export_hours.py).
 FLAG_CHANGES = """
     SELECT
+        _project AS project,
         value AS event_type,
         _effective_hour AS effective_hour,
         COALESCE(non_active, FALSE) AS non_active
     FROM bronze.events_list
     QUALIFY
         COALESCE(non_active, FALSE)
-        <> LAG(COALESCE(non_active, FALSE), 1, FALSE) OVER (PARTITION BY value ORDER BY _effective_hour)
+        <> LAG(COALESCE(non_active, FALSE), 1, FALSE) OVER (PARTITION BY _project, value ORDER BY _effective_hour)
 """
 
 
@@ -33,57 +34,58 @@ def reporting_date(evaluator: MacroEvaluator, time: exp.Expr) -> exp.Expr:
 
 @macro()
 def touched_users(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(app, amplitude_id) of users with an event in the run's hours."""
-    return query(evaluator, f"SELECT DISTINCT app, amplitude_id FROM silver.events WHERE export_hour {run(start, end)}")
+    """(project, app, amplitude_id) of users with an event in the run's hours."""
+    users = "SELECT DISTINCT project, app, amplitude_id FROM silver.events"
+    return query(evaluator, f"{users} WHERE export_hour {run(start, end)}")
 
 
 @macro()
 def touched_devices(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(app, device_id) of devices with an event in the run's hours."""
-    events = f"SELECT DISTINCT app, device_id FROM silver.events WHERE export_hour {run(start, end)}"
-    return query(evaluator, f"{events} AND NOT device_id IS NULL")
+    """(project, app, device_id) of devices with an event in the run's hours."""
+    devices = "SELECT DISTINCT project, app, device_id FROM silver.events"
+    return query(evaluator, f"{devices} WHERE export_hour {run(start, end)} AND NOT device_id IS NULL")
 
 
 @macro()
 def touched_identities(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(app, amplitude_id) of users who may now be another user: new ones, and all on a device with a first login."""
+    """(project, app, amplitude_id) of users who may now be another: new ones, all on a device with a first login."""
     return query(evaluator, identities_sql(run(start, end)))
 
 
 @macro()
 def touched_user_days(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(app, amplitude_id, event_date) of days of users."""
+    """(project, app, amplitude_id, event_date) of days of users."""
     return query(evaluator, user_days_sql(evaluator, run(start, end)))
 
 
 @macro()
 def touched_user_summaries(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(app, amplitude_id) of users whose days or whose merged user may have changed."""
+    """(project, app, amplitude_id) of users whose days or whose merged user may have changed."""
     days = user_days_sql(evaluator, run(start, end))
     return query(
         evaluator,
         f"""
-        SELECT days.app, days.amplitude_id FROM ({days}) AS days
+        SELECT days.project, days.app, days.amplitude_id FROM ({days}) AS days
         UNION
-        SELECT users.app, users.amplitude_id FROM ({identities_sql(run(start, end))}) AS users
+        SELECT users.project, users.app, users.amplitude_id FROM ({identities_sql(run(start, end))}) AS users
         """,
     )
 
 
 @macro()
 def touched_sessions(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(app, session_id) of sessions, whoever's they are: a login moves a session from one user to another."""
+    """(project, app, session_id) of sessions, whoever's they are: a login moves a session from one user to another."""
     return query(
         evaluator,
         f"""
-        SELECT DISTINCT app, session_id
+        SELECT DISTINCT project, app, session_id
         FROM silver.events
         WHERE
             NOT session_id IS NULL
             AND (
                 export_hour {run(start, end)}
-                OR event_type IN ({changed_types_sql(run(start, end))})
-                OR (app, amplitude_id) IN ({identities_sql(run(start, end))})
+                OR (project, event_type) IN ({changed_types_sql(run(start, end))})
+                OR (project, app, amplitude_id) IN ({identities_sql(run(start, end))})
             )
         """,
     )
@@ -91,14 +93,14 @@ def touched_sessions(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) 
 
 @macro()
 def inactive_event_types(evaluator: MacroEvaluator, end: exp.Expr) -> exp.Expr:
-    """The event types that are inactive as of the end of the run."""
+    """(project, event_type) of the event types that are inactive as of the end of the run."""
     return query(
         evaluator,
         f"""
-        SELECT event_type
+        SELECT project, event_type
         FROM ({FLAG_CHANGES}) AS flags
         WHERE effective_hour <= {end}
-        QUALIFY ROW_NUMBER() OVER (PARTITION BY event_type ORDER BY effective_hour DESC) = 1 AND non_active
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY project, event_type ORDER BY effective_hour DESC) = 1 AND non_active
         """,
     )
 
@@ -111,28 +113,29 @@ def reporting_date_sql(evaluator: MacroEvaluator, time: str) -> str:
 def identities_sql(run: str) -> str:
     changed = f"(changed.first_export_hour {run} OR changed.first_login_hour {run})"
     return f"""
-        SELECT changed.app, changed.amplitude_id
+        SELECT changed.project, changed.app, changed.amplitude_id
         FROM silver.user_devices AS changed
         WHERE {changed}
         UNION
-        SELECT users.app, users.amplitude_id
+        SELECT users.project, users.app, users.amplitude_id
         FROM silver.user_devices AS changed
-        JOIN silver.user_devices AS users ON users.app = changed.app AND users.device_id = changed.device_id
+        JOIN silver.user_devices AS users
+            ON users.project = changed.project AND users.app = changed.app AND users.device_id = changed.device_id
         WHERE {changed}
     """
 
 
 def user_days_sql(evaluator: MacroEvaluator, run: str) -> str:
     return f"""
-        SELECT DISTINCT app, amplitude_id, {reporting_date_sql(evaluator, "event_time")} AS event_date
+        SELECT DISTINCT project, app, amplitude_id, {reporting_date_sql(evaluator, "event_time")} AS event_date
         FROM silver.events
-        WHERE export_hour {run} OR event_type IN ({changed_types_sql(run)})
+        WHERE export_hour {run} OR (project, event_type) IN ({changed_types_sql(run)})
     """
 
 
 def changed_types_sql(run: str) -> str:
-    """The event types whose flag changes with an hour of the run."""
-    return f"SELECT event_type FROM ({FLAG_CHANGES}) AS flags WHERE effective_hour {run}"
+    """(project, event_type) of the event types whose flag changes with an hour of the run."""
+    return f"SELECT project, event_type FROM ({FLAG_CHANGES}) AS flags WHERE effective_hour {run}"
 
 
 def run(start: exp.Expr, end: exp.Expr) -> str:

@@ -4,21 +4,24 @@ MODEL (
   name gold.events,
   kind VIEW,
   owner data,
-  grain (app, uuid),
+  grain (project, app, uuid),
   audits (
-    not_null(columns := (app, uuid, event_date, canonical_amplitude_id, is_active))
+    not_null(columns := (project, app, uuid, event_date, canonical_amplitude_id, is_active))
   )
 );
 
 WITH frontiers AS (
   SELECT
+    project,
     app,
     @reporting_date(MAX(export_hour)) AS frontier_date
   FROM silver.events
   GROUP BY
+    project,
     app
 )
 SELECT
+  events.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   events.app::BIGINT AS app, /* Amplitude's number of the project */
   events.uuid::VARCHAR AS uuid, /* Amplitude's id of the exported row */
   events.event_time::TIMESTAMPNTZ AS event_time, /* When it happened (UTC), the client's clock corrected by Amplitude */
@@ -52,17 +55,25 @@ SELECT
   events.groups /* The groups that the user was in: {type: [id]} */
 FROM silver.events AS events
 JOIN frontiers
-  ON frontiers.app = events.app
+  ON frontiers.project = events.project
+  AND frontiers.app = events.app
   AND @reporting_date(events.event_time) <= frontiers.frontier_date
 JOIN silver.event_types AS types
-  ON types.event_type = events.event_type
+  ON types.project = events.project AND types.event_type = events.event_type
 JOIN silver.user_aliases AS aliases
-  ON aliases.app = events.app AND aliases.amplitude_id = events.amplitude_id
+  ON aliases.project = events.project
+  AND aliases.app = events.app
+  AND aliases.amplitude_id = events.amplitude_id
 JOIN silver.users AS users
-  ON users.app = aliases.app AND users.amplitude_id = aliases.canonical_amplitude_id
+  ON users.project = aliases.project
+  AND users.app = aliases.app
+  AND users.amplitude_id = aliases.canonical_amplitude_id
 LEFT JOIN silver.devices AS devices
-  ON devices.app = events.app AND devices.device_id = events.device_id
+  ON devices.project = events.project
+  AND devices.app = events.app
+  AND devices.device_id = events.device_id
 LEFT JOIN silver.sessions AS sessions
-  ON sessions.app = events.app
+  ON sessions.project = events.project
+  AND sessions.app = events.app
   AND sessions.amplitude_id = aliases.canonical_amplitude_id
   AND sessions.session_id = events.session_id

@@ -9,10 +9,10 @@ MODEL (
     parents_have_run()
   ),
   owner data,
-  grain (app, device_id),
+  grain (project, app, device_id),
   audits (
-    not_null(columns := (app, device_id, events)),
-    unique_combination_of_columns(columns := (app, device_id))
+    not_null(columns := (project, app, device_id, events)),
+    unique_combination_of_columns(columns := (project, app, device_id))
   )
 );
 
@@ -20,8 +20,9 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (app, device_id) IN (
+    (project, app, device_id) IN (
       SELECT
+        project,
         app,
         device_id
       FROM @touched_devices(@start_ts, @end_ts) AS touched
@@ -30,11 +31,13 @@ MODEL (
 
 WITH touched AS (
   SELECT
+    project,
     app,
     device_id
   FROM @touched_devices(@start_ts, @end_ts) AS touched
 ), totals AS (
   SELECT
+    pairs.project,
     pairs.app,
     pairs.device_id,
     COUNT(*) AS users,
@@ -43,12 +46,16 @@ WITH touched AS (
     MAX(pairs.last_seen_at) AS last_seen_at
   FROM silver.user_devices AS pairs
   JOIN touched
-    ON touched.app = pairs.app AND touched.device_id = pairs.device_id
+    ON touched.project = pairs.project
+    AND touched.app = pairs.app
+    AND touched.device_id = pairs.device_id
   GROUP BY
+    pairs.project,
     pairs.app,
     pairs.device_id
 ), latest AS (
   SELECT
+    events.project,
     events.app,
     events.device_id,
     events.platform,
@@ -59,14 +66,17 @@ WITH touched AS (
     events.version_name
   FROM silver.events AS events
   JOIN touched
-    ON touched.app = events.app AND touched.device_id = events.device_id
+    ON touched.project = events.project
+    AND touched.app = events.app
+    AND touched.device_id = events.device_id
   QUALIFY
     ROW_NUMBER() OVER (
-      PARTITION BY events.app, events.device_id
+      PARTITION BY events.project, events.app, events.device_id
       ORDER BY events.event_time DESC, events.uuid DESC
     ) = 1
 )
 SELECT
+  totals.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   totals.app::BIGINT AS app, /* Amplitude's number of the project */
   totals.device_id::VARCHAR AS device_id, /* Id of the device or browser */
   latest.platform::VARCHAR AS platform, /* Platform of its latest event; NULL for a server's */
@@ -81,4 +91,6 @@ SELECT
   totals.last_seen_at::TIMESTAMPNTZ AS last_seen_at /* Time of the last event (UTC) */
 FROM totals
 JOIN latest
-  ON latest.app = totals.app AND latest.device_id = totals.device_id
+  ON latest.project = totals.project
+  AND latest.app = totals.app
+  AND latest.device_id = totals.device_id

@@ -1,26 +1,28 @@
 /* Every event once. Of the copies that a client sent again only the first to arrive counts, however late the others come
- * (Amplitude drops repeats within seven days only; a later repeat arrives in the export as a row of its own). */
+ * (Amplitude drops repeats within seven days only; a later repeat arrives in the export as a row of its own). Events of different projects or apps
+ * are never copies, whatever ids they share. */
 MODEL (
   name silver.events,
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column export_hour
   ),
   owner data,
-  grain (app, uuid),
+  grain (project, app, uuid),
   signals (
     export_hours_landed()
   ),
   audits (
     not_null(
-      columns := (app, uuid, event_key, export_hour, event_time, event_type, amplitude_id)
+      columns := (project, app, uuid, event_key, export_hour, event_time, event_type, amplitude_id)
     ),
-    unique_combination_of_columns(columns := (app, event_key))
+    unique_combination_of_columns(columns := (project, app, event_key))
   )
 );
 
 WITH ledger AS (
-  /* The load whose rows of an hour count: the newest that dlt has finished. */
+  /* The load whose rows of a project's hour count: the newest that dlt has finished. */
   SELECT
+    hours.project,
     hours.export_hour,
     MAX(hours._dlt_load_id) AS load_id
   FROM bronze.export_hours AS hours
@@ -29,6 +31,7 @@ WITH ledger AS (
   WHERE
     hours.export_hour BETWEEN @start_ts AND @end_ts
   GROUP BY
+    hours.project,
     hours.export_hour
 ), exported AS (
   /* Without what an unfinished load or an earlier content of an hour has left. */
@@ -41,7 +44,9 @@ WITH ledger AS (
     ) AS event_key
   FROM bronze.events AS events
   JOIN ledger
-    ON ledger.export_hour = events._export_hour AND ledger.load_id = events._dlt_load_id
+    ON ledger.project = events._project
+    AND ledger.export_hour = events._export_hour
+    AND ledger.load_id = events._dlt_load_id
   WHERE
     events._export_hour BETWEEN @start_ts AND @end_ts
     AND events._export_hour >= @VAR('first_hour')::TIMESTAMPNTZ
@@ -51,11 +56,12 @@ WITH ledger AS (
   FROM exported
   QUALIFY
     ROW_NUMBER() OVER (
-      PARTITION BY app, event_key
+      PARTITION BY _project, app, event_key
       ORDER BY _export_hour, server_upload_time, uuid, _archive_file, _archive_row
     ) = 1
 )
 SELECT
+  _project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   app::BIGINT AS app, /* Amplitude's number of the project */
   uuid::VARCHAR AS uuid, /* Amplitude's id of the exported row */
   event_key::VARCHAR AS event_key, /* What makes copies of one event alike: device_id and insert_id, or the uuid where one is missing */
@@ -101,6 +107,7 @@ WHERE
     FROM silver.events AS earlier
     WHERE
       earlier.export_hour < @start_ts
+      AND earlier.project = copies._project
       AND earlier.app = copies.app
       AND earlier.event_key = copies.event_key
   )

@@ -10,12 +10,12 @@ MODEL (
     parents_have_run()
   ),
   owner data,
-  grain (app, amplitude_id, session_id),
+  grain (project, app, amplitude_id, session_id),
   audits (
     not_null(
-      columns := (app, amplitude_id, session_id, session_started_at, session_date, events)
+      columns := (project, app, amplitude_id, session_id, session_started_at, session_date, events)
     ),
-    unique_combination_of_columns(columns := (app, amplitude_id, session_id)),
+    unique_combination_of_columns(columns := (project, app, amplitude_id, session_id)),
     refers_to(
       column := amplitude_id,
       parent := silver.user_aliases,
@@ -29,8 +29,9 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (app, session_id) IN (
+    (project, app, session_id) IN (
       SELECT
+        project,
         app,
         session_id
       FROM @touched_sessions(@start_ts, @end_ts) AS touched
@@ -39,6 +40,7 @@ MODEL (
 
 WITH events AS (
   SELECT
+    events.project,
     events.app,
     aliases.canonical_amplitude_id AS amplitude_id,
     events.session_id,
@@ -46,15 +48,20 @@ WITH events AS (
     COALESCE(events.client_event_time, events.event_time) AS client_event_time
   FROM silver.events AS events
   JOIN @touched_sessions(@start_ts, @end_ts) AS touched
-    ON touched.app = events.app AND touched.session_id = events.session_id
+    ON touched.project = events.project
+    AND touched.app = events.app
+    AND touched.session_id = events.session_id
   JOIN silver.user_aliases AS aliases
-    ON aliases.app = events.app AND aliases.amplitude_id = events.amplitude_id
+    ON aliases.project = events.project
+    AND aliases.app = events.app
+    AND aliases.amplitude_id = events.amplitude_id
   LEFT JOIN @inactive_event_types(@end_ts) AS inactive
-    ON inactive.event_type = events.event_type
+    ON inactive.project = events.project AND inactive.event_type = events.event_type
   WHERE
     inactive.event_type IS NULL
 )
 SELECT
+  project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   app::BIGINT AS app, /* Amplitude's number of the project */
   amplitude_id::BIGINT AS amplitude_id, /* The user after merging */
   session_id::BIGINT AS session_id, /* Start of the session in epoch milliseconds by the client's clock */
@@ -67,6 +74,7 @@ SELECT
   COUNT(*)::BIGINT AS events /* Number of active events */
 FROM events
 GROUP BY
+  project,
   app,
   amplitude_id,
   session_id

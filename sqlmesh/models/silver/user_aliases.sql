@@ -1,5 +1,5 @@
 /* Who every user is after merging: an anonymous user becomes the user who logs in first on one of its devices.
- * Users who ever carried a user_id never merge. Amplitude merges at query time and does not export it. */
+ * Users who ever carried a user_id never merge, nor do users of different projects or apps. Amplitude merges at query time and does not export it. */
 MODEL (
   name silver.user_aliases,
   kind INCREMENTAL_UNMANAGED (
@@ -10,10 +10,10 @@ MODEL (
     parents_have_run()
   ),
   owner data,
-  grain (app, amplitude_id),
+  grain (project, app, amplitude_id),
   audits (
-    not_null(columns := (app, amplitude_id, canonical_amplitude_id)),
-    unique_combination_of_columns(columns := (app, amplitude_id)),
+    not_null(columns := (project, app, amplitude_id, canonical_amplitude_id)),
+    unique_combination_of_columns(columns := (project, app, amplitude_id)),
     refers_to(
       column := canonical_amplitude_id,
       parent := silver.user_devices,
@@ -26,8 +26,9 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (app, amplitude_id) IN (
+    (project, app, amplitude_id) IN (
       SELECT
+        project,
         app,
         amplitude_id
       FROM @touched_identities(@start_ts, @end_ts) AS touched
@@ -36,6 +37,7 @@ MODEL (
 
 WITH touched AS (
   SELECT
+    project,
     app,
     amplitude_id
   FROM @touched_identities(@start_ts, @end_ts) AS touched
@@ -44,33 +46,40 @@ WITH touched AS (
     devices.*
   FROM silver.user_devices AS devices
   JOIN touched
-    ON touched.app = devices.app AND touched.amplitude_id = devices.amplitude_id
+    ON touched.project = devices.project
+    AND touched.app = devices.app
+    AND touched.amplitude_id = devices.amplitude_id
 ), users AS (
   SELECT
+    project,
     app,
     amplitude_id,
     MIN(first_login_hour) AS first_login_hour
   FROM devices
   GROUP BY
+    project,
     app,
     amplitude_id
 ), logins AS (
   SELECT
+    devices.project,
     devices.app,
     devices.amplitude_id,
     logins.amplitude_id AS canonical_amplitude_id
   FROM devices
   JOIN silver.user_devices AS logins
-    ON logins.app = devices.app
+    ON logins.project = devices.project
+    AND logins.app = devices.app
     AND logins.device_id = devices.device_id
     AND NOT logins.first_login_hour IS NULL
   QUALIFY
     ROW_NUMBER() OVER (
-      PARTITION BY devices.app, devices.amplitude_id
+      PARTITION BY devices.project, devices.app, devices.amplitude_id
       ORDER BY logins.first_login_hour, logins.first_login_uploaded_at, logins.first_login_at, logins.amplitude_id
     ) = 1
 )
 SELECT
+  users.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   users.app::BIGINT AS app, /* Amplitude's number of the project */
   users.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as events carry it */
   IFF(
@@ -83,4 +92,6 @@ SELECT
   )::BOOLEAN AS is_identified /* Whether the user ever carried a user_id */
 FROM users
 LEFT JOIN logins
-  ON logins.app = users.app AND logins.amplitude_id = users.amplitude_id
+  ON logins.project = users.project
+  AND logins.app = users.app
+  AND logins.amplitude_id = users.amplitude_id

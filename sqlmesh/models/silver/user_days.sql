@@ -9,10 +9,10 @@ MODEL (
     parents_have_run()
   ),
   owner data,
-  grain (app, amplitude_id, event_date),
+  grain (project, app, amplitude_id, event_date),
   audits (
-    not_null(columns := (app, amplitude_id, event_date, events, active_events)),
-    unique_combination_of_columns(columns := (app, amplitude_id, event_date)),
+    not_null(columns := (project, app, amplitude_id, event_date, events, active_events)),
+    unique_combination_of_columns(columns := (project, app, amplitude_id, event_date)),
     forall(criteria := (
       active_events <= events
     ))
@@ -23,8 +23,9 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (app, amplitude_id, event_date) IN (
+    (project, app, amplitude_id, event_date) IN (
       SELECT
+        project,
         app,
         amplitude_id,
         event_date
@@ -34,6 +35,7 @@ MODEL (
 
 WITH events AS (
   SELECT
+    project,
     app,
     amplitude_id,
     @reporting_date(event_time) AS event_date,
@@ -42,6 +44,7 @@ WITH events AS (
   FROM silver.events
 )
 SELECT
+  events.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   events.app::BIGINT AS app, /* Amplitude's number of the project */
   events.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as of the events, not merged */
   events.event_date::DATE AS event_date, /* Day of the events in the reporting time zone */
@@ -51,12 +54,14 @@ SELECT
   MAX(events.event_time)::TIMESTAMPNTZ AS last_event_at /* Time of the day's last event (UTC) */
 FROM events
 JOIN @touched_user_days(@start_ts, @end_ts) AS touched
-  ON touched.app = events.app
+  ON touched.project = events.project
+  AND touched.app = events.app
   AND touched.amplitude_id = events.amplitude_id
   AND touched.event_date = events.event_date
 LEFT JOIN @inactive_event_types(@end_ts) AS inactive
-  ON inactive.event_type = events.event_type
+  ON inactive.project = events.project AND inactive.event_type = events.event_type
 GROUP BY
+  events.project,
   events.app,
   events.amplitude_id,
   events.event_date

@@ -9,10 +9,10 @@ MODEL (
     parents_have_run()
   ),
   owner data,
-  grain (app, amplitude_id, device_id),
+  grain (project, app, amplitude_id, device_id),
   audits (
-    not_null(columns := (app, amplitude_id, events)),
-    unique_combination_of_columns(columns := (app, amplitude_id, device_id))
+    not_null(columns := (project, app, amplitude_id, events)),
+    unique_combination_of_columns(columns := (project, app, amplitude_id, device_id))
   )
 );
 
@@ -20,8 +20,9 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (app, amplitude_id) IN (
+    (project, app, amplitude_id) IN (
       SELECT
+        project,
         app,
         amplitude_id
       FROM @touched_users(@start_ts, @end_ts) AS touched
@@ -31,10 +32,12 @@ MODEL (
 WITH events AS (
   SELECT
     events.*,
-    MIN(IFF(events.user_id IS NULL, NULL, events.export_hour)) OVER (PARTITION BY events.app, events.amplitude_id, events.device_id) AS first_login_hour
+    MIN(IFF(events.user_id IS NULL, NULL, events.export_hour)) OVER (PARTITION BY events.project, events.app, events.amplitude_id, events.device_id) AS first_login_hour
   FROM silver.events AS events
   JOIN @touched_users(@start_ts, @end_ts) AS touched
-    ON touched.app = events.app AND touched.amplitude_id = events.amplitude_id
+    ON touched.project = events.project
+    AND touched.app = events.app
+    AND touched.amplitude_id = events.amplitude_id
 ), marked AS (
   /* The first login is told from the events of its export hour alone: no later hour can change it. */
   SELECT
@@ -43,6 +46,7 @@ WITH events AS (
   FROM events
 )
 SELECT
+  project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   app::BIGINT AS app, /* Amplitude's number of the project */
   amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as of the events, not merged */
   device_id::VARCHAR AS device_id, /* Id of the device; NULL gathers events without one */
@@ -56,6 +60,7 @@ SELECT
   MIN(IFF(is_first_login, event_time, NULL))::TIMESTAMPNTZ AS first_login_at /* Time of the first event with a user_id among those of that hour (UTC) */
 FROM marked
 GROUP BY
+  project,
   app,
   amplitude_id,
   device_id

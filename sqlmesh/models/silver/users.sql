@@ -9,12 +9,12 @@ MODEL (
     parents_have_run()
   ),
   owner data,
-  grain (app, amplitude_id),
+  grain (project, app, amplitude_id),
   audits (
     not_null(
-      columns := (app, amplitude_id, canonical_amplitude_id, first_seen_at, last_seen_at)
+      columns := (project, app, amplitude_id, canonical_amplitude_id, first_seen_at, last_seen_at)
     ),
-    unique_combination_of_columns(columns := (app, amplitude_id))
+    unique_combination_of_columns(columns := (project, app, amplitude_id))
   )
 );
 
@@ -22,8 +22,9 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (app, amplitude_id) IN (
+    (project, app, amplitude_id) IN (
       SELECT
+        project,
         app,
         amplitude_id
       FROM @touched_user_summaries(@start_ts, @end_ts) AS touched
@@ -32,11 +33,13 @@ MODEL (
 
 WITH touched AS (
   SELECT
+    project,
     app,
     amplitude_id
   FROM @touched_user_summaries(@start_ts, @end_ts) AS touched
 ), days AS (
   SELECT
+    days.project,
     days.app,
     days.amplitude_id,
     SUM(days.events) AS events,
@@ -45,38 +48,49 @@ WITH touched AS (
     MAX(days.last_event_at) AS last_seen_at
   FROM silver.user_days AS days
   JOIN touched
-    ON touched.app = days.app AND touched.amplitude_id = days.amplitude_id
+    ON touched.project = days.project
+    AND touched.app = days.app
+    AND touched.amplitude_id = days.amplitude_id
   GROUP BY
+    days.project,
     days.app,
     days.amplitude_id
 ), devices AS (
   SELECT
+    devices.project,
     devices.app,
     devices.amplitude_id,
     COUNT(devices.device_id) AS devices
   FROM silver.user_devices AS devices
   JOIN touched
-    ON touched.app = devices.app AND touched.amplitude_id = devices.amplitude_id
+    ON touched.project = devices.project
+    AND touched.app = devices.app
+    AND touched.amplitude_id = devices.amplitude_id
   GROUP BY
+    devices.project,
     devices.app,
     devices.amplitude_id
 ), logins AS (
   SELECT
+    events.project,
     events.app,
     events.amplitude_id,
     events.user_id
   FROM silver.events AS events
   JOIN touched
-    ON touched.app = events.app AND touched.amplitude_id = events.amplitude_id
+    ON touched.project = events.project
+    AND touched.app = events.app
+    AND touched.amplitude_id = events.amplitude_id
   WHERE
     NOT events.user_id IS NULL
   QUALIFY
     ROW_NUMBER() OVER (
-      PARTITION BY events.app, events.amplitude_id
+      PARTITION BY events.project, events.app, events.amplitude_id
       ORDER BY events.event_time DESC, events.uuid DESC
     ) = 1
 )
 SELECT
+  days.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   days.app::BIGINT AS app, /* Amplitude's number of the project */
   days.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as events carry it */
   aliases.canonical_amplitude_id::BIGINT AS canonical_amplitude_id, /* The user after merging, by which users are counted */
@@ -88,8 +102,14 @@ SELECT
   devices.devices::BIGINT AS devices /* Number of devices */
 FROM days
 JOIN silver.user_aliases AS aliases
-  ON aliases.app = days.app AND aliases.amplitude_id = days.amplitude_id
+  ON aliases.project = days.project
+  AND aliases.app = days.app
+  AND aliases.amplitude_id = days.amplitude_id
 JOIN devices
-  ON devices.app = days.app AND devices.amplitude_id = days.amplitude_id
+  ON devices.project = days.project
+  AND devices.app = days.app
+  AND devices.amplitude_id = days.amplitude_id
 LEFT JOIN logins
-  ON logins.app = days.app AND logins.amplitude_id = days.amplitude_id
+  ON logins.project = days.project
+  AND logins.app = days.app
+  AND logins.amplitude_id = days.amplitude_id
