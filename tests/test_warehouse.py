@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import oracle
 import warehouse
-from conftest import Project, export_row, gzip_lines, make_project, member_name
+from conftest import Project, export_row, gzip_lines, hour_text, make_project, member_name
+from simulator.catalog import INACTIVE_EVENT_TYPES
 from simulator.product import Product
 from simulator.server import Simulator
 
@@ -139,6 +141,51 @@ def test_a_hole_holds_back_what_follows_until_it_is_filled(project: Project, sim
     load(project)
     warehouse.run(project)
     warehouse.assert_equals_oracle(project, archived(project))
+
+
+def test_two_projects_with_the_same_app_and_ids_stay_apart_and_wait_for_each_other(
+    project: Project, simulator: Simulator
+) -> None:
+    """One begins later, which holds back nothing, then is behind for a while; each has inactive types of its own."""
+    settle(project, simulator)
+    start, last = simulator.product.start, simulator.product.end - HOUR
+    first, behind = start + 20 * HOUR, start + 90 * HOUR
+    load(project, "--end", hour_text(last))
+    warehouse.add_to_blog(project, first, behind)
+    warehouse.list_event_types_of_blog(project, first, {"Order Paid"})
+    warehouse.plan(project)
+    shop = warehouse.exported_rows(archived(project))
+    rows = [*shop, *warehouse.rows_of_blog(shop, first)]
+    inactive = {warehouse.DEFAULT: INACTIVE_EVENT_TYPES, warehouse.BLOG: {"Order Paid"}}
+    warehouse.assert_equals_truth(project, oracle.compute([row for row in rows if row.hour <= behind], inactive))
+    unasked = "SELECT project, MIN(export_hour), MAX(export_hour) FROM gold.export_coverage WHERE status = 'pending'"
+    assert project.query(f"{unasked} GROUP BY ALL") == [(warehouse.BLOG, behind + HOUR, last)]
+    warehouse.add_to_blog(project, behind + HOUR, last)
+    warehouse.list_event_types_of_blog(project, behind + HOUR, {"session_start"})
+    warehouse.run(project)
+    inactive[warehouse.BLOG] = {"session_start"}
+    warehouse.assert_equals_truth(project, oracle.compute(rows, inactive))
+
+
+@pytest.mark.slow
+def test_a_project_that_is_added_later_is_taken_in_by_restating_and_changes_nothing_of_the_other(
+    project: Project, simulator: Simulator
+) -> None:
+    settle(project, simulator)
+    first, last = simulator.product.start + 20 * HOUR, simulator.product.end - HOUR
+    load(project, "--end", hour_text(last))
+    warehouse.plan(project)
+    alone = warehouse.tables(project)
+    warehouse.add_to_blog(project, first, last)
+    warehouse.list_event_types_of_blog(project, first, {"Order Paid"})
+    warehouse.plan(project, restate=["silver.events"], start=f"{first}")
+    shop = warehouse.exported_rows(archived(project))
+    inactive = {warehouse.DEFAULT: INACTIVE_EVENT_TYPES, warehouse.BLOG: {"Order Paid"}}
+    warehouse.assert_equals_truth(project, oracle.compute([*shop, *warehouse.rows_of_blog(shop, first)], inactive))
+    beside = {
+        name: [row for row in rows if row[0] != warehouse.BLOG] for name, rows in warehouse.tables(project).items()
+    }
+    warehouse.assert_same_tables(beside, alone)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 import runpy
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 from sqlmesh import Context, signal
 from sqlmesh.core.config import DuckDBConnectionConfig
 
@@ -39,7 +41,8 @@ BUILT_TABLES = (*ORACLE_TABLES, "silver.user_devices", "silver.devices", "silver
 Rows = list[tuple[Any, ...]]
 
 DEFAULT = "default"
-"""The Amplitude project that is loaded."""
+"""The Amplitude project that is loaded; BLOG is put beside it (`add_to_blog`)."""
+BLOG = "blog"
 
 # An hour's status and load in a ledger of `hours_let_through`.
 LEDGER_LETTERS = {
@@ -105,9 +108,56 @@ def assert_same_tables(got: dict[str, Rows], expected: dict[str, Rows]) -> None:
         assert_same_rows(name, got[name], rows)
 
 
+def add_to_blog(project: Project, first: datetime, last: datetime) -> None:
+    """Writes to bronze what loads of another Amplitude project would: these hours as the first one has them.
+
+    App and ids are the same, but each third row is not there, so that people log in and repeat themselves elsewhere.
+    """
+    with duckdb.connect(str(project.database)) as connection:
+        hours = {"blog": BLOG, "first": first, "last": last}
+        connection.execute(
+            """
+            INSERT INTO bronze.events BY NAME
+            SELECT * REPLACE ($blog AS _project)
+            FROM bronze.events
+            WHERE _project <> $blog AND _export_hour BETWEEN $first AND $last AND _archive_row % 3 <> 0
+            """,
+            hours,
+        )
+        connection.execute(
+            """
+            INSERT INTO bronze.export_hours BY NAME
+            SELECT * REPLACE ($blog AS project)
+            FROM bronze.export_hours
+            WHERE project <> $blog AND export_hour BETWEEN $first AND $last
+            """,
+            hours,
+        )
+
+
+def list_event_types_of_blog(project: Project, hour: datetime, inactive: Collection[str]) -> None:
+    """Writes to bronze the other project's event list as of an hour, with its own inactive types."""
+    with duckdb.connect(str(project.database)) as connection:
+        connection.execute(
+            """
+            INSERT INTO bronze.events_list BY NAME
+            SELECT DISTINCT ON (value)
+                * REPLACE ($blog AS _project, $hour AS _effective_hour, list_contains($inactive, value) AS non_active)
+            FROM bronze.events_list
+            WHERE _project <> $blog
+            """,
+            {"blog": BLOG, "hour": hour, "inactive": list(inactive)},
+        )
+
+
 def exported_rows(members: Iterable[Path]) -> list[oracle.Row]:
     """The rows of the Amplitude project that is loaded."""
     return [row for path in members for row in readable(path)]
+
+
+def rows_of_blog(rows: Iterable[oracle.Row], first: datetime) -> list[oracle.Row]:
+    """What `add_to_blog` made of them; the oracle counts a member's lines from 0, bronze from 1."""
+    return [replace(row, project=BLOG) for row in rows if row.hour >= first and (row.position + 1) % 3]
 
 
 def assert_equals_oracle(
