@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import duckdb
-from sqlmesh import Context
+from sqlmesh import Context, signal
 from sqlmesh.core.config import DuckDBConnectionConfig
 
 import oracle
@@ -91,7 +91,9 @@ def hours_let_through(ledger: Iterable[tuple[str, str]], hours: int) -> int:
             if letter in LEDGER_LETTERS:
                 values = name, f"{hour:%Y-%m-%d %H:%M:%S}", *LEDGER_LETTERS[letter]
                 adapter.execute(f"INSERT INTO bronze.export_hours VALUES {values}")
+    registered = signal.get_registry()
     gate = runpy.run_path(str(REPOSITORY / "sqlmesh/signals/export_hours.py"))["export_hours_landed"]
+    signal.set_registry(registered)  # SQLMesh would take the gate of this run for that of the next checkout
     let_through = gate(batch, SimpleNamespace(engine_adapter=adapter))
     return hours if let_through is True else len(let_through)
 
