@@ -31,6 +31,13 @@ EXAMPLE_NAME = "100011471_2026-06-01_0#0.json.gz"
 READ_BYTES = 1 << 18
 PIECE_BYTES = 1 << 18  # of unzipped text
 KEPT_BYTES = 16 << 20  # of an hour's unzipped text, so that it need not be unzipped twice
+# Against zip bombs. Amplitude's zips have up to 4 GB, and its lines shrink to 1/10 to 1/30.
+MAX_TEXT_BYTES = 64 << 30
+# One line again and again shrinks to 1/190, as deflate has to say each time how far back to copy from; with 20 KB of
+# one character in it, to 1/360; newlines or spaces alone to 1/1030.
+MAX_RATIO = 500
+FREE_TEXT_BYTES = 256 << 20  # whatever the ratio: a matter of seconds
+MAX_STREAMS = 1_000_000  # Amplitude's members are of one, bgzip's of one for 64 KB; so many empty ones take 7 seconds
 
 
 class BrokenMemberError(AmplitudeError):
@@ -40,6 +47,16 @@ class BrokenMemberError(AmplitudeError):
         super().__init__(
             f"{name.name} is no complete gzip file ({reason}): nothing of hour {name.hour:%Y-%m-%dT%H} was loaded; "
             "get the file again."
+        )
+
+
+class ZipBombError(AmplitudeError):
+    """A member that is made to fill memory, disk or time. Another download would bring the same."""
+
+    def __init__(self, name: "MemberName", reason: str) -> None:
+        super().__init__(
+            f"{name.name} {reason}, as no export of Amplitude's does: nothing of hour {name.hour:%Y-%m-%dT%H} was "
+            "loaded; see what is in the file, then remove it or ask Amplitude for a sound one."
         )
 
 
@@ -378,6 +395,8 @@ def _copy_checked(
                 kept.append(piece)
     except (zlib.error, zipfile.BadZipFile, EOFError) as error:
         raise BrokenMemberError(member.name, str(error)) from None
+    except OverflowError as error:
+        raise ZipBombError(member.name, str(error)) from None
     return ArchivedMember(member, archived.size, archived.sha256, sent.sha256, kept)
 
 
@@ -387,16 +406,36 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     Raises:
         zlib.error: this is no gzip, or a checksum is wrong.
         EOFError: the last stream is not complete.
+        OverflowError: this is a zip bomb.
     """
-    stream = zlib.decompressobj(wbits=31)
+    stream, streams = zlib.decompressobj(wbits=31), 1
+    read = given = 0
     for chunk in chunks:
+        read += len(chunk)
         while chunk:
             if stream.eof:
-                stream = zlib.decompressobj(wbits=31)
-            yield stream.decompress(chunk, PIECE_BYTES)
+                stream, streams = zlib.decompressobj(wbits=31), streams + 1
+            piece = stream.decompress(chunk, PIECE_BYTES)
+            given += len(piece)
+            _check_growth(read, given, streams)
+            yield piece
             chunk = stream.unused_data if stream.eof else stream.unconsumed_tail
     if not stream.eof:
         raise EOFError("it ends too early")
+
+
+def _check_growth(read: int, given: int, streams: int) -> None:
+    """Whether bytes that were read may have given so much text.
+
+    Raises:
+        OverflowError: they may not.
+    """
+    if given > MAX_TEXT_BYTES:
+        raise OverflowError(f"unzips to more than {MAX_TEXT_BYTES:,} bytes")
+    if given > max(FREE_TEXT_BYTES, MAX_RATIO * read):
+        raise OverflowError(f"unzips to more than {MAX_RATIO} times its size")
+    if streams > MAX_STREAMS:
+        raise OverflowError(f"has more than {MAX_STREAMS:,} gzip streams in it")
 
 
 def _by_name(member: Member | ArchivedMember) -> MemberName:

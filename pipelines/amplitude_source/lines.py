@@ -15,11 +15,13 @@ from .archive import ArchivedMember, MemberName
 from .columns import ORIGIN_COLUMNS, arrow_schema
 
 BLOCK_BYTES = 1 << 20  # of unzipped JSON: what DuckDB's threads take at a time, and a processor's cache can hold
+BLOCK_LINES = 1 << 14  # a block of real lines has a tenth of that; a million of two bytes would take up 200 MB
+# Snowflake's columns hold 16 MB. Amplitude takes events of up to 1 MB one by one, and 20 MB of many in a batch.
+MAX_LINE_BYTES = 16 << 20
 
 IntArray: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
 
-NEWLINE = ord("\n")
-EMPTY_LINES = (b"", b"\r")
+NEWLINE, CARRIAGE_RETURN = b"\n\r"
 LINE = "$line"  # no column's name begins with `$`
 LINES_SCHEMA = arrow_schema({LINE: "text"} | ORIGIN_COLUMNS)
 
@@ -43,12 +45,17 @@ class Segment(NamedTuple):
 
 
 class LineReader:
-    """Cuts members into blocks that may span members and hours."""
+    """Cuts members into blocks that may span members and hours.
+
+    Of a line of more than `MAX_LINE_BYTES` one byte more than that is kept, by which it is told.
+    """
 
     def __init__(self, project: str) -> None:
         self._project = project
         self._pieces: list[bytes] = []
         self._size = 0
+        self._lines = 0
+        self._unfinished = 0  # bytes of the line that the next piece goes on with
         self._segments: list[Segment] = []
 
     def read(self, member: ArchivedMember) -> Iterator[Block]:
@@ -56,22 +63,27 @@ class LineReader:
         self._segments.append(Segment(self._size, member.name, 0))
         for piece in member.text():
             self._add(piece)
-            if self._size >= BLOCK_BYTES and b"\n" in piece:
+            if self._lines and (self._size >= BLOCK_BYTES or self._lines >= BLOCK_LINES):
                 yield self.block()
-        if self._pieces and self._pieces[-1][-1] != NEWLINE:
+        if self._unfinished:
             self._add(b"\n")
 
     def _add(self, piece: bytes) -> None:
+        end = piece.find(b"\n")
+        room = max(0, MAX_LINE_BYTES + 1 - self._unfinished)
+        if (len(piece) if end < 0 else end) > room:
+            piece = piece[:room] + (b"" if end < 0 else piece[end:])
         if piece:
             self._pieces.append(piece)
             self._size += len(piece)
+            self._lines += piece.count(b"\n")
+            self._unfinished = len(piece) - 1 - piece.rfind(b"\n") + (self._unfinished if end < 0 else 0)
 
     def block(self) -> Block:
         """The full lines that were taken in since the last block; what is left begins the next one."""
         text = b"".join(self._pieces)
         end = text.rfind(b"\n") + 1
-        self._pieces, self._size = [], 0
-        self._add(text[end:])
+        self._pieces, self._size, self._lines = [text[end:]], len(text) - end, 0
         starts = line_starts(memoryview(text)[:end])
         offsets = np.append(starts, end).astype(np.int32)
         lines = pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(text))
@@ -102,8 +114,9 @@ class LineReader:
 
 def line_starts(text: memoryview) -> IntArray:
     """Where the lines of a text that ends with a newline start; empty lines are left out."""
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE)
+    characters = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(characters == NEWLINE)
     starts = np.concatenate(([0], ends + 1))[:-1]
-    short = np.flatnonzero(ends - starts <= 1)
-    empty = [line for line in short if bytes(text[starts[line] : ends[line]]) in EMPTY_LINES]
-    return np.delete(starts, empty)
+    is_empty = (starts == ends) | ((starts + 1 == ends) & (characters[starts] == CARRIAGE_RETURN))
+    kept: IntArray = starts[~is_empty]
+    return kept

@@ -9,70 +9,138 @@ from collections.abc import Iterable
 from .columns import EXPORT_COLUMNS, REQUIRED_KEYS
 from .lines import LINE
 
+MAX_KEYS = 500  # of a line: nine times what Amplitude sends, and a quarter of the columns that there is room for
+MAX_KEY_CHARACTERS = 1024  # as Amplitude has it for the keys of properties
+# Amplitude takes 40. DuckDB's functions crash from 10,000 on (with the small stacks of macOS' threads, from 600),
+# Python's parser ends at 990.
+MAX_DEPTH = 500
+
 # For each type: the SQL of its value from {text}, the JSON value as text; and when {value} is not what {text} says.
 TYPES: dict[str, tuple[str, str | None]] = {
     "bigint": ("TRY_CAST({text} AS BIGINT)", "{value}::VARCHAR IS DISTINCT FROM {text}"),
-    "double": ("TRY_CAST({text} AS DOUBLE)", "{text} IS NOT NULL AND NOT COALESCE(ISFINITE({value}), FALSE)"),
+    "double": (  # a whole number may have more digits than a double
+        "TRY_CAST({text} AS DOUBLE)",
+        "{text} IS NOT NULL AND NOT COALESCE("
+        "ISFINITE({value}) AND {text} IN ({value}::VARCHAR, TRY_CAST({value} AS HUGEINT)::VARCHAR), FALSE)",
+    ),
     "bool": ("TRY_CAST({text} AS BOOLEAN)", "{text} NOT IN ('true', 'false')"),
-    "timestamp": (
+    "timestamp": (  # DuckDB takes `infinity` and `epoch` for 1900, and knows a year 0
         "TRY_STRPTIME({text}, ['%Y-%m-%d %H:%M:%S.%f', '%Y-%m-%d %H:%M:%S'])",
-        "{text} IS NOT NULL AND {value} IS NULL",
+        "{text} IS NOT NULL AND ({value} IS NULL OR {text} NOT BETWEEN '0001' AND ':')",
     ),
     "text": ("{text}", None),
     "json": ("{text}::VARCHAR", None),
 }
 
-# What JSON writers that do not keep to the standard write for a number, and DuckDB reads.
-DOUBT = f"""(CONTAINS("{LINE}", 'NaN') OR CONTAINS("{LINE}", 'Infinity'))"""
+# DuckDB reads what the standard does not allow (`nan`, `inf`, commas before a closing bracket), makes doubles of what
+# has a point or an exponent, and keeps the text of numbers that are too large for one.
+TOO_LARGE = r"(?i:nan|inf(?:inity)?)\s*[,\]}]|[0-9]{39}|[0-9.]+[eE]\+?[0-9]{3}"
+TOO_EXACT = r"[0.]*[1-9](?:[0-9]{17}|[0-9.]{18})|[0-9.]+[eE]-[0-9]{3}"
+
+
+def suspect(text: str, number: str) -> str:
+    """The SQL of whether JSON text may have such a number or a comma too many: fast, and too often rather than not."""
+    return " OR ".join(  # not as one, for each is fast by the one character that it begins with
+        f"REGEXP_MATCHES({text}, '{expression}')"
+        for expression in (rf":\s*-?(?:{number})", rf"\[\s*-?(?:{number})", rf",\s*(?:[\]}}]|-?(?:{number}))")
+    )
+
+
+OPENING_BRACKETS = f"""LEN(STRING_SPLIT("{LINE}", '[')) + LEN(STRING_SPLIT("{LINE}", '{{')) - 2"""
+SUSPECT_LINE = f"""({OPENING_BRACKETS} > {MAX_DEPTH} OR {suspect(f'"{LINE}"', f"{TOO_LARGE}|{TOO_EXACT}")})"""
+
+NOT_READ = "no JSON that DuckDB reads"
 NO_OBJECT = "no JSON object"
+TOO_MANY_KEYS = f"more than {MAX_KEYS} keys"
+TOO_LONG_KEY = f"a key of more than {MAX_KEY_CHARACTERS:,} characters"
 DOUBLE_KEY = "a key comes twice"
+
+# Of each line: its keys; whether it has to be looked at more closely; why it is no row, if that is plain.
+FACTS_QUERY = f"""
+    SELECT
+        "$keys",
+        "$keys" IS NULL OR {SUSPECT_LINE} AS "$suspect",
+        CASE
+            WHEN "$keys" IS NULL THEN '{NOT_READ}'
+            WHEN LEFT(LTRIM("{LINE}", E' \\t\\r\\n'), 1) <> '{{' THEN '{NO_OBJECT}'
+            WHEN LEN("$keys") > {MAX_KEYS} THEN '{TOO_MANY_KEYS}'
+            WHEN LIST_MAX(LIST_TRANSFORM("$keys", LAMBDA key : LENGTH(key))) > {MAX_KEY_CHARACTERS}
+                THEN '{TOO_LONG_KEY}'
+            WHEN LEN("$keys") <> LEN(LIST_DISTINCT("$keys")) THEN '{DOUBLE_KEY}'
+        END AS "$reason"
+    FROM (SELECT "{LINE}", TRY(JSON_KEYS("{LINE}")) AS "$keys" FROM lines)
+"""
 
 
 def regular_query(keys: dict[str, str], shape: list[str]) -> str:
-    """The SQL that types lines with exactly the keys of the shape; any other line gets some `$reason`."""
-    parse = f'TRY(FROM_JSON_STRICT("{LINE}", {structure(shape)}))'  # NULL where a key is missing or comes twice, too
-    odd = ['"$fields" IS NULL', f'LEN(JSON_KEYS("{LINE}")) <> {len(shape)}', DOUBT]
-    fields = set(shape)
-    texts = {key: f'"$fields".{quoted(key)}' if key in fields else "NULL::VARCHAR" for key in keys}
-    return typing_query(keys, parse, dict.fromkeys(odd, "odd"), texts)
+    """The SQL that types lines with exactly the keys of the shape; any other line gets some `$reason`.
+
+    A line that reads as its values would be written has no other keys, and DuckDB has changed nothing in it.
+    Amplitude's lines do; to look at another one again costs a quarter more.
+    """
+    fields = f'SELECT *, TRY(FROM_JSON_STRICT("{LINE}", {structure(shape)})) AS "$fields" FROM lines'
+    texts = texts_query(keys, fields, {key: field(key) if key in shape else "NULL::VARCHAR" for key in keys})
+    values = {key: name for key, name in names(keys).items() if key in shape}
+    nested = ["''", *(value for key, value in values.items() if EXPORT_COLUMNS.get(key) == "json")]
+    odd = [
+        '"$fields" IS NULL',  # a key is missing or comes twice, too
+        f'STRLEN("$nested") > {2 * MAX_DEPTH} AND {OPENING_BRACKETS} > {MAX_DEPTH}',
+        suspect('"$nested"', TOO_LARGE),
+        f'"{LINE}" <> {as_written({key: values[key] for key in shape})} '
+        f'AND (LEN(JSON_KEYS("{LINE}")) <> {len(shape)} OR {SUSPECT_LINE})',
+    ]
+    return typing_query(keys, f'SELECT *, CONCAT({", ".join(nested)}) AS "$nested" FROM ({texts})', odd)
+
+
+def as_written(values: dict[str, str]) -> str:
+    """From the SQL of each key's value that of a line as Amplitude writes it, as long as no text needs an escape."""
+    parts: list[str] = []
+    for key, value in values.items():
+        name = ("," if parts else "{") + json.dumps(key, ensure_ascii=False) + ":"
+        if EXPORT_COLUMNS.get(key, "text") in ("text", "timestamp"):
+            begin, null = literal(name + '"'), literal(name + "null")
+            parts += [f"IF({value} IS NULL, {null}, {begin})", value, f"""IF({value} IS NULL, '', '"')"""]
+        else:
+            parts += [literal(name), f"COALESCE({value}::VARCHAR, 'null')"]
+    return f"CONCAT({', '.join(parts)}, E'}}\\n')"
 
 
 def odd_query(keys: dict[str, str]) -> str:
-    """The SQL that types JSON lines with any of the keys, those included that no DuckDB struct can hold."""
-    fields = struct_fields(keys)
-    parse = f'FROM_JSON("{LINE}", {structure(fields)})'
-    odd = {
-        f"""LEFT(LTRIM("{LINE}", E' \\t\\r\\n'), 1) <> '{{'""": NO_OBJECT,
-        f'LEN(JSON_KEYS("{LINE}")) <> LEN(LIST_DISTINCT(JSON_KEYS("{LINE}")))': DOUBLE_KEY,
-    }
-    texts = {key: f'"$fields".{quoted(key)}' if key in fields else f'"{LINE}" ->> ({pointer(key)})' for key in keys}
-    return typing_query(keys, parse, odd, texts)
+    """The SQL that types JSON objects with any of the keys, those included that no DuckDB struct can hold."""
+    in_struct = struct_fields(keys)
+    fields = f'SELECT *, FROM_JSON("{LINE}", {structure(in_struct)}) AS "$fields" FROM lines'
+    texts = {key: f"""FROM_JSON("{LINE}" -> {pointer(key)}, '"VARCHAR"')""" for key in keys}
+    texts |= {key: field(key) for key in in_struct}
+    return typing_query(keys, texts_query(keys, fields, texts), [])
 
 
-def typing_query(keys: dict[str, str], parse: str, odd: dict[str, str], texts: dict[str, str]) -> str:
+def names(keys: Iterable[str]) -> dict[str, str]:
+    """The column of each key's value as text."""
+    return {key: f'"${number}"' for number, key in enumerate(keys)}
+
+
+def texts_query(keys: Iterable[str], source: str, texts: dict[str, str]) -> str:
+    """The SQL that adds each key's value as text to the source's columns."""
+    return f"SELECT *, {', '.join(f'{texts[key]} AS {name}' for key, name in names(keys).items())} FROM ({source})"
+
+
+def typing_query(keys: dict[str, str], texts: str, odd: list[str]) -> str:
     """The SQL that types lines.
 
     Args:
         keys: each key of the export and the column that it lands in; keys not in `EXPORT_COLUMNS` are text.
-        parse: the SQL of `$fields`, a struct, from `$line`.
-        odd: SQL conditions under which a line is no row, and the `$reason` that it gets.
-        texts: the SQL of each key's value as text from `$fields` or `$line`.
+        texts: the SQL of the lines with each key's value as text.
+        odd: SQL conditions under which a line has to be looked at again, and gets a `$reason` that nobody reads.
     """
     types = {key: EXPORT_COLUMNS.get(key, "text") for key in keys}
-    names = {key: f'"${number}"' for number, key in enumerate(keys)}
-    values = [f"{TYPES[types[key]][0].format(text=names[key])} AS {quoted(column)}" for key, column in keys.items()]
-    reasons = [f"WHEN {condition} THEN {literal(reason)}" for condition, reason in odd.items()]
-    reasons += [f"WHEN {names[key]} IS NULL THEN {literal(f'{key} is missing')}" for key in REQUIRED_KEYS]
-    reasons += [misfit(key, types[key], names[key], quoted(column)) for key, column in keys.items()]
+    text = names(keys)
+    values = [f"{TYPES[types[key]][0].format(text=text[key])} AS {quoted(column)}" for key, column in keys.items()]
+    reasons = [f"WHEN {condition} THEN 'odd'" for condition in odd]
+    reasons += [f"WHEN {text[key]} IS NULL THEN {literal(f'{key} is missing')}" for key in REQUIRED_KEYS]
+    reasons += [misfit(key, types[key], text[key], quoted(column)) for key, column in keys.items()]
     return f"""
         SELECT *, CASE {" ".join(reasons)} END AS "$reason"
-        FROM (
-            SELECT *, {", ".join(values)}
-            FROM (
-                SELECT *, {", ".join(f"{texts[key]} AS {name}" for key, name in names.items())}
-                FROM (SELECT *, {parse} AS "$fields" FROM lines)
-            )
-        )
+        FROM (SELECT *, {", ".join(values)} FROM ({texts}))
     """
 
 
@@ -88,6 +156,10 @@ def misfit(key: str, type_: str, text: str, value: str) -> str:
 def structure(keys: list[str]) -> str:
     """A DuckDB struct's fields, as FROM_JSON takes them: text, for a cast would round; nested values stay JSON."""
     return literal(json.dumps({key: "JSON" if EXPORT_COLUMNS.get(key) == "json" else "VARCHAR" for key in keys}))
+
+
+def field(key: str) -> str:
+    return f'"$fields".{quoted(key)}'
 
 
 def pointer(key: str) -> str:

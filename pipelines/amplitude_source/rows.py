@@ -1,17 +1,23 @@
 """From blocks of JSON lines to typed Arrow tables and Parquet files; what cannot be read is kept with its reason.
 
 No value is ever rounded or nulled: a row with a value that does not fit its column's type goes to the rejected rows as
-a whole. What becomes of a line depends on that line alone, whatever stands beside it.
+a whole. What becomes of a line depends on that line alone, whatever stands beside it; only when `bronze.events` is full
+(`MAX_COLUMNS`), on the keys that came before, for who comes first has a column.
 
 DuckDB types the rows. Those of one shape are the rule, so a stretch of lines is typed by the keys of its first one;
 what that leaves out (other keys, a doubtful line, a value of the wrong type) is looked at again, the long way.
 """
 
 import hashlib
+import json
+import math
+import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from queue import Queue, SimpleQueue
@@ -19,24 +25,33 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 import duckdb
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .columns import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS, arrow_schema
-from .lines import LINE, LINES_SCHEMA, Block
-from .queries import DOUBT, literal, odd_query, quoted, regular_query, struct_fields
+from .lines import LINE, LINES_SCHEMA, MAX_LINE_BYTES, Block
+from .queries import FACTS_QUERY, MAX_DEPTH, literal, odd_query, quoted, regular_query, struct_fields
 
 LOAD_ID = "_dlt_load_id"
 STRETCH_BYTES = 32 << 20  # of unzipped JSON
+STRETCH_LINES = 1 << 16  # more than that of real lines has; a rejected line takes up 1 KB, be it two bytes long
 BLOCKS_AHEAD = 8
 EXAMPLE_CHARACTERS = 100
+KEPT_LINE_BYTES = 64 << 10  # of a rejected line; most of Amplitude's have 2 KB
+# Of `bronze.events`. With so many DuckDB types half as fast, and takes up twice the memory; wider tables are no use.
+MAX_COLUMNS = 2_000
+MAX_DIGITS = 38  # of a whole number: what Snowflake's and DuckDB's widest types hold
 # A file costs the warehouse a statement, and several are loaded at once. Two of DuckDB's row groups to the row: what is
 # left of one would be written anew when DuckDB closes its file.
 ROWS_PER_FILE = 2 * 122_880
 
-NOT_READ = "no JSON that DuckDB reads"
+TOO_LONG = f"longer than {MAX_LINE_BYTES:,} bytes"
+TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+CUT = f" (the line is cut to {KEPT_LINE_BYTES:,} bytes here; the archive has all of it)"
+NOT_NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[^][{}"]+', re.DOTALL)
 REJECTED_SCHEMA = arrow_schema(REJECTED_COLUMNS)
 
 
@@ -52,9 +67,8 @@ class Stretch:
         self._first = first
         self._others = others
 
-    def first_line(self) -> str:
-        lines = self._first.lines[LINE]
-        return lines[0].as_py() if len(lines) and is_utf8(binary(lines)[0]) else ""
+    def first_line(self) -> bytes:
+        return next(iter(binary(self._first.lines[LINE][:1])), b"")
 
     def lines(self) -> Iterator[pa.RecordBatch]:
         size = 0
@@ -64,7 +78,7 @@ class Stretch:
             self.rejected.append(broken)
             size += block.bytes
             yield lines
-            if size >= STRETCH_BYTES:
+            if size >= STRETCH_BYTES or self.hours.total() >= STRETCH_LINES:
                 return
 
 
@@ -117,14 +131,19 @@ class RowTyper:
             raise RuntimeError(f"{stretch.hours.total()} lines became {accounted} rows; nothing of them is loaded.")
         return TypedRows(events, refused, stretch.hours, self._new_columns(events))
 
-    def _shape(self, line: str) -> list[str]:
-        """The keys of a line, if one DuckDB struct can hold them all."""
-        ((keys,),) = self._duckdb.execute("SELECT TRY(JSON_KEYS(?))", [line]).fetchall()
-        return keys if keys and len(struct_fields(keys)) == len(keys) else []
+    def _shape(self, line: bytes) -> list[str]:
+        """The keys of a line, if it is sound, and one DuckDB struct and the table can hold them all."""
+        if text_fault(line) or json_fault(line):
+            return []
+        self._duckdb.register("lines", pa.table({LINE: [line.decode()]}))
+        ((keys, _, reason),) = self._duckdb.execute(FACTS_QUERY).fetchall()
+        if reason or len(struct_fields(keys)) < len(keys):
+            return []
+        return keys if self._learn(keys).keys() >= {*keys} else []
 
     def _type_regular(self, lines: pa.RecordBatchReader, shape: list[str]) -> tuple[pa.Table, pa.Table]:
         """The rows that have exactly the shape's keys and nothing odd about them, and the lines left out."""
-        typed = self._typed(lines, regular_query(self._learn(shape), shape))
+        typed = self._typed(lines, regular_query(self._keys, shape))
         is_regular = typed["$reason"].is_null()
         left_out = typed.select(LINES_SCHEMA.names).filter(pc.invert(is_regular))
         events = typed.select(list(self._types))
@@ -132,12 +151,13 @@ class RowTyper:
 
     def _type_odd(self, lines: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Rows of whatever keys, and the lines that are none as rejected rows."""
-        lines, broken = self._without_broken_json(lines)
-        self._duckdb.register("lines", lines)
-        keys = self._duckdb.execute(f'SELECT DISTINCT UNNEST(JSON_KEYS("{LINE}")) FROM lines').fetchall()
-        typed = self._typed(lines, odd_query(self._learn(key for (key,) in keys)))
+        lines, keys, faulty = self._without_faults(lines)
+        self._learn(pc.unique(keys.flatten()).to_pylist())
+        lines, crowded_out = parted(lines, self._without_room(keys))
+        typed = self._typed(lines, odd_query(self._keys))
         refused = rejected(typed, typed["$reason"])
-        return typed.filter(typed["$reason"].is_null()).select(list(self._types)), pa.concat_tables([broken, refused])
+        events = typed.filter(typed["$reason"].is_null()).select(list(self._types))
+        return events, pa.concat_tables([faulty, crowded_out, refused])
 
     def _typed(self, lines: pa.Table | pa.RecordBatchReader, query: str) -> pa.Table:
         """All of `bronze.events`' columns, `$reason`, and the line where there is one."""
@@ -145,23 +165,38 @@ class RowTyper:
         line = f'CASE WHEN "$reason" IS NOT NULL THEN "{LINE}" END AS "{LINE}"'
         return self._duckdb.execute(f'SELECT {self._columns()}, "$reason", {line} FROM ({query})').to_arrow_table()
 
-    def _without_broken_json(self, lines: pa.Table) -> tuple[pa.Table, pa.Table]:
-        """Lines that are JSON, and the others as rejected rows. DuckDB reads what the standard does not allow, too."""
+    def _without_faults(self, lines: pa.Table) -> tuple[pa.Table, pa.ListArray, pa.Table]:
+        """Lines that are JSON objects within the limits, their keys, and the others as rejected rows."""
         self._duckdb.register("lines", lines)
-        checks = self._duckdb.execute(f'SELECT JSON_VALID("{LINE}"), {DOUBT} FROM lines').fetchall()
-        reasons = [
-            None if is_valid and not is_doubtful else syntax_error(line) or (None if is_valid else NOT_READ)
-            for line, (is_valid, is_doubtful) in zip(binary(lines[LINE]), checks, strict=True)
-        ]
-        return parted(lines, reasons)
+        facts = self._duckdb.execute(FACTS_QUERY).to_arrow_table()
+        reasons = facts["$reason"].to_pylist()
+        for number in np.flatnonzero(facts["$suspect"]):
+            reasons[number] = json_fault(binary(lines[LINE][number : number + 1])[0]) or reasons[number]
+        good, faulty = parted(lines, reasons)
+        keys = facts["$keys"].filter(pa.array(reasons, pa.string()).is_null()).combine_chunks()
+        return good, keys, faulty
+
+    def _without_room(self, keys: pa.ListArray) -> list[str | None]:
+        """For each line with a key that has no column the reason."""
+        reasons: list[str | None] = [None] * len(keys)
+        names, lines = keys.flatten(), pc.list_parent_indices(keys)
+        for number in reversed(np.flatnonzero(pc.invert(pc.is_in(names, pa.array(self._keys))))):
+            name = names[number].as_py()[:EXAMPLE_CHARACTERS]
+            reasons[lines[number].as_py()] = f"no room for key {name}: events has {MAX_COLUMNS:,} columns already"
+        return reasons
 
     def _learn(self, keys: Iterable[str]) -> dict[str, str]:
-        """Gives each new key a column; gives all keys with their columns."""
-        for key in sorted(set(keys) - self._keys.keys()):
-            column = self._keys[key] = column_name(key, self._normalize)
+        """Gives each new key a column, as long as there is room; gives all keys that have one, with it."""
+        for key in keys:
+            if key in self._keys:
+                continue
+            column = column_name(key, self._normalize)
             if column not in self._types:
+                if len(self._types) >= MAX_COLUMNS:
+                    continue
                 self._types[column] = "text"
                 self._unseen[column] = key
+            self._keys[key] = column
         return self._keys
 
     def _new_columns(self, events: list[pa.Table]) -> list[dict[str, str | int | None]]:
@@ -266,7 +301,7 @@ def finished(done: SimpleQueue[TypedRows | BaseException]) -> Iterator[TypedRows
 def first_with(events: pa.Table, column: str) -> dict[str, Any] | None:
     """The first row in which a column has a value."""
     row = pc.index(events[column].is_valid(), True).as_py() if column in events.column_names else -1
-    return events.slice(row, 1).to_pylist()[0] if row >= 0 else None
+    return events.select([column, "_archive_file", "_archive_row"]).slice(row, 1).to_pylist()[0] if row >= 0 else None
 
 
 def column_name(key: str, normalize: Callable[[str], str]) -> str:
@@ -287,16 +322,16 @@ def column_name(key: str, normalize: Callable[[str], str]) -> str:
 
 
 def without_broken_text(lines: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.Table]:
-    """Lines that are UTF-8, which DuckDB takes for granted, and the others as rejected rows."""
+    """Lines that are UTF-8, which DuckDB takes for granted, and not too long; and the others as rejected rows."""
     try:
         lines[LINE].validate(full=True)
+        is_sound = pc.binary_length(lines[LINE]).to_numpy().max(initial=0) <= MAX_LINE_BYTES
     except pa.ArrowInvalid:
-        good, broken = parted(
-            pa.Table.from_batches([lines]),
-            [None if is_utf8(line) else syntax_error(line) for line in binary(lines[LINE])],
-        )
-        return good.combine_chunks().to_batches()[0] if good.num_rows else lines.slice(0, 0), broken
-    return lines, REJECTED_SCHEMA.empty_table()
+        is_sound = False
+    if is_sound:
+        return lines, REJECTED_SCHEMA.empty_table()
+    good, broken = parted(pa.Table.from_batches([lines]), [text_fault(line) for line in binary(lines[LINE])])
+    return good.combine_chunks().to_batches()[0] if good.num_rows else lines.slice(0, 0), broken
 
 
 def parted(lines: pa.Table, reasons: list[str | None]) -> tuple[pa.Table, pa.Table]:
@@ -308,8 +343,12 @@ def parted(lines: pa.Table, reasons: list[str | None]) -> tuple[pa.Table, pa.Tab
 def rejected(lines: pa.Table, reasons: pa.Array | pa.ChunkedArray) -> pa.Table:
     """The lines that have a reason, as rejected rows."""
     bad = lines.append_column("reason", reasons).filter(reasons.is_valid())
-    texts = [line.decode("utf-8", "backslashreplace").rstrip("\r\n") for line in binary(bad[LINE])]
-    columns = bad.append_column("line", pa.array(texts, pa.string()))
+    texts = [line.rstrip(b"\r\n") for line in binary(bad[LINE])]
+    is_cut = pa.array([len(text) > KEPT_LINE_BYTES for text in texts], pa.bool_())
+    kept = [text[:KEPT_LINE_BYTES].decode("utf-8", "backslashreplace") for text in texts]
+    told = pc.binary_join_element_wise(bad["reason"], pc.if_else(is_cut, CUT, ""), "")
+    columns = bad.append_column("line", pa.array(kept, pa.string()))
+    columns = columns.set_column(columns.column_names.index("reason"), "reason", told)
     return columns.select(REJECTED_SCHEMA.names).cast(REJECTED_SCHEMA)
 
 
@@ -318,18 +357,59 @@ def binary(lines: pa.Array | pa.ChunkedArray) -> list[bytes]:
     return texts
 
 
-def is_utf8(text: bytes) -> bool:
+def text_fault(line: bytes) -> str | None:
+    """Why DuckDB must not be given a line. (One that is too long was cut behind the limit.)"""
+    if line.find(b"\n") > MAX_LINE_BYTES:
+        return TOO_LONG
     try:
-        text.decode()
+        line.decode()
     except UnicodeDecodeError:
-        return False
-    return True
+        return syntax_error(line)
+    return None
+
+
+def json_fault(line: bytes) -> str | None:
+    """Why a line is no JSON by the standard, or none whose every value has a place in a column."""
+    return nesting_fault(line) or syntax_error(line) or number_fault(line)
+
+
+def nesting_fault(line: bytes) -> str | None:
+    if line.count(b"[") + line.count(b"{") <= MAX_DEPTH:
+        return None
+    brackets = np.frombuffer(NOT_NESTING.sub(b"", line), np.uint8)
+    depths = np.cumsum((brackets & 2).astype(np.int64) - 1)  # that bit is set in `[` and `{`, not in `]` and `}`
+    return TOO_DEEP if depths.max(initial=0) > MAX_DEPTH else None
 
 
 def syntax_error(line: bytes) -> str | None:
-    """Why a line is no JSON by the standard."""
     try:
         orjson.loads(line)
     except orjson.JSONDecodeError as error:
         return f"no JSON: {error}"
     return None
+
+
+def number_fault(line: bytes) -> str | None:
+    """Why a line of JSON has a number that would not stay what it is."""
+    faults: list[str] = []
+
+    def check(number: str) -> None:
+        if not is_held(number):
+            faults.append(f"a number that no column holds as it is: {number[:EXAMPLE_CHARACTERS]}")
+
+    json.loads(line.decode(), parse_int=check, parse_float=check)
+    return faults[0] if faults else None
+
+
+def is_held(number: str) -> bool:
+    """Whether a column can hold a number as it stands in JSON: in up to 38 digits, or as the double that it denotes.
+
+    Writers print a double in up to 17 digits. One of more digits is no double unless they say exactly the same.
+    """
+    if number.lstrip("-").isdigit():
+        return len(number.lstrip("-")) <= MAX_DIGITS
+    digits = number.lower().partition("e")[0].replace(".", "").strip("-0")
+    double = float(number)
+    if not digits or math.isinf(double) or double == 0:
+        return not digits
+    return (len(digits) <= 17 and abs(double) >= sys.float_info.min) or Decimal(number) == Decimal(repr(double))
