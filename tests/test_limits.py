@@ -1,6 +1,6 @@
 """Hostile and absurd input: whatever stands in a file, each of its lines is a row or rejected, and memory is flat.
 
-The fuzz test runs 150 examples; `HYPOTHESIS_EXAMPLES=20000 pytest tests/test_limits.py -k fuzz` goes on for longer.
+The fuzz test runs 60 examples; `HYPOTHESIS_EXAMPLES=20000 pytest tests/test_limits.py -k fuzz` goes on for longer.
 """
 
 import gzip
@@ -290,7 +290,7 @@ def texts(draw: st.DrawFn) -> bytes:
 
 
 @settings(
-    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "150")),
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "60")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
