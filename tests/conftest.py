@@ -2,6 +2,8 @@
 
 import base64
 import contextlib
+import functools
+import gc
 import gzip
 import hashlib
 import io
@@ -25,7 +27,9 @@ from unittest import mock
 
 import duckdb
 import pytest
+from dlt.common.configuration import resolve
 from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs import base_configuration
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from amplitude_source.columns import EXPORT_COLUMNS
@@ -48,6 +52,10 @@ Origin: TypeAlias = tuple[datetime, str, int, str]
 """Of a line: its hour, file and number; and its uuid, or the line itself where it was rejected."""
 
 _NUMBERS = itertools.count(1)
+
+# For each setting that it looks up, in each place, dlt works out anew what is inside the same few type hints: more than
+# a third of all calls of a small run.
+_extract_inner_hint = functools.cache(base_configuration.extract_inner_hint)
 
 
 @dataclass
@@ -129,6 +137,12 @@ class Project:
             time.tzset()
             run_context.reload(str(before))
 
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """DuckDB opens the file once for the queries within, and not for each: that takes longer than most of them."""
+        with duckdb.connect(str(self.database), read_only=True):
+            yield
+
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query on the checkout's DuckDB file, opened for reading only."""
         with duckdb.connect(str(self.database), read_only=True) as connection:
@@ -144,6 +158,9 @@ def _run_main(root: Path, arguments: tuple[str, ...]) -> int:
         mock.patch.object(amplitude, "ROOT", root),
         mock.patch.object(amplitude, "INVOKED_FROM", root),
         mock.patch.object(sys, "argv", [COMMAND, *arguments]),
+        mock.patch.object(amplitude, "keep_memory_flat"),  # it would last, and slow down what comes after
+        mock.patch.object(base_configuration, "extract_inner_hint", _extract_inner_hint),
+        mock.patch.object(resolve, "extract_inner_hint", _extract_inner_hint),
     ):
         try:
             amplitude.main()
@@ -156,6 +173,20 @@ def _run_main(root: Path, arguments: tuple[str, ...]) -> int:
             traceback.print_exc()
             return 1
     return 0
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the garbage collector need not look through it again and again."""
+    gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tells what the soak's kills struck."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
+    if struck := Counter(value for name, value in properties if name == "killed while"):
+        times = ", ".join(f"{work} {count}" for work, count in struck.most_common())
+        terminalreporter.write_line(f"Runs killed while: {times}.")
 
 
 @pytest.fixture(scope="session")
@@ -307,13 +338,14 @@ def assert_bronze_holds(project: Project, members: Sequence[Member], last: datet
             content = line.decode() if row is None else str(row["uuid"])
             (rejected if row is None else loaded)[member.hour, member.file_name, number, content] += 1
     origin = "_export_hour, _archive_file, _archive_row"
-    assert Counter(project.query(f"SELECT {origin}, uuid FROM bronze.events")) == loaded
-    assert Counter(project.query(f"SELECT {origin}, line FROM bronze.rejected_rows")) == rejected
-    assert rows_that_do_not_count(project) == []
-    assert _ledger_of(project) == {
-        hour: _expected_entry([member for member in members if member.hour == hour], loaded, rejected)
-        for hour in hours_between(project.first_hour, last)
-    }
+    with project.opened():
+        assert Counter(project.query(f"SELECT {origin}, uuid FROM bronze.events")) == loaded
+        assert Counter(project.query(f"SELECT {origin}, line FROM bronze.rejected_rows")) == rejected
+        assert rows_that_do_not_count(project) == []
+        assert _ledger_of(project) == {
+            hour: _expected_entry([member for member in members if member.hour == hour], loaded, rejected)
+            for hour in hours_between(project.first_hour, last)
+        }
     assert {path.name: path.read_bytes() for path in project.lake.rglob("*.json.gz")} == {
         member.file_name: member.data for member in members
     }

@@ -1,49 +1,48 @@
 """Random faults and kills, then plain re-runs until nothing is new: bronze must hold the truth, each exported row once.
 
-AMPLITUDE_SOAK_PLANS says how many plans to draw. A plan that fails is printed, and drawn again from its seed:
-`AMPLITUDE_SOAK_PLANS=200 pytest tests/test_soak.py -k 'seed-117'`.
+AMPLITUDE_SOAK_PLANS says how many plans to draw, AMPLITUDE_SOAK_SECONDS in what time. A plan that fails is printed, and
+drawn again from its seed: `AMPLITUDE_SOAK_PLANS=200 pytest tests/test_soak.py -k 'seed-117'`. Its kills come at the
+same parts of a run, as far as the machine is as busy.
 """
 
 import gzip
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
 
 import pytest
+from warm import WarmPython
 
-import amplitude_source
-from amplitude_source import download, lines
 from amplitude_source.settings import HOUR, hours_between
-from conftest import Project, assert_bronze_holds, make_project, sentence
+from conftest import Project, Result, assert_bronze_holds, make_project, sentence, succeeded
 from simulator.archive import AVAILABLE_AFTER, Archive, Member
 from simulator.faults import EVENTS_LIST, Fault, FaultPlan, FewerLines, LatePartition, NoAnswer, Reply, random_plan
 from simulator.product import Product
 from simulator.server import Simulator
 
-PLANS = int(os.environ.get("AMPLITUDE_SOAK_PLANS", "40"))
+PLANS = int(os.environ.get("AMPLITUDE_SOAK_PLANS", "200"))
+SECONDS = float(os.environ.get("AMPLITUDE_SOAK_SECONDS", "300"))
 PRODUCT = Product(days=2, events_per_day=80)
 BAD_LINES = (b'{"uuid": "cut sho', b"[]")
-ROWS_OF_A_SMALL_LOAD, BYTES_OF_A_SMALL_BLOCK = 30, 10_000
-START_SECONDS = 60  # in which a process has asked its first question, on however busy a machine
+START_SECONDS = 60  # in which a run has asked its first question, on however busy a machine
+ENOUGH_KILLS = 10  # to judge by how many of them came in time
 
-# The command as a process that does not wait between its attempts.
-RUN_WITHOUT_WAITS = f"""
-import runpy, sys
-sys.path.insert(0, "pipelines")
-import amplitude_source
-from amplitude_source import download, lines
-download.FIRST_WAIT_SECONDS = 0
-if sys.argv.pop():
-    amplitude_source.ROWS_PER_LOAD, lines.BLOCK_BYTES = {ROWS_OF_A_SMALL_LOAD}, {BYTES_OF_A_SMALL_BLOCK}
-runpy.run_path("pipelines/amplitude.py", run_name="__main__")
-"""
+# Values of the code that are others here: no run waits between its attempts, and some take several loads.
+NO_WAITS = {"amplitude_source.download.FIRST_WAIT_SECONDS": 0}
+SMALL_LOADS = {"amplitude_source.ROWS_PER_LOAD": 60, "amplitude_source.lines.BLOCK_BYTES": 10_000}
+
+# Twice, for a run's first question is for the list, too, and may go without an answer.
+LIST_FAULTS = (
+    *(Fault(effect, times=2, path=EVENTS_LIST) for effect in (Reply(503), Reply(401), NoAnswer())),
+    *[Fault(Reply(401), path=EVENTS_LIST)] * 4,
+    *[None] * 3,
+)
 
 
 def with_bad_lines(member: Member) -> Member:
@@ -57,6 +56,7 @@ ARCHIVE = Archive(MEMBERS)
 WITH_DATA = {member.hour for member in MEMBERS}
 # At the end the newest four hours have data: otherwise one of them would stay pending, and always be asked for again.
 LAST = max(hour for hour in WITH_DATA if {*hours_between(hour - 3 * HOUR, hour)} <= WITH_DATA)
+NOW = LAST + AVAILABLE_AFTER
 HOURS = hours_between(PRODUCT.start, LAST)
 BUSY_HOURS = sorted(WITH_DATA & {*HOURS})  # a fault of an hour finds something to change there
 TRUTH = [member for member in MEMBERS if member.hour <= LAST]
@@ -64,14 +64,12 @@ TRUTH = [member for member in MEMBERS if member.hour <= LAST]
 
 @dataclass(frozen=True)
 class Ordeal:
-    """What a checkout has to go through; drawn from a seed."""
+    """What a checkout has to go through before plain runs; drawn from a seed."""
 
     faults: FaultPlan
-    clocks: list[datetime]
-    """The present, moved on after a run or more."""
-    kills: list[tuple[datetime, float]]
-    """At which of these times a run is killed, so many seconds after its first request."""
-    small_loads: bool
+    runs: list[tuple[datetime, float | None]]
+    """The present of each, and after what part of a usual run's time it is killed, if it is."""
+    constants: Mapping[str, object]
     most_runs: int
 
     @classmethod
@@ -81,101 +79,174 @@ class Ordeal:
         faults = [
             f for f in random_plan(rng, BUSY_HOURS).faults if not isinstance(f.effect, LatePartition | FewerLines)
         ]
-        if rng.random() < 0.3:
-            faults.append(Fault(rng.choice((Reply(503), Reply(401), NoAnswer())), times=1, path=EVENTS_LIST))
-        now = LAST + AVAILABLE_AFTER
-        early = {fault.until - HOUR for fault in faults if fault.until} or {rng.choice((now, rng.choice(HOURS[6:])))}
-        clocks = [*sorted(time for time in early if time < now), now]
-        kills = [
-            (rng.choice(clocks), round(rng.uniform(0, 1.5), 2)) for _ in range(rng.choice((0, 0, 0, 0, 0, 0, 1, 2)))
-        ]
+        if of_list := rng.choice(LIST_FAULTS):
+            faults.append(of_list)
+        times = {fault.until - HOUR for fault in faults if fault.until} or {rng.choice((*HOURS[6:], *[NOW] * 120))}
+        runs = [(time, rng.choice((None, draw_kill(rng)))) for time in sorted(times) if time < NOW]
+        runs += [(NOW, draw_kill(rng)) for _ in range(rng.choice((*[0] * 8, 1, 1, 2)))]
+        constants = NO_WAITS | (SMALL_LOADS if rng.random() < 0.15 else {})
         strikes = sum(fault.times or 0 for fault in faults)
-        return cls(FaultPlan(*faults), clocks, kills, rng.random() < 0.25, most_runs=strikes + 3)
+        return cls(FaultPlan(*faults), runs, constants, most_runs=strikes + 3)
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "FIRST_WAIT_SECONDS", 0)
+def draw_kill(rng: Random) -> float:
+    return rng.uniform(0, 0.85)  # then a run has done its work
+
+
+class Soak:
+    """What the plans of one process share."""
+
+    def __init__(self, warm: WarmPython, folder: Path) -> None:
+        self.warm = warm
+        self.ends = time.monotonic() + SECONDS
+        self.plans = self.kills = self.kills_in_time = 0
+        self.is_over = False
+        self.usual_seconds = self._usual_seconds(folder)
+
+    def _usual_seconds(self, folder: Path) -> float:
+        """How long an undisturbed run takes from its first request on, on this machine, as busy as it is."""
+        with Simulator(PRODUCT, NOW) as simulator:
+            simulator.archive = ARCHIVE
+            self.start(make_project(folder, simulator), simulator, NO_WAITS)
+            began = time.monotonic()
+            succeeded(self.warm.end())
+            return time.monotonic() - began
+
+    def start(self, project: Project, simulator: Simulator, constants: Mapping[str, object]) -> None:
+        """Begins a run in a process of its own, and waits for its first request; it may also end without one."""
+        asked, deadline = len(simulator.requests), time.monotonic() + START_SECONDS
+        self.warm.start(project, constants=constants)
+        while len(simulator.requests) == asked and not self.warm.has_ended() and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+    def kill_after(self, part: float) -> Result:
+        """Kills the run that was started after that part of a usual run's time, unless it has ended before."""
+        time.sleep(part * self.usual_seconds)
+        result = self.warm.kill()
+        self.kills += 1
+        self.kills_in_time += is_killed(result)
+        return result
+
+    def stop_in_time(self) -> None:
+        """Fails once when the time is over, and skips what is left."""
+        if time.monotonic() > self.ends:
+            stop: Callable[[str], None] = pytest.skip if self.is_over else pytest.fail
+            self.is_over = True
+            stop(
+                f"{SECONDS:.0f} s are over after {self.plans} plans of this process, the others are skipped: give it "
+                "two processors of its own, or another number in AMPLITUDE_SOAK_SECONDS or AMPLITUDE_SOAK_PLANS."
+            )
+
+
+@pytest.fixture(scope="module")
+def soak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Soak]:
+    with WarmPython() as warm:
+        soak = Soak(warm, tmp_path_factory.mktemp("usual"))
+        yield soak
+    assert soak.kills < ENOUGH_KILLS or soak.kills_in_time > soak.kills / 3, (
+        f"only {soak.kills_in_time} of {soak.kills} kills met a run that was still alive"
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(PLANS), ids=lambda seed: f"seed-{seed}")
 def test_after_any_faults_and_kills_plain_runs_bring_the_truth(
-    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    seed: int,
+    soak: Soak,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
 ) -> None:
+    soak.stop_in_time()
     ordeal = Ordeal.draw(seed)
     print(f"seed {seed}: {ordeal}")
-    if ordeal.small_loads:
-        monkeypatch.setattr(amplitude_source, "ROWS_PER_LOAD", ROWS_OF_A_SMALL_LOAD)
-        monkeypatch.setattr(lines, "BLOCK_BYTES", BYTES_OF_A_SMALL_BLOCK)
+    for name, value in ordeal.constants.items():
+        monkeypatch.setattr(name, value)
     with Simulator(PRODUCT) as simulator:
         simulator.archive, simulator.faults = ARCHIVE, ordeal.faults
         project = make_project(tmp_path, simulator)
         project.env["RUNTIME__REQUEST_BACKOFF_FACTOR"] = "0"
-        undergo(ordeal, project, simulator)
+        for now, part in ordeal.runs:
+            project.set_clock(now, simulator)
+            if part is None:
+                run(project)
+            else:
+                soak.start(project, simulator, ordeal.constants)
+                record_property("killed while", assert_survives(project, soak.kill_after(part)))
+        project.set_clock(NOW, simulator)
+        run_until_nothing_is_new(project, ordeal.most_runs)
     assert_bronze_holds(project, TRUTH, LAST)
     assert marked_empty(project) == {*HOURS} - WITH_DATA
+    soak.plans += 1
 
 
-def undergo(ordeal: Ordeal, project: Project, simulator: Simulator) -> None:
-    """Runs the command at each time, and at the last one until nothing is new."""
-    for now in ordeal.clocks:
-        project.set_clock(now, simulator)
-        for seconds in (seconds for time_, seconds in ordeal.kills if time_ == now):
-            run_and_kill(project, simulator, seconds, small_loads=ordeal.small_loads)
-            assert_only_whole_hours_count(project)
-        is_through = run(project)
-    for _ in range(ordeal.most_runs):
-        if is_through:
+def run_until_nothing_is_new(project: Project, most_runs: int) -> None:
+    for _ in range(most_runs):
+        if "Nothing new" in run(project).stdout:
             return
-        is_through = run(project)
-    pytest.fail(f"something is still new after {ordeal.most_runs} runs")
+    pytest.fail(f"something is still new after {most_runs} runs")
 
 
-def run(project: Project) -> bool:
-    """A plain run, which succeeds or fails with one sentence; whether nothing was new."""
+def run(project: Project) -> Result:
+    """A plain run, which succeeds or fails with one sentence."""
     result = project.load_here()
+    assert_ended_well(project, result)
+    return result
+
+
+def assert_ended_well(project: Project, result: Result) -> None:
     if result.returncode:
         sentence(result)
     assert_only_whole_hours_count(project)
-    return "Nothing new" in result.stdout
 
 
-def run_and_kill(project: Project, simulator: Simulator, seconds: float, *, small_loads: bool) -> None:
-    """A process of its own, killed so many seconds after its first request, unless it has ended before."""
-    asked = len(simulator.requests)
-    command = [sys.executable, "-c", RUN_WITHOUT_WAITS, "small" if small_loads else ""]
-    with subprocess.Popen(
-        command, cwd=project.root, env=project.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        deadline = time.monotonic() + START_SECONDS
-        while len(simulator.requests) == asked and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        time.sleep(seconds)
-        process.send_signal(signal.SIGKILL)
+def assert_survives(project: Project, result: Result) -> str:
+    """Checks what a kill left; tells what it struck."""
+    if not is_killed(result):
+        assert_ended_well(project, result)
+        return "nothing any more"
+    struck = next((work for traces, work in WORK.items() if any(project.root.glob(traces))), "anything else")
+    assert_only_whole_hours_count(project)
+    return struck
+
+
+def is_killed(result: Result) -> bool:
+    return result.returncode == -signal.SIGKILL
+
+
+# What a run is at, by what it leaves when it is killed.
+WORK = {
+    "data/lake/raw/**/*.unfinished": "archiving",
+    "data/work/pipelines/*/load/normalized/*/started_jobs/*": "loading",
+    "data/work/pipelines/*/load/normalized/*": "on both sides of loading",
+    "data/work/pipelines/*/normalize/extracted/*": "normalizing",
+    "data/work/pipelines/*/normalize/*/*": "extracting",
+}
 
 
 def assert_only_whole_hours_count(project: Project) -> None:
     """At any moment: what the ledger says that counts is an hour's every line, or nothing of it."""
-    if not project.database.exists() or not project.query("FROM duckdb_tables() WHERE table_name = 'export_hours'"):
+    if not project.database.exists():
         return
-    counted = project.query("""
-        WITH newest AS (
-            SELECT hours.export_hour, MAX(hours._dlt_load_id) AS load_id
-            FROM bronze.export_hours AS hours
-            JOIN bronze._dlt_loads AS loads ON loads.load_id = hours._dlt_load_id AND loads.status = 0
-            GROUP BY ALL
-        )
-        SELECT newest.export_hour, COUNT(loaded._archive_row)
-        FROM newest
-        JOIN (SELECT * FROM bronze.events UNION ALL BY NAME SELECT * FROM bronze.rejected_rows) AS loaded
-            ON loaded._export_hour = newest.export_hour AND loaded._dlt_load_id = newest.load_id
+    with project.opened():
+        if project.query("FROM duckdb_tables() WHERE table_name = 'export_hours'"):
+            counted = project.query(LINES_THAT_COUNT)
+            assert {hour: LINES[hour] for hour, _ in counted} == dict(counted)
+
+
+LINES_THAT_COUNT = """
+    WITH newest AS (
+        SELECT hours.export_hour, MAX(hours._dlt_load_id) AS load_id
+        FROM bronze.export_hours AS hours
+        JOIN bronze._dlt_loads AS loads ON loads.load_id = hours._dlt_load_id AND loads.status = 0
         GROUP BY ALL
-    """)
-    assert {hour: LINES[hour] for hour, _ in counted} == dict(counted)
-
-
+    )
+    SELECT newest.export_hour, COUNT(loaded._archive_row)
+    FROM newest
+    JOIN (SELECT * FROM bronze.events UNION ALL BY NAME SELECT * FROM bronze.rejected_rows) AS loaded
+        ON loaded._export_hour = newest.export_hour AND loaded._dlt_load_id = newest.load_id
+    GROUP BY ALL
+"""
 LINES = {
     hour: sum(len(gzip.decompress(member.data).splitlines()) for member in MEMBERS if member.hour == hour)
     for hour in WITH_DATA
