@@ -15,11 +15,15 @@ from .archive import ArchivedMember, MemberName
 from .columns import ORIGIN_COLUMNS, arrow_schema
 
 BLOCK_BYTES = 1 << 20  # of unzipped JSON: what DuckDB's threads take at a time, and a processor's cache can hold
-BLOCK_LINES = 1 << 14  # a block of real lines has a tenth of that; a million of two bytes would take up 200 MB
+BLOCK_LINES = 1 << 14  # ten times what a block of real lines has; each takes up memory of its own
 # Snowflake's columns hold 16 MB. Amplitude takes events of up to 1 MB one by one, and 20 MB of many in a batch.
 MAX_LINE_BYTES = 16 << 20
+# Amplitude takes 40. DuckDB's functions crash from 10,000 on (with the small stacks of macOS' threads, from 600),
+# Python's parser ends at 990.
+MAX_DEPTH = 500
 
 IntArray: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
+OffsetArray: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int32]]
 
 NEWLINE, CARRIAGE_RETURN = b"\n\r"
 LINE = "$line"  # no column's name begins with `$`
@@ -34,6 +38,19 @@ class Block(NamedTuple):
     """Of text."""
     hours: Counter[datetime]
     """How many lines each hour has."""
+    is_modest: bool
+    """Whether no line is too long, nor has brackets enough to be nested too deep."""
+
+    def parts(self) -> Iterator["Block"]:
+        """The same lines in blocks of a bounded number."""
+        count = self.lines.num_rows
+        if count <= BLOCK_LINES:
+            yield self
+            return
+        for start in range(0, count, BLOCK_LINES):
+            lines = self.lines.slice(start, BLOCK_LINES)
+            hours = Counter(lines["_export_hour"].to_pylist())
+            yield Block(lines, self.bytes * lines.num_rows // count, hours, self.is_modest)
 
 
 class Segment(NamedTuple):
@@ -54,7 +71,6 @@ class LineReader:
         self._project = project
         self._pieces: list[bytes] = []
         self._size = 0
-        self._lines = 0
         self._unfinished = 0  # bytes of the line that the next piece goes on with
         self._segments: list[Segment] = []
 
@@ -63,7 +79,7 @@ class LineReader:
         self._segments.append(Segment(self._size, member.name, 0))
         for piece in member.text():
             self._add(piece)
-            if self._lines and (self._size >= BLOCK_BYTES or self._lines >= BLOCK_LINES):
+            if self._size >= BLOCK_BYTES and self._size > self._unfinished:
                 yield self.block()
         if self._unfinished:
             self._add(b"\n")
@@ -76,14 +92,13 @@ class LineReader:
         if piece:
             self._pieces.append(piece)
             self._size += len(piece)
-            self._lines += piece.count(b"\n")
             self._unfinished = len(piece) - 1 - piece.rfind(b"\n") + (self._unfinished if end < 0 else 0)
 
     def block(self) -> Block:
         """The full lines that were taken in since the last block; what is left begins the next one."""
         text = b"".join(self._pieces)
         end = text.rfind(b"\n") + 1
-        self._pieces, self._size, self._lines = [text[end:]], len(text) - end, 0
+        self._pieces, self._size = [text[end:]], len(text) - end
         starts = line_starts(memoryview(text)[:end])
         offsets = np.append(starts, end).astype(np.int32)
         lines = pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(text))
@@ -93,7 +108,7 @@ class LineReader:
         for segment, count in zip(self._segments, counts, strict=True):
             hours[segment.name.hour] += count
         self._segments = [Segment(0, each.name, each.lines_before + counts[-1]) for each in self._segments[-1:]]
-        return Block(batch, end, +hours)
+        return Block(batch, end, +hours, is_modest(text, offsets))
 
     def _lines_of_segments(self, starts: IntArray) -> list[int]:
         firsts = np.searchsorted(starts, [segment.offset for segment in self._segments])
@@ -110,6 +125,14 @@ class LineReader:
             pa.array([each.name.name for each in self._segments], file).take(segments),
             pa.array(np.concatenate([np.arange(0), *rows]), row),
         ]
+
+
+def is_modest(text: bytes, offsets: OffsetArray) -> bool:
+    if len(offsets) < 2:
+        return True
+    is_opening = (np.frombuffer(text, np.uint8)[: offsets[-1]] | 0x20) == ord("{")  # `[` differs in that bit
+    brackets = np.add.reduceat(is_opening, offsets[:-1], dtype=np.int32)
+    return bool(np.diff(offsets).max() <= MAX_LINE_BYTES and brackets.max() <= MAX_DEPTH)
 
 
 def line_starts(text: memoryview) -> IntArray:

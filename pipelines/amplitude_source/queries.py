@@ -11,9 +11,6 @@ from .lines import LINE
 
 MAX_KEYS = 500  # of a line: nine times what Amplitude sends, and a quarter of the columns that there is room for
 MAX_KEY_CHARACTERS = 1024  # as Amplitude has it for the keys of properties
-# Amplitude takes 40. DuckDB's functions crash from 10,000 on (with the small stacks of macOS' threads, from 600),
-# Python's parser ends at 990.
-MAX_DEPTH = 500
 
 # For each type: the SQL of its value from {text}, the JSON value as text; and when {value} is not what {text} says.
 TYPES: dict[str, tuple[str, str | None]] = {
@@ -46,8 +43,7 @@ def suspect(text: str, number: str) -> str:
     )
 
 
-OPENING_BRACKETS = f"""LEN(STRING_SPLIT("{LINE}", '[')) + LEN(STRING_SPLIT("{LINE}", '{{')) - 2"""
-SUSPECT_LINE = f"""({OPENING_BRACKETS} > {MAX_DEPTH} OR {suspect(f'"{LINE}"', f"{TOO_LARGE}|{TOO_EXACT}")})"""
+SUSPECT_LINE = f"""({suspect(f'"{LINE}"', f"{TOO_LARGE}|{TOO_EXACT}")})"""
 
 NOT_READ = "no JSON that DuckDB reads"
 NO_OBJECT = "no JSON object"
@@ -55,20 +51,20 @@ TOO_MANY_KEYS = f"more than {MAX_KEYS} keys"
 TOO_LONG_KEY = f"a key of more than {MAX_KEY_CHARACTERS:,} characters"
 DOUBLE_KEY = "a key comes twice"
 
-# Of each line: its keys; whether it has to be looked at more closely; why it is no row, if that is plain.
+# Of each line: why it is no row, if that is plain; whether it has to be looked at more closely; its keys.
 FACTS_QUERY = f"""
-    SELECT
-        "$keys",
-        "$keys" IS NULL OR {SUSPECT_LINE} AS "$suspect",
-        CASE
+    SELECT "$reason", "$suspect", CASE WHEN "$reason" IS NULL THEN "$keys" END AS "$keys"
+    FROM (
+        SELECT *, "$keys" IS NULL OR {SUSPECT_LINE} AS "$suspect", CASE
             WHEN "$keys" IS NULL THEN '{NOT_READ}'
-            WHEN LEFT(LTRIM("{LINE}", E' \\t\\r\\n'), 1) <> '{{' THEN '{NO_OBJECT}'
+            WHEN LEFT(LTRIM("{LINE}", E' \t\r\n'), 1) <> '{{' THEN '{NO_OBJECT}'
             WHEN LEN("$keys") > {MAX_KEYS} THEN '{TOO_MANY_KEYS}'
             WHEN LIST_MAX(LIST_TRANSFORM("$keys", LAMBDA key : LENGTH(key))) > {MAX_KEY_CHARACTERS}
                 THEN '{TOO_LONG_KEY}'
             WHEN LEN("$keys") <> LEN(LIST_DISTINCT("$keys")) THEN '{DOUBLE_KEY}'
         END AS "$reason"
-    FROM (SELECT "{LINE}", TRY(JSON_KEYS("{LINE}")) AS "$keys" FROM lines)
+        FROM (SELECT "{LINE}", TRY(JSON_KEYS("{LINE}")) AS "$keys" FROM lines)
+    )
 """
 
 
@@ -84,7 +80,6 @@ def regular_query(keys: dict[str, str], shape: list[str]) -> str:
     nested = ["''", *(value for key, value in values.items() if EXPORT_COLUMNS.get(key) == "json")]
     odd = [
         '"$fields" IS NULL',  # a key is missing or comes twice, too
-        f'STRLEN("$nested") > {2 * MAX_DEPTH} AND {OPENING_BRACKETS} > {MAX_DEPTH}',
         suspect('"$nested"', TOO_LARGE),
         f'"{LINE}" <> {as_written({key: values[key] for key in shape})} '
         f'AND (LEN(JSON_KEYS("{LINE}")) <> {len(shape)} OR {SUSPECT_LINE})',

@@ -10,7 +10,6 @@ what that leaves out (other keys, a doubtful line, a value of the wrong type) is
 
 import hashlib
 import json
-import math
 import re
 import sys
 from collections import Counter
@@ -32,8 +31,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .columns import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS, arrow_schema
-from .lines import LINE, LINES_SCHEMA, MAX_LINE_BYTES, Block
-from .queries import FACTS_QUERY, MAX_DEPTH, literal, odd_query, quoted, regular_query, struct_fields
+from .lines import LINE, LINES_SCHEMA, MAX_DEPTH, MAX_LINE_BYTES, Block
+from .queries import FACTS_QUERY, literal, odd_query, quoted, regular_query, struct_fields
 
 LOAD_ID = "_dlt_load_id"
 STRETCH_BYTES = 32 << 20  # of unzipped JSON
@@ -43,7 +42,8 @@ EXAMPLE_CHARACTERS = 100
 KEPT_LINE_BYTES = 64 << 10  # of a rejected line; most of Amplitude's have 2 KB
 # Of `bronze.events`. With so many DuckDB types half as fast, and takes up twice the memory; wider tables are no use.
 MAX_COLUMNS = 2_000
-MAX_DIGITS = 38  # of a whole number: what Snowflake's and DuckDB's widest types hold
+MAX_INTEGER_DIGITS = 38  # what Snowflake's and DuckDB's widest types hold
+MAX_DOUBLE_DIGITS = 17
 # A file costs the warehouse a statement, and several are loaded at once. Two of DuckDB's row groups to the row: what is
 # left of one would be written anew when DuckDB closes its file.
 ROWS_PER_FILE = 2 * 122_880
@@ -73,7 +73,7 @@ class Stretch:
     def lines(self) -> Iterator[pa.RecordBatch]:
         size = 0
         for block in chain([self._first], self._others):
-            lines, broken = without_broken_text(block.lines)
+            lines, broken = without_broken_text(block)
             self.hours += block.hours
             self.rejected.append(broken)
             size += block.bytes
@@ -136,7 +136,7 @@ class RowTyper:
         if text_fault(line) or json_fault(line):
             return []
         self._duckdb.register("lines", pa.table({LINE: [line.decode()]}))
-        ((keys, _, reason),) = self._duckdb.execute(FACTS_QUERY).fetchall()
+        ((reason, _, keys),) = self._duckdb.execute(FACTS_QUERY).fetchall()
         if reason or len(struct_fields(keys)) < len(keys):
             return []
         return keys if self._learn(keys).keys() >= {*keys} else []
@@ -270,7 +270,7 @@ def typed(blocks: Iterator[Block], typer: RowTyper) -> Iterator[TypedRows]:
     thread = Thread(target=type_all, args=(iter(todo.get, None), typer, done))
     thread.start()
     try:
-        for block in blocks:
+        for block in chain.from_iterable(block.parts() for block in blocks):
             todo.put(block)
             yield from finished(done)
     finally:
@@ -321,17 +321,21 @@ def column_name(key: str, normalize: Callable[[str], str]) -> str:
     return normalize(f"{name}_{hashlib.sha256(key.encode()).hexdigest()[:6]}")
 
 
-def without_broken_text(lines: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.Table]:
-    """Lines that are UTF-8, which DuckDB takes for granted, and not too long; and the others as rejected rows."""
+def without_broken_text(block: Block) -> tuple[pa.RecordBatch, pa.Table]:
+    """Lines that DuckDB can be given, for it takes UTF-8 for granted, and the others as rejected rows."""
+    if block.is_modest and has_utf8(block.lines[LINE]):
+        return block.lines, REJECTED_SCHEMA.empty_table()
+    lines = pa.Table.from_batches([block.lines])
+    good, broken = parted(lines, [text_fault(line) for line in binary(lines[LINE])])
+    return good.combine_chunks().to_batches()[0] if good.num_rows else block.lines.slice(0, 0), broken
+
+
+def has_utf8(lines: pa.Array) -> bool:
     try:
-        lines[LINE].validate(full=True)
-        is_sound = pc.binary_length(lines[LINE]).to_numpy().max(initial=0) <= MAX_LINE_BYTES
+        lines.validate(full=True)
     except pa.ArrowInvalid:
-        is_sound = False
-    if is_sound:
-        return lines, REJECTED_SCHEMA.empty_table()
-    good, broken = parted(pa.Table.from_batches([lines]), [text_fault(line) for line in binary(lines[LINE])])
-    return good.combine_chunks().to_batches()[0] if good.num_rows else lines.slice(0, 0), broken
+        return False
+    return True
 
 
 def parted(lines: pa.Table, reasons: list[str | None]) -> tuple[pa.Table, pa.Table]:
@@ -358,9 +362,11 @@ def binary(lines: pa.Array | pa.ChunkedArray) -> list[bytes]:
 
 
 def text_fault(line: bytes) -> str | None:
-    """Why DuckDB must not be given a line. (One that is too long was cut behind the limit.)"""
+    """Why DuckDB must not be given a line."""
     if line.find(b"\n") > MAX_LINE_BYTES:
         return TOO_LONG
+    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and depth(line) > MAX_DEPTH:
+        return TOO_DEEP
     try:
         line.decode()
     except UnicodeDecodeError:
@@ -368,17 +374,16 @@ def text_fault(line: bytes) -> str | None:
     return None
 
 
-def json_fault(line: bytes) -> str | None:
-    """Why a line is no JSON by the standard, or none whose every value has a place in a column."""
-    return nesting_fault(line) or syntax_error(line) or number_fault(line)
-
-
-def nesting_fault(line: bytes) -> str | None:
-    if line.count(b"[") + line.count(b"{") <= MAX_DEPTH:
-        return None
+def depth(line: bytes) -> int:
+    """How deep brackets outside of texts are nested."""
     brackets = np.frombuffer(NOT_NESTING.sub(b"", line), np.uint8)
-    depths = np.cumsum((brackets & 2).astype(np.int64) - 1)  # that bit is set in `[` and `{`, not in `]` and `}`
-    return TOO_DEEP if depths.max(initial=0) > MAX_DEPTH else None
+    steps = (brackets & 2).astype(np.int8) - 1  # that bit is set in `[` and `{`, not in `]` and `}`
+    return int(np.cumsum(steps, dtype=np.int64).max(initial=0))
+
+
+def json_fault(line: bytes) -> str | None:
+    """Why a line is no JSON by the standard, or has a value that no column can hold."""
+    return syntax_error(line) or number_fault(line)
 
 
 def syntax_error(line: bytes) -> str | None:
@@ -402,14 +407,15 @@ def number_fault(line: bytes) -> str | None:
 
 
 def is_held(number: str) -> bool:
-    """Whether a column can hold a number as it stands in JSON: in up to 38 digits, or as the double that it denotes.
+    """Whether a column can hold a number as it stands in JSON: as a whole number, or as the double that it denotes.
 
-    Writers print a double in up to 17 digits. One of more digits is no double unless they say exactly the same.
+    Writers print a double in up to 17 digits. A number of more is no double, unless one says exactly the same.
     """
     if number.lstrip("-").isdigit():
-        return len(number.lstrip("-")) <= MAX_DIGITS
+        return len(number.lstrip("-")) <= MAX_INTEGER_DIGITS
     digits = number.lower().partition("e")[0].replace(".", "").strip("-0")
     double = float(number)
-    if not digits or math.isinf(double) or double == 0:
+    if not digits or not double:
         return not digits
-    return (len(digits) <= 17 and abs(double) >= sys.float_info.min) or Decimal(number) == Decimal(repr(double))
+    is_normal = sys.float_info.min <= abs(double) <= sys.float_info.max
+    return (len(digits) <= MAX_DOUBLE_DIGITS and is_normal) or Decimal(number) == Decimal(repr(double))
