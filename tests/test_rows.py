@@ -609,7 +609,9 @@ def test_any_bytes_end_in_rejected_with_a_reason(lines: list[bytes]) -> None:
 
 @A_FEW
 @given(
-    values=st.dictionaries(unknown_keys, st.integers() | texts | st.booleans() | nested, max_size=6),
+    values=st.dictionaries(
+        unknown_keys, st.integers(-(10**38) + 1, 10**38 - 1) | texts | st.booleans() | nested, max_size=6
+    ),
     repeat=st.integers(1, 3),
 )
 def test_unknown_keys_get_a_column_each_with_their_values(values: Row, repeat: int) -> None:
