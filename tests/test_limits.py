@@ -182,6 +182,7 @@ def test_what_is_only_odd_is_loaded(text: bytes) -> None:
     assert reasons(text) == [None]
 
 
+@pytest.mark.slow
 def test_a_thousand_new_keys_become_columns_and_those_without_room_are_rejected_by_name() -> None:
     new = [line(**{f"new_{n}": n}) for n in range(1000)]
     assert reasons(*new) == [None] * 1000
@@ -289,6 +290,7 @@ def texts(draw: st.DrawFn) -> bytes:
     return bytes(raw).replace(b"\n", b" ")
 
 
+@pytest.mark.slow  # half a minute
 @settings(
     max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "60")),
     deadline=None,
