@@ -174,7 +174,7 @@ def for_each_project(projects: list[AmplitudeSettings], act: Callable[[Amplitude
 def load_project(
     pipeline: dlt.Pipeline, settings: AmplitudeSettings, plan: Callable[[AmplitudeSettings, Ledger], Work]
 ) -> None:
-    ledgers = read_ledgers(pipeline)
+    ledgers = tidied_ledgers(pipeline, settings)
     work = plan(settings, ledgers.get(settings.project, {}))
     client = ExportClient(settings) if work.asks_amplitude else None
     if not work.size:
@@ -254,18 +254,22 @@ def run_loads(
     pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger], progress: Progress
 ) -> dict[str, Ledger]:
     """Runs the pipeline until the hours are used up; each load commits for itself. Gives the ledgers after it."""
-    project = settings.project
     with progress_bar(work) as watched:
-        remove_superseded(pipeline, project, ledgers.get(project, {}))
         while not progress.is_done:
             with typed_folder(pipeline) as folder:
-                export = amplitude(settings, watched, ledgers.get(project, {}), progress, folder)
+                export = amplitude(settings, watched, ledgers.get(settings.project, {}), progress, folder)
                 pipeline.extract(export if ledgers else [export, no_rest()])
             pipeline.normalize()
             limit_memory(progress.longest_line)
             pipeline.load()
-            ledgers = read_ledgers(pipeline)
-            remove_superseded(pipeline, project, ledgers.get(project, {}))
+            ledgers = tidied_ledgers(pipeline, settings)
+    return ledgers
+
+
+def tidied_ledgers(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> dict[str, Ledger]:
+    """The ledgers; what the project's newest load has replaced is gone from bronze, be that load an earlier run's."""
+    ledgers = read_ledgers(pipeline)
+    remove_superseded(pipeline, settings.project, ledgers.get(settings.project, {}))
     return ledgers
 
 
@@ -425,7 +429,7 @@ def declare_empty(start: str, end: str, project: str | None, destination: str) -
     (settings,) = projects
     first, last = parse_hour(start, "--start"), parse_hour(end, "--end")
     pipeline = open_pipeline(destination, settings)
-    ledgers = read_ledgers(pipeline)
+    ledgers = tidied_ledgers(pipeline, settings)
     work = Planner(settings, ledgers.get(settings.project, {})).declared_empty(first, last)
     progress = Progress()
     run_loads(pipeline, settings, work, ledgers, progress)

@@ -329,7 +329,7 @@ STEPS: dict[str, list[Any]] = {
     "dlt.Pipeline.extract": [KeyboardInterrupt],
     "dlt.Pipeline.normalize": [KeyboardInterrupt],
     "dlt.Pipeline.load": [KeyboardInterrupt],
-    "amplitude.remove_superseded": [None, KeyboardInterrupt],  # the second time, after the load
+    "amplitude.remove_superseded": [None, KeyboardInterrupt],  # the second, after the load
 }
 
 
@@ -378,6 +378,16 @@ def test_an_hour_keeps_what_it_had_until_its_reload_is_finished(loaded: Project,
     succeeded(loaded.load_here(*hour))
     assert (rows_by_hour(loaded)[BUSY_HOUR], revision(loaded, BUSY_HOUR)) == (1, 2)
     assert not rows_that_do_not_count(loaded)
+
+
+def test_what_a_reload_replaced_goes_with_the_next_run_though_that_has_nothing_to_load(loaded: Project) -> None:
+    before = rows_by_hour(loaded)
+    with mock.patch("amplitude.remove_superseded", side_effect=[None, KeyboardInterrupt]):  # the second, after the load
+        hour = ("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR))
+        assert loaded.load_here(*hour).returncode == 1
+    assert rows_by_hour(loaded)[BUSY_HOUR] == 2 * before[BUSY_HOUR]
+    assert "No gaps" in succeeded(loaded.load_here("--gaps")).stdout
+    assert rows_by_hour(loaded) == before
 
 
 def test_ctrl_c_while_dlt_loads_is_no_fault_but_a_stop(project: Project) -> None:

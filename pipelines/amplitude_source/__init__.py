@@ -239,8 +239,8 @@ def take_stock(progress: Progress, rows: list[LedgerRow], ledger: Ledger) -> Non
 def remove_superseded(pipeline: dlt.Pipeline, project: str, ledger: Ledger) -> None:
     """Deletes the rows of the newest load's hours that another load brought: earlier contents, unfinished loads.
 
-    Called after each load, and once more before the first, for a run may end between a load and this. Bounded by the
-    load's hours, so that its cost does not grow with history. Files (the filesystem destination) stay as they are.
+    Called after each load, and at the start of each run, for one may end between a load and this. Bounded by the load's
+    hours, so that its cost does not grow with history. Files (the filesystem destination) stay as they are.
     """
     newest = max((row.load_id for row in ledger.values()), default=None)
     if newest is None or pipeline.destination.destination_name == "filesystem":
