@@ -261,7 +261,8 @@ def run_loads(
                 pipeline.extract(export if ledgers else [export, no_rest()])
             pipeline.normalize()
             limit_memory(progress.longest_line)
-            pipeline.load()
+            with kept_open(pipeline):
+                pipeline.load()
             ledgers = tidied_ledgers(pipeline, settings)
     return ledgers
 
@@ -271,6 +272,16 @@ def tidied_ledgers(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> dict[
     ledgers = read_ledgers(pipeline)
     remove_superseded(pipeline, settings.project, ledgers.get(settings.project, {}))
     return ledgers
+
+
+@contextmanager
+def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
+    """Keeps a connection to DuckDB, which puts its file in order, at some cost, whenever the last one closes."""
+    if pipeline.destination.destination_name == "duckdb":
+        with pipeline.sql_client():
+            yield
+    else:
+        yield
 
 
 def limit_memory(longest_line: int) -> None:

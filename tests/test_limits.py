@@ -25,7 +25,7 @@ from amplitude_source import archive, lines, queries, rows
 from amplitude_source.archive import ArchivedMember, Member, MemberName, ZipBombError, check
 from amplitude_source.columns import EXPORT_COLUMNS
 from amplitude_source.lines import LineReader
-from amplitude_source.rows import RowTyper, typed
+from amplitude_source.rows import RowTyper
 from conftest import export_row, member_name
 
 HOUR = datetime(2026, 6, 1, 5)
@@ -59,7 +59,7 @@ def read(*members: ArchivedMember, columns: tuple[str, ...] = ()) -> tuple[dict[
 
     events: list[Row] = []
     refused: list[Row] = []
-    for part in typed(blocks(), RowTyper(normalize, columns, "a load")):
+    for part in RowTyper(normalize, columns, "a load").type_all(blocks()):
         events += [row for table in part.events for row in table.to_pylist()]
         refused += part.rejected.to_pylist()
     found = by_origin(events), by_origin(refused)

@@ -29,7 +29,7 @@ from amplitude_source.columns import EXPORT_COLUMNS, REQUIRED_KEYS
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lines import LineReader
 from amplitude_source.privacy import MAX_LINE_BYTES, PrivacySettings, Redactor
-from amplitude_source.rows import RowTyper, typed
+from amplitude_source.rows import RowTyper
 from conftest import export_row, member_name
 
 KEY = "0123456789abcdef"  # as short as may be
@@ -461,7 +461,7 @@ def typed_rows(data: bytes) -> tuple[list[Row], list[Row]]:
     assert name
     reader = LineReader("web")
     blocks = [*reader.read(ArchivedMember(Member(name, opened), size=0, sha256="", sent_sha256="")), reader.block()]
-    (result,) = typed(iter(blocks), RowTyper(NamingConvention().normalize_identifier, [], "a load"))
+    (result,) = RowTyper(NamingConvention().normalize_identifier, [], "a load").type_all(iter(blocks))
     events = pa.concat_tables(result.events, promote_options="default")
     return events.sort_by("_archive_row").to_pylist(), result.rejected.to_pylist()
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from amplitude_source import archive, lines, rows
 from amplitude_source.archive import ArchivedMember, Member, MemberName
 from amplitude_source.columns import EXPORT_COLUMNS, ORIGIN_COLUMNS, REQUIRED_KEYS
 from amplitude_source.lines import Block, LineReader
-from amplitude_source.rows import LOAD_ID, RowTyper, column_name, typed
+from amplitude_source.rows import LOAD_ID, RowTyper, column_name
 from conftest import export_row, is_same, member_name
 
 HOUR = datetime(2026, 6, 1, 5)
@@ -48,7 +49,7 @@ def read(*members: ArchivedMember) -> list[BronzeTables]:
     """All blocks of the members, the last one included."""
     return [
         BronzeTables(in_order(pa.concat_tables(rows.events, promote_options="default")), rows.rejected)
-        for rows in typed(blocks(members), RowTyper(normalize, [], "a load"))
+        for rows in RowTyper(normalize, [], "a load").type_all(blocks(members))
     ]
 
 
@@ -283,6 +284,39 @@ def test_what_becomes_of_a_line_does_not_depend_on_its_neighbours(odd: str, neig
     assert what_becomes_of_the_second(read_lines(neighbour, line, neighbour)) == alone
 
 
+@pytest.mark.parametrize("odd", ODD_VALUES)
+def test_a_line_as_amplitude_writes_it_becomes_what_it_becomes_with_blanks(odd: str) -> None:
+    """The first is typed the fast way, the other never is."""
+    key, value = ODD_VALUES[odd]
+    row = export_row(**{key: "VALUE"})
+    lines = [line.replace(b'"VALUE"', value) for line in (compact(row), json.dumps(row).encode())]
+    (events, reason), expected = (what_becomes_of_the_second(read_lines(b"", line)) for line in lines)
+    assert (events, [without_place(text) for text in reason]) == (expected[0], [*map(without_place, expected[1])])
+
+
+def without_place(reason: str) -> str:
+    return reason.partition(": line 1 column")[0]
+
+
+@pytest.mark.parametrize("end", [b"x", b"}", b" {}", b",", b"\0"])
+def test_a_line_that_goes_on_after_its_row_is_rejected(end: bytes) -> None:
+    batch = read_lines(compact(export_row()), compact(export_row()) + end)
+    assert (batch.events.num_rows, [reason[:7] for reason in reasons(batch)]) == (1, ["no JSON"])
+
+
+def test_lines_as_amplitude_writes_them_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = 'O\'Neill "x" \\ München'
+    row = export_row(city=text, location_lat=52.5, is_attribution_event=True, event_properties={"a": [1, 2.5, text]})
+    monkeypatch.setattr(rows, "shape_query", lambda *_: "SELECT ERROR('a second look')")
+    (event,) = read_lines(compact(row)).events.to_pylist()
+    assert (event["city"], json.loads(event["event_properties"])) == (text, row["event_properties"])
+
+
+def compact(row: Row) -> bytes:
+    """As Amplitude writes it."""
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def what_becomes_of_the_second(batch: BronzeTables) -> tuple[list[Row], list[str]]:
     """Its event, NULLs left out, or the reason why it is none. (An empty first line does not count as one.)"""
     row = max(1, min(2, batch.events.num_rows + batch.rejected.num_rows))
@@ -403,38 +437,30 @@ def test_a_line_longer_than_a_batch_is_read_whole(monkeypatch: pytest.MonkeyPatc
     assert [city for batch in batches for city in batch.events["city"].to_pylist()] == ["x" * 2000, "y"]
 
 
+@pytest.mark.parametrize("number", [0, 1, 5, 100])
 @pytest.mark.usefixtures("small_batches")
-def test_a_fault_while_a_batch_is_typed_reaches_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Typing runs in a thread of its own: an exception there must not pass for a batch without rows."""
+def test_a_fault_while_a_batch_is_typed_reaches_the_reader(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typing runs in threads: an exception there must not pass for a batch without rows."""
+    untouched, calls = rows.without_broken_text, itertools.count()
 
-    def fails(_typer: RowTyper, _lines: pa.RecordBatchReader, _query: str) -> pa.Table:
-        raise MemoryError
-
-    monkeypatch.setattr(RowTyper, "_typed", fails)
-    with pytest.raises(MemoryError):
-        read(member(lines_of([export_row()])))
-
-
-def test_a_fault_in_the_middle_of_a_stretch_reaches_the_reader_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DuckDB reads ahead in a thread of its own, which must not be left waiting, nor pass for the end of the lines."""
-    monkeypatch.setattr(archive, "PIECE_BYTES", 256)
-    monkeypatch.setattr(lines, "BLOCK_BYTES", len(lines_of([export_row()])))
-    monkeypatch.setattr(rows, "BLOCKS_AHEAD", 2)
-    untouched, calls = rows.without_broken_text, iter(range(1000))
-
-    def fails_later(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.Table]:
-        if next(calls) == 5:
+    def fails(block: Block) -> tuple[pa.RecordBatch, pa.Table]:
+        if next(calls) == number:
             raise MemoryError("no room")
-        return untouched(batch)
+        return untouched(block)
 
-    monkeypatch.setattr(rows, "without_broken_text", fails_later)
-    with pytest.raises(Exception, match="no room"):
-        read(member(lines_of(export_row() for _ in range(200))))
+    monkeypatch.setattr(rows, "without_broken_text", fails)
+    with pytest.raises(MemoryError, match="no room"):
+        read(member(lines_of(export_row() for _ in range(300))))
 
 
 def test_a_line_that_would_get_lost_ends_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    complete = RowTyper._typed
-    monkeypatch.setattr(RowTyper, "_typed", lambda *args: complete(*args).slice(1))
+    complete = rows.typed
+
+    def loses_one(*args: Any) -> tuple[pa.Table, pa.ChunkedArray]:
+        events, reasons = complete(*args)
+        return events.slice(1), reasons
+
+    monkeypatch.setattr(rows, "typed", loses_one)
     with pytest.raises(RuntimeError, match="3 lines became 2 rows"):
         read_rows(export_row(), export_row(), export_row())
 
@@ -584,9 +610,15 @@ def test_rows_with_values_of_the_right_types_all_become_events_with_these_values
 
 
 @A_FEW
-@given(rows=st.lists(any_rows(), min_size=1, max_size=4), ascii_only=st.booleans())
-def test_any_row_ends_in_events_as_it_was_or_in_rejected_with_a_reason(rows: list[Row], ascii_only: bool) -> None:
-    lines = [json.dumps(row, ensure_ascii=ascii_only).encode() for row in rows]
+@given(
+    rows=st.lists(any_rows(), min_size=1, max_size=4),
+    ascii_only=st.booleans(),
+    separators=st.sampled_from([(", ", ": "), (",", ":")]),
+)
+def test_any_row_ends_in_events_as_it_was_or_in_rejected_with_a_reason(
+    rows: list[Row], ascii_only: bool, separators: tuple[str, str]
+) -> None:
+    lines = [json.dumps(row, ensure_ascii=ascii_only, separators=separators).encode() for row in rows]
     ends = list(lines_by_row([read_lines(*lines)]))
     assert [number for number, *_ in ends] == list(range(1, len(rows) + 1))
     for row, (_, event, rejected) in zip(rows, ends, strict=True):

@@ -18,7 +18,6 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
-import pyarrow.compute as pc
 from dlt.common.schema.typing import TSchemaContractDict
 from dlt.common.typing import TDataItem
 from dlt.extract import DltResource
@@ -35,16 +34,16 @@ from .columns import (
 )
 from .errors import AmplitudeError
 from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
-from .lines import LINE, Block, LineReader
+from .lines import Block, LineReader
 from .rest import amplitude_rest, no_rest
-from .rows import LOAD_ID, EventsFile, EventsWriter, RowTyper, typed
+from .rows import LOAD_ID, EventsFile, EventsWriter, RowTyper
 from .settings import AmplitudeSettings
 from .work import Cursors, Work, first_open
 
 __all__ = ["Progress", "amplitude", "amplitude_rest", "cursors", "is_list_due", "no_rest", "remove_superseded"]
 
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
-ROWS_PER_LOAD = 1_000_000
+ROWS_PER_LOAD = 983_040
 
 NO_ROWS = arrow_schema(REJECTED_COLUMNS).empty_table()
 EVENTS_COLUMNS = EXPORT_COLUMNS | ORIGIN_COLUMNS | {LOAD_ID: "text"}
@@ -141,7 +140,7 @@ def export_batches(
     rejected: Counter[datetime] = Counter()
     new_columns: list[dict[str, object]] = []
     writer = EventsWriter(folder)
-    for rows in typed(blocks(project, work.hours, ledger, progress, read), row_typer(load_id)):
+    for rows in row_typer(load_id).type_all(blocks(project, work.hours, ledger, progress, read)):
         for table in rows.events:
             writer.write(table)
         lines += rows.hours
@@ -204,7 +203,7 @@ def blocks(
             for member in hour.members:
                 for block in reader.read(member):
                     lines += block.lines.num_rows
-                    progress.longest_line = max(progress.longest_line, longest(block.lines[LINE]))
+                    progress.longest_line = max(progress.longest_line, block.longest)
                     yield block
             read.append(hour)
             progress.bytes += sum(member.size for member in hour.members)
@@ -215,10 +214,6 @@ def blocks(
     except AmplitudeError as error:
         progress.is_done, progress.error = True, error
     yield reader.block()
-
-
-def longest(texts: pa.StringArray) -> int:
-    return pc.max(pc.binary_length(texts)).as_py() or 0
 
 
 def is_lost(hour: ExportHour, ledger: Ledger) -> bool:

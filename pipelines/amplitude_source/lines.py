@@ -6,6 +6,7 @@ Python touches no line: a block's text is one buffer, and its lines an Arrow arr
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow as pa
 from .archive import ArchivedMember, MemberName
 from .columns import ORIGIN_COLUMNS, arrow_schema
 
-BLOCK_BYTES = 1 << 20  # of unzipped JSON: what DuckDB's threads take at a time, and a processor's cache can hold
+BLOCK_BYTES = 1 << 19  # of unzipped JSON: what DuckDB's threads take at a time, and a processor's cache can hold
 BLOCK_LINES = 1 << 14  # ten times what a block of real lines has; each takes up memory of its own
 # Snowflake's columns hold 16 MB. Amplitude takes events of up to 1 MB one by one, and 20 MB of many in a batch.
 MAX_LINE_BYTES = 16 << 20
@@ -22,10 +23,15 @@ MAX_LINE_BYTES = 16 << 20
 # Python's parser ends at 990.
 MAX_DEPTH = 500
 
+PART_BYTES = 1 << 17  # of a text: what a processor looks at from its cache
+WINDOW_BYTES = 1 << 14  # a line of up to so many lies in two of them
+
+ByteArray: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint8]]
 IntArray: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
 OffsetArray: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int32]]
 
 NEWLINE, CARRIAGE_RETURN = b"\n\r"
+OPENING = ord("{")  # or, without one bit, `[`
 LINE = "$line"  # no column's name begins with `$`
 LINES_SCHEMA = arrow_schema({LINE: "text"} | ORIGIN_COLUMNS)
 
@@ -38,6 +44,8 @@ class Block(NamedTuple):
     """Of text."""
     hours: Counter[datetime]
     """How many lines each hour has."""
+    longest: int
+    """Bytes of the longest line."""
     is_modest: bool
     """Whether no line is too long, nor has brackets enough to be nested too deep."""
 
@@ -50,7 +58,7 @@ class Block(NamedTuple):
         for start in range(0, count, BLOCK_LINES):
             lines = self.lines.slice(start, BLOCK_LINES)
             hours = Counter(lines["_export_hour"].to_pylist())
-            yield Block(lines, self.bytes * lines.num_rows // count, hours, self.is_modest)
+            yield Block(lines, self.bytes * lines.num_rows // count, hours, self.longest, self.is_modest)
 
 
 class Segment(NamedTuple):
@@ -101,6 +109,7 @@ class LineReader:
         self._pieces, self._size = [text[end:]], len(text) - end
         starts = line_starts(memoryview(text)[:end])
         offsets = np.append(starts, end).astype(np.int32)
+        longest = int(np.diff(offsets).max(initial=0))
         lines = pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(text))
         counts = self._lines_of_segments(starts)
         batch = pa.RecordBatch.from_arrays([lines, *self._origin(counts)], schema=LINES_SCHEMA)
@@ -108,7 +117,8 @@ class LineReader:
         for segment, count in zip(self._segments, counts, strict=True):
             hours[segment.name.hour] += count
         self._segments = [Segment(0, each.name, each.lines_before + counts[-1]) for each in self._segments[-1:]]
-        return Block(batch, end, +hours, is_modest(text, offsets))
+        is_modest = longest <= MAX_LINE_BYTES and not has_deep_lines(memoryview(text)[:end], offsets, longest)
+        return Block(batch, end, +hours, longest, is_modest)
 
     def _lines_of_segments(self, starts: IntArray) -> list[int]:
         firsts = np.searchsorted(starts, [segment.offset for segment in self._segments])
@@ -127,19 +137,31 @@ class LineReader:
         ]
 
 
-def is_modest(text: bytes, offsets: OffsetArray) -> bool:
-    if len(offsets) < 2:
-        return True
-    is_opening = (np.frombuffer(text, np.uint8)[: offsets[-1]] | 0x20) == ord("{")  # `[` differs in that bit
-    brackets = np.add.reduceat(is_opening, offsets[:-1], dtype=np.int32)
-    return bool(np.diff(offsets).max() <= MAX_LINE_BYTES and brackets.max() <= MAX_DEPTH)
-
-
 def line_starts(text: memoryview) -> IntArray:
     """Where the lines of a text that ends with a newline start; empty lines are left out."""
     characters = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(characters == NEWLINE)
+    ends = np.concatenate([np.flatnonzero(part == NEWLINE) + start for start, part in parts_of(characters)])
     starts = np.concatenate(([0], ends + 1))[:-1]
     is_empty = (starts == ends) | ((starts + 1 == ends) & (characters[starts] == CARRIAGE_RETURN))
     kept: IntArray = starts[~is_empty]
     return kept
+
+
+def has_deep_lines(text: memoryview, offsets: OffsetArray, longest: int) -> bool:
+    """Whether a line has brackets enough to be nested too deep. Most texts have too few for that anywhere."""
+    characters = np.frombuffer(text, np.uint8)
+    counts: list[int] = []
+    for _, part in parts_of(characters):
+        is_opening = (part | 0x20) == OPENING
+        windows = range(0, len(part), WINDOW_BYTES)
+        counts += [int(np.count_nonzero(is_opening[start : start + WINDOW_BYTES])) for start in windows]
+    if longest <= WINDOW_BYTES and max(map(sum, pairwise([0, *counts, 0]))) <= MAX_DEPTH:
+        return False
+    lines = pairwise(offsets.tolist())
+    return any(np.count_nonzero((characters[start:end] | 0x20) == OPENING) > MAX_DEPTH for start, end in lines)
+
+
+def parts_of(characters: ByteArray) -> Iterator[tuple[int, ByteArray]]:
+    """A text in parts, at least one, with their places; for memory that is used but once costs page faults."""
+    for start in range(0, max(1, len(characters)), PART_BYTES):
+        yield start, characters[start : start + PART_BYTES]

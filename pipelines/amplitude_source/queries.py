@@ -12,6 +12,10 @@ from .lines import LINE
 MAX_KEYS = 500  # of a line: nine times what Amplitude sends, and a quarter of the columns that there is room for
 MAX_KEY_CHARACTERS = 1024  # as Amplitude has it for the keys of properties
 
+PARSED_TIME = "TRY_STRPTIME({text}, ['%Y-%m-%d %H:%M:%S.%f', '%Y-%m-%d %H:%M:%S'])"
+# DuckDB takes `infinity` and `epoch` for 1900, and knows a year 0.
+NO_TIME = f"{{text}} IS NOT NULL AND ({PARSED_TIME} IS NULL OR {{text}} NOT BETWEEN '0001' AND ':')"
+
 # For each type: the SQL of its value from {text}, the JSON value as text; and when {value} is not what {text} says.
 TYPES: dict[str, tuple[str, str | None]] = {
     "bigint": ("TRY_CAST({text} AS BIGINT)", "{value}::VARCHAR IS DISTINCT FROM {text}"),
@@ -21,12 +25,19 @@ TYPES: dict[str, tuple[str, str | None]] = {
         "ISFINITE({value}) AND {text} IN ({value}::VARCHAR, TRY_CAST({value} AS HUGEINT)::VARCHAR), FALSE)",
     ),
     "bool": ("TRY_CAST({text} AS BOOLEAN)", "{text} NOT IN ('true', 'false')"),
-    "timestamp": (  # DuckDB takes `infinity` and `epoch` for 1900, and knows a year 0
-        "TRY_STRPTIME({text}, ['%Y-%m-%d %H:%M:%S.%f', '%Y-%m-%d %H:%M:%S'])",
-        "{text} IS NOT NULL AND ({value} IS NULL OR {text} NOT BETWEEN '0001' AND ':')",
-    ),
+    "timestamp": (PARSED_TIME, NO_TIME),
     "text": ("{text}", None),
     "json": ("{text}::VARCHAR", None),
+}
+
+# The same where DuckDB may change a value as it reads it, for that would be seen: as what it is read, too.
+WRITTEN_TYPES: dict[str, tuple[str, str, str | None]] = {
+    "bigint": ("BIGINT", "{text}", None),
+    "double": ("DOUBLE", "{text}", "NOT ISFINITE({text})"),
+    "bool": ("BOOLEAN", "{text}", None),
+    "timestamp": ("VARCHAR", *TYPES["timestamp"]),
+    "text": ("VARCHAR", *TYPES["text"]),
+    "json": ("JSON", *TYPES["json"]),
 }
 
 # DuckDB reads what the standard does not allow (`nan`, `inf`, commas before a closing bracket), makes doubles of what
@@ -68,36 +79,40 @@ FACTS_QUERY = f"""
 """
 
 
-def regular_query(keys: dict[str, str], shape: list[str]) -> str:
-    """The SQL that types lines with exactly the keys of the shape; any other line gets some `$reason`.
+def written_query(keys: dict[str, str], shape: list[str]) -> str:
+    """The SQL that types lines of the shape that read as DuckDB would write their values, as Amplitude's do.
 
-    A line that reads as its values would be written has no other keys, and DuckDB has changed nothing in it.
-    Amplitude's lines do; to look at another one again costs a quarter more.
+    In such a line it has changed nothing, and there are no other keys. Any other line gets some `$reason`.
     """
+    types = {key: WRITTEN_TYPES[type_] for key, type_ in types_of(shape).items()}
+    fields = literal(json.dumps({key: read_as for key, (read_as, _, _) in types.items()}))
+    nested = ["''", *(f"{field(key)}::VARCHAR" for key, (read_as, _, _) in types.items() if read_as == "JSON")]
+    values = [f"{value.format(text=field(key))} AS {quoted(keys[key])}" for key, (_, value, _) in types.items()]
+    odd = [
+        '"$fields" IS NULL',
+        f'NOT STARTS_WITH("{LINE}", TO_JSON("$fields"))',  # after that DuckDB takes nothing but blanks
+        suspect('"$nested"', TOO_LARGE),
+        *(f"{field(key)} IS NULL" for key in REQUIRED_KEYS),
+        *(misfit.format(text=field(key)) for key, (_, _, misfit) in types.items() if misfit),
+    ]
+    return f"""
+        SELECT {", ".join(values)}, CASE WHEN {" OR ".join(f"({each})" for each in odd)} THEN 'odd' END AS "$reason"
+        FROM (
+            SELECT *, CONCAT({", ".join(nested)}) AS "$nested"
+            FROM (SELECT "{LINE}", TRY(FROM_JSON("{LINE}", {fields})) AS "$fields" FROM lines)
+        )
+    """
+
+
+def shape_query(keys: dict[str, str], shape: list[str]) -> str:
+    """The SQL that types lines with exactly the keys of the shape; any other line gets some `$reason`."""
     fields = f'SELECT *, TRY(FROM_JSON_STRICT("{LINE}", {structure(shape)})) AS "$fields" FROM lines'
-    texts = texts_query(keys, fields, {key: field(key) if key in shape else "NULL::VARCHAR" for key in keys})
-    values = {key: name for key, name in names(keys).items() if key in shape}
-    nested = ["''", *(value for key, value in values.items() if EXPORT_COLUMNS.get(key) == "json")]
     odd = [
         '"$fields" IS NULL',  # a key is missing or comes twice, too
-        suspect('"$nested"', TOO_LARGE),
-        f'"{LINE}" <> {as_written({key: values[key] for key in shape})} '
-        f'AND (LEN(JSON_KEYS("{LINE}")) <> {len(shape)} OR {SUSPECT_LINE})',
+        f'LEN(JSON_KEYS("{LINE}")) <> {len(shape)}',
+        SUSPECT_LINE,
     ]
-    return typing_query(keys, f'SELECT *, CONCAT({", ".join(nested)}) AS "$nested" FROM ({texts})', odd)
-
-
-def as_written(values: dict[str, str]) -> str:
-    """From the SQL of each key's value that of a line as Amplitude writes it, as long as no text needs an escape."""
-    parts: list[str] = []
-    for key, value in values.items():
-        name = ("," if parts else "{") + json.dumps(key, ensure_ascii=False) + ":"
-        if EXPORT_COLUMNS.get(key, "text") in ("text", "timestamp"):
-            begin, null = literal(name + '"'), literal(name + "null")
-            parts += [f"IF({value} IS NULL, {null}, {begin})", value, f"""IF({value} IS NULL, '', '"')"""]
-        else:
-            parts += [literal(name), f"COALESCE({value}::VARCHAR, 'null')"]
-    return f"CONCAT({', '.join(parts)}, E'}}\\n')"
+    return typing_query({key: keys[key] for key in shape}, texts_query(fields, {key: field(key) for key in shape}), odd)
 
 
 def odd_query(keys: dict[str, str]) -> str:
@@ -106,7 +121,7 @@ def odd_query(keys: dict[str, str]) -> str:
     fields = f'SELECT *, FROM_JSON("{LINE}", {structure(in_struct)}) AS "$fields" FROM lines'
     texts = {key: f"""FROM_JSON("{LINE}" -> {pointer(key)}, '"VARCHAR"')""" for key in keys}
     texts |= {key: field(key) for key in in_struct}
-    return typing_query(keys, texts_query(keys, fields, texts), [])
+    return typing_query(keys, texts_query(fields, texts), [])
 
 
 def names(keys: Iterable[str]) -> dict[str, str]:
@@ -114,29 +129,34 @@ def names(keys: Iterable[str]) -> dict[str, str]:
     return {key: f'"${number}"' for number, key in enumerate(keys)}
 
 
-def texts_query(keys: Iterable[str], source: str, texts: dict[str, str]) -> str:
+def texts_query(source: str, texts: dict[str, str]) -> str:
     """The SQL that adds each key's value as text to the source's columns."""
-    return f"SELECT *, {', '.join(f'{texts[key]} AS {name}' for key, name in names(keys).items())} FROM ({source})"
+    return f"SELECT *, {', '.join(f'{texts[key]} AS {name}' for key, name in names(texts).items())} FROM ({source})"
 
 
 def typing_query(keys: dict[str, str], texts: str, odd: list[str]) -> str:
     """The SQL that types lines.
 
     Args:
-        keys: each key of the export and the column that it lands in; keys not in `EXPORT_COLUMNS` are text.
-        texts: the SQL of the lines with each key's value as text.
+        keys: each key of the export and the column that it lands in.
+        texts: the SQL of the lines with each key's value as text, in the same order.
         odd: SQL conditions under which a line has to be looked at again, and gets a `$reason` that nobody reads.
     """
-    types = {key: EXPORT_COLUMNS.get(key, "text") for key in keys}
+    types = types_of(keys)
     text = names(keys)
     values = [f"{TYPES[types[key]][0].format(text=text[key])} AS {quoted(column)}" for key, column in keys.items()]
     reasons = [f"WHEN {condition} THEN 'odd'" for condition in odd]
     reasons += [f"WHEN {text[key]} IS NULL THEN {literal(f'{key} is missing')}" for key in REQUIRED_KEYS]
     reasons += [misfit(key, types[key], text[key], quoted(column)) for key, column in keys.items()]
     return f"""
-        SELECT *, CASE {" ".join(reasons)} END AS "$reason"
+        SELECT {", ".join(map(quoted, keys.values()))}, CASE {" ".join(reasons)} END AS "$reason"
         FROM (SELECT *, {", ".join(values)} FROM ({texts}))
     """
+
+
+def types_of(keys: Iterable[str]) -> dict[str, str]:
+    """The type of each key; keys not in `EXPORT_COLUMNS` are text."""
+    return {key: EXPORT_COLUMNS.get(key, "text") for key in keys}
 
 
 def misfit(key: str, type_: str, text: str, value: str) -> str:

@@ -4,23 +4,22 @@ No value is ever rounded or nulled: a row with a value that does not fit its col
 a whole. What becomes of a line depends on that line alone, whatever stands beside it; only when `bronze.events` is full
 (`MAX_COLUMNS`), on the keys that came before, for who comes first has a column.
 
-DuckDB types the rows. Those of one shape are the rule, so a stretch of lines is typed by the keys of its first one;
-what that leaves out (other keys, a doubtful line, a value of the wrong type) is looked at again, the long way.
+DuckDB types the rows. Lines of one shape, written as DuckDB would write them, are the rule: so a stretch of lines is
+typed by the keys of its first one. What that leaves out is looked at again, ever more closely (see `queries.py`).
 """
 
 import hashlib
 import json
 import re
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
-from queue import Queue, SimpleQueue
-from threading import Thread
 from typing import Any, NamedTuple
 
 import duckdb
@@ -30,14 +29,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from .columns import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS, arrow_schema
-from .lines import LINE, LINES_SCHEMA, MAX_DEPTH, MAX_LINE_BYTES, Block
-from .queries import FACTS_QUERY, literal, odd_query, quoted, regular_query, struct_fields
+from .columns import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS, REQUIRED_KEYS, arrow_schema
+from .lines import LINE, MAX_DEPTH, MAX_LINE_BYTES, Block
+from .queries import FACTS_QUERY, MAX_KEYS, odd_query, shape_query, struct_fields, written_query
 
 LOAD_ID = "_dlt_load_id"
-STRETCH_BYTES = 32 << 20  # of unzipped JSON
+TYPING_THREADS = 2
+STRETCHES_UNDER_WAY = 3  # two being typed, and one for whoever is done first
+STRETCH_BYTES = 12 << 20  # of unzipped JSON; DuckDB takes up five times as much
 STRETCH_LINES = 1 << 16  # more than that of real lines has; a rejected line takes up 1 KB, be it two bytes long
-BLOCKS_AHEAD = 8
 EXAMPLE_CHARACTERS = 100
 KEPT_LINE_BYTES = 64 << 10  # of a rejected line; most of Amplitude's have 2 KB
 # Of `bronze.events`. With so many DuckDB types half as fast, and takes up twice the memory; wider tables are no use.
@@ -55,31 +55,21 @@ NOT_NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[^][{}"]+', re.DOTALL)
 REJECTED_SCHEMA = arrow_schema(REJECTED_COLUMNS)
 
 
-class Stretch:
-    """The blocks that one query takes in: DuckDB pulls them as it goes.
+class Stretch(NamedTuple):
+    """The blocks that one query takes in.
 
     Its end is a matter of memory: what DuckDB needs to read JSON it gives back only when a query ends.
     """
 
-    def __init__(self, first: Block, others: Iterator[Block]) -> None:
-        self.hours: Counter[datetime] = Counter()
-        self.rejected = [REJECTED_SCHEMA.empty_table()]
-        self._first = first
-        self._others = others
+    blocks: list[Block]
 
     def first_line(self) -> bytes:
-        return next(iter(binary(self._first.lines[LINE][:1])), b"")
+        """Empty where it may be too much for a parser."""
+        return next((line for block in self.blocks if block.is_modest for line in binary(block.lines[LINE][:1])), b"")
 
-    def lines(self) -> Iterator[pa.RecordBatch]:
-        size = 0
-        for block in chain([self._first], self._others):
-            lines, broken = without_broken_text(block)
-            self.hours += block.hours
-            self.rejected.append(broken)
-            size += block.bytes
-            yield lines
-            if size >= STRETCH_BYTES or self.hours.total() >= STRETCH_LINES:
-                return
+    def hours(self) -> Counter[datetime]:
+        """How many lines each hour has."""
+        return sum((block.hours for block in self.blocks), Counter[datetime]())
 
 
 class TypedRows(NamedTuple):
@@ -91,6 +81,17 @@ class TypedRows(NamedTuple):
     """Lines of each hour."""
     new_columns: list[dict[str, str | int | None]]
     """As in `SCHEMA_CHANGES_COLUMNS`: columns that `bronze.events` does not have yet."""
+
+
+class RegularRows(NamedTuple):
+    """What a thread makes of a stretch."""
+
+    events: list[pa.Table]
+    """With the columns of their keys and origin."""
+    left_out: pa.Table
+    """Lines as in `LINES_SCHEMA`."""
+    broken: pa.Table
+    """Rejected rows."""
 
 
 class RowTyper:
@@ -109,66 +110,76 @@ class RowTyper:
         self._types |= {column: EXPORT_COLUMNS[key] for key, column in self._keys.items()} | ORIGIN_COLUMNS
         self._load_id = load_id
         self._unseen: dict[str, str] = {}
-        self._duckdb = duckdb.connect()
-        self._duckdb.execute("SET TimeZone = 'UTC'")
+        # A query runs in the thread that asks for it alone: two at once are faster than one with two threads.
+        self._duckdb = duckdb.connect(config={"threads": 1})
+        self._duckdb.execute("SET GLOBAL TimeZone = 'UTC'")
 
-    def type_stretch(self, stretch: Stretch) -> TypedRows:
-        """Types the lines of a stretch; there is at least one table of events, be it empty."""
-        lines = pa.RecordBatchReader.from_batches(LINES_SCHEMA, stretch.lines())
+    def type_all(self, blocks: Iterator[Block]) -> Iterator[TypedRows]:
+        """Types all blocks: regular rows in threads, while the caller reads ahead and writes what came before.
+
+        Reading stays in the caller's thread: inside DuckDB, Ctrl-C could not interrupt a download. What is odd is typed
+        there too, for the order in which keys become known must not depend on which thread is faster.
+        """
+        under_way: deque[tuple[Counter[datetime], Future[RegularRows]]] = deque()
+        with ThreadPoolExecutor(TYPING_THREADS) as threads:
+            for stretch in stretches(blocks):
+                regular = threads.submit(self._type_regular, stretch, self._regular_queries(stretch))
+                under_way.append((stretch.hours(), regular))  # and not the text, which is large
+                del stretch
+                if len(under_way) > STRETCHES_UNDER_WAY:
+                    yield self._complete(*under_way.popleft())
+            while under_way:
+                yield self._complete(*under_way.popleft())
+
+    def _regular_queries(self, stretch: Stretch) -> list[str]:
+        """The SQL for a stretch's regular rows, if its first line is JSON with known keys that one struct can hold."""
+        try:
+            row = orjson.loads(stretch.first_line())
+        except orjson.JSONDecodeError:
+            return []
+        shape = [*row] if isinstance(row, dict) else []
+        is_known = {*REQUIRED_KEYS} <= {*shape} <= self._keys.keys()
+        if not is_known or len(struct_fields(shape)) < len(shape) or len(shape) > MAX_KEYS:
+            return []
+        return [written_query(self._keys, shape), shape_query(self._keys, shape)]
+
+    def _type_regular(self, stretch: Stretch, queries: list[str]) -> RegularRows:
+        """What the queries, one after the other, find nothing odd about."""
+        sound = [without_broken_text(block) for block in stretch.blocks]
+        lines = pa.Table.from_batches([lines for lines, _ in sound])
         events = []
-        if shape := self._shape(stretch.first_line()):
-            regular, lines = self._type_regular(lines, shape)
-            events.append(regular)
-        else:
-            lines = lines.read_all()
-        if lines.num_rows or not events:
-            odd, refused = self._type_odd(lines)
-            events.append(odd)
-            stretch.rejected.append(refused)
-        refused = pa.concat_tables(stretch.rejected)
+        with self._duckdb.cursor() as cursor:
+            for query in queries:
+                regular, reasons = typed(cursor, query, lines)
+                events.append(regular)
+                lines = lines.filter(reasons.is_valid())  # a copy: the text of the others is no longer held
+                if not lines.num_rows:
+                    break
+        return RegularRows(events, lines, pa.concat_tables(broken for _, broken in sound))
+
+    def _complete(self, hours: Counter[datetime], under_way: Future[RegularRows]) -> TypedRows:
+        """All rows of a stretch; there is at least one table of events, be it empty."""
+        regular, left_out, refused = under_way.result()
+        if left_out.num_rows or not regular:
+            odd, faulty = self._type_odd(left_out)
+            regular, refused = [*regular, odd], pa.concat_tables([refused, faulty])
+        events = [self._with_all_columns(table) for table in regular]
         accounted = sum(table.num_rows for table in events) + refused.num_rows
-        if accounted != stretch.hours.total():
-            raise RuntimeError(f"{stretch.hours.total()} lines became {accounted} rows; nothing of them is loaded.")
-        return TypedRows(events, refused, stretch.hours, self._new_columns(events))
-
-    def _shape(self, line: bytes) -> list[str]:
-        """The keys of a line, if it is sound, and one DuckDB struct and the table can hold them all."""
-        if text_fault(line) or json_fault(line):
-            return []
-        self._duckdb.register("lines", pa.table({LINE: [line.decode()]}))
-        ((reason, _, keys),) = self._duckdb.execute(FACTS_QUERY).fetchall()
-        if reason or len(struct_fields(keys)) < len(keys):
-            return []
-        return keys if self._learn(keys).keys() >= {*keys} else []
-
-    def _type_regular(self, lines: pa.RecordBatchReader, shape: list[str]) -> tuple[pa.Table, pa.Table]:
-        """The rows that have exactly the shape's keys and nothing odd about them, and the lines left out."""
-        typed = self._typed(lines, regular_query(self._keys, shape))
-        is_regular = typed["$reason"].is_null()
-        left_out = typed.select(LINES_SCHEMA.names).filter(pc.invert(is_regular))
-        events = typed.select(list(self._types))
-        return events.filter(is_regular) if left_out.num_rows else events, left_out
+        if accounted != hours.total():
+            raise RuntimeError(f"{hours.total()} lines became {accounted} rows; nothing of them is loaded.")
+        return TypedRows(events, refused, hours, self._new_columns(events))
 
     def _type_odd(self, lines: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Rows of whatever keys, and the lines that are none as rejected rows."""
         lines, keys, faulty = self._without_faults(lines)
         self._learn(pc.unique(keys.flatten()).to_pylist())
         lines, crowded_out = parted(lines, self._without_room(keys))
-        typed = self._typed(lines, odd_query(self._keys))
-        refused = rejected(typed, typed["$reason"])
-        events = typed.filter(typed["$reason"].is_null()).select(list(self._types))
-        return events, pa.concat_tables([faulty, crowded_out, refused])
-
-    def _typed(self, lines: pa.Table | pa.RecordBatchReader, query: str) -> pa.Table:
-        """All of `bronze.events`' columns, `$reason`, and the line where there is one."""
-        self._duckdb.register("lines", lines)
-        line = f'CASE WHEN "$reason" IS NOT NULL THEN "{LINE}" END AS "{LINE}"'
-        return self._duckdb.execute(f'SELECT {self._columns()}, "$reason", {line} FROM ({query})').to_arrow_table()
+        events, reasons = typed(self._duckdb, odd_query(self._keys), lines)
+        return events, pa.concat_tables([faulty, crowded_out, rejected(lines, reasons)])
 
     def _without_faults(self, lines: pa.Table) -> tuple[pa.Table, pa.ListArray, pa.Table]:
         """Lines that are JSON objects within the limits, their keys, and the others as rejected rows."""
-        self._duckdb.register("lines", lines)
-        facts = self._duckdb.execute(FACTS_QUERY).to_arrow_table()
+        facts = run(self._duckdb, FACTS_QUERY, lines)
         reasons = facts["$reason"].to_pylist()
         for number in np.flatnonzero(facts["$suspect"]):
             reasons[number] = json_fault(binary(lines[LINE][number : number + 1])[0]) or reasons[number]
@@ -210,13 +221,14 @@ class RowTyper:
         self._unseen.clear()
         return found
 
-    def _columns(self) -> str:
-        """The SQL of a row's columns; of those that `bronze.events` has from a key not met in this load, NULL."""
-        known = {*self._keys.values(), *ORIGIN_COLUMNS}
-        values = dict.fromkeys(self._types.keys() - known, "NULL::VARCHAR") | {LOAD_ID: literal(self._load_id)}
-        return ", ".join(
-            f"{values[column]} AS {quoted(column)}" if column in values else quoted(column) for column in self._types
-        )
+    def _with_all_columns(self, events: pa.Table) -> pa.Table:
+        """The events with all columns of `bronze.events`; those of keys that they do not have are empty."""
+        count, constants = events.num_rows, {LOAD_ID: self._load_id}
+        columns = {
+            column: events[column] if column in events.column_names else pa.repeat(constants.get(column), count)
+            for column in self._types
+        }
+        return pa.table(columns, arrow_schema(self._types))
 
 
 @dataclass
@@ -229,7 +241,7 @@ class EventsFile:
 
 
 class EventsWriter:
-    """Writes tables of events to files, at least one; a table with other columns begins a new file."""
+    """Writes tables of events to files, at least one; a table with more columns than those before begins a new file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -246,56 +258,68 @@ class EventsWriter:
 
     def _file_with_room(self, schema: pa.Schema) -> tuple[EventsFile, pq.ParquetWriter]:
         if not self._open or self._open[0].schema != schema or self._open[0].rows == ROWS_PER_FILE:
-            self.close()
+            self._close_file()
             file = EventsFile(self._folder / f"{len(self._files)}.parquet", schema)
             self._files.append(file)
             self._open = file, pq.ParquetWriter(file.path, schema)
         return self._open
 
     def close(self) -> list[EventsFile]:
-        """Completes the files."""
+        """Completes the files; all have the columns of the last one, as the table will."""
+        self._close_file()
+        with ThreadPoolExecutor(TYPING_THREADS) as threads:
+            return [*threads.map(lambda file: widened(file, self._files[-1].schema), self._files)]
+
+    def _close_file(self) -> None:
         if self._open:
             self._open[1].close()
         self._open = None
-        return self._files
 
 
-def typed(blocks: Iterator[Block], typer: RowTyper) -> Iterator[TypedRows]:
-    """Types all blocks, in a thread, while the next ones are read here and those before are written by the caller.
-
-    Reading stays in the caller's thread: inside DuckDB, Ctrl-C could not interrupt a download.
-    """
-    todo: Queue[Block | None] = Queue(BLOCKS_AHEAD)
-    done: SimpleQueue[TypedRows | BaseException] = SimpleQueue()
-    thread = Thread(target=type_all, args=(iter(todo.get, None), typer, done))
-    thread.start()
-    try:
-        for block in chain.from_iterable(block.parts() for block in blocks):
-            todo.put(block)
-            yield from finished(done)
-    finally:
-        todo.put(None)
-        todo.put(None)  # after a fault two may wait for the end: the thread, and the one in which DuckDB reads ahead
-        thread.join()
-    yield from finished(done)
+def widened(file: EventsFile, schema: pa.Schema) -> EventsFile:
+    """The file, with empty columns for keys that came up after it. dlt would make one large file of all such files."""
+    missing = list(schema)[len(file.schema) :]
+    if not missing:
+        return file
+    narrow = file.path.rename(file.path.with_suffix(".narrow"))
+    with pq.ParquetFile(narrow) as source, pq.ParquetWriter(file.path, schema) as sink:
+        for number in range(source.num_row_groups):
+            rows = source.read_row_group(number)
+            for field in missing:
+                rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+            sink.write_table(rows)
+    narrow.unlink()
+    return replace(file, schema=schema)
 
 
-def type_all(blocks: Iterator[Block], typer: RowTyper, done: SimpleQueue[TypedRows | BaseException]) -> None:
-    try:
-        for first in blocks:
-            done.put(typer.type_stretch(Stretch(first, blocks)))
-    except BaseException as error:
-        done.put(error)
-        for _ in blocks:  # whoever puts more must not wait for ever for room
-            pass
+def stretches(blocks: Iterator[Block]) -> Iterator[Stretch]:
+    """The blocks, in stretches of a bounded size."""
+    stretch, size, lines = Stretch([]), 0, 0
+    for block in chain.from_iterable(block.parts() for block in blocks):
+        stretch.blocks.append(block)
+        size += block.bytes
+        lines += block.lines.num_rows
+        if size >= STRETCH_BYTES or lines >= STRETCH_LINES:
+            yield stretch
+            stretch, size, lines = Stretch([]), 0, 0
+    if stretch.blocks:
+        yield stretch
 
 
-def finished(done: SimpleQueue[TypedRows | BaseException]) -> Iterator[TypedRows]:
-    while not done.empty():
-        result = done.get()
-        if isinstance(result, BaseException):
-            raise result
-        yield result
+def typed(connection: duckdb.DuckDBPyConnection, query: str, lines: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
+    """The lines without a `$reason` as events, and each line's reason."""
+    events = run(connection, query, lines)
+    reasons = events["$reason"]
+    events = events.drop_columns("$reason")
+    for name in ORIGIN_COLUMNS:  # rows come in the order of their lines
+        events = events.append_column(name, lines[name])
+    return events.filter(reasons.is_null()) if reasons.null_count < len(reasons) else events, reasons
+
+
+def run(connection: duckdb.DuckDBPyConnection, query: str, lines: pa.Table) -> pa.Table:
+    """Runs a query over `lines`; a row each, in their order."""
+    connection.register("lines", lines)
+    return connection.sql(query).to_arrow_table()  # a third faster than `execute`, which buffers the rows
 
 
 def first_with(events: pa.Table, column: str) -> dict[str, Any] | None:
