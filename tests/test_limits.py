@@ -21,7 +21,7 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplitude_source import archive, lines, queries, rows
+from amplitude_source import archive, faults, lines, queries, rows
 from amplitude_source.archive import ArchivedMember, Member, MemberName, ZipBombError, check
 from amplitude_source.columns import EXPORT_COLUMNS
 from amplitude_source.lines import LineReader
@@ -138,10 +138,10 @@ def test_memory_stays_flat_for_a_line_of_200_mb(filling: bytes) -> None:
     [
         (line(**{f"key{n}": n for n in range(100_000)}), queries.TOO_MANY_KEYS),
         (line(**{"k" * 2000: 1}), queries.TOO_LONG_KEY),
-        (nested(100_000), rows.TOO_DEEP),
-        (nested(100_000, '{"a":', "}").replace(b":}", b":1}"), rows.TOO_DEEP),
-        (b"[" * 100_000 + b"]" * 100_000, rows.TOO_DEEP),
-        (b"[" * 100_000, rows.TOO_DEEP),
+        (nested(100_000), faults.TOO_DEEP),
+        (nested(100_000, '{"a":', "}").replace(b":}", b":1}"), faults.TOO_DEEP),
+        (b"[" * 100_000 + b"]" * 100_000, faults.TOO_DEEP),
+        (b"[" * 100_000, faults.TOO_DEEP),
         (line(event_type="half \ud800"), "no JSON"),
         (line(event_type="x").replace(b'"x"', b'"\x00"'), "no JSON"),
         (line(event_type="x").replace(b'"x"', b'"\xff"'), "no JSON"),

@@ -33,10 +33,11 @@ from .columns import (
     column_hints,
 )
 from .errors import AmplitudeError
+from .files import EventsFile, EventsWriter
 from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
 from .lines import Block, LineReader
 from .rest import amplitude_rest, no_rest
-from .rows import LOAD_ID, EventsFile, EventsWriter, RowTyper
+from .rows import LOAD_ID, RowTyper
 from .settings import AmplitudeSettings
 from .work import Cursors, Work, first_open
 

@@ -9,17 +9,11 @@ typed by the keys of its first one. What that leaves out is looked at again, eve
 """
 
 import hashlib
-import json
-import re
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from itertools import chain
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
@@ -27,10 +21,10 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from .columns import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS, REQUIRED_KEYS, arrow_schema
-from .lines import LINE, MAX_DEPTH, MAX_LINE_BYTES, Block
+from .faults import EXAMPLE_CHARACTERS, json_fault, text_fault
+from .lines import LINE, Block
 from .queries import FACTS_QUERY, MAX_KEYS, odd_query, shape_query, struct_fields, written_query
 
 LOAD_ID = "_dlt_load_id"
@@ -38,20 +32,11 @@ TYPING_THREADS = 2
 STRETCHES_UNDER_WAY = 3  # two being typed, and one for whoever is done first
 STRETCH_BYTES = 12 << 20  # of unzipped JSON; DuckDB takes up five times as much
 STRETCH_LINES = 1 << 16  # more than that of real lines has; a rejected line takes up 1 KB, be it two bytes long
-EXAMPLE_CHARACTERS = 100
 KEPT_LINE_BYTES = 64 << 10  # of a rejected line; most of Amplitude's have 2 KB
 # Of `bronze.events`. With so many DuckDB types half as fast, and takes up twice the memory; wider tables are no use.
 MAX_COLUMNS = 2_000
-MAX_INTEGER_DIGITS = 38  # what Snowflake's and DuckDB's widest types hold
-MAX_DOUBLE_DIGITS = 17
-# A file costs the warehouse a statement, and several are loaded at once. Two of DuckDB's row groups to the row: what is
-# left of one would be written anew when DuckDB closes its file.
-ROWS_PER_FILE = 2 * 122_880
 
-TOO_LONG = f"longer than {MAX_LINE_BYTES:,} bytes"
-TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 CUT = f" (the line is cut to {KEPT_LINE_BYTES:,} bytes here; the archive has all of it)"
-NOT_NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[^][{}"]+', re.DOTALL)
 REJECTED_SCHEMA = arrow_schema(REJECTED_COLUMNS)
 
 
@@ -231,67 +216,6 @@ class RowTyper:
         return pa.table(columns, arrow_schema(self._types))
 
 
-@dataclass
-class EventsFile:
-    """A Parquet file with rows for `bronze.events`."""
-
-    path: Path
-    schema: pa.Schema
-    rows: int = 0
-
-
-class EventsWriter:
-    """Writes tables of events to files, at least one; a table with more columns than those before begins a new file."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._files: list[EventsFile] = []
-        self._open: tuple[EventsFile, pq.ParquetWriter] | None = None
-
-    def write(self, events: pa.Table) -> None:
-        while events.num_rows or not self._files:
-            file, writer = self._file_with_room(events.schema)
-            part = events.slice(0, ROWS_PER_FILE - file.rows)
-            writer.write_table(part)
-            file.rows += part.num_rows
-            events = events.slice(part.num_rows)
-
-    def _file_with_room(self, schema: pa.Schema) -> tuple[EventsFile, pq.ParquetWriter]:
-        if not self._open or self._open[0].schema != schema or self._open[0].rows == ROWS_PER_FILE:
-            self._close_file()
-            file = EventsFile(self._folder / f"{len(self._files)}.parquet", schema)
-            self._files.append(file)
-            self._open = file, pq.ParquetWriter(file.path, schema)
-        return self._open
-
-    def close(self) -> list[EventsFile]:
-        """Completes the files; all have the columns of the last one, as the table will."""
-        self._close_file()
-        with ThreadPoolExecutor(TYPING_THREADS) as threads:
-            return [*threads.map(lambda file: widened(file, self._files[-1].schema), self._files)]
-
-    def _close_file(self) -> None:
-        if self._open:
-            self._open[1].close()
-        self._open = None
-
-
-def widened(file: EventsFile, schema: pa.Schema) -> EventsFile:
-    """The file, with empty columns for keys that came up after it. dlt would make one large file of all such files."""
-    missing = list(schema)[len(file.schema) :]
-    if not missing:
-        return file
-    narrow = file.path.rename(file.path.with_suffix(".narrow"))
-    with pq.ParquetFile(narrow) as source, pq.ParquetWriter(file.path, schema) as sink:
-        for number in range(source.num_row_groups):
-            rows = source.read_row_group(number)
-            for field in missing:
-                rows = rows.append_column(field, pa.nulls(len(rows), field.type))
-            sink.write_table(rows)
-    narrow.unlink()
-    return replace(file, schema=schema)
-
-
 def stretches(blocks: Iterator[Block]) -> Iterator[Stretch]:
     """The blocks, in stretches of a bounded size."""
     stretch, size, lines = Stretch([]), 0, 0
@@ -383,63 +307,3 @@ def rejected(lines: pa.Table, reasons: pa.Array | pa.ChunkedArray) -> pa.Table:
 def binary(lines: pa.Array | pa.ChunkedArray) -> list[bytes]:
     texts: list[bytes] = lines.cast(pa.binary()).to_pylist()
     return texts
-
-
-def text_fault(line: bytes) -> str | None:
-    """Why DuckDB must not be given a line."""
-    if line.find(b"\n") > MAX_LINE_BYTES:
-        return TOO_LONG
-    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and depth(line) > MAX_DEPTH:
-        return TOO_DEEP
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return syntax_error(line)
-    return None
-
-
-def depth(line: bytes) -> int:
-    """How deep brackets outside of texts are nested."""
-    brackets = np.frombuffer(NOT_NESTING.sub(b"", line), np.uint8)
-    steps = (brackets & 2).astype(np.int8) - 1  # that bit is set in `[` and `{`, not in `]` and `}`
-    return int(np.cumsum(steps, dtype=np.int64).max(initial=0))
-
-
-def json_fault(line: bytes) -> str | None:
-    """Why a line is no JSON by the standard, or has a value that no column can hold."""
-    return syntax_error(line) or number_fault(line)
-
-
-def syntax_error(line: bytes) -> str | None:
-    try:
-        orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return f"no JSON: {error}"
-    return None
-
-
-def number_fault(line: bytes) -> str | None:
-    """Why a line of JSON has a number that would not stay what it is."""
-    faults: list[str] = []
-
-    def check(number: str) -> None:
-        if not is_held(number):
-            faults.append(f"a number that no column holds as it is: {number[:EXAMPLE_CHARACTERS]}")
-
-    json.loads(line.decode(), parse_int=check, parse_float=check)
-    return faults[0] if faults else None
-
-
-def is_held(number: str) -> bool:
-    """Whether a column can hold a number as it stands in JSON: as a whole number, or as the double that it denotes.
-
-    Writers print a double in up to 17 digits. A number of more is no double, unless one says exactly the same.
-    """
-    if number.lstrip("-").isdigit():
-        return len(number.lstrip("-")) <= MAX_INTEGER_DIGITS
-    digits = number.lower().partition("e")[0].replace(".", "").strip("-0")
-    double = float(number)
-    if not digits or not double:
-        return not digits
-    is_normal = sys.float_info.min <= abs(double) <= sys.float_info.max
-    return (len(digits) <= MAX_DOUBLE_DIGITS and is_normal) or Decimal(number) == Decimal(repr(double))

@@ -1,0 +1,79 @@
+"""Why a line is no row, where DuckDB must not be asked or does not tell."""
+
+import json
+import re
+import sys
+from decimal import Decimal
+
+import numpy as np
+import orjson
+
+from .lines import MAX_DEPTH, MAX_LINE_BYTES
+
+MAX_INTEGER_DIGITS = 38  # what Snowflake's and DuckDB's widest types hold
+MAX_DOUBLE_DIGITS = 17
+EXAMPLE_CHARACTERS = 100
+
+TOO_LONG = f"longer than {MAX_LINE_BYTES:,} bytes"
+TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+NOT_NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[^][{}"]+', re.DOTALL)
+
+
+def text_fault(line: bytes) -> str | None:
+    """Why DuckDB must not be given a line."""
+    if line.find(b"\n") > MAX_LINE_BYTES:
+        return TOO_LONG
+    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and depth(line) > MAX_DEPTH:
+        return TOO_DEEP
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return syntax_error(line)
+    return None
+
+
+def depth(line: bytes) -> int:
+    """How deep brackets outside of texts are nested."""
+    brackets = np.frombuffer(NOT_NESTING.sub(b"", line), np.uint8)
+    steps = (brackets & 2).astype(np.int8) - 1  # that bit is set in `[` and `{`, not in `]` and `}`
+    return int(np.cumsum(steps, dtype=np.int64).max(initial=0))
+
+
+def json_fault(line: bytes) -> str | None:
+    """Why a line is no JSON by the standard, or has a value that no column can hold."""
+    return syntax_error(line) or number_fault(line)
+
+
+def syntax_error(line: bytes) -> str | None:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return f"no JSON: {error}"
+    return None
+
+
+def number_fault(line: bytes) -> str | None:
+    """Why a line of JSON has a number that would not stay what it is."""
+    faults: list[str] = []
+
+    def check(number: str) -> None:
+        if not is_held(number):
+            faults.append(f"a number that no column holds as it is: {number[:EXAMPLE_CHARACTERS]}")
+
+    json.loads(line.decode(), parse_int=check, parse_float=check)
+    return faults[0] if faults else None
+
+
+def is_held(number: str) -> bool:
+    """Whether a column can hold a number as it stands in JSON: as a whole number, or as the double that it denotes.
+
+    Writers print a double in up to 17 digits. A number of more is no double, unless one says exactly the same.
+    """
+    if number.lstrip("-").isdigit():
+        return len(number.lstrip("-")) <= MAX_INTEGER_DIGITS
+    digits = number.lower().partition("e")[0].replace(".", "").strip("-0")
+    double = float(number)
+    if not digits or not double:
+        return not digits
+    is_normal = sys.float_info.min <= abs(double) <= sys.float_info.max
+    return (len(digits) <= MAX_DOUBLE_DIGITS and is_normal) or Decimal(number) == Decimal(repr(double))
