@@ -30,7 +30,7 @@ from .queries import FACTS_QUERY, MAX_KEYS, odd_query, shape_query, struct_field
 LOAD_ID = "_dlt_load_id"
 TYPING_THREADS = 2
 STRETCHES_UNDER_WAY = 3  # two being typed, and one for whoever is done first
-STRETCH_BYTES = 12 << 20  # of unzipped JSON; DuckDB takes up five times as much
+STRETCH_BYTES = 10 << 20  # of unzipped JSON; DuckDB takes up five times as much
 STRETCH_LINES = 1 << 16  # more than that of real lines has; a rejected line takes up 1 KB, be it two bytes long
 KEPT_LINE_BYTES = 64 << 10  # of a rejected line; most of Amplitude's have 2 KB
 # Of `bronze.events`. With so many DuckDB types half as fast, and takes up twice the memory; wider tables are no use.
