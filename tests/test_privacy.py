@@ -505,7 +505,7 @@ def test_every_column_that_may_be_hashed_still_fits_its_type() -> None:
 class Source(BaseConfiguration):
     """As the source's settings hold the rules."""
 
-    privacy: PrivacySettings = None  # type: ignore[assignment]
+    privacy: PrivacySettings = None  # type: ignore[assignment]  # dlt resolves it
 
 
 def resolved() -> PrivacySettings:

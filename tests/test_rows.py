@@ -7,17 +7,20 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplitude_source import archive, lines, rows
+from amplitude_source import archive, files, lines, rows
 from amplitude_source.archive import ArchivedMember, Member, MemberName
 from amplitude_source.columns import EXPORT_COLUMNS, ORIGIN_COLUMNS, REQUIRED_KEYS
+from amplitude_source.files import EventsWriter
 from amplitude_source.lines import Block, LineReader
 from amplitude_source.rows import LOAD_ID, RowTyper, column_name
 from conftest import export_row, is_same, member_name
@@ -463,6 +466,21 @@ def test_a_line_that_would_get_lost_ends_the_load(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(rows, "typed", loses_one)
     with pytest.raises(RuntimeError, match="3 lines became 2 rows"):
         read_rows(export_row(), export_row(), export_row())
+
+
+def test_files_from_before_a_key_came_up_get_its_column_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dlt would write all of them anew, as one."""
+    monkeypatch.setattr(files, "ROWS_PER_FILE", 2)
+    narrow, wide = pa.table({"n": [1, 2, 3, 4, 5]}), pa.table({"n": [6], "late": ["x"]})
+    writer = EventsWriter(tmp_path)
+    writer.write(narrow)
+    writer.write(wide)
+    written = writer.close()
+    tables = [pq.read_table(file.path) for file in written]
+    assert [table.schema for table in tables] == [file.schema for file in written] == [wide.schema] * 4
+    assert [file.rows for file in written] == [table.num_rows for table in tables] == [2, 2, 1, 1]
+    assert pa.concat_tables(tables).to_pydict() == {"n": [1, 2, 3, 4, 5, 6], "late": [None] * 5 + ["x"]}
+    assert {*tmp_path.iterdir()} == {file.path for file in written}
 
 
 # --- unknown keys

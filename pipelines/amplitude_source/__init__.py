@@ -33,7 +33,7 @@ from .columns import (
     column_hints,
 )
 from .errors import AmplitudeError
-from .files import EventsFile, EventsWriter
+from .files import ROWS_PER_FILE, EventsFile, EventsWriter
 from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
 from .lines import Block, LineReader
 from .rest import amplitude_rest, no_rest
@@ -44,7 +44,7 @@ from .work import Cursors, Work, first_open
 __all__ = ["Progress", "amplitude", "amplitude_rest", "cursors", "is_list_due", "no_rest", "remove_superseded"]
 
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
-ROWS_PER_LOAD = 983_040
+ROWS_PER_LOAD = 4 * ROWS_PER_FILE
 
 NO_ROWS = arrow_schema(REJECTED_COLUMNS).empty_table()
 EVENTS_COLUMNS = EXPORT_COLUMNS | ORIGIN_COLUMNS | {LOAD_ID: "text"}

@@ -15,7 +15,7 @@ import pyarrow as pa
 from .archive import ArchivedMember, MemberName
 from .columns import ORIGIN_COLUMNS, arrow_schema
 
-BLOCK_BYTES = 1 << 19  # of unzipped JSON: what DuckDB's threads take at a time, and a processor's cache can hold
+BLOCK_BYTES = 1 << 19  # of unzipped JSON; from 1 MB on each would be fresh memory (`keep_memory_flat`)
 BLOCK_LINES = 1 << 14  # ten times what a block of real lines has; each takes up memory of its own
 # Snowflake's columns hold 16 MB. Amplitude takes events of up to 1 MB one by one, and 20 MB of many in a batch.
 MAX_LINE_BYTES = 16 << 20
