@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from datetime import timedelta
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import click
@@ -508,7 +509,16 @@ def keep_memory_flat() -> None:
         ctypes.CDLL("libc.so.6").mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
+class WithoutPandas(MetaPathFinder):
+    """SQLMesh brings pandas. DuckDB, Arrow and dlt all import it where it is, for half a second and without a use."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("pandas is not needed here", name=name)
+
+
 def main() -> None:
+    sys.meta_path.insert(0, WithoutPandas())
     keep_memory_flat()
     os.chdir(ROOT)  # the settings' relative paths, and dlt's own, mean the repository's root
     load_dotenv(ROOT / ".env", override=True)  # as SQLMesh does, so that both tools see the same settings

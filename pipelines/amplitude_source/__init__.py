@@ -46,7 +46,6 @@ __all__ = ["Progress", "amplitude", "amplitude_rest", "cursors", "is_list_due", 
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
 ROWS_PER_LOAD = 4 * ROWS_PER_FILE
 
-NO_ROWS = arrow_schema(REJECTED_COLUMNS).empty_table()
 EVENTS_COLUMNS = EXPORT_COLUMNS | ORIGIN_COLUMNS | {LOAD_ID: "text"}
 EVOLVE: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
 
@@ -144,18 +143,20 @@ def export_batches(
     for rows in row_typer(load_id).type_all(blocks(project, work.hours, ledger, progress, read)):
         for table in rows.events:
             writer.write(table)
-        lines += rows.hours
-        rejected += Counter(rows.rejected["_export_hour"].to_pylist())
+        lines.update(rows.hours)
+        rejected.update(rows.rejected["_export_hour"].to_pylist())
         if rows.rejected.num_rows:
             yield Batch(rejected=rows.rejected)
         new_columns += [{"table_name": "events", "changed_at": now} | column for column in rows.new_columns]
     files = writer.close()
     check_clock(load_id, [row for hour in read if (row := ledger.get(hour.hour))])
-    of_ledger = [ledger_row(project, hour, lines - rejected, rejected, ledger.get(hour.hour), now) for hour in read]
+    loaded = lines - rejected
+    of_ledger = [ledger_row(project, hour, loaded, rejected, ledger.get(hour.hour), now) for hour in read]
     if read:
         changes = pa.Table.from_pylist(new_columns, arrow_schema(SCHEMA_CHANGES_COLUMNS))
         # without rows, too: the tables are to be there
-        yield Batch(files, NO_ROWS, ledger_table(of_ledger), changes if new_columns or not ledger else None)
+        no_rows = arrow_schema(REJECTED_COLUMNS).empty_table()
+        yield Batch(files, no_rows, ledger_table(of_ledger), changes if new_columns or not ledger else None)
     progress.new_columns += [str(column["column_name"]) for column in new_columns]
     take_stock(progress, of_ledger, ledger)
     if work.cursors:

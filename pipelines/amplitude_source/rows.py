@@ -208,11 +208,10 @@ class RowTyper:
 
     def _with_all_columns(self, events: pa.Table) -> pa.Table:
         """The events with all columns of `bronze.events`; those of keys that they do not have are empty."""
-        count, constants = events.num_rows, {LOAD_ID: self._load_id}
-        columns = {
-            column: events[column] if column in events.column_names else pa.repeat(constants.get(column), count)
-            for column in self._types
-        }
+        constants = {LOAD_ID: pa.repeat(self._load_id, events.num_rows)}
+        present = dict(zip(events.column_names, events.columns, strict=True)) | constants
+        empty = pa.nulls(events.num_rows)
+        columns = {column: present.get(column, empty) for column in self._types}
         return pa.table(columns, arrow_schema(self._types))
 
 
