@@ -60,6 +60,7 @@ class Event(NamedTuple):
     client_event_time: dt.datetime | None
     event_date: dt.date | None
     is_active: bool
+    data: Mapping[str, object]
 
 
 class UserAlias(NamedTuple):
@@ -116,8 +117,23 @@ class DailyMetrics(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Charts:
+    """The variables in sqlmesh/config.yaml that charts go by, with their defaults."""
+
+    timezone: str = "UTC"
+    week_start: str = "monday"
+    retention_start_event: str = "_new"
+    retention_return_event: str = "_active"
+    attribution_window_days: int = 30
+
+
+@dataclass(frozen=True)
 class Truth:
-    """Every table that the models must agree with, each sorted by its key."""
+    """Every table that the models must agree with, each sorted by its key.
+
+    What is built on these is in modules of its own, `oracle_*.py`: `tables(truth, charts)` of each gives, by a model's
+    name, the type of its rows, whose fields are the model's columns, and the rows.
+    """
 
     events: list[Event]
     user_aliases: list[UserAlias]
@@ -125,6 +141,10 @@ class Truth:
     user_days: list[UserDay]
     users: list[UserSummary]
     daily_metrics: list[DailyMetrics]
+    canonical: dict[User, int]
+    """The amplitude_id that each raw user counts under."""
+    frontiers: dict[App, dt.date]
+    """The last date of each app that gold has."""
 
 
 def compute(rows: Iterable[Row], inactive: Mapping[str, Collection[str]], timezone: str = "UTC") -> Truth:
@@ -153,6 +173,8 @@ def compute(rows: Iterable[Row], inactive: Mapping[str, Collection[str]], timezo
         user_days=user_days,
         users=find_users(events, canonical, user_days),
         daily_metrics=find_daily_metrics(events, canonical, sessions, zone),
+        canonical=canonical,
+        frontiers={app: frontier_date(own, zone) for app, own in by_app(events).items()},
     )
 
 
@@ -237,6 +259,7 @@ def read_event(row: Row, inactive: Collection[str], zone: ZoneInfo) -> Event:
         client_event_time=read_time(row.data, "client_event_time"),
         event_date=None if event_time is None else date_in(zone, event_time),
         is_active=event_type not in inactive,
+        data=row.data,
     )
 
 
@@ -403,6 +426,13 @@ def latest_user_id(events: Iterable[Event]) -> str | None:
     return max(carried)[-1] if carried else None
 
 
+def by_app(events: Iterable[Event]) -> dict[App, list[Event]]:
+    apps: defaultdict[App, list[Event]] = defaultdict(list)
+    for event in events:
+        apps[event.project, event.app].append(event)
+    return dict(apps)
+
+
 def frontier_date(events: Iterable[Event], zone: ZoneInfo) -> dt.date:
     """The date on which the latest export hour of an app's unique events begins."""
     return date_in(zone, max(event.export_hour for event in events))
@@ -412,9 +442,7 @@ def find_daily_metrics(
     events: Iterable[Event], canonical: Mapping[User, int], sessions: Iterable[Session], zone: ZoneInfo
 ) -> list[DailyMetrics]:
     """The daily metrics of each app of each project."""
-    events_of: defaultdict[App, list[Event]] = defaultdict(list)
-    for event in events:
-        events_of[event.project, event.app].append(event)
+    events_of = by_app(events)
     sessions_of: defaultdict[App, list[Session]] = defaultdict(list)
     for session in sessions:
         sessions_of[session.project, session.app].append(session)

@@ -58,10 +58,10 @@ def test_the_demos_silver_and_gold_equal_the_oracle(tmp_path: Path) -> None:
 def test_days_are_cut_in_the_reporting_time_zone(project: Project, simulator: Simulator, timezone: str) -> None:
     settle(project, simulator)
     load(project)
-    config = project.root / "sqlmesh/config.yaml"
-    config.write_text(config.read_text().replace("reporting_timezone: UTC", f"reporting_timezone: {timezone}"))
+    charts = oracle.Charts(timezone=timezone)
+    warehouse.set_charts(project, charts)
     warehouse.plan(project)
-    warehouse.assert_equals_oracle(project, archived(project), timezone)
+    warehouse.assert_equals_oracle(project, archived(project), charts)
 
 
 def runs_of(project: Project, simulator: Simulator, hours: int) -> Iterator[datetime]:

@@ -1,12 +1,13 @@
 """Silver and gold of a checkout: building them, reading them, and what the oracle says they must hold."""
 
+import re
 import runpy
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -36,7 +37,18 @@ ORACLE_TABLES = {
     ),
 }
 # Everything that a rebuild must give again.
-BUILT_TABLES = (*ORACLE_TABLES, "silver.user_devices", "silver.devices", "silver.event_types", "gold.events")
+BUILT_TABLES = (
+    *ORACLE_TABLES,
+    "silver.user_devices",
+    "silver.devices",
+    "silver.event_types",
+    "silver.apps",
+    "gold.events",
+)
+
+# Modules with `tables(truth, charts)`: what is built on the tables above.
+ORACLES: tuple[ModuleType, ...] = ()
+CHARTS = oracle.Charts()
 
 Rows = list[tuple[Any, ...]]
 
@@ -51,6 +63,17 @@ LEDGER_LETTERS = {
     "P": ("pending", "finished"),
     "U": ("loaded", "unfinished"),
 }
+
+
+def set_charts(project: Project, charts: oracle.Charts) -> None:
+    """Writes the variables that charts go by into the project's configuration."""
+    path = project.root / "sqlmesh/config.yaml"
+    config = path.read_text()
+    for name, value in vars(charts).items():
+        variable = {"timezone": "reporting_timezone"}.get(name, name)
+        config, count = re.subn(rf"(?m)^  {variable}: .*$", f"  {variable}: {value}", config)
+        assert count == 1, f"config.yaml has no variable {variable}, or more than one"
+    path.write_text(config)
 
 
 def plan(project: Project, *, restate: Collection[str] = (), start: str | None = None) -> None:
@@ -161,13 +184,17 @@ def rows_of_blog(rows: Iterable[oracle.Row], first: datetime) -> list[oracle.Row
 
 
 def assert_equals_oracle(
-    project: Project, members: Iterable[Path], timezone: str = "UTC", inactive: Collection[str] = INACTIVE_EVENT_TYPES
+    project: Project,
+    members: Iterable[Path],
+    charts: oracle.Charts = CHARTS,
+    inactive: Collection[str] = INACTIVE_EVENT_TYPES,
 ) -> None:
     """Compares every table that the oracle computes, row for row."""
-    assert_equals_truth(project, oracle.compute(exported_rows(members), {DEFAULT: inactive}, timezone))
+    truth = oracle.compute(exported_rows(members), {DEFAULT: inactive}, charts.timezone)
+    assert_equals_truth(project, truth, charts)
 
 
-def assert_equals_truth(project: Project, truth: oracle.Truth) -> None:
+def assert_equals_truth(project: Project, truth: oracle.Truth, charts: oracle.Charts = CHARTS) -> None:
     """Compares every table of the truth, row for row."""
     expected: dict[str, Iterable[tuple[Any, ...]]] = {
         "silver.events": [(event.project, event.app, event.uuid, event.export_hour) for event in truth.events],
@@ -179,6 +206,9 @@ def assert_equals_truth(project: Project, truth: oracle.Truth) -> None:
     }
     for name, columns in ORACLE_TABLES.items():
         assert_same_rows(name, project.query(f"SELECT {columns} FROM {name}"), expected[name])
+    for module in ORACLES:
+        for name, (row_type, rows) in module.tables(truth, charts).items():
+            assert_same_rows(name, project.query(f"SELECT {', '.join(row_type._fields)} FROM {name}"), rows)
 
 
 def readable(path: Path) -> Iterator[oracle.Row]:

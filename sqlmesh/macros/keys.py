@@ -1,4 +1,4 @@
-"""Days in the reporting time zone, and the keys that the export hours of a run touch.
+"""The keys that the export hours of a run touch.
 
 A model whose grain is not the export hour deletes these keys (in a pre-statement) and computes them anew from all of
 their events, however old: no lookback on event time, which a later row would outrun. Each macro gives a query of keys.
@@ -10,6 +10,8 @@ hours, which counts for all time; and a device that tied an anonymous user to a 
 from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core.macros import MacroEvaluator
+
+from .dates import reporting_date_sql
 
 # When an event type became inactive, or active again: the hours with which its flag in Amplitude's event list changes.
 # Read from bronze, since a view between would have no gate of its own (see signals/export_hours.py).
@@ -24,12 +26,6 @@ FLAG_CHANGES = """
         COALESCE(non_active, FALSE)
         <> LAG(COALESCE(non_active, FALSE), 1, FALSE) OVER (PARTITION BY _project, value ORDER BY _effective_hour)
 """
-
-
-@macro()
-def reporting_date(evaluator: MacroEvaluator, time: exp.Expr) -> exp.Expr:
-    """The date of a UTC time as the charts of the Amplitude project cut days: in the variable `reporting_timezone`."""
-    return evaluator.parse_one(reporting_date_sql(evaluator, time.sql(evaluator.dialect)))
 
 
 @macro()
@@ -103,11 +99,6 @@ def inactive_event_types(evaluator: MacroEvaluator, end: exp.Expr) -> exp.Expr:
         QUALIFY ROW_NUMBER() OVER (PARTITION BY project, event_type ORDER BY effective_hour DESC) = 1 AND non_active
         """,
     )
-
-
-def reporting_date_sql(evaluator: MacroEvaluator, time: str) -> str:
-    zone = exp.Literal.string(str(evaluator.var("reporting_timezone")))
-    return f"CAST(CONVERT_TIMEZONE('UTC', {zone}, {time}) AS DATE)"
 
 
 def identities_sql(run: str) -> str:

@@ -20,16 +20,7 @@ MODEL (
   )
 );
 
-WITH frontiers AS (
-  SELECT
-    project,
-    app,
-    @reporting_date(MAX(last_export_hour)) AS frontier_date
-  FROM silver.user_devices
-  GROUP BY
-    project,
-    app
-), user_days AS (
+WITH user_days AS (
   SELECT
     days.project,
     days.app,
@@ -38,10 +29,10 @@ WITH frontiers AS (
     SUM(days.events) AS events,
     SUM(days.active_events) AS active_events
   FROM silver.user_days AS days
-  JOIN frontiers
-    ON frontiers.project = days.project
-    AND frontiers.app = days.app
-    AND days.event_date <= frontiers.frontier_date
+  JOIN silver.apps AS apps
+    ON apps.project = days.project
+    AND apps.app = days.app
+    AND days.event_date <= apps.frontier_date
   JOIN silver.user_aliases AS aliases
     ON aliases.project = days.project
     AND aliases.app = days.app
@@ -56,10 +47,10 @@ WITH frontiers AS (
     days.project,
     days.app,
     MIN(days.event_date) AS first_date,
-    MAX(frontiers.frontier_date) AS last_date
+    MAX(apps.frontier_date) AS last_date
   FROM user_days AS days
-  JOIN frontiers
-    ON frontiers.project = days.project AND frontiers.app = days.app
+  JOIN silver.apps AS apps
+    ON apps.project = days.project AND apps.app = days.app
   GROUP BY
     days.project,
     days.app

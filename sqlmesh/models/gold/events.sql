@@ -10,16 +10,6 @@ MODEL (
   )
 );
 
-WITH frontiers AS (
-  SELECT
-    project,
-    app,
-    @reporting_date(MAX(export_hour)) AS frontier_date
-  FROM silver.events
-  GROUP BY
-    project,
-    app
-)
 SELECT
   events.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   events.app::BIGINT AS app, /* Amplitude's number of the project */
@@ -54,10 +44,10 @@ SELECT
   events.user_properties, /* The user's properties as of the event */
   events.groups /* The groups that the user was in: {type: [id]} */
 FROM silver.events AS events
-JOIN frontiers
-  ON frontiers.project = events.project
-  AND frontiers.app = events.app
-  AND @reporting_date(events.event_time) <= frontiers.frontier_date
+JOIN silver.apps AS apps
+  ON apps.project = events.project
+  AND apps.app = events.app
+  AND @reporting_date(events.event_time) <= apps.frontier_date
 JOIN silver.event_types AS types
   ON types.project = events.project AND types.event_type = events.event_type
 JOIN silver.user_aliases AS aliases

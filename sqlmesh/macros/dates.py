@@ -1,0 +1,46 @@
+"""Days, weeks and months as the charts of the Amplitude project cut them, by the variables in config.yaml."""
+
+from sqlglot import exp
+from sqlmesh import macro
+from sqlmesh.core.macros import MacroEvaluator
+
+# A day from which weeks can be counted, for each day that a week may start with.
+WEEK_STARTS = {"monday": "1970-01-05", "sunday": "1970-01-04"}
+
+
+@macro()
+def reporting_date(evaluator: MacroEvaluator, time: exp.Expr) -> exp.Expr:
+    """The date of a UTC time: in the time zone `reporting_timezone`."""
+    return evaluator.parse_one(reporting_date_sql(evaluator, time.sql(evaluator.dialect)))
+
+
+@macro()
+def reporting_hour(evaluator: MacroEvaluator, time: exp.Expr) -> exp.Expr:
+    """The start of the hour of a UTC time, as clocks in `reporting_timezone` show it."""
+    return evaluator.parse_one(f"DATE_TRUNC('HOUR', {reporting_time_sql(evaluator, time.sql(evaluator.dialect))})")
+
+
+@macro()
+def week_of(evaluator: MacroEvaluator, date: exp.Expr) -> exp.Expr:
+    """The first day of a date's week, which starts with `week_start`; DATE_TRUNC goes by settings of the engine."""
+    start = WEEK_STARTS.get(str(evaluator.var("week_start")).lower())
+    if not start:
+        raise ValueError(f"week_start is {evaluator.var('week_start')!r}; it is one of {', '.join(WEEK_STARTS)}.")
+    day = date.sql(evaluator.dialect)
+    days = f"DATEDIFF(DAY, CAST('{start}' AS DATE), {day})"
+    return evaluator.parse_one(f"CAST(DATEADD(DAY, -MOD(MOD({days}, 7) + 7, 7), {day}) AS DATE)")
+
+
+@macro()
+def month_of(evaluator: MacroEvaluator, date: exp.Expr) -> exp.Expr:
+    """The first day of a date's month."""
+    return evaluator.parse_one(f"CAST(DATE_TRUNC('MONTH', {date.sql(evaluator.dialect)}) AS DATE)")
+
+
+def reporting_date_sql(evaluator: MacroEvaluator, time: str) -> str:
+    return f"CAST({reporting_time_sql(evaluator, time)} AS DATE)"
+
+
+def reporting_time_sql(evaluator: MacroEvaluator, time: str) -> str:
+    zone = exp.Literal.string(str(evaluator.var("reporting_timezone")))
+    return f"CONVERT_TIMEZONE('UTC', {zone}, {time})"
