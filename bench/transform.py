@@ -1,0 +1,261 @@
+"""How fast silver and gold are built, and what a new hour costs after a long history. `python bench/transform.py`.
+
+- rebuild: all of silver and gold from bronze, by `sqlmesh plan`: rows/s, peak memory, and each model's share.
+- growth: `sqlmesh run` for one new hour, after a month and after a year of history, with 20,000 events a day: the time
+  must follow the new hour and not the history. Of several hours in a row the median counts.
+
+Each build is a process of its own, in a copy of the project, on DuckDB. Seconds are those of the whole process, imports
+and reading the models included: that is what an hourly run costs. Rows scanned are those that DuckDB's tables gave to
+all queries of a build, as DuckDB counts them.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+from rich.table import Table
+
+from load import ROOT, WAREHOUSE, Contender, Run, count_rows, err, locations, out, run_alone, work_folder
+
+END = datetime(2026, 7, 1)
+HOUR = timedelta(hours=1)
+ROWS_PER_DAY, COPIES = 20_000, 10
+MONTH_DAYS, YEAR_DAYS = 30, 365
+NEW_HOURS = 3
+FIRST_NEW_HOUR = END - 12 * HOUR  # around noon, when there is traffic
+BUILD_SECONDS = 3_600
+
+GROWTH_GOAL, SHARE_GOAL = 1.3, 1 / 3
+
+
+@dataclass
+class Build:
+    """What one build took."""
+
+    run: Run
+    seconds_of: dict[str, float]
+    """By model."""
+    rows_scanned: int
+
+
+class Project:
+    """A copy of the project with a lake and a warehouse of its own.
+
+    Args:
+        folder: for the copy; it is made.
+        first: the first hour of the warehouse.
+        files: exported files, from which hours are loaded.
+    """
+
+    def __init__(self, folder: Path, first: datetime, files: Path) -> None:
+        self.folder, self._files = folder, files
+        for name in ("pipelines", "sqlmesh", ".dlt"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".cache", ".env", "__pycache__"))
+        shutil.copy(ROOT / "config.py", folder)
+        self._environment = {
+            "SOURCES__AMPLITUDE__START_HOUR": f"{first:%Y-%m-%dT%H}",
+            "SOURCES__AMPLITUDE__NOW": f"{END + timedelta(days=1):%Y-%m-%dT%H:%M:%S}",
+        }
+
+    def load(self, first: datetime, last: datetime) -> None:
+        """Loads the hours, and declares those without a file empty."""
+        span = ["--start", f"{first:%Y-%m-%dT%H}", "--end", f"{last:%Y-%m-%dT%H}"]
+        self._pipeline("--replay", str(self._files), *span)
+        self._pipeline("declare-empty", *span)
+
+    def _pipeline(self, *arguments: str) -> None:
+        result = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "pipelines/amplitude.py", *arguments],
+            cwd=self.folder,
+            env=os.environ | self._environment | locations(self.folder),
+            capture_output=True,
+            text=True,
+        )
+        if result.returncode:
+            raise click.ClickException(f"amplitude.py {' '.join(arguments)} failed:\n{result.stderr}")
+
+    def build(self, what: str) -> Build:
+        """`sqlmesh plan` or `run`, in a process of its own."""
+        command = [sys.executable, __file__, "build", what]
+        way = Contender(what, BUILD_SECONDS * 1_000, "", command, self._environment)
+        log = self.folder / "log.txt"
+        run, exit_code = run_alone(way, self.folder, log)
+        text = log.read_text()
+        if exit_code:
+            raise click.ClickException(f"sqlmesh {what} ended with {exit_code}:\n{text}")
+        figures = json.loads(text.splitlines()[-1])
+        return Build(run, figures["seconds"], figures["rows_scanned"])
+
+
+@click.group(invoke_without_command=True, help=__doc__.partition("\n")[0])
+@click.option("--rows", type=click.IntRange(min=1_000), default=5_000_000, show_default=True, help="Of the rebuild.")
+@click.option("--only", type=click.Choice(["rebuild", "growth"]), help="One of the two.")
+@click.option("--days", type=int, default=YEAR_DAYS, show_default=True, help="Of the long history.")
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="An empty folder to work in, which stays. Default: a temporary one.",
+)
+@click.pass_context
+def main(context: click.Context, rows: int, only: str | None, days: int, keep: Path | None) -> None:
+    if context.invoked_subcommand:
+        return
+    with work_folder(keep) as folder:
+        if only != "growth":
+            rebuild(folder, rows)
+        if only != "rebuild":
+            growth(folder, days)
+
+
+def rebuild(folder: Path, rows: int) -> None:
+    """Builds silver and gold from a month of so many rows."""
+    files, first = folder / "month", END - timedelta(days=MONTH_DAYS)
+    write_files(files, MONTH_DAYS, max(1, rows // MONTH_DAYS // COPIES))
+    project = Project(folder / "rebuild", first, files)
+    err.print("loading ...")
+    project.load(first, END - HOUR)
+    err.print("building ...")
+    build = project.build("plan")
+    events = count_rows(project.folder / WAREHOUSE, "silver.events")
+    show_models(build)
+    out.print(
+        f"Rebuild: {events:,} events in {build.run.seconds:.1f} s, {events / build.run.seconds:,.0f} rows/s, "
+        f"peak {build.run.peak_mb:,.0f} MB, {build.rows_scanned:,} rows scanned."
+    )
+    name, seconds = max(build.seconds_of.items(), key=lambda item: item[1])
+    share = seconds / sum(build.seconds_of.values())
+    out.print(f"The longest model, {name}, takes {share:.2f} (goal < {SHARE_GOAL:.2f}: {verdict(share < SHARE_GOAL)})")
+
+
+def growth(folder: Path, days: int) -> None:
+    """Runs some new hours after a month, and after the long history."""
+    files = folder / "year"
+    write_files(files, days, ROWS_PER_DAY // COPIES)
+    builds = {span: new_hours(folder / f"{span}-days", files, span) for span in (MONTH_DAYS, days)}
+    table = Table("days before", "seconds", "peak MB", "rows scanned", box=None)
+    for span, taken in builds.items():
+        table.add_row(
+            f"{span}",
+            f"{seconds_of(taken):.1f}",
+            f"{max(build.run.peak_mb for build in taken):,.0f}",
+            f"{median(build.rows_scanned for build in taken):,.0f}",
+        )
+    for span, taken in builds.items():
+        out.print(f"\nAfter {span} days:")
+        show_models(taken[-1])
+    out.print(table)
+    ratio = seconds_of(builds[days]) / seconds_of(builds[MONTH_DAYS])
+    out.print(f"A new hour grows by {ratio:.2f} (goal < {GROWTH_GOAL}: {verdict(ratio < GROWTH_GOAL)})")
+
+
+def new_hours(folder: Path, files: Path, days: int) -> list[Build]:
+    """Builds a history of so many days, then hour after hour on top."""
+    first = END - timedelta(days=days)
+    project = Project(folder, first, files)
+    err.print(f"{days} days: loading ...")
+    project.load(first, FIRST_NEW_HOUR - HOUR)
+    err.print(f"{days} days: building ...")
+    project.build("plan")
+    builds = []
+    for number in range(NEW_HOURS):
+        hour = FIRST_NEW_HOUR + number * HOUR
+        project.load(hour, hour)
+        err.print(f"{days} days: running hour {hour} ...")
+        builds.append(project.build("run"))
+    return builds
+
+
+def write_files(folder: Path, days: int, per_day: int) -> None:
+    start = END - timedelta(days=days)
+    command = ["-m", "simulator", "write", str(folder), "--days", str(days), "--start", f"{start:%Y-%m-%d}"]
+    err.print("writing files ...")
+    subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, *command, "--copies", str(COPIES), "--events-per-day", str(per_day)], cwd=ROOT, check=True
+    )
+
+
+def seconds_of(builds: list[Build]) -> float:
+    return median(build.run.seconds for build in builds)
+
+
+def verdict(is_reached: bool) -> str:
+    return "reached" if is_reached else "missed"
+
+
+def show_models(build: Build) -> None:
+    """The models by the time that they took; the rest is reading the project, planning and SQLMesh's own state."""
+    table = Table("model", "seconds", box=None)
+    for name, seconds in sorted(build.seconds_of.items(), key=lambda item: -item[1]):
+        table.add_row(name, f"{seconds:.2f}")
+    table.add_row("(all else)", f"{build.run.seconds - sum(build.seconds_of.values()):.2f}")
+    out.print(table)
+
+
+@main.command("build", hidden=True)
+@click.argument("what", type=click.Choice(["plan", "run"]))
+def build_here(what: str) -> None:
+    """Builds the project in this folder; the last line tells what it took, as JSON."""
+    from sqlmesh import Context
+    from sqlmesh.core.console import set_console
+
+    seconds: defaultdict[str, float] = defaultdict(float)
+    set_console(timing_console(seconds))
+    with counted_scans() as scans:
+        context = Context(paths=["."])
+        if what == "plan":
+            context.plan(auto_apply=True, no_prompts=True, skip_tests=True)
+        else:
+            context.run()
+    print(json.dumps({"seconds": seconds, "rows_scanned": scans.total()}))
+
+
+def timing_console(seconds: defaultdict[str, float]) -> Any:
+    """A console of SQLMesh that says nothing and adds up what each model takes."""
+    from sqlmesh.core.console import NoopConsole
+    from sqlmesh.core.snapshot import Snapshot
+
+    class TimingConsole(NoopConsole):
+        def update_snapshot_evaluation_progress(self, snapshot: Snapshot, *arguments: Any, **_: Any) -> None:
+            _interval, _batch, milliseconds, *_counts = arguments
+            if snapshot.is_model:  # and no audit
+                seconds[snapshot.name.replace('"', "").partition(".")[2].lower()] += (milliseconds or 0) / 1_000
+
+    return TimingConsole()
+
+
+@contextmanager
+def counted_scans() -> Iterator[Counter[str]]:
+    """Counts the rows that DuckDB's scans give to SQLMesh's queries."""
+    from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
+
+    scans: Counter[str] = Counter()
+    execute = DuckDBEngineAdapter._execute
+
+    def counting(self: Any, sql: str, *arguments: Any, **options: Any) -> None:
+        if not scans:
+            self.cursor.execute("PRAGMA enable_profiling = 'no_output'")
+            self.cursor.execute("""SET custom_profiling_settings = '{"CUMULATIVE_ROWS_SCANNED": "true"}'""")
+        execute(self, sql, *arguments, **options)
+        profile = json.loads(self.cursor.get_profiling_information(format="json") or "{}")
+        scans["rows"] += int(profile.get("cumulative_rows_scanned", 0))
+
+    DuckDBEngineAdapter._execute = counting  # type: ignore[method-assign]
+    try:
+        yield scans
+    finally:
+        DuckDBEngineAdapter._execute = execute  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    main()
