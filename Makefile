@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-all lint format lock clean
+.PHONY: demo test test-all lint format docs lock clean
 
 demo: .venv/installed
 	$(BIN)/python -m simulator demo
@@ -24,11 +24,16 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/sqlmesh lint
 	$(BIN)/sqlmesh format --check
+	$(BIN)/python docs/data_dictionary.py --check
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlmesh format
+
+# The data dictionary, from the models.
+docs: .venv/installed
+	$(BIN)/python docs/data_dictionary.py
 
 # The environment, from the lock alone: every package in its pinned version, with its hash.
 .venv/installed: requirements.lock
