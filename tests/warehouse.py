@@ -21,7 +21,7 @@ from simulator.catalog import INACTIVE_EVENT_TYPES
 
 # Each table that the oracle computes too, with the columns that both have, in the oracle's order.
 ORACLE_TABLES = {
-    "silver.events": "project, app, uuid, export_hour",
+    "silver.events": "project, app, uuid, export_hour, event_date",
     "silver.user_aliases": "project, app, amplitude_id, canonical_amplitude_id",
     "silver.user_days": "project, app, amplitude_id, event_date, events, active_events",
     "silver.users": (
@@ -197,7 +197,9 @@ def assert_equals_oracle(
 def assert_equals_truth(project: Project, truth: oracle.Truth, charts: oracle.Charts = CHARTS) -> None:
     """Compares every table of the truth, row for row."""
     expected: dict[str, Iterable[tuple[Any, ...]]] = {
-        "silver.events": [(event.project, event.app, event.uuid, event.export_hour) for event in truth.events],
+        "silver.events": [
+            (event.project, event.app, event.uuid, event.export_hour, event.event_date) for event in truth.events
+        ],
         "silver.user_aliases": truth.user_aliases,
         "silver.user_days": truth.user_days,
         "silver.users": truth.users,

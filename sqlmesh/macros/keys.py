@@ -11,8 +11,6 @@ from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core.macros import MacroEvaluator
 
-from .dates import reporting_date_sql
-
 # When an event type became inactive, or active again: the hours with which its flag in Amplitude's event list changes.
 # Read from bronze, since a view between would have no gate of its own (see signals/export_hours.py).
 FLAG_CHANGES = """
@@ -51,13 +49,13 @@ def touched_identities(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr
 @macro()
 def touched_user_days(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
     """(project, app, amplitude_id, event_date) of days of users."""
-    return query(evaluator, user_days_sql(evaluator, run(start, end)))
+    return query(evaluator, user_days_sql(run(start, end)))
 
 
 @macro()
 def touched_user_summaries(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
     """(project, app, amplitude_id) of users whose days or whose merged user may have changed."""
-    days = user_days_sql(evaluator, run(start, end))
+    days = user_days_sql(run(start, end))
     return query(
         evaluator,
         f"""
@@ -74,15 +72,23 @@ def touched_sessions(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) 
     return query(
         evaluator,
         f"""
-        SELECT DISTINCT project, app, session_id
+        SELECT project, app, session_id
         FROM silver.events
-        WHERE
-            NOT session_id IS NULL
-            AND (
-                export_hour {run(start, end)}
-                OR (project, event_type) IN ({changed_types_sql(run(start, end))})
-                OR (project, app, amplitude_id) IN ({identities_sql(run(start, end))})
-            )
+        WHERE export_hour {run(start, end)} AND NOT session_id IS NULL
+        UNION
+        SELECT events.project, events.app, events.session_id
+        FROM silver.events AS events
+        JOIN ({changed_types_sql(run(start, end))}) AS types
+            ON types.project = events.project AND types.event_type = events.event_type
+        WHERE NOT events.session_id IS NULL
+        UNION
+        SELECT events.project, events.app, events.session_id
+        FROM silver.events AS events
+        JOIN ({identities_sql(run(start, end))}) AS users
+            ON users.project = events.project
+            AND users.app = events.app
+            AND users.amplitude_id = events.amplitude_id
+        WHERE NOT events.session_id IS NULL
         """,
     )
 
@@ -116,11 +122,16 @@ def identities_sql(run: str) -> str:
     """
 
 
-def user_days_sql(evaluator: MacroEvaluator, run: str) -> str:
+def user_days_sql(run: str) -> str:
     return f"""
-        SELECT DISTINCT project, app, amplitude_id, {reporting_date_sql(evaluator, "event_time")} AS event_date
+        SELECT project, app, amplitude_id, event_date
         FROM silver.events
-        WHERE export_hour {run} OR (project, event_type) IN ({changed_types_sql(run)})
+        WHERE export_hour {run}
+        UNION
+        SELECT events.project, events.app, events.amplitude_id, events.event_date
+        FROM silver.events AS events
+        JOIN ({changed_types_sql(run)}) AS types
+            ON types.project = events.project AND types.event_type = events.event_type
     """
 
 

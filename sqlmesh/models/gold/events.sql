@@ -3,6 +3,7 @@
 MODEL (
   name gold.events,
   kind VIEW,
+  cron '@daily',
   owner data,
   grain (project, app, uuid),
   audits (
@@ -15,7 +16,7 @@ SELECT
   events.app::BIGINT AS app, /* Amplitude's number of the project */
   events.uuid::VARCHAR AS uuid, /* Amplitude's id of the exported row */
   events.event_time::TIMESTAMPNTZ AS event_time, /* When it happened (UTC), the client's clock corrected by Amplitude */
-  @reporting_date(events.event_time)::DATE AS event_date, /* Its day in the reporting time zone */
+  events.event_date::DATE AS event_date, /* Its day in the reporting time zone */
   events.event_type::VARCHAR AS event_type, /* Name of the event */
   (
     NOT types.non_active
@@ -47,7 +48,7 @@ FROM silver.events AS events
 JOIN silver.apps AS apps
   ON apps.project = events.project
   AND apps.app = events.app
-  AND @reporting_date(events.event_time) <= apps.frontier_date
+  AND events.event_date <= apps.frontier_date
 JOIN silver.event_types AS types
   ON types.project = events.project AND types.event_type = events.event_type
 JOIN silver.user_aliases AS aliases

@@ -2,6 +2,7 @@
 MODEL (
   name gold.export_coverage,
   kind VIEW,
+  cron '@daily',
   owner data,
   grain (project, export_hour),
   audits (

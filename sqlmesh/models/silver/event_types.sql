@@ -2,6 +2,7 @@
 MODEL (
   name silver.event_types,
   kind VIEW,
+  cron '@daily',
   owner data,
   grain (project, event_type),
   audits (

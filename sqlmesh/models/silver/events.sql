@@ -13,7 +13,17 @@ MODEL (
   ),
   audits (
     not_null(
-      columns := (project, app, uuid, event_key, export_hour, event_time, event_type, amplitude_id)
+      columns := (
+        project,
+        app,
+        uuid,
+        event_key,
+        export_hour,
+        event_time,
+        event_date,
+        event_type,
+        amplitude_id
+      )
     ),
     unique_combination_of_columns(columns := (project, app, event_key))
   )
@@ -67,6 +77,7 @@ SELECT
   event_key::VARCHAR AS event_key, /* What makes copies of one event alike: device_id and insert_id, or the uuid where one is missing */
   _export_hour::TIMESTAMPNTZ AS export_hour, /* Hour (UTC) of the export that brought the event: the hour of its upload */
   event_time::TIMESTAMPNTZ AS event_time, /* When it happened (UTC), the client's clock corrected by Amplitude */
+  @reporting_date(event_time)::DATE AS event_date, /* Its day in the reporting time zone */
   event_type::VARCHAR AS event_type, /* Name of the event */
   amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as of the event; silver.user_aliases gives the merged one */
   NULLIF(user_id, '')::VARCHAR AS user_id, /* The user's id in your product, NULL before login */

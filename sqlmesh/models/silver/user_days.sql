@@ -33,16 +33,6 @@ MODEL (
     )
 );
 
-WITH events AS (
-  SELECT
-    project,
-    app,
-    amplitude_id,
-    @reporting_date(event_time) AS event_date,
-    event_time,
-    event_type
-  FROM silver.events
-)
 SELECT
   events.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   events.app::BIGINT AS app, /* Amplitude's number of the project */
@@ -52,7 +42,7 @@ SELECT
   COUNT_IF(inactive.event_type IS NULL)::BIGINT AS active_events, /* Number of events of active types; a user is active on a day with at least one */
   MIN(events.event_time)::TIMESTAMPNTZ AS first_event_at, /* Time of the day's first event (UTC) */
   MAX(events.event_time)::TIMESTAMPNTZ AS last_event_at /* Time of the day's last event (UTC) */
-FROM events
+FROM silver.events AS events
 JOIN @touched_user_days(@start_ts, @end_ts) AS touched
   ON touched.project = events.project
   AND touched.app = events.app
