@@ -4,7 +4,8 @@
 MODEL (
   name silver.events,
   kind INCREMENTAL_BY_TIME_RANGE (
-    time_column export_hour
+    time_column export_hour,
+    batch_size 720
   ),
   owner data,
   grain (project, app, uuid),
