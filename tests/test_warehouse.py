@@ -317,3 +317,25 @@ def test_kills_at_random_points_change_nothing_in_the_end(project: Project, simu
     bronze = project.query("SELECT COUNT(*), COUNT(DISTINCT (_archive_file, _archive_row)) FROM bronze.events")
     assert bronze == [(simulator.archive.row_count,) * 2]
     warehouse.assert_equals_oracle(project, archived(project))
+
+
+def test_an_edited_gold_model_is_built_alone_in_dev_and_table_diff_finds_what_changed(
+    project: Project, simulator: Simulator
+) -> None:
+    settle(project, simulator)
+    load(project)
+    warehouse.plan(project)
+    model = project.root / "sqlmesh/models/gold/daily_metrics.sql"
+    new_users = "COALESCE(new_totals.new_users, 0)"
+    assert model.read_text().count(new_users) == 1, f"the model has no {new_users} to edit: choose another column"
+    model.write_text(model.read_text().replace(new_users, f"2 * {new_users}"))
+    with warehouse.opened(project) as context:
+        plan = context.plan("dev", auto_apply=True, no_prompts=True, skip_tests=True)
+        assert [snapshot.name for snapshot in plan.new_snapshots] == ['"AMPLITUDE"."GOLD"."DAILY_METRICS"']
+        assert [item.snapshot_id.name for item in plan.missing_intervals] == ['"AMPLITUDE"."GOLD"."DAILY_METRICS"']
+        (diff,) = context.table_diff("prod", "dev", select_models=["gold.daily_metrics"], show=False)
+        rows = diff.row_diff()
+    changed = rows.column_stats.loc[rows.column_stats["pct_match"] < 100].index
+    assert [column.lower() for column in changed] == ["new_users"]
+    assert (rows.s_only_count, rows.t_only_count) == (0, 0)
+    assert rows.join_count == project.query("SELECT COUNT(*) FROM gold.daily_metrics")[0][0]
