@@ -1,0 +1,136 @@
+"""Promise 2 as a property: whatever way the same hours are split into runs, silver and gold equal one full rebuild.
+
+Each seed draws a small crowd with rows up to 60 days late, repeats, skewed clocks, logins and types that become
+inactive, then a way to load and build its hours: slices in any order, some replayed, with `sqlmesh run` at any time.
+"""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import oracle
+import warehouse
+from conftest import Project, export_row, gzip_lines, hour_text, make_project, member_name, succeeded
+from simulator.server import Simulator
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+EPOCH, MILLISECOND = datetime(1970, 1, 1), timedelta(milliseconds=1)
+START, DAYS = datetime(2026, 6, 1), 75
+HOURS_WITH_ROWS, ROWS_PER_HOUR, SLICES = 30, 12, 4
+DELAYS = (timedelta(seconds=3), timedelta(minutes=40), 5 * HOUR, 3 * DAY, 20 * DAY, 60 * DAY, -4 * DAY)
+EVENT_TYPES = ("open", "view", "buy", "ping")
+FLAGGED = "ping"
+
+CHARTS = (
+    oracle.Charts(),
+    oracle.Charts(timezone="America/New_York", week_start="sunday", retention_start_event="_active"),
+    oracle.Charts(timezone="Asia/Kolkata", retention_start_event="open", retention_return_event="buy"),
+)
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """What Amplitude exports."""
+
+    rows: dict[datetime, list[dict[str, object]]]
+    """By export hour."""
+    flags: dict[datetime, bool]
+    """With which export hours the type FLAGGED becomes inactive, or active again."""
+
+
+def crowd(chance: random.Random) -> Crowd:
+    hours = sorted(chance.sample([START + number * HOUR for number in range(DAYS * 24)], HOURS_WITH_ROWS))
+    rows: dict[datetime, list[dict[str, object]]] = {hour: [] for hour in hours}
+    for hour in hours:
+        for _ in range(chance.randint(1, ROWS_PER_HOUR)):
+            sent = [row for earlier in hours if earlier <= hour for row in rows[earlier]]
+            repeated = bool(sent) and chance.random() < 0.15
+            rows[hour].append(again(chance.choice(sent), hour) if repeated else row_of(chance, hour))
+    return Crowd(rows, dict(zip(sorted(chance.sample(hours, 3)), (True, False, True), strict=True)))
+
+
+def row_of(chance: random.Random, hour: datetime) -> dict[str, object]:
+    uploaded = hour + chance.random() * HOUR
+    happened = uploaded - chance.choice(DELAYS)
+    user = chance.randint(1, 12)
+    session = happened.replace(minute=0, second=0, microsecond=0)
+    return export_row(
+        amplitude_id=user,
+        user_id=f"u{user}" if user > 6 and chance.random() < 0.7 else None,
+        device_id=chance.choice(["d1", "d2", "d3", "d4", None]),
+        session_id=int((session - EPOCH) / MILLISECOND) if chance.random() < 0.8 else -1,
+        event_type=chance.choice(EVENT_TYPES),
+        event_time=f"{happened}",
+        client_event_time=f"{happened + chance.choice([0, 0, 90]) * timedelta(seconds=1)}",
+        server_upload_time=f"{uploaded}",
+        platform=chance.choice(["Web", "iOS", None]),
+        country=chance.choice(["Germany", "India", None]),
+        event_properties={"[Amplitude] Page Path": chance.choice(["/", "/a"]), "n": chance.randint(0, 3)},
+        user_properties={"plan": chance.choice(["free", "pro"]), "utm_source": chance.choice(["EMPTY", "ads"])},
+        **{"$insert_id": f"i{chance.random()}"},
+    )
+
+
+def again(row: dict[str, object], hour: datetime) -> dict[str, object]:
+    """The same event, sent once more: with another uuid, later."""
+    return export_row(
+        **{**row, "uuid": export_row()["uuid"], "server_upload_time": f"{hour + 59 * timedelta(minutes=1)}"}
+    )
+
+
+def write(folder: Path, rows: dict[datetime, list[dict[str, object]]]) -> list[Path]:
+    folder.mkdir()
+    paths = {hour: folder / member_name(hour) for hour in rows}
+    for hour, path in paths.items():
+        path.write_bytes(gzip_lines(*rows[hour]))
+    return [*paths.values()]
+
+
+def load(project: Project, folder: Path, all_of: Crowd, first: datetime, last: datetime) -> None:
+    span = "--start", hour_text(first), "--end", hour_text(last)
+    if any(first <= hour <= last for hour in all_of.rows):
+        succeeded(project.load_here("--replay", str(folder), *span))
+    succeeded(project.load_here("declare-empty", *span))
+    list_flags(project, (item for item in all_of.flags.items() if first <= item[0] <= last))
+
+
+def list_flags(project: Project, flags: Iterable[tuple[datetime, bool]]) -> None:
+    """Writes to bronze the event lists that changed the flag; once, be the hours loaded twice."""
+    columns = "value, display, non_active, _project, _snapshot_at, _effective_hour, _dlt_load_id, _dlt_id"
+    with duckdb.connect(str(project.database)) as connection:
+        for hour, is_inactive in flags:
+            row = [FLAGGED, FLAGGED, is_inactive, warehouse.DEFAULT, hour, hour, "lists", hour_text(hour)]
+            connection.execute("DELETE FROM bronze.events_list WHERE _effective_hour = ?", [hour])
+            connection.execute(f"INSERT INTO bronze.events_list ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_any_split_of_the_hours_in_any_order_with_replays_gives_what_one_rebuild_gives(
+    tmp_path: Path, simulator: Simulator, seed: int
+) -> None:
+    chance, charts, end = random.Random(seed), CHARTS[seed], START + DAYS * DAY
+    all_of = crowd(chance)
+    members = write(tmp_path / "exports", all_of.rows)
+    split, at_once = (make_project(tmp_path / name, simulator) for name in ("split", "once"))
+    for project in (split, at_once):
+        project.set_clock(end + DAY, simulator)
+        warehouse.set_charts(project, charts)
+    load(at_once, tmp_path / "exports", all_of, START, end - HOUR)
+    warehouse.plan(at_once)
+    inactive = {FLAGGED} if all_of.flags[max(all_of.flags)] else set()
+    warehouse.assert_equals_oracle(at_once, members, charts, inactive)
+    cuts = [START, *sorted(chance.sample([*all_of.rows], SLICES - 1)), end]
+    slices = [(first, last - HOUR) for first, last in pairwise(cuts)]
+    for number, (first, last) in enumerate(chance.sample(slices, SLICES)):
+        for _ in range(chance.choice([1, 1, 2])):
+            load(split, tmp_path / "exports", all_of, first, last)
+        if number == 0 or chance.random() < 0.6 or number == SLICES - 1:
+            warehouse.run(split) if number else warehouse.plan(split)
+    warehouse.assert_same_tables(warehouse.tables(split), warehouse.tables(at_once))
