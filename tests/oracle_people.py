@@ -42,9 +42,27 @@ class SessionDetails(NamedTuple):
     referrer: str | None
 
 
-def tables(truth: oracle.Truth, _charts: oracle.Charts) -> dict[str, tuple[type, list[SessionDetails]]]:
+class UserDetails(NamedTuple):
+    project: str
+    app: int
+    amplitude_id: int  # the raw one
+    first_source: str | None
+    first_medium: str | None
+    first_campaign: str | None
+    first_referrer: str | None
+    first_platform: str | None
+    first_country: str | None
+    latest_platform: str | None
+    latest_country: str | None
+    user_properties: str | None
+
+
+def tables(truth: oracle.Truth, _charts: oracle.Charts) -> dict[str, tuple[type, list[tuple[object, ...]]]]:
     """By model, the type of its rows and the rows; none of them depends on the charts' variables."""
-    return {"silver.sessions": (SessionDetails, list(find_session_details(truth)))}
+    return {
+        "silver.sessions": (SessionDetails, [*find_session_details(truth)]),
+        "silver.users": (UserDetails, [*find_user_details(truth)]),
+    }
 
 
 def moment(event: Event) -> tuple[dt.datetime, str]:
@@ -55,7 +73,7 @@ def moment(event: Event) -> tuple[dt.datetime, str]:
 def property_text(properties: object, key: str) -> str | None:
     """A property as text, as `str` where it is one; None where it is absent or null."""
     value = properties.get(key) if isinstance(properties, Mapping) else None
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    return value if value is None or isinstance(value, str) else json_text(value)
 
 
 def touch(event: Event, prefix: str = "") -> Touch:
@@ -110,3 +128,40 @@ def session_numbers(members: Mapping[SessionKey, list[Event]]) -> dict[SessionKe
         for user, own_starts in starts.items()
         for number, (_, session_id) in enumerate(sorted(own_starts), start=1)
     }
+
+
+def find_user_details(truth: oracle.Truth) -> Iterable[UserDetails]:
+    for user, own in oracle.events_by_user(truth.events).items():
+        ordered = sorted(own, key=moment)
+        first, latest = ordered[0], ordered[-1]
+        came = first_touch(ordered)
+        properties = [event.data["user_properties"] for event in ordered if event.data.get("user_properties")]
+        yield UserDetails(
+            *user,
+            first_source=came.source,
+            first_medium=came.medium,
+            first_campaign=came.campaign,
+            first_referrer=came.referrer,
+            first_platform=oracle.read_text(first.data, "platform"),
+            first_country=oracle.read_text(first.data, "country"),
+            latest_platform=oracle.read_text(latest.data, "platform"),
+            latest_country=oracle.read_text(latest.data, "country"),
+            user_properties=json_text(properties[-1]) if properties else None,
+        )
+
+
+def first_touch(ordered: Iterable[Event]) -> Touch:
+    """Amplitude's own initial touch as of the latest event that carries some of it, else that of the first event."""
+    events = list(ordered)
+    carriers = [event for event in events if carries_initial_touch(event)]
+    return touch(carriers[-1], prefix="initial_") if carriers else touch(events[0])
+
+
+def carries_initial_touch(event: Event) -> bool:
+    properties = event.data.get("user_properties")
+    return any(property_text(properties, f"initial_{key}") is not None for key in TOUCH_KEYS)
+
+
+def json_text(value: object) -> str:
+    """JSON as DuckDB writes it: without blanks, nothing escaped that need not be."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
