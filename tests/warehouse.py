@@ -15,6 +15,7 @@ from sqlmesh import Context, signal
 from sqlmesh.core.config import DuckDBConnectionConfig
 
 import oracle
+import oracle_people
 from amplitude_source.settings import HOUR
 from conftest import REPOSITORY, Project
 from simulator.catalog import INACTIVE_EVENT_TYPES
@@ -47,7 +48,7 @@ BUILT_TABLES = (
 )
 
 # Modules with `tables(truth, charts)`: what is built on the tables above.
-ORACLES: tuple[ModuleType, ...] = ()
+ORACLES: tuple[ModuleType, ...] = (oracle_people,)
 CHARTS = oracle.Charts()
 
 Rows = list[tuple[Any, ...]]
