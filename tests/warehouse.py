@@ -13,6 +13,8 @@ from typing import Any
 import duckdb
 from sqlmesh import Context, signal
 from sqlmesh.core.config import DuckDBConnectionConfig
+from sqlmesh.core.console import NoopConsole, set_console
+from sqlmesh.utils.concurrency import NodeExecutionFailedError
 
 import oracle
 import oracle_people
@@ -44,6 +46,7 @@ BUILT_TABLES = (
     "silver.devices",
     "silver.event_types",
     "silver.apps",
+    "silver.user_device_hours",
     "gold.events",
 )
 
@@ -89,10 +92,18 @@ def run(project: Project) -> None:
         context.run()
 
 
+class FailingConsole(NoopConsole):
+    """Tells why a model failed, which SQLMesh's exception does not."""
+
+    def log_failed_models(self, errors: list[NodeExecutionFailedError[Any]]) -> None:
+        assert not errors, "\n".join(f"{error.node}: {error.__cause__}" for error in errors)
+
+
 @contextmanager
 def opened(project: Project) -> Iterator[Context]:
     """SQLMesh's context of a checkout. It keeps DuckDB files by name for the whole process: names are absolute."""
     with project.entered({"DESTINATION__DUCKDB__CREDENTIALS": str(project.database)}):
+        set_console(FailingConsole())
         context = Context(paths=[str(project.root)])
         try:
             yield context

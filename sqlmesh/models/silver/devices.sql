@@ -55,36 +55,28 @@ WITH touched AS (
     pairs.device_id
 ), latest AS (
   SELECT
-    events.project,
-    events.app,
-    events.device_id,
-    events.platform,
-    events.os_name,
-    events.os_version,
-    events.device_family,
-    events.device_type,
-    events.version_name
-  FROM silver.events AS events
+    hours.*
+  FROM silver.user_device_hours AS hours
   JOIN touched
-    ON touched.project = events.project
-    AND touched.app = events.app
-    AND touched.device_id = events.device_id
+    ON touched.project = hours.project
+    AND touched.app = hours.app
+    AND touched.device_id = hours.device_id
   QUALIFY
     ROW_NUMBER() OVER (
-      PARTITION BY events.project, events.app, events.device_id
-      ORDER BY events.event_time DESC, events.uuid DESC
+      PARTITION BY hours.project, hours.app, hours.device_id
+      ORDER BY hours.last_event_at DESC, hours.last_uuid DESC
     ) = 1
 )
 SELECT
   totals.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   totals.app::BIGINT AS app, /* Amplitude's number of the project */
   totals.device_id::VARCHAR AS device_id, /* Id of the device or browser */
-  latest.platform::VARCHAR AS platform, /* Platform of its latest event; NULL for a server's */
-  latest.os_name::VARCHAR AS os_name, /* Operating system or browser of its latest event */
-  latest.os_version::VARCHAR AS os_version, /* Its version */
-  latest.device_family::VARCHAR AS device_family, /* Family of the device by its latest event */
-  latest.device_type::VARCHAR AS device_type, /* Type of the device by its latest event */
-  latest.version_name::VARCHAR AS version_name, /* Version of the app by its latest event */
+  latest.last_platform::VARCHAR AS platform, /* Platform of its latest event; NULL for a server's */
+  latest.last_os_name::VARCHAR AS os_name, /* Operating system or browser of its latest event */
+  latest.last_os_version::VARCHAR AS os_version, /* Its version */
+  latest.last_device_family::VARCHAR AS device_family, /* Family of the device by its latest event */
+  latest.last_device_type::VARCHAR AS device_type, /* Type of the device by its latest event */
+  latest.last_version_name::VARCHAR AS version_name, /* Version of the app by its latest event */
   totals.users::BIGINT AS users, /* Number of Amplitude's users seen on it, not merged */
   totals.events::BIGINT AS events, /* Number of events */
   totals.first_seen_at::TIMESTAMPNTZ AS first_seen_at, /* Time of the first event (UTC) */

@@ -39,15 +39,34 @@ WITH touched AS (
     app,
     amplitude_id
   FROM @touched_user_summaries(@start_ts, @end_ts) AS touched
+), hours AS (
+  SELECT
+    hours.*
+  FROM silver.user_device_hours AS hours
+  JOIN touched
+    ON touched.project = hours.project
+    AND touched.app = hours.app
+    AND touched.amplitude_id = hours.amplitude_id
+), totals AS (
+  SELECT
+    project,
+    app,
+    amplitude_id,
+    SUM(events) AS events,
+    MIN(first_event_at) AS first_seen_at,
+    MAX(last_event_at) AS last_seen_at,
+    COUNT(DISTINCT device_id) AS devices
+  FROM hours
+  GROUP BY
+    project,
+    app,
+    amplitude_id
 ), days AS (
   SELECT
     days.project,
     days.app,
     days.amplitude_id,
-    SUM(days.events) AS events,
-    COUNT_IF(days.active_events > 0) AS active_days,
-    MIN(days.first_event_at) AS first_seen_at,
-    MAX(days.last_event_at) AS last_seen_at
+    COUNT_IF(days.active_events > 0) AS active_days
   FROM silver.user_days AS days
   JOIN touched
     ON touched.project = days.project
@@ -57,168 +76,101 @@ WITH touched AS (
     days.project,
     days.app,
     days.amplitude_id
-), devices AS (
-  SELECT
-    devices.project,
-    devices.app,
-    devices.amplitude_id,
-    COUNT(devices.device_id) AS devices
-  FROM silver.user_devices AS devices
-  JOIN touched
-    ON touched.project = devices.project
-    AND touched.app = devices.app
-    AND touched.amplitude_id = devices.amplitude_id
-  GROUP BY
-    devices.project,
-    devices.app,
-    devices.amplitude_id
 ), logins AS (
   SELECT
-    events.project,
-    events.app,
-    events.amplitude_id,
-    events.user_id
-  FROM silver.events AS events
-  JOIN touched
-    ON touched.project = events.project
-    AND touched.app = events.app
-    AND touched.amplitude_id = events.amplitude_id
+    *
+  FROM hours
   WHERE
-    NOT events.user_id IS NULL
+    NOT last_user_id IS NULL
   QUALIFY
     ROW_NUMBER() OVER (
-      PARTITION BY events.project, events.app, events.amplitude_id
-      ORDER BY events.event_time DESC, events.uuid DESC
+      PARTITION BY project, app, amplitude_id
+      ORDER BY last_login_at DESC, last_login_uuid DESC
     ) = 1
 ), firsts AS (
   SELECT
-    events.project,
-    events.app,
-    events.amplitude_id,
-    events.platform,
-    events.country,
-    @touch_text(events.user_properties, 'utm_source') AS source,
-    @touch_text(events.user_properties, 'utm_medium') AS medium,
-    @touch_text(events.user_properties, 'utm_campaign') AS campaign,
-    @touch_text(events.user_properties, 'referring_domain') AS referrer
-  FROM silver.events AS events
-  JOIN touched
-    ON touched.project = events.project
-    AND touched.app = events.app
-    AND touched.amplitude_id = events.amplitude_id
+    *
+  FROM hours
   QUALIFY
-    ROW_NUMBER() OVER (
-      PARTITION BY events.project, events.app, events.amplitude_id
-      ORDER BY events.event_time, events.uuid
-    ) = 1
+    ROW_NUMBER() OVER (PARTITION BY project, app, amplitude_id ORDER BY first_event_at, first_uuid) = 1
 ), latests AS (
   SELECT
-    events.project,
-    events.app,
-    events.amplitude_id,
-    events.platform,
-    events.country
-  FROM silver.events AS events
-  JOIN touched
-    ON touched.project = events.project
-    AND touched.app = events.app
-    AND touched.amplitude_id = events.amplitude_id
+    *
+  FROM hours
   QUALIFY
     ROW_NUMBER() OVER (
-      PARTITION BY events.project, events.app, events.amplitude_id
-      ORDER BY events.event_time DESC, events.uuid DESC
+      PARTITION BY project, app, amplitude_id
+      ORDER BY last_event_at DESC, last_uuid DESC
     ) = 1
 ), initials AS (
   SELECT
-    events.project,
-    events.app,
-    events.amplitude_id,
-    @touch_text(events.user_properties, 'initial_utm_source') AS source,
-    @touch_text(events.user_properties, 'initial_utm_medium') AS medium,
-    @touch_text(events.user_properties, 'initial_utm_campaign') AS campaign,
-    @touch_text(events.user_properties, 'initial_referring_domain') AS referrer
-  FROM silver.events AS events
-  JOIN touched
-    ON touched.project = events.project
-    AND touched.app = events.app
-    AND touched.amplitude_id = events.amplitude_id
+    *
+  FROM hours
   WHERE
-    NOT COALESCE(
-      @property_text(events.user_properties, 'initial_utm_source'),
-      @property_text(events.user_properties, 'initial_utm_medium'),
-      @property_text(events.user_properties, 'initial_utm_campaign'),
-      @property_text(events.user_properties, 'initial_referring_domain')
-    ) IS NULL
+    NOT initial_at IS NULL
   QUALIFY
     ROW_NUMBER() OVER (
-      PARTITION BY events.project, events.app, events.amplitude_id
-      ORDER BY events.event_time DESC, events.uuid DESC
+      PARTITION BY project, app, amplitude_id
+      ORDER BY initial_at DESC, initial_uuid DESC
     ) = 1
 ), properties AS (
   SELECT
-    events.project,
-    events.app,
-    events.amplitude_id,
-    events.user_properties
-  FROM silver.events AS events
-  JOIN touched
-    ON touched.project = events.project
-    AND touched.app = events.app
-    AND touched.amplitude_id = events.amplitude_id
+    *
+  FROM hours
   WHERE
-    events.user_properties::VARCHAR <> '{}'
+    NOT properties_at IS NULL
   QUALIFY
     ROW_NUMBER() OVER (
-      PARTITION BY events.project, events.app, events.amplitude_id
-      ORDER BY events.event_time DESC, events.uuid DESC
+      PARTITION BY project, app, amplitude_id
+      ORDER BY properties_at DESC, properties_uuid DESC
     ) = 1
 )
 SELECT
-  days.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
-  days.app::BIGINT AS app, /* Amplitude's number of the project */
-  days.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as events carry it */
+  totals.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
+  totals.app::BIGINT AS app, /* Amplitude's number of the project */
+  totals.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as events carry it */
   aliases.canonical_amplitude_id::BIGINT AS canonical_amplitude_id, /* The user after merging, by which users are counted */
-  logins.user_id::VARCHAR AS user_id, /* The user's id in your product by the latest event that carries one, NULL for an anonymous user */
-  days.first_seen_at::TIMESTAMPNTZ AS first_seen_at, /* Time of the first event (UTC) */
-  days.last_seen_at::TIMESTAMPNTZ AS last_seen_at, /* Time of the last event (UTC) */
-  days.events::BIGINT AS events, /* Number of events */
+  logins.last_user_id::VARCHAR AS user_id, /* The user's id in your product by the latest event that carries one, NULL for an anonymous user */
+  totals.first_seen_at::TIMESTAMPNTZ AS first_seen_at, /* Time of the first event (UTC) */
+  totals.last_seen_at::TIMESTAMPNTZ AS last_seen_at, /* Time of the last event (UTC) */
+  totals.events::BIGINT AS events, /* Number of events */
   days.active_days::BIGINT AS active_days, /* Number of days with an event of an active type */
-  devices.devices::BIGINT AS devices, /* Number of devices */
-  IFF(initials.amplitude_id IS NULL, firsts.source, initials.source)::VARCHAR AS first_source, /* utm_source that first brought the user, NULL for none */
-  IFF(initials.amplitude_id IS NULL, firsts.medium, initials.medium)::VARCHAR AS first_medium, /* utm_medium of the same */
-  IFF(initials.amplitude_id IS NULL, firsts.campaign, initials.campaign)::VARCHAR AS first_campaign, /* utm_campaign of the same */
-  IFF(initials.amplitude_id IS NULL, firsts.referrer, initials.referrer)::VARCHAR AS first_referrer, /* Domain of the referrer of the same */
-  firsts.platform::VARCHAR AS first_platform, /* Platform of the first event; NULL for a server's */
-  firsts.country::VARCHAR AS first_country, /* Country of the first event */
-  latests.platform::VARCHAR AS latest_platform, /* Platform of the latest event; NULL for a server's */
-  latests.country::VARCHAR AS latest_country, /* Country of the latest event */
-  properties.user_properties /* The user's properties as of the latest event that carries any */
-FROM days
+  totals.devices::BIGINT AS devices, /* Number of devices */
+  IFF(initials.amplitude_id IS NULL, firsts.first_source, initials.initial_source)::VARCHAR AS first_source, /* utm_source that first brought the user, NULL for none */
+  IFF(initials.amplitude_id IS NULL, firsts.first_medium, initials.initial_medium)::VARCHAR AS first_medium, /* utm_medium of the same */
+  IFF(initials.amplitude_id IS NULL, firsts.first_campaign, initials.initial_campaign)::VARCHAR AS first_campaign, /* utm_campaign of the same */
+  IFF(initials.amplitude_id IS NULL, firsts.first_referrer, initials.initial_referrer)::VARCHAR AS first_referrer, /* Domain of the referrer of the same */
+  firsts.first_platform::VARCHAR AS first_platform, /* Platform of the first event; NULL for a server's */
+  firsts.first_country::VARCHAR AS first_country, /* Country of the first event */
+  latests.last_platform::VARCHAR AS latest_platform, /* Platform of the latest event; NULL for a server's */
+  latests.last_country::VARCHAR AS latest_country, /* Country of the latest event */
+  PARSE_JSON(properties.user_properties::VARCHAR) AS user_properties /* The user's properties as of the latest event that carries any */
+FROM totals
 JOIN silver.user_aliases AS aliases
-  ON aliases.project = days.project
-  AND aliases.app = days.app
-  AND aliases.amplitude_id = days.amplitude_id
-JOIN devices
-  ON devices.project = days.project
-  AND devices.app = days.app
-  AND devices.amplitude_id = days.amplitude_id
+  ON aliases.project = totals.project
+  AND aliases.app = totals.app
+  AND aliases.amplitude_id = totals.amplitude_id
+JOIN days
+  ON days.project = totals.project
+  AND days.app = totals.app
+  AND days.amplitude_id = totals.amplitude_id
 LEFT JOIN logins
-  ON logins.project = days.project
-  AND logins.app = days.app
-  AND logins.amplitude_id = days.amplitude_id
+  ON logins.project = totals.project
+  AND logins.app = totals.app
+  AND logins.amplitude_id = totals.amplitude_id
 JOIN firsts
-  ON firsts.project = days.project
-  AND firsts.app = days.app
-  AND firsts.amplitude_id = days.amplitude_id
+  ON firsts.project = totals.project
+  AND firsts.app = totals.app
+  AND firsts.amplitude_id = totals.amplitude_id
 JOIN latests
-  ON latests.project = days.project
-  AND latests.app = days.app
-  AND latests.amplitude_id = days.amplitude_id
+  ON latests.project = totals.project
+  AND latests.app = totals.app
+  AND latests.amplitude_id = totals.amplitude_id
 LEFT JOIN initials
-  ON initials.project = days.project
-  AND initials.app = days.app
-  AND initials.amplitude_id = days.amplitude_id
+  ON initials.project = totals.project
+  AND initials.app = totals.app
+  AND initials.amplitude_id = totals.amplitude_id
 LEFT JOIN properties
-  ON properties.project = days.project
-  AND properties.app = days.app
-  AND properties.amplitude_id = days.amplitude_id
+  ON properties.project = totals.project
+  AND properties.app = totals.app
+  AND properties.amplitude_id = totals.amplitude_id
