@@ -43,6 +43,8 @@ BUILT_TABLES = (
     "silver.user_devices",
     "silver.devices",
     "silver.event_types",
+    "silver.event_properties",
+    "silver.user_property_changes",
     "silver.apps",
     "gold.events",
 )
