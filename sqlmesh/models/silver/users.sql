@@ -155,11 +155,12 @@ WITH touched AS (
       ORDER BY events.event_time DESC, events.uuid DESC
     ) = 1
 ), properties AS (
+  /* As text, since SQLMesh would take the column for a VARIANT, which DuckDB's files cannot hold. */
   SELECT
     events.project,
     events.app,
     events.amplitude_id,
-    events.user_properties
+    events.user_properties::VARCHAR AS user_properties
   FROM silver.events AS events
   JOIN touched
     ON touched.project = events.project
@@ -192,7 +193,7 @@ SELECT
   firsts.country::VARCHAR AS first_country, /* Country of the first event */
   latests.platform::VARCHAR AS latest_platform, /* Platform of the latest event; NULL for a server's */
   latests.country::VARCHAR AS latest_country, /* Country of the latest event */
-  properties.user_properties /* The user's properties as of the latest event that carries any */
+  PARSE_JSON(properties.user_properties) AS user_properties /* The user's properties as of the latest event that carries any */
 FROM days
 JOIN silver.user_aliases AS aliases
   ON aliases.project = days.project
