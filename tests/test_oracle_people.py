@@ -5,31 +5,36 @@ from dataclasses import replace
 
 from test_oracle import QUIET, people, row
 
-from oracle import Charts, Row, compute
-from oracle_people import EventProperty, SessionDetails, UserDetails, UserPropertyChange, tables
+from oracle import Row, Truth, compute
+from oracle_people import (
+    SessionDetails,
+    UserDetails,
+    find_event_properties,
+    find_events_from_future,
+    find_session_details,
+    find_user_details,
+    find_user_property_changes,
+)
 
 
-def rows_of(model: str, *rows: Row) -> list[tuple[object, ...]]:
-    _, found = tables(compute(rows, QUIET), Charts())[model]
-    return found
+def truth(*rows: Row) -> Truth:
+    return compute(rows, QUIET)
 
 
 def sessions(*rows: Row) -> list[SessionDetails]:
-    found = [each for each in rows_of("silver.sessions", *rows) if isinstance(each, SessionDetails)]
-    return sorted(found, key=lambda session: session.session_number)
+    return sorted(find_session_details(truth(*rows)), key=lambda session: session.session_number)
 
 
 def user(*rows: Row) -> UserDetails:
-    (found,) = rows_of("silver.users", *rows)
-    assert isinstance(found, UserDetails)
+    (found,) = find_user_details(truth(*rows))
     return found
 
 
 def spans(*rows: Row) -> list[tuple[str, str | None, str, str | None]]:
     """(property, value, first day, day of the end or None)."""
-    found = [each for each in rows_of("silver.user_property_changes", *rows) if isinstance(each, UserPropertyChange)]
     return [
-        (each.property, each.value_text, day(each.valid_from), each.valid_to and day(each.valid_to)) for each in found
+        (each.property, each.value_text, day(each.valid_from), day(each.valid_to) if each.valid_to else None)
+        for each in find_user_property_changes(truth(*rows))
     ]
 
 
@@ -70,9 +75,7 @@ class TestSessions:
         assert (session.entry_page, session.exit_page) == ("/a", "/b")
 
     def test_a_touch_that_is_empty_is_none(self) -> None:
-        (session,) = sessions(
-            row(session_id=1, user_properties={"utm_source": "EMPTY", "utm_medium": "", "utm_id": "x"})
-        )
+        (session,) = sessions(row(session_id=1, user_properties={"utm_source": "EMPTY", "utm_medium": ""}))
         assert (session.source, session.medium, session.campaign) == (None, None, None)
 
 
@@ -118,11 +121,7 @@ class TestSpans:
 
 def test_properties_of_events_have_the_type_and_the_text_of_their_value() -> None:
     values = {"t": "1", "n": 1.5e-7, "b": True, "o": {"a": [1]}, "l": [], "z": None}
-    found = [
-        each
-        for each in rows_of("silver.event_properties", row(event_properties=values))
-        if isinstance(each, EventProperty)
-    ]
+    found = find_event_properties(truth(row(event_properties=values)))
     assert [(each.value_type, each.value_text, each.value_number, each.value_boolean) for each in found] == [
         ("text", "1", None, None),
         ("number", "1.5e-7", 1.5e-7, None),
@@ -135,9 +134,10 @@ def test_properties_of_events_have_the_type_and_the_text_of_their_value() -> Non
 
 def test_an_event_is_from_the_future_from_the_end_of_its_hour_on() -> None:
     hour = "2024-03-01 10:00:00"
-    found = rows_of(
-        "silver.events",
-        row("2024-03-01 10:59:59.999999", hour=hour, uuid="a"),
-        row("2024-03-01 11:00:00", hour=hour, uuid="b"),
+    found = find_events_from_future(
+        truth(
+            row("2024-03-01 10:59:59.999999", hour=hour, uuid="a"),
+            row("2024-03-01 11:00:00", hour=hour, uuid="b"),
+        )
     )
     assert [each[-2:] for each in found] == [("a", False), ("b", True)]
