@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 from typing import NamedTuple, TypeAlias
 
 import oracle
@@ -13,6 +14,7 @@ PAGE_PATH = "[Amplitude] Page Path"
 TOUCH_KEYS = ("utm_source", "utm_medium", "utm_campaign", "referring_domain")
 NO_TOUCH = (None, "", "EMPTY")
 
+TypedText: TypeAlias = tuple[str, str | None]
 SessionKey: TypeAlias = tuple[User, int | None]  # the canonical user, session_id
 
 
@@ -57,11 +59,46 @@ class UserDetails(NamedTuple):
     user_properties: str | None
 
 
+class UserPropertyChange(NamedTuple):
+    project: str
+    app: int
+    amplitude_id: int  # the raw one
+    property: str
+    value_type: str
+    value_text: str | None
+    valid_from: dt.datetime
+    valid_to: dt.datetime | None
+
+
+class EventProperty(NamedTuple):
+    project: str
+    app: int
+    uuid: str | None
+    export_hour: dt.datetime
+    event_time: dt.datetime | None
+    event_type: str | None
+    property: str
+    value_type: str
+    value_text: str | None
+    value_number: float | None
+    value_boolean: bool | None
+
+
+class EventFromFuture(NamedTuple):
+    project: str
+    app: int
+    uuid: str | None
+    is_from_future: bool
+
+
 def tables(truth: oracle.Truth, _charts: oracle.Charts) -> dict[str, tuple[type, list[tuple[object, ...]]]]:
     """By model, the type of its rows and the rows; none of them depends on the charts' variables."""
     return {
         "silver.sessions": (SessionDetails, [*find_session_details(truth)]),
         "silver.users": (UserDetails, [*find_user_details(truth)]),
+        "silver.user_property_changes": (UserPropertyChange, [*find_user_property_changes(truth)]),
+        "silver.event_properties": (EventProperty, [*find_event_properties(truth)]),
+        "silver.events": (EventFromFuture, [*find_events_from_future(truth)]),
     }
 
 
@@ -162,6 +199,71 @@ def carries_initial_touch(event: Event) -> bool:
     return any(property_text(properties, f"initial_{key}") is not None for key in TOUCH_KEYS)
 
 
+def find_user_property_changes(truth: oracle.Truth) -> Iterable[UserPropertyChange]:
+    for user, own in oracle.events_by_user(truth.events).items():
+        for property_, shown in values_by_time(own).items():
+            changes = list(changes_of(sorted(shown.items())))
+            ends = [since for since, _ in changes[1:]]
+            for (since, (value_type, text)), until in zip_longest(changes, ends):
+                yield UserPropertyChange(*user, property_, value_type, text, valid_from=since, valid_to=until)
+
+
+def values_by_time(events: Iterable[Event]) -> dict[str, dict[dt.datetime, TypedText]]:
+    """Of each user property the value at each time that an event shows it; the last by uuid counts."""
+    values: defaultdict[str, dict[dt.datetime, TypedText]] = defaultdict(dict)
+    for event in sorted(events, key=moment):
+        for property_, value in properties_of(event, "user_properties"):
+            values[property_][moment(event)[0]] = typed_text(value)
+    return dict(values)
+
+
+def changes_of(shown: Iterable[tuple[dt.datetime, TypedText]]) -> Iterable[tuple[dt.datetime, TypedText]]:
+    """What differs from what was shown before."""
+    before = None
+    for time, value in shown:
+        if value != before:
+            yield time, value
+        before = value
+
+
+def find_event_properties(truth: oracle.Truth) -> Iterable[EventProperty]:
+    for event in truth.events:
+        for property_, value in properties_of(event, "event_properties"):
+            value_type, text = typed_text(value)
+            yield EventProperty(
+                project=event.project,
+                app=event.app,
+                uuid=event.uuid,
+                export_hour=event.export_hour,
+                event_time=event.event_time,
+                event_type=event.event_type,
+                property=property_,
+                value_type=value_type,
+                value_text=text,
+                value_number=float(text) if value_type == "number" and text else None,
+                value_boolean=text == "true" if value_type == "boolean" else None,
+            )
+
+
+def find_events_from_future(truth: oracle.Truth) -> Iterable[EventFromFuture]:
+    """The events that are dated after the hour in which they were uploaded."""
+    for event in truth.events:
+        late = event.event_time is not None and event.event_time >= event.export_hour + dt.timedelta(hours=1)
+        yield EventFromFuture(event.project, event.app, event.uuid, late)
+
+
+def properties_of(event: Event, column: str) -> list[tuple[str, object]]:
+    properties = event.data.get(column)
+    return list(properties.items()) if isinstance(properties, Mapping) else []
+
+
+def typed_text(value: object) -> TypedText:
+    """The type of a value and its text: that of a string is the string itself, null has none."""
+    types = {bool: "boolean", int: "number", float: "number", str: "text", dict: "object", list: "array"}
+    return types.get(type(value), "null"), value if isinstance(value, str | None) else json_text(value)
+
+
 def json_text(value: object) -> str:
-    """JSON as DuckDB writes it: without blanks, nothing escaped that need not be."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """JSON as DuckDB writes it: without blanks, nothing escaped that need not be, exponents without leading zeros."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("e-0", "e-") if isinstance(value, float) else text

@@ -45,6 +45,8 @@ BUILT_TABLES = (
     "silver.user_devices",
     "silver.devices",
     "silver.event_types",
+    "silver.event_properties",
+    "silver.user_property_changes",
     "silver.apps",
     "silver.user_device_hours",
     "gold.events",

@@ -1,8 +1,18 @@
 """Values of JSON properties."""
 
+import sqlglot
 from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core.macros import MacroEvaluator
+
+# How an engine takes a JSON object apart, which no SQL does for both: into rows of `key` and `value` (of what is no
+# object into none), and then the type and the text of a value.
+ENTRIES = {
+    "duckdb": "JSON_EACH(CASE WHEN JSON_TYPE(source.{column}) = 'OBJECT' THEN source.{column} END)",
+    "snowflake": "LATERAL FLATTEN(INPUT => source.{column}, MODE => 'OBJECT')",
+}
+VALUE_TYPE = {"duckdb": "JSON_TYPE(entry.value)", "snowflake": "TYPEOF(entry.value)"}
+VALUE_TEXT = {"duckdb": "entry.value ->> '$'", "snowflake": "CAST(entry.value AS VARCHAR)"}
 
 
 @macro()
@@ -19,3 +29,30 @@ def touch_text(evaluator: MacroEvaluator, properties: exp.Expr, key: exp.Expr) -
     return evaluator.parse_one(
         f"NULLIF(NULLIF({property_text(evaluator, properties, key).sql(evaluator.dialect)}, ''), 'EMPTY')"
     )
+
+
+@macro()
+def properties_of(evaluator: MacroEvaluator, relation: exp.Expr, column: exp.Expr, kept: list[exp.Column]) -> exp.Expr:
+    """A query of (the columns that are kept, property, value_type, value_text): a row for each key of a JSON column.
+
+    The text of a string is the string itself, that of JSON's null is NULL, that of anything else its JSON.
+    """
+    engine = "snowflake" if evaluator.gateway == "snowflake" else "duckdb"
+    columns = ", ".join(f"source.{each.name}" for each in kept)
+    sql = f"""
+        SELECT
+            {columns},
+            entry.key AS property,
+            CASE {VALUE_TYPE[engine]}
+                WHEN 'VARCHAR' THEN 'text'
+                WHEN 'BOOLEAN' THEN 'boolean'
+                WHEN 'OBJECT' THEN 'object'
+                WHEN 'ARRAY' THEN 'array'
+                WHEN 'NULL' THEN 'null'
+                WHEN 'NULL_VALUE' THEN 'null'
+                ELSE 'number'
+            END AS value_type,
+            {VALUE_TEXT[engine]} AS value_text
+        FROM {relation.sql(evaluator.dialect)} AS source, {ENTRIES[engine].format(column=column.name)} AS entry
+    """
+    return sqlglot.parse_one(f"({sql})", dialect=engine)

@@ -79,6 +79,9 @@ SELECT
   _export_hour::TIMESTAMPNTZ AS export_hour, /* Hour (UTC) of the export that brought the event: the hour of its upload */
   event_time::TIMESTAMPNTZ AS event_time, /* When it happened (UTC), the client's clock corrected by Amplitude */
   @reporting_date(event_time)::DATE AS event_date, /* Its day in the reporting time zone */
+  (
+    event_time >= DATEADD(HOUR, 1, _export_hour)
+  )::BOOLEAN AS is_from_future, /* Whether that is later than its export hour, which no true time can be: a clock was wrong */
   event_type::VARCHAR AS event_type, /* Name of the event */
   amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as of the event; silver.user_aliases gives the merged one */
   NULLIF(user_id, '')::VARCHAR AS user_id, /* The user's id in your product, NULL before login */
