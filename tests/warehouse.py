@@ -49,6 +49,8 @@ BUILT_TABLES = (
     "silver.user_property_changes",
     "silver.apps",
     "silver.user_device_hours",
+    "silver.user_hours",
+    "silver.segment_days",
     "gold.events",
 )
 

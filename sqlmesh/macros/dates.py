@@ -16,8 +16,11 @@ def reporting_date(evaluator: MacroEvaluator, time: exp.Expr) -> exp.Expr:
 
 @macro()
 def reporting_hour(evaluator: MacroEvaluator, time: exp.Expr) -> exp.Expr:
-    """The start of the hour of a UTC time, as clocks in `reporting_timezone` show it."""
-    return evaluator.parse_one(f"DATE_TRUNC('HOUR', {reporting_time_sql(evaluator, time.sql(evaluator.dialect))})")
+    """The start of the hour of a UTC time, in UTC: of an hour as clocks in `reporting_timezone` show it."""
+    utc = time.sql(evaluator.dialect)
+    local = reporting_time_sql(evaluator, utc)
+    past = f"DATEDIFF(MICROSECOND, DATE_TRUNC('HOUR', {local}), {local})"
+    return evaluator.parse_one(f"DATEADD(MICROSECOND, -{past}, {utc})")
 
 
 @macro()

@@ -11,6 +11,8 @@ from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core.macros import MacroEvaluator
 
+from .dates import reporting_date_sql
+
 # When an event type became inactive, or active again: the hours with which its flag in Amplitude's event list changes.
 # Read from bronze, since a view between would have no gate of its own (see signals/export_hours.py).
 FLAG_CHANGES = """
@@ -62,6 +64,78 @@ def touched_user_summaries(evaluator: MacroEvaluator, start: exp.Expr, end: exp.
         SELECT days.project, days.app, days.amplitude_id FROM ({days}) AS days
         UNION
         SELECT users.project, users.app, users.amplitude_id FROM ({identities_sql(run(start, end))}) AS users
+        """,
+    )
+
+
+@macro()
+def touched_merged_users(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
+    """(project, app, amplitude_id) of merged users whose days may have changed, those they were before included.
+
+    A user who now merges into another login did so before into one on a device that he shares.
+    """
+    days, identities = user_days_sql(run(start, end)), identities_sql(run(start, end))
+    users = f"""
+        SELECT days.project, days.app, days.amplitude_id FROM ({days}) AS days
+        UNION
+        SELECT others.project, others.app, others.amplitude_id
+        FROM ({identities}) AS users
+        JOIN silver.user_devices AS own
+            ON own.project = users.project AND own.app = users.app AND own.amplitude_id = users.amplitude_id
+        JOIN silver.user_devices AS others
+            ON others.project = own.project AND others.app = own.app AND others.device_id = own.device_id
+        UNION
+        SELECT users.project, users.app, users.amplitude_id FROM ({identities}) AS users
+    """
+    return query(
+        evaluator,
+        f"""
+        SELECT users.project, users.app, users.amplitude_id FROM ({users}) AS users
+        UNION
+        SELECT aliases.project, aliases.app, aliases.canonical_amplitude_id AS amplitude_id
+        FROM ({users}) AS users
+        JOIN silver.user_aliases AS aliases
+            ON aliases.project = users.project
+            AND aliases.app = users.app
+            AND aliases.amplitude_id = users.amplitude_id
+        """,
+    )
+
+
+@macro()
+def touched_dates(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
+    """(project, app, event_date) of days of which anything may have changed, for what is told of a day by its events.
+
+    These are the days of the run's events and of changed flags, all days of users who may now be another, and days that
+    had events from the future and that the export has now reached (gold begins to show them).
+    """
+    return query(
+        evaluator,
+        f"""
+        SELECT DISTINCT days.project, days.app, days.event_date FROM ({user_days_sql(run(start, end))}) AS days
+        UNION
+        SELECT days.project, days.app, days.event_date
+        FROM silver.user_days AS days
+        JOIN ({identities_sql(run(start, end))}) AS users
+            ON users.project = days.project AND users.app = days.app AND users.amplitude_id = days.amplitude_id
+        WHERE NOT EXISTS (
+            SELECT 1
+            FROM silver.user_devices AS logins
+            WHERE logins.first_login_hour < {start}
+                AND logins.project = users.project
+                AND logins.app = users.app
+                AND logins.amplitude_id = users.amplitude_id
+        )
+        UNION
+        SELECT days.project, days.app, days.event_date
+        FROM silver.user_days AS days
+        JOIN (
+            SELECT project, app, {reporting_date_sql(evaluator, "MAX(export_hour)")} AS frontier_date
+            FROM silver.user_device_hours
+            WHERE export_hour < {start}
+            GROUP BY project, app
+        ) AS before
+            ON before.project = days.project AND before.app = days.app AND days.event_date > before.frontier_date
         """,
     )
 

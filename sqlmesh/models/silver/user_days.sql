@@ -34,24 +34,22 @@ MODEL (
 );
 
 SELECT
-  events.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
-  events.app::BIGINT AS app, /* Amplitude's number of the project */
-  events.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as of the events, not merged */
-  events.event_date::DATE AS event_date, /* Day of the events in the reporting time zone */
-  COUNT(*)::BIGINT AS events, /* Number of events */
-  COUNT_IF(inactive.event_type IS NULL)::BIGINT AS active_events, /* Number of events of active types; a user is active on a day with at least one */
-  MIN(events.event_time)::TIMESTAMPNTZ AS first_event_at, /* Time of the day's first event (UTC) */
-  MAX(events.event_time)::TIMESTAMPNTZ AS last_event_at /* Time of the day's last event (UTC) */
-FROM silver.events AS events
+  hours.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
+  hours.app::BIGINT AS app, /* Amplitude's number of the project */
+  hours.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as of the events, not merged */
+  hours.event_date::DATE AS event_date, /* Day of the events in the reporting time zone */
+  SUM(hours.events)::BIGINT AS events, /* Number of events */
+  SUM(hours.active_events)::BIGINT AS active_events, /* Number of events of active types; a user is active on a day with at least one */
+  MIN(hours.first_event_at)::TIMESTAMPNTZ AS first_event_at, /* Time of the day's first event (UTC) */
+  MAX(hours.last_event_at)::TIMESTAMPNTZ AS last_event_at /* Time of the day's last event (UTC) */
+FROM silver.user_hours AS hours
 JOIN @touched_user_days(@start_ts, @end_ts) AS touched
-  ON touched.project = events.project
-  AND touched.app = events.app
-  AND touched.amplitude_id = events.amplitude_id
-  AND touched.event_date = events.event_date
-LEFT JOIN @inactive_event_types(@end_ts) AS inactive
-  ON inactive.project = events.project AND inactive.event_type = events.event_type
+  ON touched.project = hours.project
+  AND touched.app = hours.app
+  AND touched.amplitude_id = hours.amplitude_id
+  AND touched.event_date = hours.event_date
 GROUP BY
-  events.project,
-  events.app,
-  events.amplitude_id,
-  events.event_date
+  hours.project,
+  hours.app,
+  hours.amplitude_id,
+  hours.event_date
