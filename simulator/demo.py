@@ -19,8 +19,8 @@ PORT = 8765  # of SOURCES__AMPLITUDE__BASE_URL in demo.env
 DATABASE = ROOT / "data/demo/amplitude.duckdb"
 
 LAST_DAYS = """
-    SELECT * EXCLUDE (app)
-    FROM (SELECT * FROM gold.daily_metrics ORDER BY metric_date DESC LIMIT 14)
+    SELECT * EXCLUDE (app, breakdown, segment, dau_mau)
+    FROM (SELECT * FROM gold.daily_metrics WHERE breakdown = 'all' ORDER BY metric_date DESC LIMIT 14)
     ORDER BY metric_date
 """
 

@@ -449,29 +449,41 @@ def find_daily_metrics(
     return [
         metrics
         for app in sorted(events_of)
-        for metrics in daily_metrics_of_app(app, events_of[app], canonical, sessions_of[app], zone)
+        for metrics in daily_metrics_of(
+            app,
+            events_of[app],
+            canonical,
+            sessions_of[app],
+            first_dates(events_of[app], canonical),
+            frontier_date(events_of[app], zone),
+        )
     ]
 
 
-def daily_metrics_of_app(
-    app: App, events: Collection[Event], canonical: Mapping[User, int], sessions: Iterable[Session], zone: ZoneInfo
+def daily_metrics_of(
+    app: App,
+    events: Collection[Event],
+    canonical: Mapping[User, int],
+    sessions: Iterable[Session],
+    first: Mapping[int, dt.date],
+    frontier: dt.date,
 ) -> Iterator[DailyMetrics]:
-    """One app's metrics of every date from its earliest event to the frontier, days without any event included.
+    """The metrics of some events of an app on every date from their earliest to the frontier, others included.
 
     What is dated later than the frontier waits; a weekly or monthly active user had an active event on one of the 7 or
-    30 dates that end with the date.
+    30 dates that end with the date; a new one has an event on the `first` date of all his events.
     """
     active = active_users_by_date(events, canonical)
-    arrived = new_users_by_date(events, canonical)
+    present = users_by_date(events, canonical)
     lengths = session_seconds_by_date(sessions)
     count = events_by_date(events)
-    for date in dates_to_frontier(count, frontier_date(events, zone)):
+    for date in dates_to_frontier(count, frontier):
         seconds = lengths.get(date, [])
         yield DailyMetrics(
             *app,
             date=date,
             active_users=len(active_in_window(active, date, 1)),
-            new_users=arrived.get(date, 0),
+            new_users=sum(first[user] == date for user in present.get(date, ())),
             weekly_active_users=len(active_in_window(active, date, WEEK_DAYS)),
             monthly_active_users=len(active_in_window(active, date, MONTH_DAYS)),
             sessions=len(seconds),
@@ -494,25 +506,25 @@ def active_in_window(active: Mapping[dt.date, set[int]], last: dt.date, days: in
 
 def active_users_by_date(events: Iterable[Event], canonical: Mapping[User, int]) -> dict[dt.date, set[int]]:
     """The canonical users with an active event on each date."""
+    return users_by_date((event for event in events if event.is_active), canonical)
+
+
+def users_by_date(events: Iterable[Event], canonical: Mapping[User, int]) -> dict[dt.date, set[int]]:
+    """The canonical users with an event on each date."""
     users: defaultdict[dt.date, set[int]] = defaultdict(set)
     for event in events:
-        if event.is_active and event.amplitude_id is not None and event.event_date is not None:
+        if event.amplitude_id is not None and event.event_date is not None:
             users[event.event_date].add(canonical[event.project, event.app, event.amplitude_id])
     return dict(users)
 
 
-def new_users_by_date(events: Iterable[Event], canonical: Mapping[User, int]) -> dict[dt.date, int]:
-    """How many canonical users have their earliest event, inactive ones included, on each date."""
-    earliest: dict[int, tuple[dt.datetime, dt.date]] = {}
-    for event in events:
-        if event.amplitude_id is not None and event.event_time is not None and event.event_date is not None:
-            user = canonical[event.project, event.app, event.amplitude_id]
-            seen = (event.event_time, event.event_date)
-            earliest[user] = min(earliest.get(user, seen), seen)
-    users: defaultdict[dt.date, int] = defaultdict(int)
-    for _, date in earliest.values():
-        users[date] += 1
-    return dict(users)
+def first_dates(events: Iterable[Event], canonical: Mapping[User, int]) -> dict[int, dt.date]:
+    """The date of each canonical user's earliest event, inactive ones included."""
+    dates: defaultdict[int, list[dt.date]] = defaultdict(list)
+    for date, users in users_by_date(events, canonical).items():
+        for user in users:
+            dates[user].append(date)
+    return {user: min(own) for user, own in dates.items()}
 
 
 def session_seconds_by_date(sessions: Iterable[Session]) -> dict[dt.date, list[float]]:

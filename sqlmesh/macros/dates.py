@@ -40,6 +40,21 @@ def month_of(evaluator: MacroEvaluator, date: exp.Expr) -> exp.Expr:
     return evaluator.parse_one(f"CAST(DATE_TRUNC('MONTH', {date.sql(evaluator.dialect)}) AS DATE)")
 
 
+@macro()
+def period_of(evaluator: MacroEvaluator, unit: exp.Expr, date: exp.Expr) -> exp.Expr:
+    """The first day of a date's interval, a day, week or month."""
+    start: exp.Expr = {"day": lambda _, day: day, "week": week_of, "month": month_of}[unit.name.lower()](
+        evaluator, date
+    )
+    return start
+
+
+@macro()
+def period_after(evaluator: MacroEvaluator, unit: exp.Expr, start: exp.Expr) -> exp.Expr:
+    """The first day of the interval after the one that starts with a date."""
+    return evaluator.parse_one(f"CAST(DATEADD({unit.name}, 1, {start.sql(evaluator.dialect)}) AS DATE)")
+
+
 def reporting_date_sql(evaluator: MacroEvaluator, time: str) -> str:
     return f"CAST({reporting_time_sql(evaluator, time)} AS DATE)"
 

@@ -1,127 +1,148 @@
-/* The numbers of Amplitude's overview for every app and day, from its first event to the day that its export has reached, days without events
- * included. Users are counted after merging, so a merge changes past days too: the table is built anew from days, sessions and users, never from
- * events. */
+/* The numbers of Amplitude's overview for every day, in all and by platform and country: from a segment's first event to the day that the export has
+ * reached, days without events included. Users are counted after merging. A user of a segment had an event with that platform or country; a session
+ * is of the segment that it began in. */
 MODEL (
   name gold.daily_metrics,
-  kind FULL,
-  signals (
-    parents_have_run()
-  ),
+  kind VIEW,
+  cron '@daily',
   owner data,
-  grain (project, app, metric_date),
+  grain (project, app, breakdown, segment, metric_date),
   audits (
     not_null(
-      columns := (project, app, metric_date, active_users, new_users, sessions, events)
+      columns := (
+        project,
+        app,
+        breakdown,
+        segment,
+        metric_date,
+        active_users,
+        new_users,
+        sessions,
+        events
+      )
     ),
-    unique_combination_of_columns(columns := (project, app, metric_date)),
+    unique_combination_of_columns(columns := (project, app, breakdown, segment, metric_date)),
     forall(
-      criteria := (active_users <= weekly_active_users, weekly_active_users <= monthly_active_users)
+      criteria := (
+        active_users >= 0,
+        active_users <= weekly_active_users,
+        weekly_active_users <= monthly_active_users
+      )
+    ),
+    sums_agree(
+      column := sessions,
+      parent := silver.sessions,
+      parent_value := 1,
+      parent_date := session_date,
+      keys := (project, app, breakdown)
     )
   )
 );
 
-WITH user_days AS (
+WITH days AS (
   SELECT
-    days.project,
-    days.app,
-    aliases.canonical_amplitude_id,
-    days.event_date,
-    SUM(days.events) AS events,
-    SUM(days.active_events) AS active_events
-  FROM silver.user_days AS days
+    days.*,
+    days.active_events > 0 AS is_active,
+    apps.frontier_date
+  FROM silver.segment_days AS days
   JOIN silver.apps AS apps
     ON apps.project = days.project
     AND apps.app = days.app
     AND days.event_date <= apps.frontier_date
-  JOIN silver.user_aliases AS aliases
-    ON aliases.project = days.project
-    AND aliases.app = days.app
-    AND aliases.amplitude_id = days.amplitude_id
-  GROUP BY
-    days.project,
-    days.app,
-    aliases.canonical_amplitude_id,
-    days.event_date
-), spans AS (
+), segments AS (
   SELECT
-    days.project,
-    days.app,
-    MIN(days.event_date) AS first_date,
-    MAX(apps.frontier_date) AS last_date
-  FROM user_days AS days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project AND apps.app = days.app
+    project,
+    app,
+    breakdown,
+    segment,
+    MIN(event_date) AS first_date,
+    MAX(frontier_date) AS last_date
+  FROM days
   GROUP BY
-    days.project,
-    days.app
+    project,
+    app,
+    breakdown,
+    segment
 ), numbers AS (
   SELECT
     ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
   FROM TABLE(GENERATOR(ROWCOUNT => 36525))
 ), dates AS (
   SELECT
-    spans.project,
-    spans.app,
-    DATEADD(DAY, -numbers.n, spans.last_date)::DATE AS metric_date
-  FROM spans
+    segments.project,
+    segments.app,
+    segments.breakdown,
+    segments.segment,
+    DATEADD(DAY, -numbers.n, segments.last_date)::DATE AS metric_date
+  FROM segments
   JOIN numbers
-    ON numbers.n <= DATEDIFF(DAY, spans.first_date, spans.last_date)
+    ON numbers.n <= DATEDIFF(DAY, segments.first_date, segments.last_date)
 ), day_totals AS (
   SELECT
     project,
     app,
+    breakdown,
+    segment,
     event_date AS metric_date,
-    COUNT_IF(active_events > 0) AS active_users,
+    COUNT_IF(is_active) AS active_users,
+    COUNT_IF(event_date = first_date) AS new_users,
     SUM(events) AS events
-  FROM user_days
+  FROM days
   GROUP BY
     project,
     app,
+    breakdown,
+    segment,
     event_date
-), active_days AS (
-  SELECT
-    project,
-    app,
-    event_date,
-    LEAD(event_date) OVER (PARTITION BY project, app, canonical_amplitude_id ORDER BY event_date) AS next_event_date
-  FROM user_days
-  WHERE
-    active_events > 0
 ), window_changes AS (
   /* A user enters a window of n days with an active day and leaves it n days later, unless active again before. */
   SELECT
     project,
     app,
+    breakdown,
+    segment,
     event_date AS metric_date,
     1 AS weekly_change,
     1 AS monthly_change
-  FROM active_days
+  FROM days
+  WHERE
+    is_active
   UNION ALL
   SELECT
     project,
     app,
+    breakdown,
+    segment,
     LEAST(
       DATEADD(DAY, 7, event_date)::DATE,
-      COALESCE(next_event_date, DATEADD(DAY, 7, event_date)::DATE)
+      COALESCE(next_active_date, DATEADD(DAY, 7, event_date)::DATE)
     ) AS metric_date,
     -1 AS weekly_change,
     0 AS monthly_change
-  FROM active_days
+  FROM days
+  WHERE
+    is_active
   UNION ALL
   SELECT
     project,
     app,
+    breakdown,
+    segment,
     LEAST(
       DATEADD(DAY, 30, event_date)::DATE,
-      COALESCE(next_event_date, DATEADD(DAY, 30, event_date)::DATE)
+      COALESCE(next_active_date, DATEADD(DAY, 30, event_date)::DATE)
     ) AS metric_date,
     0 AS weekly_change,
     -1 AS monthly_change
-  FROM active_days
+  FROM days
+  WHERE
+    is_active
 ), window_totals AS (
   SELECT
     project,
     app,
+    breakdown,
+    segment,
     metric_date,
     SUM(weekly_change) AS weekly_change,
     SUM(monthly_change) AS monthly_change
@@ -129,67 +150,76 @@ WITH user_days AS (
   GROUP BY
     project,
     app,
-    metric_date
-), first_days AS (
-  SELECT
-    project,
-    app,
-    canonical_amplitude_id,
-    MIN(event_date) AS metric_date
-  FROM user_days
-  GROUP BY
-    project,
-    app,
-    canonical_amplitude_id
-), new_totals AS (
-  SELECT
-    project,
-    app,
-    metric_date,
-    COUNT(*) AS new_users
-  FROM first_days
-  GROUP BY
-    project,
-    app,
+    breakdown,
+    segment,
     metric_date
 ), session_totals AS (
   SELECT
-    project,
-    app,
-    session_date AS metric_date,
+    sessions.project,
+    sessions.app,
+    breakdowns.breakdown,
+    @segment(breakdowns.breakdown, sessions.platform, sessions.country) AS segment,
+    sessions.session_date AS metric_date,
     COUNT(*) AS sessions,
-    AVG(session_seconds) AS average_session_seconds
-  FROM silver.sessions
+    AVG(sessions.session_seconds) AS average_session_seconds
+  FROM silver.sessions AS sessions
+  CROSS JOIN @breakdowns() AS breakdowns
   GROUP BY
-    project,
-    app,
-    session_date
+    sessions.project,
+    sessions.app,
+    breakdowns.breakdown,
+    @segment(breakdowns.breakdown, sessions.platform, sessions.country),
+    sessions.session_date
+), metrics AS (
+  SELECT
+    dates.*,
+    COALESCE(day_totals.active_users, 0) AS active_users,
+    COALESCE(day_totals.new_users, 0) AS new_users,
+    SUM(COALESCE(window_totals.weekly_change, 0)) OVER (
+      PARTITION BY dates.project, dates.app, dates.breakdown, dates.segment
+      ORDER BY dates.metric_date
+    ) AS weekly_active_users,
+    SUM(COALESCE(window_totals.monthly_change, 0)) OVER (
+      PARTITION BY dates.project, dates.app, dates.breakdown, dates.segment
+      ORDER BY dates.metric_date
+    ) AS monthly_active_users,
+    COALESCE(session_totals.sessions, 0) AS sessions,
+    session_totals.average_session_seconds,
+    COALESCE(day_totals.events, 0) AS events
+  FROM dates
+  LEFT JOIN day_totals
+    ON day_totals.project = dates.project
+    AND day_totals.app = dates.app
+    AND day_totals.breakdown = dates.breakdown
+    AND day_totals.segment = dates.segment
+    AND day_totals.metric_date = dates.metric_date
+  LEFT JOIN window_totals
+    ON window_totals.project = dates.project
+    AND window_totals.app = dates.app
+    AND window_totals.breakdown = dates.breakdown
+    AND window_totals.segment = dates.segment
+    AND window_totals.metric_date = dates.metric_date
+  LEFT JOIN session_totals
+    ON session_totals.project = dates.project
+    AND session_totals.app = dates.app
+    AND session_totals.breakdown = dates.breakdown
+    AND session_totals.segment = dates.segment
+    AND session_totals.metric_date = dates.metric_date
 )
 SELECT
-  dates.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
-  dates.app::BIGINT AS app, /* Amplitude's number of the project */
-  dates.metric_date::DATE AS metric_date, /* Day in the reporting time zone */
-  COALESCE(day_totals.active_users, 0)::BIGINT AS active_users, /* Users with an active event on the day */
-  COALESCE(new_totals.new_users, 0)::BIGINT AS new_users, /* Users whose first event, of whatever type, was on the day */
-  SUM(COALESCE(window_totals.weekly_change, 0)) OVER (PARTITION BY dates.project, dates.app ORDER BY dates.metric_date)::BIGINT AS weekly_active_users, /* Users with an active event on the 7 days that end with the day */
-  SUM(COALESCE(window_totals.monthly_change, 0)) OVER (PARTITION BY dates.project, dates.app ORDER BY dates.metric_date)::BIGINT AS monthly_active_users, /* Users with an active event on the 30 days that end with the day */
-  COALESCE(session_totals.sessions, 0)::BIGINT AS sessions, /* Sessions that started on the day */
-  session_totals.average_session_seconds::DOUBLE AS average_session_seconds, /* Their average length in seconds, NULL on a day without sessions */
-  COALESCE(day_totals.events, 0)::BIGINT AS events /* Events of the day, of whatever type */
-FROM dates
-LEFT JOIN day_totals
-  ON day_totals.project = dates.project
-  AND day_totals.app = dates.app
-  AND day_totals.metric_date = dates.metric_date
-LEFT JOIN new_totals
-  ON new_totals.project = dates.project
-  AND new_totals.app = dates.app
-  AND new_totals.metric_date = dates.metric_date
-LEFT JOIN window_totals
-  ON window_totals.project = dates.project
-  AND window_totals.app = dates.app
-  AND window_totals.metric_date = dates.metric_date
-LEFT JOIN session_totals
-  ON session_totals.project = dates.project
-  AND session_totals.app = dates.app
-  AND session_totals.metric_date = dates.metric_date
+  project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
+  app::BIGINT AS app, /* Amplitude's number of the project */
+  breakdown::VARCHAR AS breakdown, /* all, platform or country */
+  segment::VARCHAR AS segment, /* The platform or the country; (none) where events name none, (all) for all */
+  metric_date::DATE AS metric_date, /* Day in the reporting time zone */
+  active_users::BIGINT AS active_users, /* Users with an active event on the day */
+  new_users::BIGINT AS new_users, /* Users whose first event, of whatever type, was on the day */
+  weekly_active_users::BIGINT AS weekly_active_users, /* Users with an active event on the 7 days that end with the day */
+  monthly_active_users::BIGINT AS monthly_active_users, /* Users with an active event on the 30 days that end with the day */
+  (
+    active_users / NULLIF(monthly_active_users, 0)
+  )::DOUBLE AS dau_mau, /* Share of the monthly active users who were active on the day, NULL where there are none */
+  sessions::BIGINT AS sessions, /* Sessions that started on the day */
+  average_session_seconds::DOUBLE AS average_session_seconds, /* Their average length in seconds, NULL on a day without sessions */
+  events::BIGINT AS events /* Events of the day, of whatever type */
+FROM metrics
