@@ -1,5 +1,8 @@
 AUDIT (
-  name numbered_without_gaps
+  name numbered_without_gaps,
+  defaults (
+    condition = TRUE
+  )
 );
 
 /* The rows that share the keys are numbered 1, 2, 3, ...: as many as the highest number says, each number once. */
@@ -7,6 +10,8 @@ SELECT
   @EACH(@keys, key -> key),
   COUNT(*) AS row_count
 FROM @this_model
+WHERE
+  @condition
 GROUP BY
   @EACH(@keys, key -> key)
 HAVING

@@ -1,5 +1,8 @@
 AUDIT (
-  name refers_to
+  name refers_to,
+  defaults (
+    condition = TRUE
+  )
 );
 
 /* Every value of a column, within its project and app, is there in a column of another model; NULL refers to nothing. */
@@ -7,7 +10,13 @@ SELECT
   child.project,
   child.app,
   child.@column
-FROM @this_model AS child
+FROM (
+  SELECT
+    *
+  FROM @this_model
+  WHERE
+    @condition
+) AS child
 LEFT JOIN @parent AS parent
   ON parent.project = child.project
   AND parent.app = child.app

@@ -1,5 +1,8 @@
 AUDIT (
-  name spans_without_gaps_or_overlaps
+  name spans_without_gaps_or_overlaps,
+  defaults (
+    condition = TRUE
+  )
 );
 
 /* Of the spans that share the keys each ends where the next one starts, later than its own start, and the last one is open. */
@@ -10,6 +13,8 @@ WITH spans AS (
     @end_column AS span_end,
     LEAD(@start_column) OVER (PARTITION BY @EACH(@keys, key -> key) ORDER BY @start_column) AS next_start
   FROM @this_model
+  WHERE
+    @condition
 )
 SELECT
   *

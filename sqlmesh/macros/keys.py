@@ -29,6 +29,30 @@ FLAG_CHANGES = """
 
 
 @macro()
+def of_run(evaluator: MacroEvaluator, keys: exp.Tuple, touched: exp.Subquery, start: exp.Expr) -> exp.Expr:
+    """The condition that a row has keys that the run touches; a run from the first hour on touches all."""
+    if start.name == evaluator.var("first_hour"):
+        return exp.true()
+    names = ", ".join(touched.this.named_selects)
+    return evaluator.parse_one(
+        f"{keys.sql(evaluator.dialect)} IN (SELECT {names} FROM {touched.sql(evaluator.dialect)} AS touched)"
+    )
+
+
+@macro()
+def rows_of_run(
+    evaluator: MacroEvaluator, table: exp.Table, keys: exp.Tuple, touched: exp.Subquery, start: exp.Expr
+) -> exp.Expr:
+    """The rows of a table that have such keys; by a join, for DuckDB would make a hash table of the large side."""
+    rows = f"SELECT source.* FROM {table.sql(evaluator.dialect)} AS source"
+    if start.name != evaluator.var("first_hour"):
+        pairs = zip(touched.this.named_selects, keys.expressions, strict=True)
+        on = " AND ".join(f"touched.{name} = source.{key.sql(evaluator.dialect)}" for name, key in pairs)
+        rows += f" JOIN {touched.sql(evaluator.dialect)} AS touched ON {on}"
+    return query(evaluator, rows)
+
+
+@macro()
 def touched_users(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
     """(project, app, amplitude_id) of users with an event in the run's hours."""
     users = "SELECT DISTINCT project, app, amplitude_id FROM silver.events"

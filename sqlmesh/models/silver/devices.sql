@@ -12,7 +12,10 @@ MODEL (
   grain (project, app, device_id),
   audits (
     not_null(columns := (project, app, device_id, events)),
-    unique_combination_of_columns(columns := (project, app, device_id))
+    unique_combination_of_columns(
+      columns := (project, app, device_id),
+      condition := @of_run((project, app, device_id), @touched_devices(@start_ts, @end_ts), @start_ts)
+    )
   )
 );
 
@@ -20,22 +23,10 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (project, app, device_id) IN (
-      SELECT
-        project,
-        app,
-        device_id
-      FROM @touched_devices(@start_ts, @end_ts) AS touched
-    )
+    @of_run((project, app, device_id), @touched_devices(@start_ts, @end_ts), @start_ts)
 );
 
-WITH touched AS (
-  SELECT
-    project,
-    app,
-    device_id
-  FROM @touched_devices(@start_ts, @end_ts) AS touched
-), totals AS (
+WITH totals AS (
   SELECT
     pairs.project,
     pairs.app,
@@ -44,11 +35,14 @@ WITH touched AS (
     SUM(pairs.events) AS events,
     MIN(pairs.first_seen_at) AS first_seen_at,
     MAX(pairs.last_seen_at) AS last_seen_at
-  FROM silver.user_devices AS pairs
-  JOIN touched
-    ON touched.project = pairs.project
-    AND touched.app = pairs.app
-    AND touched.device_id = pairs.device_id
+  FROM @rows_of_run(
+    silver.user_devices,
+    (project, app, device_id),
+    @touched_devices(@start_ts, @end_ts),
+    @start_ts
+  ) AS pairs
+  WHERE
+    NOT pairs.device_id IS NULL
   GROUP BY
     pairs.project,
     pairs.app,
@@ -56,11 +50,14 @@ WITH touched AS (
 ), latest AS (
   SELECT
     hours.*
-  FROM silver.user_device_hours AS hours
-  JOIN touched
-    ON touched.project = hours.project
-    AND touched.app = hours.app
-    AND touched.device_id = hours.device_id
+  FROM @rows_of_run(
+    silver.user_device_hours,
+    (project, app, device_id),
+    @touched_devices(@start_ts, @end_ts),
+    @start_ts
+  ) AS hours
+  WHERE
+    NOT hours.device_id IS NULL
   QUALIFY
     ROW_NUMBER() OVER (
       PARTITION BY hours.project, hours.app, hours.device_id

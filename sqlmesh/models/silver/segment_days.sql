@@ -25,11 +25,15 @@ MODEL (
         first_date
       )
     ),
-    unique_combination_of_columns(columns := (project, app, amplitude_id, breakdown, segment, event_date)),
+    unique_combination_of_columns(
+      columns := (project, app, amplitude_id, breakdown, segment, event_date),
+      condition := @of_run((project, app, amplitude_id), @touched_merged_users(@start_ts, @end_ts), @start_ts)
+    ),
     refers_to(
       column := amplitude_id,
       parent := silver.user_aliases,
-      parent_column := canonical_amplitude_id
+      parent_column := canonical_amplitude_id,
+      condition := @of_run((project, app, amplitude_id), @touched_merged_users(@start_ts, @end_ts), @start_ts)
     ),
     forall(
       criteria := (
@@ -46,23 +50,18 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (project, app, amplitude_id) IN (
-      SELECT
-        project,
-        app,
-        amplitude_id
-      FROM @touched_merged_users(@start_ts, @end_ts) AS touched
-    )
+    @of_run((project, app, amplitude_id), @touched_merged_users(@start_ts, @end_ts), @start_ts)
 );
 
 WITH aliases AS (
   SELECT
     aliases.*
-  FROM silver.user_aliases AS aliases
-  JOIN @touched_merged_users(@start_ts, @end_ts) AS touched
-    ON touched.project = aliases.project
-    AND touched.app = aliases.app
-    AND touched.amplitude_id = aliases.canonical_amplitude_id
+  FROM @rows_of_run(
+    silver.user_aliases,
+    (project, app, canonical_amplitude_id),
+    @touched_merged_users(@start_ts, @end_ts),
+    @start_ts
+  ) AS aliases
 ), hours AS (
   SELECT
     hours.project,

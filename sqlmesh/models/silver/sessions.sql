@@ -18,14 +18,21 @@ MODEL (
     not_null(
       columns := (project, app, amplitude_id, session_id, session_started_at, session_date, events)
     ),
-    unique_combination_of_columns(columns := (project, app, amplitude_id, session_id)),
+    unique_combination_of_columns(
+      columns := (project, app, amplitude_id, session_id),
+      condition := @of_run((project, app, session_id), @touched_sessions(@start_ts, @end_ts), @start_ts)
+    ),
     refers_to(
       column := amplitude_id,
       parent := silver.user_aliases,
       parent_column := canonical_amplitude_id
     ),
     forall(criteria := (session_id <> -1, session_seconds >= 0, events > 0)),
-    numbered_without_gaps(column := session_number, keys := (project, app, amplitude_id))
+    numbered_without_gaps(
+      column := session_number,
+      keys := (project, app, amplitude_id),
+      condition := @of_run((project, app, amplitude_id), @touched_merged_users(@start_ts, @end_ts), @start_ts)
+    )
   )
 );
 
@@ -33,13 +40,7 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (project, app, session_id) IN (
-      SELECT
-        project,
-        app,
-        session_id
-      FROM @touched_sessions(@start_ts, @end_ts) AS touched
-    )
+    @of_run((project, app, session_id), @touched_sessions(@start_ts, @end_ts), @start_ts)
 );
 
 WITH events AS (
@@ -63,11 +64,12 @@ WITH events AS (
       PARTITION BY events.project, events.app, aliases.canonical_amplitude_id, events.session_id
       ORDER BY events.event_time, events.uuid
     ) AS event_number
-  FROM silver.events AS events
-  JOIN @touched_sessions(@start_ts, @end_ts) AS touched
-    ON touched.project = events.project
-    AND touched.app = events.app
-    AND touched.session_id = events.session_id
+  FROM @rows_of_run(
+    silver.events,
+    (project, app, session_id),
+    @touched_sessions(@start_ts, @end_ts),
+    @start_ts
+  ) AS events
   JOIN silver.user_aliases AS aliases
     ON aliases.project = events.project
     AND aliases.app = events.app
@@ -75,7 +77,7 @@ WITH events AS (
   LEFT JOIN @inactive_event_types(@end_ts) AS inactive
     ON inactive.project = events.project AND inactive.event_type = events.event_type
   WHERE
-    inactive.event_type IS NULL
+    NOT events.session_id IS NULL AND inactive.event_type IS NULL
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */

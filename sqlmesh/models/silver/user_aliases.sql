@@ -13,7 +13,10 @@ MODEL (
   grain (project, app, amplitude_id),
   audits (
     not_null(columns := (project, app, amplitude_id, canonical_amplitude_id)),
-    unique_combination_of_columns(columns := (project, app, amplitude_id)),
+    unique_combination_of_columns(
+      columns := (project, app, amplitude_id),
+      condition := @of_run((project, app, amplitude_id), @touched_identities(@start_ts, @end_ts), @start_ts)
+    ),
     refers_to(
       column := canonical_amplitude_id,
       parent := silver.user_devices,
@@ -26,29 +29,18 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (project, app, amplitude_id) IN (
-      SELECT
-        project,
-        app,
-        amplitude_id
-      FROM @touched_identities(@start_ts, @end_ts) AS touched
-    )
+    @of_run((project, app, amplitude_id), @touched_identities(@start_ts, @end_ts), @start_ts)
 );
 
-WITH touched AS (
-  SELECT
-    project,
-    app,
-    amplitude_id
-  FROM @touched_identities(@start_ts, @end_ts) AS touched
-), devices AS (
+WITH devices AS (
   SELECT
     devices.*
-  FROM silver.user_devices AS devices
-  JOIN touched
-    ON touched.project = devices.project
-    AND touched.app = devices.app
-    AND touched.amplitude_id = devices.amplitude_id
+  FROM @rows_of_run(
+    silver.user_devices,
+    (project, app, amplitude_id),
+    @touched_identities(@start_ts, @end_ts),
+    @start_ts
+  ) AS devices
 ), users AS (
   SELECT
     project,

@@ -12,7 +12,14 @@ MODEL (
   grain (project, app, amplitude_id, event_date),
   audits (
     not_null(columns := (project, app, amplitude_id, event_date, events, active_events)),
-    unique_combination_of_columns(columns := (project, app, amplitude_id, event_date)),
+    unique_combination_of_columns(
+      columns := (project, app, amplitude_id, event_date),
+      condition := @of_run(
+        (project, app, amplitude_id, event_date),
+        @touched_user_days(@start_ts, @end_ts),
+        @start_ts
+      )
+    ),
     forall(criteria := (
       active_events <= events
     ))
@@ -23,13 +30,10 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (project, app, amplitude_id, event_date) IN (
-      SELECT
-        project,
-        app,
-        amplitude_id,
-        event_date
-      FROM @touched_user_days(@start_ts, @end_ts) AS touched
+    @of_run(
+      (project, app, amplitude_id, event_date),
+      @touched_user_days(@start_ts, @end_ts),
+      @start_ts
     )
 );
 
@@ -42,12 +46,12 @@ SELECT
   SUM(hours.active_events)::BIGINT AS active_events, /* Number of events of active types; a user is active on a day with at least one */
   MIN(hours.first_event_at)::TIMESTAMPNTZ AS first_event_at, /* Time of the day's first event (UTC) */
   MAX(hours.last_event_at)::TIMESTAMPNTZ AS last_event_at /* Time of the day's last event (UTC) */
-FROM silver.user_hours AS hours
-JOIN @touched_user_days(@start_ts, @end_ts) AS touched
-  ON touched.project = hours.project
-  AND touched.app = hours.app
-  AND touched.amplitude_id = hours.amplitude_id
-  AND touched.event_date = hours.event_date
+FROM @rows_of_run(
+  silver.user_hours,
+  (project, app, amplitude_id, event_date),
+  @touched_user_days(@start_ts, @end_ts),
+  @start_ts
+) AS hours
 GROUP BY
   hours.project,
   hours.app,

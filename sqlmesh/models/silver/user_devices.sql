@@ -12,7 +12,10 @@ MODEL (
   grain (project, app, amplitude_id, device_id),
   audits (
     not_null(columns := (project, app, amplitude_id, events)),
-    unique_combination_of_columns(columns := (project, app, amplitude_id, device_id))
+    unique_combination_of_columns(
+      columns := (project, app, amplitude_id, device_id),
+      condition := @of_run((project, app, amplitude_id), @touched_users(@start_ts, @end_ts), @start_ts)
+    )
   )
 );
 
@@ -20,13 +23,7 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (project, app, amplitude_id) IN (
-      SELECT
-        project,
-        app,
-        amplitude_id
-      FROM @touched_users(@start_ts, @end_ts) AS touched
-    )
+    @of_run((project, app, amplitude_id), @touched_users(@start_ts, @end_ts), @start_ts)
 );
 
 WITH hours AS (
@@ -34,11 +31,12 @@ WITH hours AS (
   SELECT
     hours.*,
     MIN(IFF(hours.last_user_id IS NULL, NULL, hours.export_hour)) OVER (PARTITION BY hours.project, hours.app, hours.amplitude_id, hours.device_id) AS first_login_hour
-  FROM silver.user_device_hours AS hours
-  JOIN @touched_users(@start_ts, @end_ts) AS touched
-    ON touched.project = hours.project
-    AND touched.app = hours.app
-    AND touched.amplitude_id = hours.amplitude_id
+  FROM @rows_of_run(
+    silver.user_device_hours,
+    (project, app, amplitude_id),
+    @touched_users(@start_ts, @end_ts),
+    @start_ts
+  ) AS hours
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */

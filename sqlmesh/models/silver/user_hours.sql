@@ -15,7 +15,14 @@ MODEL (
     not_null(
       columns := (project, app, amplitude_id, event_hour, event_date, events, active_events)
     ),
-    unique_combination_of_columns(columns := (project, app, amplitude_id, event_hour, platform, country)),
+    unique_combination_of_columns(
+      columns := (project, app, amplitude_id, event_hour, platform, country),
+      condition := @of_run(
+        (project, app, amplitude_id, event_date),
+        @touched_user_days(@start_ts, @end_ts),
+        @start_ts
+      )
+    ),
     forall(criteria := (
       active_events <= events
     ))
@@ -26,13 +33,10 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (project, app, amplitude_id, event_date) IN (
-      SELECT
-        project,
-        app,
-        amplitude_id,
-        event_date
-      FROM @touched_user_days(@start_ts, @end_ts) AS touched
+    @of_run(
+      (project, app, amplitude_id, event_date),
+      @touched_user_days(@start_ts, @end_ts),
+      @start_ts
     )
 );
 
@@ -47,12 +51,12 @@ WITH events AS (
     events.country,
     @reporting_hour(events.event_time) AS event_hour,
     inactive.event_type IS NULL AS is_active
-  FROM silver.events AS events
-  JOIN @touched_user_days(@start_ts, @end_ts) AS touched
-    ON touched.project = events.project
-    AND touched.app = events.app
-    AND touched.amplitude_id = events.amplitude_id
-    AND touched.event_date = events.event_date
+  FROM @rows_of_run(
+    silver.events,
+    (project, app, amplitude_id, event_date),
+    @touched_user_days(@start_ts, @end_ts),
+    @start_ts
+  ) AS events
   LEFT JOIN @inactive_event_types(@end_ts) AS inactive
     ON inactive.project = events.project AND inactive.event_type = events.event_type
 )

@@ -22,7 +22,8 @@ MODEL (
     spans_without_gaps_or_overlaps(
       keys := (project, app, amplitude_id, property),
       start_column := valid_from,
-      end_column := valid_to
+      end_column := valid_to,
+      condition := @of_run((project, app, amplitude_id), @touched_users(@start_ts, @end_ts), @start_ts)
     )
   )
 );
@@ -31,13 +32,7 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (project, app, amplitude_id) IN (
-      SELECT
-        project,
-        app,
-        amplitude_id
-      FROM @touched_users(@start_ts, @end_ts) AS touched
-    )
+    @of_run((project, app, amplitude_id), @touched_users(@start_ts, @end_ts), @start_ts)
 );
 
 WITH sets AS (
@@ -49,11 +44,12 @@ WITH sets AS (
     events.event_time,
     events.uuid,
     events.user_properties
-  FROM silver.events AS events
-  JOIN @touched_users(@start_ts, @end_ts) AS touched
-    ON touched.project = events.project
-    AND touched.app = events.app
-    AND touched.amplitude_id = events.amplitude_id
+  FROM @rows_of_run(
+    silver.events,
+    (project, app, amplitude_id),
+    @touched_users(@start_ts, @end_ts),
+    @start_ts
+  ) AS events
   WHERE
     events.user_properties::VARCHAR <> '{}'
   QUALIFY
