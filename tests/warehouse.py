@@ -17,6 +17,7 @@ from sqlmesh.core.console import NoopConsole, set_console
 from sqlmesh.utils.concurrency import NodeExecutionFailedError
 
 import oracle
+import oracle_behaviour
 import oracle_people
 from amplitude_source.settings import HOUR
 from conftest import REPOSITORY, Project
@@ -52,10 +53,12 @@ BUILT_TABLES = (
     "silver.user_hours",
     "silver.segment_days",
     "gold.events",
+    "gold.event_adoption_daily",
+    "gold.session_paths",
 )
 
 # Modules with `tables(truth, charts)`: what is built on the tables above.
-ORACLES: tuple[ModuleType, ...] = (oracle_people,)
+ORACLES: tuple[ModuleType, ...] = (oracle_people, oracle_behaviour)
 CHARTS = oracle.Charts()
 
 Rows = list[tuple[Any, ...]]

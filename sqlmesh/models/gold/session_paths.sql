@@ -12,6 +12,9 @@ MODEL (
     parents_have_run()
   ),
   owner data,
+  depends_on (
+    silver.sessions
+  ), /* which the audit looks at */
   grain (project, app, event_date, breakdown, segment, from_event_type, to_event_type),
   audits (
     not_null(
