@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -55,6 +56,8 @@ BUILT_TABLES = (
     "gold.events",
     "gold.event_adoption_daily",
     "gold.session_paths",
+    "silver.export_repeats",
+    "gold.export_reconciliation",
 )
 
 # Modules with `tables(truth, charts)`: what is built on the tables above.
@@ -209,8 +212,19 @@ def assert_equals_oracle(
     inactive: Collection[str] = INACTIVE_EVENT_TYPES,
 ) -> None:
     """Compares every table that the oracle computes, row for row."""
-    truth = oracle.compute(exported_rows(members), {DEFAULT: inactive}, charts.timezone)
+    rows = exported_rows(members)
+    truth = oracle.compute(rows, {DEFAULT: inactive}, charts.timezone)
     assert_equals_truth(project, truth, charts)
+    assert_accounted_for(project, rows, truth)
+
+
+def assert_accounted_for(project: Project, rows: Iterable[oracle.Row], truth: oracle.Truth) -> None:
+    """Compares, by day of the export, the rows that were exported, the events among them and the repeats."""
+    loaded = Counter((row.project, row.hour.date()) for row in rows)
+    events = Counter((event.project, event.export_hour.date()) for event in truth.events)
+    name = "gold.export_reconciliation"
+    got = project.query(f"SELECT project, export_date, loaded_rows, events, repeats FROM {name} WHERE loaded_rows > 0")
+    assert_same_rows(name, got, [(*day, count, events[day], count - events[day]) for day, count in loaded.items()])
 
 
 def assert_equals_truth(project: Project, truth: oracle.Truth, charts: oracle.Charts = CHARTS) -> None:
