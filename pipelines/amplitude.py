@@ -189,7 +189,7 @@ def load_project(
             client.check_address()
         load_hours(pipeline, settings, work, ledgers)
     if client and work.cursors and (work.size or is_list_due(pipeline, settings)):
-        pipeline.run(amplitude_rest(settings, client, work.first))
+        pipeline.run(amplitude_rest(settings, client, work.first, warn=lambda text: err.print(f"warning: {text}")))
 
 
 def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger]) -> Progress:

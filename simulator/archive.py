@@ -122,6 +122,11 @@ class Archive:
         hours = (hour for hour in self._members if first <= hour <= last)
         return sorted((member for hour in hours for member in self._members[hour]), key=lambda member: member.name)
 
+    def rows(self, first: datetime, last: datetime) -> Iterator[Row]:
+        """The rows of a range of hours, both ends included."""
+        for member in self.members(first, last):
+            yield from map(orjson.loads, zlib.decompress(member.read(), _GZIP_CONTAINER).splitlines())
+
     def events(self, first: datetime, last: datetime) -> Counter[str]:
         """Rows by event type in a range of hours, both ends included."""
         total: Counter[str] = Counter()

@@ -13,6 +13,7 @@ from simulator.archive import AVAILABLE_AFTER, StoredMember
 
 EXPORT = "/api/2/export"
 EVENTS_LIST = "/api/2/events/list"
+USER_COUNTS = "/api/2/users"
 
 HTML = "text/html; charset=utf-8"
 HTML_PAGE = b"<!DOCTYPE html><html><body><h1>Something went wrong</h1></body></html>"
@@ -139,9 +140,10 @@ Disturbance: TypeAlias = Reply | Delivery
 
 
 class Call(NamedTuple):
-    """A request as far as faults go by it; only those for exports have hours."""
+    """A request; faults go by its path and hours, which only those for exports have."""
 
     path: str
+    query: dict[str, str]
     hours: list[datetime]
     now: datetime
 

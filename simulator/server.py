@@ -13,8 +13,9 @@ import orjson
 
 from simulator.archive import AVAILABLE_AFTER, Archive
 from simulator.catalog import EVENT_TYPES, INACTIVE_EVENT_TYPES
+from simulator.charts import Seen, active_users, new_users
 from simulator.connection import Response, Server
-from simulator.faults import EVENTS_LIST, EXPORT, HTML, Call, Fault, FaultPlan, NoAnswer, Reply
+from simulator.faults import EVENTS_LIST, EXPORT, HTML, USER_COUNTS, Call, Fault, FaultPlan, NoAnswer, Reply
 from simulator.product import Product
 
 DEMO_CREDENTIALS = ("demo-key", "demo-secret")
@@ -96,7 +97,7 @@ class Simulator:
     def _route(self, method: str, path: str, query: dict[str, str], authorization: str) -> Response:
         if method == "GET" and path == "/":
             return Response(200, b"ok")
-        if method != "GET" or path not in (EXPORT, EVENTS_LIST):
+        if method != "GET" or path not in (EXPORT, EVENTS_LIST, USER_COUNTS):
             return Response(404, _NOT_FOUND_PAGE, HTML)
         if refusal := self._refusal(authorization):
             return refusal
@@ -104,7 +105,7 @@ class Simulator:
             hours = _hours(query) if path == EXPORT else []
         except BadRequestError as error:
             return Response(400, str(error).encode())
-        return self._disturbed(Call(path, hours, self.now))
+        return self._disturbed(Call(path, query, hours, self.now))
 
     def _disturbed(self, call: Call) -> Response:
         """What comes out of a request: one of the plan's faults may stand before the right answer, or in its way."""
@@ -120,7 +121,9 @@ class Simulator:
         return replace(response, faults=(*response.faults, fault))
 
     def _undisturbed(self, call: Call) -> Response:
-        return self._export(call) if call.path == EXPORT else self._events_list()
+        if call.path == EXPORT:
+            return self._export(call)
+        return self._user_counts(call) if call.path == USER_COUNTS else self._events_list()
 
     def _refusal(self, authorization: str) -> Response | None:
         """401 without basic credentials, 403 with wrong ones."""
@@ -145,6 +148,17 @@ class Simulator:
 
     def _last_available_hour(self) -> datetime:
         return self.now - AVAILABLE_AFTER
+
+    def _user_counts(self, call: Call) -> Response:
+        """Active or new users a day, by what the export has given so far."""
+        try:
+            days = [f"{day:%Y-%m-%d}" for day in _days(call.query)]
+        except BadRequestError as error:
+            return Response(400, str(error).encode())
+        rows = _seen(self.archive, self._last_available_hour())
+        users = new_users(rows) if call.query.get("m") == "new" else active_users(rows, self.inactive_event_types)
+        data = {"series": [[users[day] for day in days]], "seriesMeta": [{"segmentIndex": 0}], "xValues": days}
+        return Response(200, orjson.dumps({"data": data}), "application/json")
 
     def _events_list(self) -> Response:
         """The event types, with the rows of the current week until now."""
@@ -174,9 +188,23 @@ class Simulator:
         return Response(200, orjson.dumps({"data": data}), "application/json")
 
 
+@functools.lru_cache(maxsize=1)
+def _seen(archive: Archive, last: datetime) -> list[Seen]:
+    """Of every row until an hour; kept for the next question, which is about the same ones."""
+    return [Seen.of(row) for row in archive.rows(datetime.min, last)]
+
+
+def _days(query: dict[str, str]) -> list[datetime]:
+    """The days that numbers of users are asked for, each by itself."""
+    if query.get("m") not in ("active", "new") or query.get("i", "1") != "1":
+        raise BadRequestError("m must be active or new, and i 1.")
+    start, end = (_time(query, name, "%Y%m%d", "20260601") for name in ("start", "end"))
+    return [start + timedelta(days=number) for number in range((end - start).days + 1)]
+
+
 def _hours(query: dict[str, str]) -> list[datetime]:
     """The hours that an export is asked for."""
-    start, end = _hour(query, "start"), _hour(query, "end")
+    start, end = (_time(query, name, "%Y%m%dT%H", "20260601T00") for name in ("start", "end"))
     if end < start:
         raise BadRequestError("end is before start.")
     if end - start >= _LONGEST_RANGE:
@@ -184,16 +212,16 @@ def _hours(query: dict[str, str]) -> list[datetime]:
     return [start + number * _HOUR for number in range((end - start) // _HOUR + 1)]
 
 
-def _hour(query: dict[str, str], name: str) -> datetime:
+def _time(query: dict[str, str], name: str, form: str, example: str) -> datetime:
     text = query.get(name, "")
     try:
-        hour = datetime.strptime(text, "%Y%m%dT%H")
+        time = datetime.strptime(text, form)
     except ValueError:
-        hour = None
+        time = None
     # strptime is lenient about missing zeros
-    if hour is None or len(text) != len("20260601T00"):
-        raise BadRequestError(f"{name} must be an hour like 20260601T00.")
-    return hour
+    if time is None or len(text) != len(example):
+        raise BadRequestError(f"{name} must be like {example}.")
+    return time
 
 
 def _no_data(start: datetime) -> Response:

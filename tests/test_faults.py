@@ -28,6 +28,7 @@ from simulator.faults import (
     EXPORT,
     HTML,
     HTML_PAGE,
+    USER_COUNTS,
     BadGzipChecksum,
     Change,
     CutBody,
@@ -412,3 +413,25 @@ def test_what_to_restate_is_said_though_the_list_of_events_fails(project: Projec
     result, _ = failed(project, simulator, Fault(Reply(503), path=EVENTS_LIST))
     assert revision(project, HOUR_OF_THREE) == 2
     assert restate_command(HOUR_OF_THREE) in result.stdout
+
+
+# --- Amplitude's numbers of users
+
+
+@pytest.mark.parametrize("effect", [*NO_LIST, Reply(200, body=b"{}")], ids=repr)
+def test_without_amplitudes_numbers_of_users_a_run_goes_on_with_a_warning_and_the_next_run_has_them(
+    project: Project, simulator: Simulator, effect: Disturbance
+) -> None:
+    simulator.faults = FaultPlan(Fault(effect, path=USER_COUNTS))
+    result = project.load_here()
+    succeeded(result)
+    assert_named(result.stderr, "warning", "numbers of users", "127.0.0.1")
+    assert_complete(project)
+    assert snapshots(project) == [NOON]
+    counts = "SELECT metric, COUNT(*), MAX(event_date) FROM bronze.user_counts GROUP BY ALL ORDER BY ALL"
+    assert project.query(counts) == []
+    simulator.faults = FaultPlan()
+    project.set_clock(NOON + HOUR, simulator)
+    succeeded(project.load_here())
+    days, last = (NOON.date() - START.date()).days, NOON.date() - timedelta(days=1)
+    assert project.query(counts) == [("active", days, last), ("new", days, last)]

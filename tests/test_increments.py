@@ -59,7 +59,8 @@ def row_of(chance: random.Random, hour: datetime) -> dict[str, object]:
     uploaded = hour + chance.random() * HOUR
     happened = uploaded - chance.choice(DELAYS)
     user = chance.randint(1, 12)
-    session = happened.replace(minute=0, second=0, microsecond=0)
+    hour_of_day = happened.replace(minute=0, second=0, microsecond=0)
+    session = chance.choice([hour_of_day, datetime(happened.year, happened.month, 1)])  # some last for a month
     return export_row(
         amplitude_id=user,
         user_id=f"u{user}" if user > 6 and chance.random() < 0.7 else None,

@@ -232,6 +232,14 @@ def test_the_event_list_is_kept_as_a_snapshot(loaded: Project, simulator: Simula
     assert {value for (value,) in inactive} == simulator.inactive_event_types
 
 
+def test_amplitudes_numbers_of_users_are_kept_for_the_days_that_have_begun_everywhere(loaded: Project) -> None:
+    counts = loaded.query(
+        "SELECT metric, MIN(event_date), MAX(event_date), SUM(users) > 0 FROM bronze.user_counts GROUP BY ALL"
+    )
+    days = START.date(), (END - timedelta(days=1)).date()
+    assert sorted(counts) == [("active", *days, True), ("new", *days, True)]
+
+
 # --- running again
 
 
@@ -480,6 +488,7 @@ def test_a_folder_of_exported_files_is_loaded_and_archived_without_the_api_which
     write_members(project.root / "exports", exports)
     succeeded(project.load_here("--replay", "exports", **WITHOUT_API))
     assert project.query("SELECT value, non_active FROM bronze.events_list") == [], "silver reads it, so it is there"
+    assert project.query("SELECT event_date, users FROM bronze.user_counts") == [], "so is this"
     assert {p.name: p.read_bytes() for p in project.lake.rglob("*.json.gz")} == {m.file_name: m.data for m in exports}
     succeeded(project.load_here())
     first_unknown = next(hour for hour in hours_between(START, END) if hour not in {m.hour for m in MEMBERS})

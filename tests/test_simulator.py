@@ -27,10 +27,12 @@ from click.testing import CliRunner
 
 from simulator.__main__ import cli
 from simulator.archive import AVAILABLE_AFTER
+from simulator.charts import Seen, active_users, merged_users, new_users
 from simulator.faults import (
     EVENTS_LIST,
     HTML,
     HTML_PAGE,
+    USER_COUNTS,
     BadGzipChecksum,
     Change,
     CutBody,
@@ -634,6 +636,38 @@ def test_the_events_list_tells_totals_of_the_week_and_what_is_inactive(simulator
         str(row["event_type"]) for row in rows
     )
     assert {name for name, entry in listed.items() if entry["non_active"]} == INACTIVE | {"Settings Saved"}
+
+
+def user_counts(simulator: Simulator, **query: str) -> requests.Response:
+    asked = {"m": "active", "start": "20260601", "end": "20260602", "i": "1"} | query
+    return requests.get(simulator.base_url + USER_COUNTS, params=asked, auth=DEMO_CREDENTIALS, timeout=10)
+
+
+def test_users_a_day_are_told_for_each_day_that_is_asked_for(simulator: Simulator) -> None:
+    rows = [row for _, rows in SMALL.rows() for row in rows]
+    seen = {row["amplitude_id"] for row in rows if str(row["event_time"]).startswith("2026-06-01")}
+    active, new = (user_counts(simulator, m=metric).json()["data"] for metric in ("active", "new"))
+    assert active["xValues"] == new["xValues"] == ["2026-06-01", "2026-06-02"]
+    assert 0.8 * len(seen) < active["series"][0][0] <= len(seen), "some of them have merged"
+    assert 0 < new["series"][0][0] <= len(seen)
+
+
+@pytest.mark.parametrize("query", [{"m": "returning"}, {"i": "7"}, {"start": "2026-06-01"}, {"end": ""}], ids=str)
+def test_users_of_what_makes_no_sense_are_a_400(simulator: Simulator, query: dict[str, str]) -> None:
+    assert user_counts(simulator, **query).status_code == 400
+
+
+def seen(amplitude_id: int, device_id: str, user_id: str | None = None, day: int = 1, event_type: str = "Open") -> Seen:
+    time = f"2026-06-{day:02} 10:00:00"
+    row = {"amplitude_id": amplitude_id, "device_id": device_id, "user_id": user_id, "event_type": event_type}
+    return Seen.of(row | {"event_time": time, "server_upload_time": time})
+
+
+def test_users_count_merged_and_as_new_on_their_first_day() -> None:
+    rows = [seen(9, "d"), seen(8, "d", "John", day=2), seen(7, "e", day=2), seen(7, "e", day=3, event_type="Ping")]
+    assert merged_users(rows) == {9: 8, 8: 8, 7: 7}
+    assert new_users(rows) == {"2026-06-01": 1, "2026-06-02": 1}
+    assert active_users(rows, {"Ping"}) == {"2026-06-01": 1, "2026-06-02": 2}
 
 
 def test_anything_else_is_a_404(simulator: Simulator) -> None:

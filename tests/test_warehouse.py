@@ -52,6 +52,8 @@ def test_the_demos_silver_and_gold_equal_the_oracle(tmp_path: Path) -> None:
         load(project)
     warehouse.plan(project)
     warehouse.assert_equals_oracle(project, archived(project))
+    users = "SELECT COUNT(*), SUM(active_users_difference), SUM(new_users_difference) FROM gold.reconciliation_daily"
+    assert project.query(f"{users} WHERE is_complete") == [(28, 0, 0)]
 
 
 @pytest.mark.parametrize("timezone", ["America/New_York", pytest.param("Asia/Kolkata", marks=pytest.mark.slow)])

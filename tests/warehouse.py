@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from sqlmesh.utils.concurrency import NodeExecutionFailedError
 
 import oracle
 import oracle_activity
+import oracle_behaviour
 import oracle_people
 from amplitude_source.settings import HOUR
 from conftest import REPOSITORY, Project
@@ -55,10 +57,14 @@ BUILT_TABLES = (
     "gold.stickiness_weekly",
     "gold.stickiness_monthly",
     "gold.events",
+    "gold.event_adoption_daily",
+    "gold.session_paths",
+    "silver.export_repeats",
+    "gold.export_reconciliation",
 )
 
 # Modules with `tables(truth, charts)`: what is built on the tables above.
-ORACLES: tuple[ModuleType, ...] = (oracle_people, oracle_activity)
+ORACLES: tuple[ModuleType, ...] = (oracle_people, oracle_activity, oracle_behaviour)
 CHARTS = oracle.Charts()
 
 Rows = list[tuple[Any, ...]]
@@ -209,8 +215,19 @@ def assert_equals_oracle(
     inactive: Collection[str] = INACTIVE_EVENT_TYPES,
 ) -> None:
     """Compares every table that the oracle computes, row for row."""
-    truth = oracle.compute(exported_rows(members), {DEFAULT: inactive}, charts.timezone)
+    rows = exported_rows(members)
+    truth = oracle.compute(rows, {DEFAULT: inactive}, charts.timezone)
     assert_equals_truth(project, truth, charts)
+    assert_accounted_for(project, rows, truth)
+
+
+def assert_accounted_for(project: Project, rows: Iterable[oracle.Row], truth: oracle.Truth) -> None:
+    """Compares, by day of the export, the rows that were exported, the events among them and the repeats."""
+    loaded = Counter((row.project, row.hour.date()) for row in rows)
+    events = Counter((event.project, event.export_hour.date()) for event in truth.events)
+    name = "gold.export_reconciliation"
+    got = project.query(f"SELECT project, export_date, loaded_rows, events, repeats FROM {name} WHERE loaded_rows > 0")
+    assert_same_rows(name, got, [(*day, count, events[day], count - events[day]) for day, count in loaded.items()])
 
 
 def assert_equals_truth(project: Project, truth: oracle.Truth, charts: oracle.Charts = CHARTS) -> None:

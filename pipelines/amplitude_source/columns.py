@@ -109,6 +109,15 @@ EVENTS_LIST_COLUMNS = {
     "_effective_hour": "timestamp",
 }
 
+# Amplitude's own numbers of users a day, to be laid beside ours: `metric` is active or new.
+USER_COUNTS_COLUMNS = {
+    "event_date": "date",
+    "metric": "text",
+    "users": "bigint",
+    "_project": "text",
+    "_snapshot_at": "timestamp",
+}
+
 
 DLT_TYPES: dict[str, TDataType] = {
     "json": "text",
@@ -117,6 +126,7 @@ DLT_TYPES: dict[str, TDataType] = {
     "double": "double",
     "bool": "bool",
     "timestamp": "timestamp",
+    "date": "date",
 }
 
 

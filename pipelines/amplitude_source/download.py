@@ -35,6 +35,7 @@ QUOTED_CHARACTERS = 200
 MAX_ZIP_BYTES = 5 << 30  # Amplitude gives 4 GB at most
 MAX_JSON_BYTES = 64 << 20
 EVENTS_LIST = "api/2/events/list"
+USER_COUNTS = "api/2/users"
 LOAD_FILES = "only Amplitude's own export to S3 serves it: load its files with --replay DIR."
 
 LOG = logging.getLogger(__name__)

@@ -130,8 +130,8 @@ def touched_merged_users(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Ex
 def touched_dates(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
     """(project, app, event_date) of days of which anything may have changed, for what is told of a day by its events.
 
-    These are the days of the run's events and of changed flags, all days of users who may now be another, and days that
-    had events from the future and that the export has now reached (gold begins to show them).
+    These are the days of the run's events and of changed flags, all days of users who may now be another, and the days
+    that had events ahead of time and that gold now shows, since the export has reached them.
     """
     return query(
         evaluator,
@@ -140,26 +140,16 @@ def touched_dates(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> 
         UNION
         SELECT days.project, days.app, days.event_date
         FROM silver.user_days AS days
-        JOIN ({identities_sql(run(start, end))}) AS users
+        JOIN ({moving_users_sql(start, end)}) AS users
             ON users.project = days.project AND users.app = days.app AND users.amplitude_id = days.amplitude_id
-        WHERE NOT EXISTS (
-            SELECT 1
-            FROM silver.user_devices AS logins
-            WHERE logins.first_login_hour < {start}
-                AND logins.project = users.project
-                AND logins.app = users.app
-                AND logins.amplitude_id = users.amplitude_id
-        )
         UNION
         SELECT days.project, days.app, days.event_date
         FROM silver.user_days AS days
-        JOIN (
-            SELECT project, app, {reporting_date_sql(evaluator, "MAX(export_hour)")} AS frontier_date
-            FROM silver.user_device_hours
-            WHERE export_hour < {start}
-            GROUP BY project, app
-        ) AS before
-            ON before.project = days.project AND before.app = days.app AND days.event_date > before.frontier_date
+        JOIN ({reached_sql(evaluator, start)}) AS reached
+            ON reached.project = days.project
+            AND reached.app = days.app
+            AND days.event_date > reached.shown_date
+            AND days.event_date <= reached.frontier_date
         """,
     )
 
@@ -167,26 +157,35 @@ def touched_dates(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> 
 @macro()
 def touched_sessions(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
     """(project, app, session_id) of sessions, whoever's they are: a login moves a session from one user to another."""
+    return query(evaluator, sessions_sql(start, end))
+
+
+@macro()
+def touched_session_dates(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
+    """(project, app, event_date) of all days of the touched sessions, for what is told of a day by events and the next.
+
+    So are those of sessions that go on on a day that gold now shows: what was their last event no longer is.
+    """
     return query(
         evaluator,
         f"""
-        SELECT project, app, session_id
-        FROM silver.events
-        WHERE export_hour {run(start, end)} AND NOT session_id IS NULL
-        UNION
-        SELECT events.project, events.app, events.session_id
+        SELECT DISTINCT events.project, events.app, events.event_date
         FROM silver.events AS events
-        JOIN ({changed_types_sql(run(start, end))}) AS types
-            ON types.project = events.project AND types.event_type = events.event_type
-        WHERE NOT events.session_id IS NULL
-        UNION
-        SELECT events.project, events.app, events.session_id
-        FROM silver.events AS events
-        JOIN ({identities_sql(run(start, end))}) AS users
-            ON users.project = events.project
-            AND users.app = events.app
-            AND users.amplitude_id = events.amplitude_id
-        WHERE NOT events.session_id IS NULL
+        JOIN (
+            {sessions_sql(start, end)}
+            UNION
+            SELECT ahead.project, ahead.app, ahead.session_id
+            FROM silver.events AS ahead
+            JOIN ({reached_sql(evaluator, start)}) AS reached
+                ON reached.project = ahead.project
+                AND reached.app = ahead.app
+                AND ahead.event_date > reached.shown_date
+                AND ahead.event_date <= reached.frontier_date
+            WHERE NOT ahead.session_id IS NULL
+        ) AS sessions
+            ON sessions.project = events.project
+            AND sessions.app = events.app
+            AND sessions.session_id = events.session_id
         """,
     )
 
@@ -217,6 +216,63 @@ def identities_sql(run: str) -> str:
         JOIN silver.user_devices AS users
             ON users.project = changed.project AND users.app = changed.app AND users.device_id = changed.device_id
         WHERE {changed}
+    """
+
+
+def moving_users_sql(start: exp.Expr, end: exp.Expr) -> str:
+    """(project, app, amplitude_id) of users who may now be another: those of a touched device who had never logged in.
+
+    Who has logged in before the run stays who he is, however many devices he comes to. Without this every visit of a
+    known user with a new device would touch all of his days.
+    """
+    return f"""
+        SELECT users.project, users.app, users.amplitude_id
+        FROM ({identities_sql(run(start, end))}) AS users
+        WHERE NOT EXISTS (
+            SELECT 1
+            FROM silver.user_devices AS logins
+            WHERE logins.first_login_hour < {start}
+                AND logins.project = users.project
+                AND logins.app = users.app
+                AND logins.amplitude_id = users.amplitude_id
+        )
+    """
+
+
+def reached_sql(evaluator: MacroEvaluator, start: exp.Expr) -> str:
+    """By project and app the day with which gold ended before the run (shown_date), and that with which it ends now."""
+    return f"""
+        SELECT apps.project, apps.app, before.shown_date, apps.frontier_date
+        FROM silver.apps AS apps
+        JOIN (
+            SELECT project, app, {reporting_date_sql(evaluator, "MAX(export_hour)")} AS shown_date
+            FROM silver.user_device_hours
+            WHERE export_hour < {start}
+            GROUP BY project, app
+        ) AS before
+            ON before.project = apps.project AND before.app = apps.app
+    """
+
+
+def sessions_sql(start: exp.Expr, end: exp.Expr) -> str:
+    return f"""
+        SELECT project, app, session_id
+        FROM silver.events
+        WHERE export_hour {run(start, end)} AND NOT session_id IS NULL
+        UNION
+        SELECT events.project, events.app, events.session_id
+        FROM silver.events AS events
+        JOIN ({changed_types_sql(run(start, end))}) AS types
+            ON types.project = events.project AND types.event_type = events.event_type
+        WHERE NOT events.session_id IS NULL
+        UNION
+        SELECT events.project, events.app, events.session_id
+        FROM silver.events AS events
+        JOIN ({moving_users_sql(start, end)}) AS users
+            ON users.project = events.project
+            AND users.app = events.app
+            AND users.amplitude_id = events.amplitude_id
+        WHERE NOT events.session_id IS NULL
     """
 
 

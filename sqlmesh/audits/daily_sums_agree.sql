@@ -1,0 +1,48 @@
+AUDIT (
+  name daily_sums_agree
+);
+
+/* On every day that gold shows, and in each breakdown, a value adds up to what a value of a parent does, of which each row is in one segment. */
+WITH own AS (
+  SELECT
+    project,
+    app,
+    breakdown,
+    event_date,
+    SUM(@value) AS total
+  FROM @this_model
+  GROUP BY
+    project,
+    app,
+    breakdown,
+    event_date
+), parents AS (
+  SELECT
+    parent.project,
+    parent.app,
+    breakdowns.breakdown,
+    parent.@parent_date AS event_date,
+    SUM(@parent_value) AS total
+  FROM @parent AS parent
+  JOIN silver.apps AS apps
+    ON apps.project = parent.project
+    AND apps.app = parent.app
+    AND parent.@parent_date <= apps.frontier_date
+  CROSS JOIN @breakdowns() AS breakdowns
+  GROUP BY
+    parent.project,
+    parent.app,
+    breakdowns.breakdown,
+    parent.@parent_date
+)
+SELECT
+  own.*,
+  parents.*
+FROM own
+FULL JOIN parents
+  ON parents.project = own.project
+  AND parents.app = own.app
+  AND parents.breakdown = own.breakdown
+  AND parents.event_date = own.event_date
+WHERE
+  COALESCE(own.total, 0) <> COALESCE(parents.total, 0)

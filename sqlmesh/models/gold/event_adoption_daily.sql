@@ -1,0 +1,185 @@
+/* How many users did what on every day, in all and by platform and country: each event type with its events, its users and their share of the day's
+ * active users (Amplitude's "active %"). Users are counted after merging. A user of a segment had an event of the type with that platform or country;
+ * the share counts active users only, of whom an inactive type may have few. Days are computed anew as a whole when anything of them changes, since
+ * users cannot be added up. */
+MODEL (
+  name gold.event_adoption_daily,
+  kind INCREMENTAL_UNMANAGED (
+    forward_only FALSE,
+    disable_restatement FALSE
+  ),
+  signals (
+    parents_have_run()
+  ),
+  owner data,
+  grain (project, app, event_date, event_type, breakdown, segment),
+  audits (
+    not_null(
+      columns := (
+        project,
+        app,
+        event_date,
+        event_type,
+        breakdown,
+        segment,
+        events,
+        users,
+        active_users
+      )
+    ),
+    unique_combination_of_columns(columns := (project, app, event_date, event_type, breakdown, segment)),
+    forall(
+      criteria := (
+        users > 0,
+        users <= events,
+        active_users_share BETWEEN 0 AND 1,
+        (
+          active_users_share IS NULL
+        ) = (
+          active_users = 0
+        )
+      )
+    ),
+    daily_sums_agree(
+      value := events,
+      parent := silver.user_days,
+      parent_value := parent.events,
+      parent_date := event_date
+    )
+  )
+);
+
+@IF(
+  @runtime_stage = 'evaluating',
+  DELETE FROM @this_model
+  WHERE
+    (project, app, event_date) IN (
+      SELECT
+        project,
+        app,
+        event_date
+      FROM @touched_dates(@start_ts, @end_ts) AS touched
+    )
+);
+
+WITH touched AS (
+  SELECT
+    touched.project,
+    touched.app,
+    touched.event_date
+  FROM @touched_dates(@start_ts, @end_ts) AS touched
+  JOIN silver.apps AS apps
+    ON apps.project = touched.project
+    AND apps.app = touched.app
+    AND touched.event_date <= apps.frontier_date
+), user_events AS (
+  SELECT
+    events.project,
+    events.app,
+    events.event_date,
+    events.event_type,
+    aliases.canonical_amplitude_id AS amplitude_id,
+    events.platform,
+    events.country,
+    COUNT(*) AS events
+  FROM silver.events AS events
+  JOIN touched
+    ON touched.project = events.project
+    AND touched.app = events.app
+    AND touched.event_date = events.event_date
+  JOIN silver.user_aliases AS aliases
+    ON aliases.project = events.project
+    AND aliases.app = events.app
+    AND aliases.amplitude_id = events.amplitude_id
+  GROUP BY
+    events.project,
+    events.app,
+    events.event_date,
+    events.event_type,
+    aliases.canonical_amplitude_id,
+    events.platform,
+    events.country
+), users AS (
+  SELECT
+    user_events.project,
+    user_events.app,
+    user_events.event_date,
+    user_events.event_type,
+    user_events.amplitude_id,
+    breakdowns.breakdown,
+    @segment(breakdowns.breakdown, user_events.platform, user_events.country) AS segment,
+    SUM(user_events.events) AS events
+  FROM user_events
+  CROSS JOIN @breakdowns() AS breakdowns
+  GROUP BY
+    user_events.project,
+    user_events.app,
+    user_events.event_date,
+    user_events.event_type,
+    user_events.amplitude_id,
+    breakdowns.breakdown,
+    @segment(breakdowns.breakdown, user_events.platform, user_events.country)
+), days AS (
+  SELECT
+    days.project,
+    days.app,
+    days.amplitude_id,
+    days.breakdown,
+    days.segment,
+    days.event_date,
+    days.active_events > 0 AS is_active
+  FROM silver.segment_days AS days
+  JOIN touched
+    ON touched.project = days.project
+    AND touched.app = days.app
+    AND touched.event_date = days.event_date
+), segments AS (
+  SELECT
+    project,
+    app,
+    breakdown,
+    segment,
+    event_date,
+    COUNT_IF(is_active) AS active_users
+  FROM days
+  GROUP BY
+    project,
+    app,
+    breakdown,
+    segment,
+    event_date
+)
+SELECT
+  users.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
+  users.app::BIGINT AS app, /* Amplitude's number of the project */
+  users.event_date::DATE AS event_date, /* Day in the reporting time zone */
+  users.event_type::VARCHAR AS event_type, /* Name of the event */
+  users.breakdown::VARCHAR AS breakdown, /* all, platform or country */
+  users.segment::VARCHAR AS segment, /* The platform or the country; (none) where events name none, (all) for all */
+  SUM(users.events)::BIGINT AS events, /* Events of the type on the day */
+  COUNT(*)::BIGINT AS users, /* Users who did it */
+  MAX(segments.active_users)::BIGINT AS active_users, /* Active users of the day in the segment, whatever they did */
+  (
+    COUNT_IF(days.is_active)::DOUBLE / NULLIF(MAX(segments.active_users), 0)
+  )::DOUBLE AS active_users_share /* Share of them who did it, NULL where there are none */
+FROM users
+JOIN days
+  ON days.project = users.project
+  AND days.app = users.app
+  AND days.amplitude_id = users.amplitude_id
+  AND days.breakdown = users.breakdown
+  AND days.segment = users.segment
+  AND days.event_date = users.event_date
+JOIN segments
+  ON segments.project = users.project
+  AND segments.app = users.app
+  AND segments.breakdown = users.breakdown
+  AND segments.segment = users.segment
+  AND segments.event_date = users.event_date
+GROUP BY
+  users.project,
+  users.app,
+  users.event_date,
+  users.event_type,
+  users.breakdown,
+  users.segment

@@ -1,0 +1,222 @@
+/* What follows what in sessions: for each day, in all and by platform and country, how often one active event was followed by another. A session
+ * begins with (start) and ends with (end), so each event is the start of one edge and the end of one. An edge is dated by the event that it starts
+ * from, (start) by the first event, so that a day's sessions are those that begin on it; its segment is that of the session, where it began. Events
+ * are in order of their time, at one time of their uuid. */
+MODEL (
+  name gold.session_paths,
+  kind INCREMENTAL_UNMANAGED (
+    forward_only FALSE,
+    disable_restatement FALSE
+  ),
+  signals (
+    parents_have_run()
+  ),
+  owner data,
+  depends_on (
+    silver.sessions
+  ), /* which the audit looks at */
+  grain (project, app, event_date, breakdown, segment, from_event_type, to_event_type),
+  audits (
+    not_null(
+      columns := (
+        project,
+        app,
+        event_date,
+        breakdown,
+        segment,
+        from_event_type,
+        to_event_type,
+        transitions,
+        sessions,
+        users
+      )
+    ),
+    unique_combination_of_columns(
+      columns := (project, app, event_date, breakdown, segment, from_event_type, to_event_type)
+    ),
+    forall(criteria := (users > 0, users <= sessions, sessions <= transitions)),
+    daily_sums_agree(
+      value := IFF(from_event_type = '(start)', transitions, 0),
+      parent := silver.sessions,
+      parent_value := 1,
+      parent_date := session_date
+    ),
+    what_comes_goes(
+      keys := (project, app, breakdown, segment),
+      source := from_event_type,
+      target := to_event_type,
+      amount := transitions
+    )
+  )
+);
+
+@IF(
+  @runtime_stage = 'evaluating',
+  DELETE FROM @this_model
+  WHERE
+    (project, app, event_date) IN (
+      SELECT
+        project,
+        app,
+        event_date
+      FROM @touched_session_dates(@start_ts, @end_ts) AS touched
+    )
+);
+
+WITH touched AS (
+  SELECT
+    touched.project,
+    touched.app,
+    touched.event_date
+  FROM @touched_session_dates(@start_ts, @end_ts) AS touched
+), sessions AS (
+  SELECT DISTINCT
+    events.project,
+    events.app,
+    events.session_id
+  FROM silver.events AS events
+  JOIN touched
+    ON touched.project = events.project
+    AND touched.app = events.app
+    AND touched.event_date = events.event_date
+  WHERE
+    NOT events.session_id IS NULL
+), events AS (
+  SELECT
+    events.project,
+    events.app,
+    aliases.canonical_amplitude_id AS amplitude_id,
+    events.session_id,
+    events.event_date,
+    events.event_type,
+    events.platform,
+    events.country,
+    events.event_time,
+    events.uuid
+  FROM silver.events AS events
+  JOIN sessions
+    ON sessions.project = events.project
+    AND sessions.app = events.app
+    AND sessions.session_id = events.session_id
+  JOIN silver.apps AS apps
+    ON apps.project = events.project
+    AND apps.app = events.app
+    AND events.event_date <= apps.frontier_date
+  JOIN silver.user_aliases AS aliases
+    ON aliases.project = events.project
+    AND aliases.app = events.app
+    AND aliases.amplitude_id = events.amplitude_id
+  LEFT JOIN @inactive_event_types(@end_ts) AS inactive
+    ON inactive.project = events.project AND inactive.event_type = events.event_type
+  WHERE
+    inactive.event_type IS NULL
+), steps AS (
+  SELECT
+    project,
+    app,
+    amplitude_id,
+    session_id,
+    event_date,
+    event_type,
+    FIRST_VALUE(platform) OVER (PARTITION BY project, app, amplitude_id, session_id ORDER BY event_time, uuid) AS platform,
+    FIRST_VALUE(country) OVER (PARTITION BY project, app, amplitude_id, session_id ORDER BY event_time, uuid) AS country,
+    ROW_NUMBER() OVER (PARTITION BY project, app, amplitude_id, session_id ORDER BY event_time, uuid) AS event_number,
+    LEAD(event_type) OVER (PARTITION BY project, app, amplitude_id, session_id ORDER BY event_time, uuid) AS next_event_type
+  FROM events
+), edges AS (
+  SELECT
+    project,
+    app,
+    amplitude_id,
+    session_id,
+    event_date,
+    platform,
+    country,
+    event_type AS from_event_type,
+    COALESCE(next_event_type, '(end)') AS to_event_type
+  FROM steps
+  UNION ALL
+  SELECT
+    project,
+    app,
+    amplitude_id,
+    session_id,
+    event_date,
+    platform,
+    country,
+    '(start)' AS from_event_type,
+    event_type AS to_event_type
+  FROM steps
+  WHERE
+    event_number = 1
+), session_edges AS (
+  SELECT
+    edges.project,
+    edges.app,
+    edges.amplitude_id,
+    edges.session_id,
+    edges.event_date,
+    edges.platform,
+    edges.country,
+    edges.from_event_type,
+    edges.to_event_type,
+    COUNT(*) AS transitions
+  FROM edges
+  JOIN touched
+    ON touched.project = edges.project
+    AND touched.app = edges.app
+    AND touched.event_date = edges.event_date
+  GROUP BY
+    edges.project,
+    edges.app,
+    edges.amplitude_id,
+    edges.session_id,
+    edges.event_date,
+    edges.platform,
+    edges.country,
+    edges.from_event_type,
+    edges.to_event_type
+), user_edges AS (
+  SELECT
+    session_edges.project,
+    session_edges.app,
+    session_edges.amplitude_id,
+    session_edges.event_date,
+    breakdowns.breakdown,
+    @segment(breakdowns.breakdown, session_edges.platform, session_edges.country) AS segment,
+    session_edges.from_event_type,
+    session_edges.to_event_type,
+    SUM(session_edges.transitions) AS transitions,
+    COUNT(*) AS sessions
+  FROM session_edges
+  CROSS JOIN @breakdowns() AS breakdowns
+  GROUP BY
+    session_edges.project,
+    session_edges.app,
+    session_edges.amplitude_id,
+    session_edges.event_date,
+    breakdowns.breakdown,
+    @segment(breakdowns.breakdown, session_edges.platform, session_edges.country),
+    session_edges.from_event_type,
+    session_edges.to_event_type
+)
+SELECT
+  project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
+  app::BIGINT AS app, /* Amplitude's number of the project */
+  event_date::DATE AS event_date, /* Day, in the reporting time zone, of the event that the edge starts from */
+  breakdown::VARCHAR AS breakdown, /* all, platform or country */
+  segment::VARCHAR AS segment, /* The platform or the country that the session began with; (none) for none, (all) for all */
+  from_event_type::VARCHAR AS from_event_type, /* Type of the event that the edge starts from; (start) before a session's first */
+  to_event_type::VARCHAR AS to_event_type, /* Type of the next event; (end) after a session's last */
+  SUM(transitions)::BIGINT AS transitions, /* How often the one was followed by the other */
+  SUM(sessions)::BIGINT AS sessions, /* In how many sessions */
+  COUNT(*)::BIGINT AS users /* Of how many users, after merging */
+FROM user_edges
+GROUP BY
+  project,
+  app,
+  event_date,
+  breakdown,
+  segment,
+  from_event_type,
+  to_event_type

@@ -1,0 +1,123 @@
+"""What users do, and in which order, in plain Python: see oracle.py, whose truth this is built on."""
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+import oracle
+from oracle import NO_SESSION, Event, User
+
+START, END = "(start)", "(end)"
+ALL, NONE = "(all)", "(none)"
+
+Segment: TypeAlias = tuple[str, str]  # breakdown, segment
+SessionKey: TypeAlias = tuple[User, int | None]  # the canonical user, session_id
+Deed: TypeAlias = tuple[str, int, dt.date, str | None, str, str]  # project, app, date, event_type, breakdown, segment
+Edge: TypeAlias = tuple[str, int, dt.date, str, str, str | None, str | None]  # as SessionPath begins
+
+
+class EventAdoption(NamedTuple):
+    project: str
+    app: int
+    event_date: dt.date
+    event_type: str | None
+    breakdown: str
+    segment: str
+    events: int
+    users: int
+    active_users: int
+    active_users_share: float | None
+
+
+class SessionPath(NamedTuple):
+    project: str
+    app: int
+    event_date: dt.date
+    breakdown: str
+    segment: str
+    from_event_type: str | None
+    to_event_type: str | None
+    transitions: int
+    sessions: int
+    users: int
+
+
+def tables(truth: oracle.Truth, _charts: oracle.Charts) -> dict[str, tuple[type, list[tuple[object, ...]]]]:
+    """By model, the type of its rows and the rows; none of them depends on the charts' variables."""
+    return {
+        "gold.event_adoption_daily": (EventAdoption, [*find_event_adoption(truth)]),
+        "gold.session_paths": (SessionPath, [*find_session_paths(truth)]),
+    }
+
+
+def segments_of(event: Event) -> list[Segment]:
+    """The segment of an event in each breakdown."""
+    return [
+        ("all", ALL),
+        ("platform", oracle.read_text(event.data, "platform") or NONE),
+        ("country", oracle.read_text(event.data, "country") or NONE),
+    ]
+
+
+def shown_events(truth: oracle.Truth) -> Iterator[tuple[Event, dt.date, User]]:
+    """The events of days that the export has reached, each with its day and its user after merging."""
+    for event in truth.events:
+        frontier = truth.frontiers[event.project, event.app]
+        if event.amplitude_id is not None and event.event_date is not None and event.event_date <= frontier:
+            user = truth.canonical[event.project, event.app, event.amplitude_id]
+            yield event, event.event_date, (event.project, event.app, user)
+
+
+def find_event_adoption(truth: oracle.Truth) -> Iterator[EventAdoption]:
+    """Who did what on which day in which segment, and which share that is of those who were active there."""
+    doers: defaultdict[Deed, Counter[User]] = defaultdict(Counter)
+    active: defaultdict[tuple[str, int, dt.date, str, str], set[User]] = defaultdict(set)
+    for event, date, user in shown_events(truth):
+        for breakdown, segment in segments_of(event):
+            doers[event.project, event.app, date, event.event_type, breakdown, segment][user] += 1
+            if event.is_active:
+                active[event.project, event.app, date, breakdown, segment].add(user)
+    for (project, app, date, event_type, breakdown, segment), users in doers.items():
+        everybody = active.get((project, app, date, breakdown, segment), set())
+        yield EventAdoption(
+            project=project,
+            app=app,
+            event_date=date,
+            event_type=event_type,
+            breakdown=breakdown,
+            segment=segment,
+            events=users.total(),
+            users=len(users),
+            active_users=len(everybody),
+            active_users_share=len(everybody & users.keys()) / len(everybody) if everybody else None,
+        )
+
+
+def find_session_paths(truth: oracle.Truth) -> Iterator[SessionPath]:
+    """From each event of a session to the next one, with a start before the first and an end after the last."""
+    walked: defaultdict[Edge, Counter[SessionKey]] = defaultdict(Counter)
+    for session, steps in find_sessions(truth).items():
+        project, app, _ = session[0]
+        dates, events = zip(*steps, strict=True)
+        stations = [START, *(event.event_type for event in events), END]
+        for date, (before, after) in zip([dates[0], *dates], pairwise(stations), strict=True):
+            for breakdown, segment in segments_of(events[0]):
+                walked[project, app, date, breakdown, segment, before, after][session] += 1
+    for edge, sessions in walked.items():
+        yield SessionPath(*edge, sessions.total(), len(sessions), len({user for user, _ in sessions}))
+
+
+def find_sessions(truth: oracle.Truth) -> dict[SessionKey, list[tuple[dt.date, Event]]]:
+    """The active events of each session in their order; of those that are dated ahead, the ones whose day has come."""
+    sessions: defaultdict[SessionKey, list[tuple[dt.date, Event]]] = defaultdict(list)
+    for event, date, user in shown_events(truth):
+        if event.is_active and event.session_id not in (None, NO_SESSION):
+            sessions[user, event.session_id].append((date, event))
+    return {session: sorted(steps, key=lambda step: moment(step[1])) for session, steps in sessions.items()}
+
+
+def moment(event: Event) -> tuple[dt.datetime, str]:
+    """What events of a session are ordered by: their time, then the uuid."""
+    return event.event_time or dt.datetime.min, event.uuid or ""
