@@ -74,7 +74,7 @@ def intervals_after(evaluator: MacroEvaluator, unit: exp.Expr, number: exp.Expr,
 
 @macro()
 def intervals_between(evaluator: MacroEvaluator, unit: exp.Expr, first: exp.Expr, date: exp.Expr) -> exp.Expr:
-    """The number of the calendar's day, week or month of a date, counted from 0 for the one that starts with `first`."""
+    """The number of a date's day, week or month, counted from 0 for the one that starts with `first`."""
     span = f"{first.sql(evaluator.dialect)}, {date.sql(evaluator.dialect)}"
     days, months = f"DATEDIFF(DAY, {span})", f"DATEDIFF(MONTH, {span})"
     return by_unit(evaluator, unit, days, f"CAST(FLOOR({days} / 7) AS BIGINT)", months)
@@ -82,7 +82,7 @@ def intervals_between(evaluator: MacroEvaluator, unit: exp.Expr, first: exp.Expr
 
 @macro()
 def windows_between(evaluator: MacroEvaluator, days: exp.Expr, start: exp.Expr, hour: exp.Expr) -> exp.Expr:
-    """The number of the window of so many times 24 hours that an hour is in, counted from 0 for the one from `start`."""
+    """The number of the window that an hour is in, of so many times 24 hours, counted from 0 for the first."""
     length, first, later = (each.sql(evaluator.dialect) for each in (days, start, hour))
     return evaluator.parse_one(f"CAST(FLOOR(DATEDIFF(MINUTE, {first}, {later}) / (24 * 60 * {length})) AS BIGINT)")
 

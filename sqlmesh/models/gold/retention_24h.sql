@@ -10,29 +10,13 @@ MODEL (
   owner data,
   grain (project, app, interval_unit, breakdown, segment, cohort, interval_number),
   audits (
-    not_null(
-      columns := (
-        project,
-        app,
-        interval_unit,
-        breakdown,
-        segment,
-        cohort,
-        interval_number,
-        cohort_users,
-        returned_on,
-        returned_on_or_after,
-        returned_on_rate,
-        returned_on_or_after_rate,
-        is_complete
-      )
-    ),
     unique_combination_of_columns(
       columns := (project, app, interval_unit, breakdown, segment, cohort, interval_number)
     ),
-    accepted_values(column := interval_unit, is_in := ('day', 'week', 'month')),
     forall(
       criteria := (
+        NOT segment IS NULL,
+        NOT cohort IS NULL,
         cohort_users > 0,
         returned_on <= returned_on_or_after,
         returned_on_or_after <= cohort_users,
@@ -226,7 +210,7 @@ WITH starts AS (
     AND numbers.interval_number <= @windows_between(
       cohorts.interval_days,
       cohorts.start_hour,
-      DATEADD(HOUR, -1, @reporting_day_start(DATEADD(DAY, 1, numbers.frontier_date)))
+      DATEADD(MINUTE, -1, @reporting_day_start(DATEADD(DAY, 1, numbers.frontier_date)))
     )
   LEFT JOIN returned
     ON returned.project = cohorts.project

@@ -9,29 +9,13 @@ MODEL (
   owner data,
   grain (project, app, interval_unit, breakdown, segment, cohort, interval_number),
   audits (
-    not_null(
-      columns := (
-        project,
-        app,
-        interval_unit,
-        breakdown,
-        segment,
-        cohort,
-        interval_number,
-        cohort_users,
-        returned_on,
-        returned_on_or_after,
-        returned_on_rate,
-        returned_on_or_after_rate,
-        is_complete
-      )
-    ),
     unique_combination_of_columns(
       columns := (project, app, interval_unit, breakdown, segment, cohort, interval_number)
     ),
-    accepted_values(column := interval_unit, is_in := ('day', 'week', 'month')),
     forall(
       criteria := (
+        NOT segment IS NULL,
+        NOT cohort IS NULL,
         cohort_users > 0,
         returned_on <= returned_on_or_after,
         returned_on_or_after <= cohort_users,
