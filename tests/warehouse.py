@@ -17,7 +17,9 @@ from sqlmesh.core.console import NoopConsole, set_console
 from sqlmesh.utils.concurrency import NodeExecutionFailedError
 
 import oracle
+import oracle_acquisition
 import oracle_people
+import oracle_retention
 from amplitude_source.settings import HOUR
 from conftest import REPOSITORY, Project
 from simulator.catalog import INACTIVE_EVENT_TYPES
@@ -52,10 +54,13 @@ BUILT_TABLES = (
     "silver.user_hours",
     "silver.segment_days",
     "gold.events",
+    "gold.retention_calendar",
+    "gold.retention_24h",
+    "gold.acquisition",
 )
 
 # Modules with `tables(truth, charts)`: what is built on the tables above.
-ORACLES: tuple[ModuleType, ...] = (oracle_people,)
+ORACLES: tuple[ModuleType, ...] = (oracle_people, oracle_retention, oracle_acquisition)
 CHARTS = oracle.Charts()
 
 Rows = list[tuple[Any, ...]]
