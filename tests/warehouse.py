@@ -18,9 +18,11 @@ from sqlmesh.core.console import NoopConsole, set_console
 from sqlmesh.utils.concurrency import NodeExecutionFailedError
 
 import oracle
+import oracle_acquisition
 import oracle_activity
 import oracle_behaviour
 import oracle_people
+import oracle_retention
 from amplitude_source.settings import HOUR
 from conftest import REPOSITORY, Project
 from simulator.catalog import INACTIVE_EVENT_TYPES
@@ -61,10 +63,19 @@ BUILT_TABLES = (
     "gold.session_paths",
     "silver.export_repeats",
     "gold.export_reconciliation",
+    "gold.retention_calendar",
+    "gold.retention_24h",
+    "gold.acquisition",
 )
 
 # Modules with `tables(truth, charts)`: what is built on the tables above.
-ORACLES: tuple[ModuleType, ...] = (oracle_people, oracle_activity, oracle_behaviour)
+ORACLES: tuple[ModuleType, ...] = (
+    oracle_people,
+    oracle_activity,
+    oracle_behaviour,
+    oracle_retention,
+    oracle_acquisition,
+)
 CHARTS = oracle.Charts()
 
 Rows = list[tuple[Any, ...]]

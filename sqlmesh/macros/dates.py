@@ -24,6 +24,13 @@ def reporting_hour(evaluator: MacroEvaluator, time: exp.Expr) -> exp.Expr:
 
 
 @macro()
+def reporting_day_start(evaluator: MacroEvaluator, date: exp.Expr) -> exp.Expr:
+    """The UTC time at which a date begins in `reporting_timezone`."""
+    midnight = f"CAST({date.sql(evaluator.dialect)} AS TIMESTAMPNTZ)"
+    return evaluator.parse_one(f"CONVERT_TIMEZONE({reporting_zone_sql(evaluator)}, 'UTC', {midnight})")
+
+
+@macro()
 def week_of(evaluator: MacroEvaluator, date: exp.Expr) -> exp.Expr:
     """The first day of a date's week, which starts with `week_start`; DATE_TRUNC goes by settings of the engine."""
     start = WEEK_STARTS.get(str(evaluator.var("week_start")).lower())
@@ -60,5 +67,8 @@ def reporting_date_sql(evaluator: MacroEvaluator, time: str) -> str:
 
 
 def reporting_time_sql(evaluator: MacroEvaluator, time: str) -> str:
-    zone = exp.Literal.string(str(evaluator.var("reporting_timezone")))
-    return f"CONVERT_TIMEZONE('UTC', {zone}, {time})"
+    return f"CONVERT_TIMEZONE('UTC', {reporting_zone_sql(evaluator)}, {time})"
+
+
+def reporting_zone_sql(evaluator: MacroEvaluator) -> str:
+    return exp.Literal.string(str(evaluator.var("reporting_timezone"))).sql(evaluator.dialect)

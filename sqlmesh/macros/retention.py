@@ -1,0 +1,158 @@
+"""What retention starts and returns with, and the days, weeks and months that it is counted in.
+
+The event is one of the variables `retention_start_event` and `retention_return_event`. What Amplitude calls `_new`,
+`_active` and `_all` is known of every day and hour of a user; only an event type is looked up among all events.
+"""
+
+from sqlglot import exp
+from sqlmesh import macro
+from sqlmesh.core.macros import MacroEvaluator
+
+from .breakdowns import breakdowns, segment
+from .dates import month_of, reporting_hour, week_of
+
+# The length in days of what Amplitude calls a day, a week and a month in 24-hour windows.
+INTERVAL_DAYS = {"day": 1, "week": 7, "month": 30}
+
+
+@macro()
+def days_with(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
+    """(project, app, amplitude_id, breakdown, segment, event_date) of merged users' days with the event, by segment."""
+    match event.name:
+        case "_new":
+            sql = segment_days_sql("event_date = first_date")
+        case "_active":
+            sql = segment_days_sql("active_events > 0")
+        case "_all":
+            sql = segment_days_sql("TRUE")
+        case event_type:
+            sql = by_segment_sql(evaluator, events_sql(evaluator, event_type), "event_date")
+    return evaluator.parse_one(f"({sql})")
+
+
+@macro()
+def hours_with(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
+    """The same of their hours, with event_hour (UTC) beside event_date."""
+    match event.name:
+        case "_new":
+            hours = f"{merged_sql('silver.user_hours', 'own.event_hour')} {first_hours_join_sql(evaluator)}"
+        case "_active":
+            hours = f"{merged_sql('silver.user_hours', 'own.event_hour')} WHERE own.active_events > 0"
+        case "_all":
+            hours = merged_sql("silver.user_hours", "own.event_hour")
+        case event_type:
+            hours = events_sql(evaluator, event_type)
+    return evaluator.parse_one(f"({by_segment_sql(evaluator, hours, 'event_hour', 'event_date')})")
+
+
+@macro()
+def intervals(evaluator: MacroEvaluator) -> exp.Expr:
+    """A query with each `interval_unit` and its `interval_days` in 24-hour windows, to be cross joined."""
+    rows = (f"SELECT '{unit}' AS interval_unit, {days} AS interval_days" for unit, days in INTERVAL_DAYS.items())
+    return evaluator.parse_one(f"({' UNION ALL '.join(rows)})")
+
+
+@macro()
+def interval_of(evaluator: MacroEvaluator, unit: exp.Expr, date: exp.Expr) -> exp.Expr:
+    """The first day of a date's day, week or month."""
+    week, month = week_of(evaluator, date), month_of(evaluator, date)
+    return by_unit(evaluator, unit, *(each.sql(evaluator.dialect) for each in (date, week, month)))
+
+
+@macro()
+def intervals_after(evaluator: MacroEvaluator, unit: exp.Expr, number: exp.Expr, date: exp.Expr) -> exp.Expr:
+    """The date so many days, weeks or months of the calendar after a date."""
+    n, start = (each.sql(evaluator.dialect) for each in (number, date))
+    return by_unit(
+        evaluator,
+        unit,
+        f"CAST(DATEADD(DAY, {n}, {start}) AS DATE)",
+        f"CAST(DATEADD(DAY, 7 * ({n}), {start}) AS DATE)",
+        f"CAST(DATEADD(MONTH, {n}, {start}) AS DATE)",
+    )
+
+
+@macro()
+def intervals_between(evaluator: MacroEvaluator, unit: exp.Expr, first: exp.Expr, date: exp.Expr) -> exp.Expr:
+    """The number of a date's day, week or month, counted from 0 for the one that starts with `first`."""
+    span = f"{first.sql(evaluator.dialect)}, {date.sql(evaluator.dialect)}"
+    days, months = f"DATEDIFF(DAY, {span})", f"DATEDIFF(MONTH, {span})"
+    return by_unit(evaluator, unit, days, f"CAST(FLOOR({days} / 7) AS BIGINT)", months)
+
+
+@macro()
+def windows_between(evaluator: MacroEvaluator, days: exp.Expr, start: exp.Expr, hour: exp.Expr) -> exp.Expr:
+    """The number of the window that an hour is in, of so many times 24 hours, counted from 0 for the first."""
+    length, first, later = (each.sql(evaluator.dialect) for each in (days, start, hour))
+    return evaluator.parse_one(f"CAST(FLOOR(DATEDIFF(MINUTE, {first}, {later}) / (24 * 60 * {length})) AS BIGINT)")
+
+
+def segment_days_sql(condition: str) -> str:
+    return f"""
+        SELECT project, app, amplitude_id, breakdown, segment, event_date
+        FROM silver.segment_days
+        WHERE {condition}
+    """
+
+
+def events_sql(evaluator: MacroEvaluator, event_type: str) -> str:
+    hour = reporting_hour(evaluator, exp.column("event_time", table="own")).sql(evaluator.dialect)
+    literal = exp.Literal.string(event_type).sql(evaluator.dialect)
+    return f"{merged_sql('silver.events', f'{hour} AS event_hour')} WHERE own.event_type = {literal}"
+
+
+def merged_sql(table: str, event_hour: str) -> str:
+    """What users of Amplitude did by a table, as done by merged ones."""
+    return f"""
+        SELECT
+            own.project,
+            own.app,
+            aliases.canonical_amplitude_id AS amplitude_id,
+            {event_hour},
+            own.event_date,
+            own.platform,
+            own.country
+        FROM {table} AS own
+        JOIN silver.user_aliases AS aliases
+            ON aliases.project = own.project AND aliases.app = own.app AND aliases.amplitude_id = own.amplitude_id
+    """
+
+
+def first_hours_join_sql(evaluator: MacroEvaluator) -> str:
+    """Leaves of a merged user's hours the one with his first event."""
+    first_hour = reporting_hour(evaluator, exp.Min(this=exp.column("first_seen_at"))).sql(evaluator.dialect)
+    return f"""
+        JOIN (
+            SELECT project, app, canonical_amplitude_id, {first_hour} AS event_hour
+            FROM silver.users
+            GROUP BY project, app, canonical_amplitude_id
+        ) AS firsts
+            ON firsts.project = aliases.project
+            AND firsts.app = aliases.app
+            AND firsts.canonical_amplitude_id = aliases.canonical_amplitude_id
+            AND firsts.event_hour = own.event_hour
+    """
+
+
+def by_segment_sql(evaluator: MacroEvaluator, query: str, *times: str) -> str:
+    by, platform, country = (
+        exp.column(name, table=table)
+        for name, table in (("breakdown", "breakdowns"), ("platform", "own"), ("country", "own"))
+    )
+    return f"""
+        SELECT DISTINCT
+            own.project,
+            own.app,
+            own.amplitude_id,
+            breakdowns.breakdown,
+            {segment(evaluator, by, platform, country).sql(evaluator.dialect)} AS segment,
+            {", ".join(f"own.{time}" for time in times)}
+        FROM ({query}) AS own
+        CROSS JOIN {breakdowns(evaluator).sql(evaluator.dialect)} AS breakdowns
+    """
+
+
+def by_unit(evaluator: MacroEvaluator, unit: exp.Expr, day: str, week: str, month: str) -> exp.Expr:
+    return evaluator.parse_one(
+        f"CASE {unit.sql(evaluator.dialect)} WHEN 'day' THEN {day} WHEN 'week' THEN {week} ELSE {month} END"
+    )

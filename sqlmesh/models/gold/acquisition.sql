@@ -1,0 +1,224 @@
+/* Where users come from, a day at a time, by first touch and by last touch. First touch is what first brought the user (silver.users; of users who
+ * merged, that of the one with the earliest event). Last touch is the latest of the user's sessions up to this one that came from anywhere, if it
+ * started within attribution_window_days before; new users go by their first session, if it is of their first day. Sessions are in the segment
+ * that they began in, new users in every segment of their first day. Summed up over the sources, sessions and new users are those of the day. */
+MODEL (
+  name gold.acquisition,
+  kind VIEW,
+  cron '@daily',
+  owner data,
+  grain (
+    project,
+    app,
+    metric_date,
+    breakdown,
+    segment,
+    touch,
+    source,
+    medium,
+    campaign,
+    referrer
+  ),
+  audits (
+    unique_combination_of_columns(
+      columns := (
+        project,
+        app,
+        metric_date,
+        breakdown,
+        segment,
+        touch,
+        source,
+        medium,
+        campaign,
+        referrer
+      )
+    ),
+    forall(
+      criteria := (
+        NOT segment IS NULL,
+        NOT source IS NULL,
+        NOT medium IS NULL,
+        NOT campaign IS NULL,
+        NOT referrer IS NULL,
+        active_users <= sessions,
+        new_users + sessions > 0
+      )
+    ),
+    touches_add_up
+  )
+);
+
+WITH sessions AS (
+  SELECT
+    sessions.*,
+    MAX(
+      IFF(
+        COALESCE(sessions.source, sessions.medium, sessions.campaign, sessions.referrer) IS NULL,
+        NULL,
+        sessions.session_number
+      )
+    ) OVER (
+      PARTITION BY sessions.project, sessions.app, sessions.amplitude_id
+      ORDER BY sessions.session_number
+    ) AS touch_number
+  FROM silver.sessions AS sessions
+  JOIN silver.apps AS apps
+    ON apps.project = sessions.project
+    AND apps.app = sessions.app
+    AND sessions.session_date <= apps.frontier_date
+), first_touches AS (
+  SELECT
+    *
+  FROM silver.users
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY project, app, canonical_amplitude_id
+      ORDER BY first_seen_at, amplitude_id
+    ) = 1
+), new_days AS (
+  SELECT
+    days.*
+  FROM silver.segment_days AS days
+  JOIN silver.apps AS apps
+    ON apps.project = days.project
+    AND apps.app = days.app
+    AND days.event_date <= apps.frontier_date
+  WHERE
+    days.event_date = days.first_date
+), touched_sessions AS (
+  SELECT
+    sessions.project,
+    sessions.app,
+    sessions.session_date,
+    sessions.platform,
+    sessions.country,
+    sessions.amplitude_id,
+    'first' AS touch,
+    touches.first_source AS source,
+    touches.first_medium AS medium,
+    touches.first_campaign AS campaign,
+    touches.first_referrer AS referrer
+  FROM sessions
+  JOIN first_touches AS touches
+    ON touches.project = sessions.project
+    AND touches.app = sessions.app
+    AND touches.canonical_amplitude_id = sessions.amplitude_id
+  UNION ALL
+  SELECT
+    sessions.project,
+    sessions.app,
+    sessions.session_date,
+    sessions.platform,
+    sessions.country,
+    sessions.amplitude_id,
+    'last' AS touch,
+    touches.source,
+    touches.medium,
+    touches.campaign,
+    touches.referrer
+  FROM sessions
+  LEFT JOIN silver.sessions AS touches
+    ON touches.project = sessions.project
+    AND touches.app = sessions.app
+    AND touches.amplitude_id = sessions.amplitude_id
+    AND touches.session_number = sessions.touch_number
+    AND touches.session_started_at >= DATEADD(DAY, -@attribution_window_days, sessions.session_started_at)
+), touched_news AS (
+  SELECT
+    days.project,
+    days.app,
+    days.event_date,
+    days.breakdown,
+    days.segment,
+    'first' AS touch,
+    touches.first_source AS source,
+    touches.first_medium AS medium,
+    touches.first_campaign AS campaign,
+    touches.first_referrer AS referrer
+  FROM new_days AS days
+  JOIN first_touches AS touches
+    ON touches.project = days.project
+    AND touches.app = days.app
+    AND touches.canonical_amplitude_id = days.amplitude_id
+  UNION ALL
+  SELECT
+    days.project,
+    days.app,
+    days.event_date,
+    days.breakdown,
+    days.segment,
+    'last' AS touch,
+    touches.source,
+    touches.medium,
+    touches.campaign,
+    touches.referrer
+  FROM new_days AS days
+  LEFT JOIN silver.sessions AS touches
+    ON touches.project = days.project
+    AND touches.app = days.app
+    AND touches.amplitude_id = days.amplitude_id
+    AND touches.session_number = 1
+    AND touches.session_date = days.event_date
+), totals AS (
+  SELECT
+    sessions.project,
+    sessions.app,
+    sessions.session_date AS metric_date,
+    breakdowns.breakdown,
+    @segment(breakdowns.breakdown, sessions.platform, sessions.country) AS segment,
+    sessions.touch,
+    sessions.source,
+    sessions.medium,
+    sessions.campaign,
+    sessions.referrer,
+    0 AS new_users,
+    COUNT(DISTINCT sessions.amplitude_id) AS active_users,
+    COUNT(*) AS sessions
+  FROM touched_sessions AS sessions
+  CROSS JOIN @breakdowns() AS breakdowns
+  GROUP BY ALL
+  UNION ALL
+  SELECT
+    project,
+    app,
+    event_date AS metric_date,
+    breakdown,
+    segment,
+    touch,
+    source,
+    medium,
+    campaign,
+    referrer,
+    COUNT(*) AS new_users,
+    0 AS active_users,
+    0 AS sessions
+  FROM touched_news
+  GROUP BY ALL
+)
+SELECT
+  project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
+  app::BIGINT AS app, /* Amplitude's number of the project */
+  metric_date::DATE AS metric_date, /* Day in the reporting time zone */
+  breakdown::VARCHAR AS breakdown, /* all, platform or country */
+  segment::VARCHAR AS segment, /* Platform or country; (none) where events name none, (all) for all */
+  touch::VARCHAR AS touch, /* Which touch gets the credit: first or last */
+  COALESCE(source, '(none)')::VARCHAR AS source, /* utm_source of the touch; (none) without one */
+  COALESCE(medium, '(none)')::VARCHAR AS medium, /* utm_medium of the same */
+  COALESCE(campaign, '(none)')::VARCHAR AS campaign, /* utm_campaign of the same */
+  COALESCE(referrer, '(none)')::VARCHAR AS referrer, /* Domain of the referrer of the same */
+  SUM(new_users)::BIGINT AS new_users, /* Users whose first event, of whatever type, was on the day */
+  SUM(active_users)::BIGINT AS active_users, /* Users with a session that started on the day; with sessions of several sources, they count for each */
+  SUM(sessions)::BIGINT AS sessions /* Sessions that started on the day */
+FROM totals
+GROUP BY
+  project,
+  app,
+  metric_date,
+  breakdown,
+  segment,
+  touch,
+  COALESCE(source, '(none)'),
+  COALESCE(medium, '(none)'),
+  COALESCE(campaign, '(none)'),
+  COALESCE(referrer, '(none)')

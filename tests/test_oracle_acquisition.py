@@ -1,0 +1,90 @@
+"""The oracle of acquisition against cases small enough to count by hand."""
+
+from test_oracle import QUIET, people, row
+
+from oracle import Charts, Row, compute
+from oracle_acquisition import Acquisition, find_acquisition
+
+
+def acquisition(*rows: Row, days: int = 30) -> list[Acquisition]:
+    return [*find_acquisition(compute(rows, QUIET), Charts(attribution_window_days=days))]
+
+
+def counts(
+    *rows: Row, touch: str, segment: str = "(all)", days: int = 30
+) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """By day and source: new users, active users, sessions."""
+    return {
+        (str(each.metric_date)[5:], each.source): (each.new_users, each.active_users, each.sessions)
+        for each in acquisition(*rows, days=days)
+        if (each.touch, each.segment) == (touch, segment) and (segment != "(none)" or each.breakdown == "platform")
+    }
+
+
+def visit(time: str, source: str | None = None, platform: str | None = None) -> Row:
+    """A session of one event that starts in March 2024."""
+    number = int(time[:2] + time[3:5])
+    properties = {} if source is None else {"utm_source": source}
+    return row(f"2024-03-{time}:00", session_id=number, user_properties=properties, platform=platform)
+
+
+class TestLastTouch:
+    def test_a_session_is_credited_to_the_latest_one_from_anywhere(self) -> None:
+        visits = visit("01 10:00", "ads"), visit("01 11:00"), visit("02 10:00", "mail"), visit("03 10:00")
+        assert counts(*visits[:2], touch="last") == {("03-01", "ads"): (1, 1, 2)}
+        assert counts(*visits, touch="last")["03-03", "mail"] == (0, 1, 1)
+
+    def test_a_touch_is_known_for_so_many_days(self) -> None:
+        visits = visit("01 10:00", "ads"), visit("03 10:00"), visit("04 10:00")
+        assert counts(*visits, touch="last", days=2) == {
+            ("03-01", "ads"): (1, 1, 1),
+            ("03-03", "ads"): (0, 1, 1),
+            ("03-04", "(none)"): (0, 1, 1),
+        }
+
+    def test_a_new_user_goes_by_the_first_session_of_the_first_day(self) -> None:
+        server = row("2024-03-01 09:00:00")
+        assert counts(server, visit("01 10:00", "ads"), visit("01 11:00", "mail"), touch="last") == {
+            ("03-01", "ads"): (1, 1, 1),
+            ("03-01", "mail"): (0, 1, 1),
+        }
+        assert counts(server, visit("02 10:00", "ads"), touch="last") == {
+            ("03-01", "(none)"): (1, 0, 0),
+            ("03-02", "ads"): (0, 1, 1),
+        }
+
+
+class TestFirstTouch:
+    def test_it_is_that_of_the_user_seen_first_among_those_who_merged(self) -> None:
+        came = [{"utm_source": "first"}, {"utm_source": "login"}, {"utm_source": "later"}]
+        logins = people("G - 9; G John 4; H John 4")
+        rows = [
+            Row(
+                each.project,
+                each.hour,
+                each.member,
+                each.position,
+                each.data | {"session_id": 7, "user_properties": own},
+            )
+            for each, own in zip(logins, came, strict=True)
+        ]
+        assert counts(*rows, touch="first") == {("03-01", "first"): (1, 1, 1)}
+
+    def test_all_sessions_of_a_user_have_it(self) -> None:
+        visits = visit("01 10:00"), visit("02 10:00", "ads")
+        assert counts(*visits, touch="first") == {("03-01", "(none)"): (1, 1, 1), ("03-02", "(none)"): (0, 1, 1)}
+
+
+class TestSegments:
+    def test_sessions_are_where_they_began_and_new_users_in_all_of_their_first_day(self) -> None:
+        rows = (
+            visit("01 10:00", platform="iOS"),
+            row("2024-03-01 10:05:00", session_id=110, platform="Web"),
+            row("2024-03-01 12:00:00"),
+        )
+        assert counts(*rows, touch="first", segment="iOS") == {("03-01", "(none)"): (1, 1, 1)}
+        assert counts(*rows, touch="first", segment="Web") == {("03-01", "(none)"): (1, 0, 0)}
+        assert counts(*rows, touch="first", segment="(none)") == {("03-01", "(none)"): (1, 0, 0)}
+
+    def test_what_is_dated_after_the_frontier_waits(self) -> None:
+        assert not acquisition(row("2024-03-09 10:00:00", hour="2024-03-02 10:00:00", session_id=1))
