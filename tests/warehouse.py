@@ -17,6 +17,7 @@ from sqlmesh.core.console import NoopConsole, set_console
 from sqlmesh.utils.concurrency import NodeExecutionFailedError
 
 import oracle
+import oracle_funnels
 import oracle_people
 from amplitude_source.settings import HOUR
 from conftest import REPOSITORY, Project
@@ -51,11 +52,15 @@ BUILT_TABLES = (
     "silver.user_device_hours",
     "silver.user_hours",
     "silver.segment_days",
+    "silver.funnel_steps",
+    "silver.funnel_events",
+    "silver.funnel_paths",
+    "gold.funnels",
     "gold.events",
 )
 
 # Modules with `tables(truth, charts)`: what is built on the tables above.
-ORACLES: tuple[ModuleType, ...] = (oracle_people,)
+ORACLES: tuple[ModuleType, ...] = (oracle_people, oracle_funnels)
 CHARTS = oracle.Charts()
 
 Rows = list[tuple[Any, ...]]
@@ -74,10 +79,13 @@ LEDGER_LETTERS = {
 
 
 def set_charts(project: Project, charts: oracle.Charts) -> None:
-    """Writes the variables that charts go by into the project's configuration."""
+    """Writes the variables that charts go by into the project's configuration, and its funnels."""
+    (project.root / "sqlmesh/seeds/funnels.csv").write_text(charts.funnels)
     path = project.root / "sqlmesh/config.yaml"
     config = path.read_text()
     for name, value in vars(charts).items():
+        if name == "funnels":
+            continue
         variable = {"timezone": "reporting_timezone"}.get(name, name)
         config, count = re.subn(rf"(?m)^  {variable}: .*$", f"  {variable}: {value}", config)
         assert count == 1, f"config.yaml has no variable {variable}, or more than one"
