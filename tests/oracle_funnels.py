@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from statistics import fmean, median
+from statistics import median
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,7 @@ from oracle import Event, User
 from oracle_people import moment, properties_of, typed_text
 
 ANY, EXACT = "any", "exact"
-SECOND = dt.timedelta(seconds=1)
+SECOND, MICROSECOND = dt.timedelta(seconds=1), dt.timedelta(microseconds=1)
 
 Segment: TypeAlias = tuple[str, str]  # breakdown, segment
 Path: TypeAlias = tuple["Doing", ...]
@@ -296,14 +296,14 @@ def find_users(
     last_hours: dict[oracle.App, dt.datetime] = {
         app: max(event.export_hour for event in events) for app, events in oracle.by_app(truth.events).items()
     }
-    seconds: defaultdict[tuple[str, int, str, str, str, dt.date], defaultdict[int, list[float]]] = defaultdict(
+    taken: defaultdict[tuple[str, int, str, str, str, dt.date], defaultdict[int, list[int]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for path in paths:
         key = path.project, path.app, path.funnel, path.breakdown, path.segment, path.entry_date
-        seconds[key][path.step].append((path.reached_at - path.entered_at).total_seconds())
+        taken[key][path.step].append((path.reached_at - path.entered_at) // MICROSECOND)
     by_name = {funnel.name: funnel for funnel in funnels}
-    for key, by_step in seconds.items():
+    for key, by_step in taken.items():
         funnel, end = by_name[key[2]], last_hours[key[:2]] + dt.timedelta(hours=1)
         for number, step in enumerate(funnel.steps, 1):
             own, before = by_step[number], len(by_step[number - 1])
@@ -315,7 +315,7 @@ def find_users(
                 entered_users=len(by_step[1]),
                 conversion_from_start=len(own) / len(by_step[1]),
                 conversion_from_previous=len(own) / before if before else None,
-                median_seconds=median(own) if own else None,
-                average_seconds=fmean(own) if own else None,
+                median_seconds=median(own) / 1_000_000 if own else None,
+                average_seconds=sum(own) / len(own) / 1_000_000 if own else None,
                 is_complete=oracle.date_in(zone, end - funnel.window) > key[-1],
             )

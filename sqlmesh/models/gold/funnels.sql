@@ -38,25 +38,17 @@ MODEL (
   )
 );
 
-WITH entered AS (
+WITH paths AS (
   SELECT
-    paths.project,
-    paths.app,
-    paths.funnel,
-    paths.breakdown,
-    paths.segment,
-    paths.entry_date,
-    COUNT(*) AS users
-  FROM silver.funnel_paths AS paths
-  WHERE
-    paths.step = 1
-  GROUP BY
-    paths.project,
-    paths.app,
-    paths.funnel,
-    paths.breakdown,
-    paths.segment,
-    paths.entry_date
+    project,
+    app,
+    funnel,
+    breakdown,
+    segment,
+    entry_date,
+    step,
+    DATEDIFF(MICROSECOND, entered_at, reached_at) AS microseconds
+  FROM silver.funnel_paths
 ), reached AS (
   SELECT
     project,
@@ -67,13 +59,9 @@ WITH entered AS (
     entry_date,
     step,
     COUNT(*) AS users,
-    MEDIAN((
-      DATEDIFF(MICROSECOND, entered_at, reached_at) / 1000000.0
-    )::DOUBLE) AS median_seconds,
-    AVG((
-      DATEDIFF(MICROSECOND, entered_at, reached_at) / 1000000.0
-    )::DOUBLE) AS average_seconds
-  FROM silver.funnel_paths
+    MEDIAN(microseconds)::DOUBLE / 1000000 AS median_seconds,
+    SUM(microseconds)::DOUBLE / COUNT(*) / 1000000 AS average_seconds
+  FROM paths
   GROUP BY
     project,
     app,
@@ -82,47 +70,63 @@ WITH entered AS (
     segment,
     entry_date,
     step
+), days AS (
+  SELECT
+    entered.project,
+    entered.app,
+    entered.funnel,
+    entered.breakdown,
+    entered.segment,
+    entered.entry_date,
+    steps.step,
+    steps.event_type,
+    steps.window_hours,
+    COALESCE(reached.users, 0) AS users,
+    entered.users AS entered_users,
+    reached.median_seconds,
+    reached.average_seconds
+  FROM reached AS entered
+  JOIN silver.funnel_steps AS steps
+    ON steps.funnel = entered.funnel
+  LEFT JOIN reached
+    ON reached.project = entered.project
+    AND reached.app = entered.app
+    AND reached.funnel = entered.funnel
+    AND reached.breakdown = entered.breakdown
+    AND reached.segment = entered.segment
+    AND reached.entry_date = entered.entry_date
+    AND reached.step = steps.step
+  WHERE
+    entered.step = 1
 )
 SELECT
-  entered.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
-  entered.app::BIGINT AS app, /* Amplitude's number of the project */
-  entered.funnel::VARCHAR AS funnel, /* Name of the funnel, as of seeds/funnels.csv */
-  entered.breakdown::VARCHAR AS breakdown, /* all, platform or country */
-  entered.segment::VARCHAR AS segment, /* The platform or the country of the event that did step 1; (none) where it names none, (all) for all */
-  entered.entry_date::DATE AS entry_date, /* Day of that event in the reporting time zone */
-  steps.step::BIGINT AS step, /* Number of the step */
-  steps.event_type::VARCHAR AS event_type, /* Name of the event that does it */
-  COALESCE(reached.users, 0)::BIGINT AS users, /* Users who entered on the day and reached the step */
-  entered.users::BIGINT AS entered_users, /* Users who entered on the day */
+  days.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
+  days.app::BIGINT AS app, /* Amplitude's number of the project */
+  days.funnel::VARCHAR AS funnel, /* Name of the funnel, as of seeds/funnels.csv */
+  days.breakdown::VARCHAR AS breakdown, /* all, platform or country */
+  days.segment::VARCHAR AS segment, /* The platform or the country of the event that did step 1; (none) where it names none, (all) for all */
+  days.entry_date::DATE AS entry_date, /* Day of that event in the reporting time zone */
+  days.step::BIGINT AS step, /* Number of the step */
+  days.event_type::VARCHAR AS event_type, /* Name of the event that does it */
+  days.users::BIGINT AS users, /* Users who entered on the day and reached the step */
+  days.entered_users::BIGINT AS entered_users, /* Users who entered on the day */
   (
-    COALESCE(reached.users, 0)::DOUBLE / entered.users
+    days.users::DOUBLE / days.entered_users
   )::DOUBLE AS conversion_from_start, /* Share of those who entered that reached the step */
   (
-    COALESCE(reached.users, 0)::DOUBLE / NULLIF(previous.users, 0)
+    days.users::DOUBLE / NULLIF(
+      LAG(days.users) OVER (
+        PARTITION BY days.project, days.app, days.funnel, days.breakdown, days.segment, days.entry_date
+        ORDER BY days.step
+      ),
+      0
+    )
   )::DOUBLE AS conversion_from_previous, /* Share of those who reached the step before; NULL at step 1, and where nobody did */
-  reached.median_seconds::DOUBLE AS median_seconds, /* Median of the seconds from step 1 to the step, NULL where nobody reached it */
-  reached.average_seconds::DOUBLE AS average_seconds, /* Average of the same */
+  days.median_seconds::DOUBLE AS median_seconds, /* Median of the seconds from step 1 to the step, NULL where nobody reached it */
+  days.average_seconds::DOUBLE AS average_seconds, /* Average of the same */
   (
-    @reporting_date(DATEADD(HOUR, 1 - steps.window_hours, apps.last_export_hour)) > entered.entry_date
+    @reporting_date(DATEADD(HOUR, 1 - days.window_hours, apps.last_export_hour)) > days.entry_date
   )::BOOLEAN AS is_complete /* Whether the conversion window of every entry of the day is over at the end of the export */
-FROM entered
+FROM days
 JOIN silver.apps AS apps
-  ON apps.project = entered.project AND apps.app = entered.app
-JOIN silver.funnel_steps AS steps
-  ON steps.funnel = entered.funnel
-LEFT JOIN reached
-  ON reached.project = entered.project
-  AND reached.app = entered.app
-  AND reached.funnel = entered.funnel
-  AND reached.breakdown = entered.breakdown
-  AND reached.segment = entered.segment
-  AND reached.entry_date = entered.entry_date
-  AND reached.step = steps.step
-LEFT JOIN reached AS previous
-  ON previous.project = entered.project
-  AND previous.app = entered.app
-  AND previous.funnel = entered.funnel
-  AND previous.breakdown = entered.breakdown
-  AND previous.segment = entered.segment
-  AND previous.entry_date = entered.entry_date
-  AND previous.step = steps.step - 1
+  ON apps.project = days.project AND apps.app = days.app
