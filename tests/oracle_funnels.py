@@ -10,7 +10,7 @@ import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import compress, product
 from statistics import median
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
@@ -73,12 +73,21 @@ class FunnelPath(NamedTuple):
     app: int
     amplitude_id: int  # the canonical one
     funnel: str
-    breakdown: str
-    segment: str
+    entry_uuid: str
     entry_date: dt.date
-    step: int
+    platform: str | None
+    country: str | None
     entered_at: dt.datetime
+    step: int
     reached_at: dt.datetime
+    is_best: bool
+    is_best_of_platform: bool
+    is_best_of_country: bool
+
+    def segments(self) -> list[Segment]:
+        """Those in which it counts."""
+        places = [("all", "(all)"), ("platform", self.platform or "(none)"), ("country", self.country or "(none)")]
+        return [*compress(places, (self.is_best, self.is_best_of_platform, self.is_best_of_country))]
 
 
 class FunnelUsers(NamedTuple):
@@ -157,7 +166,7 @@ def find_funnel_events(truth: oracle.Truth, funnels: Iterable[Funnel]) -> Iterat
 
 
 def find_paths(truth: oracle.Truth, funnels: Sequence[Funnel]) -> Iterator[FunnelPath]:
-    """The steps of the best path of each user, funnel, segment and day of entry."""
+    """The steps of the paths of each user, funnel and day of entry that are the best of the day or of a segment."""
     for user, events in events_to_frontier(truth).items():
         active = sorted(moment(event)[0] for event in events if event.is_active)
         for funnel in funnels:
@@ -185,26 +194,38 @@ def paths_of(
         if (steps := frozenset(number for number, step in enumerate(funnel.steps) if does(step, event)))
     }
     doings = sorted(own)
-    best: dict[tuple[Segment, dt.date], list[dt.datetime]] = {}
-    for entry in doings:
-        if 0 not in entry.steps:
-            continue
-        reached = reached_at(entry, doings, active, funnel)
-        date = own[entry].event_date
-        assert date is not None
-        for segment in segments_of(own[entry]):
-            if len(reached) > len(
-                best.get((segment, date), ())
-            ):  # entries come in order: of equal ones the first stays
-                best[segment, date] = reached
-    for (segment, date), times in best.items():
-        for number, time in enumerate(times, 1):
-            yield FunnelPath(*user, funnel.name, *segment, date, number, times[0], time)
+    best: dict[tuple[object, ...], Doing] = {}
+    reached = {entry: reached_at(entry, doings, active, funnel) for entry in doings if 0 in entry.steps}
+    for entry in sorted(reached, key=lambda entry: (-len(reached[entry]), entry)):
+        for contest in contests(own[entry]):
+            best.setdefault(contest, entry)
+    for entry in set(best.values()):
+        event = own[entry]
+        assert event.event_date is not None
+        is_best, is_best_of_platform, is_best_of_country = (best[contest] == entry for contest in contests(event))
+        for number, time in enumerate(reached[entry], 1):
+            yield FunnelPath(
+                *user,
+                funnel=funnel.name,
+                entry_uuid=entry.uuid,
+                entry_date=event.event_date,
+                platform=oracle.read_text(event.data, "platform"),
+                country=oracle.read_text(event.data, "country"),
+                entered_at=entry.time,
+                step=number,
+                reached_at=time,
+                is_best=is_best,
+                is_best_of_platform=is_best_of_platform,
+                is_best_of_country=is_best_of_country,
+            )
 
 
-def segments_of(event: Event) -> list[Segment]:
-    platform, country = (oracle.read_text(event.data, name) for name in ("platform", "country"))
-    return [("all", "(all)"), ("platform", platform or "(none)"), ("country", country or "(none)")]
+def contests(entry: Event) -> list[tuple[object, ...]]:
+    """What an entry may be the best of: its day, and the day on its platform and in its country."""
+    return [
+        ("day", entry.event_date),
+        *((name, entry.event_date, oracle.read_text(entry.data, name)) for name in ("platform", "country")),
+    ]
 
 
 def reached_at(
@@ -300,8 +321,9 @@ def find_users(
         lambda: defaultdict(list)
     )
     for path in paths:
-        key = path.project, path.app, path.funnel, path.breakdown, path.segment, path.entry_date
-        taken[key][path.step].append((path.reached_at - path.entered_at) // MICROSECOND)
+        for segment in path.segments():
+            key = path.project, path.app, path.funnel, *segment, path.entry_date
+            taken[key][path.step].append((path.reached_at - path.entered_at) // MICROSECOND)
     by_name = {funnel.name: funnel for funnel in funnels}
     for key, by_step in taken.items():
         funnel, end = by_name[key[2]], last_hours[key[:2]] + dt.timedelta(hours=1)

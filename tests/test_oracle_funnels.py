@@ -29,13 +29,13 @@ def funnel(types: str, order: str = "this", hours: int = 24) -> Funnel:
     return Funnel("f", tuple(Step(letter, "") for letter in types), order, dt.timedelta(hours=hours))
 
 
-def rows(history: str, **data: object) -> list[Row]:
+def rows(history: str, platform: str | None = None) -> list[Row]:
     """Events of user 1: "A B@3600 quiet@3601.5", a type and seconds after midnight, without them ten after the last."""
     seconds, made = 0.0, []
     for entry in history.split():
         event_type, _, at = entry.partition("@")
         seconds = float(at) if at else seconds + 10
-        made.append(row(f"{MIDNIGHT + dt.timedelta(seconds=seconds)}", event_type=event_type, **data))
+        made.append(row(f"{MIDNIGHT + dt.timedelta(seconds=seconds)}", event_type=event_type, platform=platform))
     return made
 
 
@@ -43,7 +43,7 @@ def reached(history: str, of: Funnel) -> list[tuple[str, list[float]]]:
     """For each day of entry the seconds after midnight at which its steps were reached."""
     days: dict[str, list[float]] = {}
     for path in find_paths(compute(rows(history), QUIET), [of]):
-        if path.breakdown == "all":
+        if path.is_best:
             days.setdefault(str(path.entry_date), []).append((path.reached_at - MIDNIGHT).total_seconds())
     return sorted(days.items())
 
@@ -142,10 +142,13 @@ class TestUsers:
     def test_a_segment_is_a_filter_on_the_first_step(self) -> None:
         events = [*rows("A@0", platform="Web"), *rows("A@5 B@9", platform="iOS")]
         found = find_paths(compute(events, QUIET), [funnel("AB")])
-        by_segment = [
-            (path.segment, path.step, path.entered_at.second) for path in found if path.breakdown == "platform"
+        wins = [(path.platform, path.step, path.is_best, path.is_best_of_platform) for path in found]
+        assert sorted(wins) == [
+            ("Web", 1, True, True),
+            ("Web", 2, True, True),
+            ("iOS", 1, False, True),
+            ("iOS", 2, False, True),
         ]
-        assert sorted(by_segment) == [("Web", 1, 0), ("Web", 2, 0), ("iOS", 1, 5), ("iOS", 2, 5)]
 
     def test_what_is_dated_after_the_frontier_waits(self) -> None:
         late = row("2024-03-02 00:00:05", hour="2024-03-01 09:00:00", event_type="B")

@@ -40,15 +40,24 @@ MODEL (
 
 WITH paths AS (
   SELECT
-    project,
-    app,
-    funnel,
-    breakdown,
-    segment,
-    entry_date,
-    step,
-    DATEDIFF(MICROSECOND, entered_at, reached_at) AS microseconds
-  FROM silver.funnel_paths
+    paths.project,
+    paths.app,
+    paths.funnel,
+    breakdowns.breakdown,
+    @segment(breakdowns.breakdown, paths.platform, paths.country) AS segment,
+    paths.entry_date,
+    paths.step,
+    DATEDIFF(MICROSECOND, paths.entered_at, paths.reached_at) AS microseconds
+  FROM silver.funnel_paths AS paths
+  CROSS JOIN @breakdowns() AS breakdowns
+  WHERE
+    CASE breakdowns.breakdown
+      WHEN 'all'
+      THEN paths.is_best
+      WHEN 'platform'
+      THEN paths.is_best_of_platform
+      ELSE paths.is_best_of_country
+    END
 ), reached AS (
   SELECT
     project,

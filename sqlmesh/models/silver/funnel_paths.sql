@@ -1,7 +1,7 @@
-/* How far every merged user came in every funnel on every day on which he entered it, with a row for each step that he reached: in all, and by
- * platform and country of the event that did step 1. He enters with each event that does step 1, on that event's day, and of a day's entries the one counts
- * that goes furthest, of these the earliest (Amplitude's conversion over time). A segment is a filter on step 1, a step's property on that
- * step alone.
+/* How far every merged user came in every funnel on every day on which he entered it, with a row for each step that he reached. He enters with each
+ * event that does step 1, on that event's day, and of a day's entries the one counts that goes furthest, of these the earliest (Amplitude's
+ * conversion over time). A segment is a filter on step 1, so that another entry may be the best of a platform or a country: rows are of
+ * entries that are the best of any. The filter of a step holds for that step alone.
  * The path of an entry takes for one step after the other the earliest event that can do it. Events are in order of time, those at one time of
  * their uuid, and two within one second of each other count in either order: an event may do a step if it is at most a second earlier than any
  * event of the path so far. It must be later than all of them if an earlier step has its event type, so that no event does two steps of a path.
@@ -22,7 +22,7 @@ MODEL (
     parents_have_run()
   ),
   owner data,
-  grain (project, app, amplitude_id, funnel, breakdown, segment, entry_date, step),
+  grain (project, app, amplitude_id, funnel, entry_uuid, step),
   audits (
     not_null(
       columns := (
@@ -30,29 +30,25 @@ MODEL (
         app,
         amplitude_id,
         funnel,
-        breakdown,
-        segment,
+        entry_uuid,
         entry_date,
         step,
         entered_at,
-        reached_at
+        reached_at,
+        is_best,
+        is_best_of_platform,
+        is_best_of_country
       )
     ),
-    unique_combination_of_columns(
-      columns := (project, app, amplitude_id, funnel, breakdown, segment, entry_date, step)
-    ),
-    numbered_without_gaps(
-      column := step,
-      keys := (project, app, amplitude_id, funnel, breakdown, segment, entry_date)
-    ),
+    unique_combination_of_columns(columns := (project, app, amplitude_id, funnel, entry_uuid, step)),
     refers_to(
       column := amplitude_id,
       parent := silver.user_aliases,
       parent_column := canonical_amplitude_id
     ),
-    forall(criteria := (
-      entered_at <= reached_at
-    ))
+    forall(
+      criteria := (entered_at <= reached_at, is_best OR is_best_of_platform OR is_best_of_country)
+    )
   )
 );
 
@@ -97,6 +93,7 @@ WITH RECURSIVE aliases AS (
     events.step,
     steps.step_order,
     steps.window_hours,
+    events.uuid,
     events.event_time,
     events.event_date,
     events.platform,
@@ -296,6 +293,7 @@ WITH RECURSIVE aliases AS (
     position AS entry,
     step_order,
     window_hours,
+    uuid AS entry_uuid,
     event_time AS entered_at,
     event_date AS entry_date,
     platform,
@@ -446,17 +444,30 @@ WITH RECURSIVE aliases AS (
     amplitude_id,
     funnel,
     entry
-), best_entries AS (
+), ranks AS (
   SELECT
     entries.project,
     entries.app,
     entries.amplitude_id,
     entries.funnel,
     entries.entry,
+    entries.entry_uuid,
     entries.entry_date,
     entries.entered_at,
-    breakdowns.breakdown,
-    @segment(breakdowns.breakdown, entries.platform, entries.country) AS segment
+    entries.platform,
+    entries.country,
+    ROW_NUMBER() OVER (
+      PARTITION BY entries.project, entries.app, entries.amplitude_id, entries.funnel, entries.entry_date
+      ORDER BY lengths.last_step DESC, entries.entry
+    ) AS day_rank,
+    ROW_NUMBER() OVER (
+      PARTITION BY entries.project, entries.app, entries.amplitude_id, entries.funnel, entries.entry_date, entries.platform
+      ORDER BY lengths.last_step DESC, entries.entry
+    ) AS platform_rank,
+    ROW_NUMBER() OVER (
+      PARTITION BY entries.project, entries.app, entries.amplitude_id, entries.funnel, entries.entry_date, entries.country
+      ORDER BY lengths.last_step DESC, entries.entry
+    ) AS country_rank
   FROM entries
   JOIN lengths
     ON lengths.project = entries.project
@@ -464,28 +475,34 @@ WITH RECURSIVE aliases AS (
     AND lengths.amplitude_id = entries.amplitude_id
     AND lengths.funnel = entries.funnel
     AND lengths.entry = entries.entry
-  CROSS JOIN @breakdowns() AS breakdowns
-  QUALIFY
-    ROW_NUMBER() OVER (
-      PARTITION BY entries.project, entries.app, entries.amplitude_id, entries.funnel, entries.entry_date, breakdowns.breakdown, @segment(breakdowns.breakdown, entries.platform, entries.country)
-      ORDER BY lengths.last_step DESC, entries.entry
-    ) = 1
 )
 SELECT
   paths.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   paths.app::BIGINT AS app, /* Amplitude's number of the project */
   paths.amplitude_id::BIGINT AS amplitude_id, /* The user after merging */
   paths.funnel::VARCHAR AS funnel, /* Name of the funnel */
-  best_entries.breakdown::VARCHAR AS breakdown, /* all, platform or country */
-  best_entries.segment::VARCHAR AS segment, /* The platform or the country of the event that did step 1; (none) where it names none, (all) for all */
-  best_entries.entry_date::DATE AS entry_date, /* Day of that event in the reporting time zone */
+  ranks.entry_uuid::VARCHAR AS entry_uuid, /* Amplitude's id of the event that did step 1 */
+  ranks.entry_date::DATE AS entry_date, /* Day of that event in the reporting time zone */
+  ranks.platform::VARCHAR AS platform, /* Its platform; NULL for a server's */
+  ranks.country::VARCHAR AS country, /* Its country */
+  ranks.entered_at::TIMESTAMPNTZ AS entered_at, /* Its time (UTC) */
   paths.step::BIGINT AS step, /* Number of a step that the user reached */
-  best_entries.entered_at::TIMESTAMPNTZ AS entered_at, /* Time of the event that did step 1 (UTC) */
-  paths.reached_at::TIMESTAMPNTZ AS reached_at /* When the events of the step and of those before had happened (UTC) */
+  paths.reached_at::TIMESTAMPNTZ AS reached_at, /* When the events of the step and of those before had happened (UTC) */
+  (
+    ranks.day_rank = 1
+  )::BOOLEAN AS is_best, /* Whether the user's best path of the day */
+  (
+    ranks.platform_rank = 1
+  )::BOOLEAN AS is_best_of_platform, /* Whether the best of those that began on the platform */
+  (
+    ranks.country_rank = 1
+  )::BOOLEAN AS is_best_of_country /* Whether the best of those that began in the country */
 FROM paths
-JOIN best_entries
-  ON best_entries.project = paths.project
-  AND best_entries.app = paths.app
-  AND best_entries.amplitude_id = paths.amplitude_id
-  AND best_entries.funnel = paths.funnel
-  AND best_entries.entry = paths.entry
+JOIN ranks
+  ON ranks.project = paths.project
+  AND ranks.app = paths.app
+  AND ranks.amplitude_id = paths.amplitude_id
+  AND ranks.funnel = paths.funnel
+  AND ranks.entry = paths.entry
+WHERE
+  ranks.day_rank = 1 OR ranks.platform_rank = 1 OR ranks.country_rank = 1
