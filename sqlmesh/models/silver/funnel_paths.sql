@@ -113,6 +113,62 @@ WITH RECURSIVE aliases AS (
     AND events.event_date <= apps.frontier_date
   JOIN steps
     ON steps.funnel = events.funnel AND steps.step = events.step
+), exact_events AS (
+  SELECT DISTINCT
+    project,
+    app,
+    amplitude_id,
+    funnel,
+    position,
+    event_time
+  FROM events
+  WHERE
+    step_order = 'exact'
+), active_marks AS (
+  /* In exact order: active events, and among them events of the funnels that look for the first one more than a second later. */
+  SELECT
+    events.project,
+    events.app,
+    aliases.canonical_amplitude_id AS amplitude_id,
+    NULL::VARCHAR AS funnel,
+    NULL::BIGINT AS position,
+    FALSE AS is_looking,
+    events.event_time,
+    events.event_time AS mark_time
+  FROM silver.events AS events
+  JOIN aliases
+    ON aliases.project = events.project
+    AND aliases.app = events.app
+    AND aliases.amplitude_id = events.amplitude_id
+  LEFT JOIN @inactive_event_types(@end_ts) AS inactive
+    ON inactive.project = events.project AND inactive.event_type = events.event_type
+  WHERE
+    inactive.event_type IS NULL
+  UNION ALL
+  SELECT
+    project,
+    app,
+    amplitude_id,
+    funnel,
+    position,
+    TRUE AS is_looking,
+    event_time,
+    DATEADD(SECOND, 1, event_time) AS mark_time
+  FROM exact_events
+), interruptions AS (
+  SELECT
+    project,
+    app,
+    amplitude_id,
+    funnel,
+    position,
+    is_looking,
+    MIN(IFF(is_looking, NULL, event_time)) OVER (
+      PARTITION BY project, app, amplitude_id
+      ORDER BY mark_time, is_looking
+      ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+    ) AS interrupted_at
+  FROM active_marks
 ), marks AS (
   /* Events that do a step after the first, and among them those of steps before that look for the next one, from the time on that is soon enough. */
   SELECT
@@ -125,7 +181,8 @@ WITH RECURSIVE aliases AS (
     position,
     event_time,
     event_time AS mark_time,
-    position AS mark_position
+    position AS mark_position,
+    NULL::TIMESTAMPNTZ AS interrupted_at
   FROM events
   WHERE
     step > 1
@@ -144,7 +201,8 @@ WITH RECURSIVE aliases AS (
       events.event_time,
       DATEADD(SECOND, -1, events.event_time)
     ) AS mark_time,
-    IFF(steps.is_repeated, events.position, 0) AS mark_position
+    IFF(steps.is_repeated, events.position, 0) AS mark_position,
+    interruptions.interrupted_at
   FROM events
   JOIN steps
     ON steps.funnel = events.funnel
@@ -152,6 +210,13 @@ WITH RECURSIVE aliases AS (
     AND (
       steps.step_order <> 'any' OR events.step = 1
     )
+  LEFT JOIN interruptions
+    ON interruptions.is_looking
+    AND interruptions.project = events.project
+    AND interruptions.app = events.app
+    AND interruptions.amplitude_id = events.amplitude_id
+    AND interruptions.funnel = events.funnel
+    AND interruptions.position = events.position
 ), looks AS (
   SELECT
     project,
@@ -161,7 +226,7 @@ WITH RECURSIVE aliases AS (
     step,
     is_looking,
     position,
-    event_time,
+    interrupted_at,
     MAX(IFF(is_looking, NULL, event_time)) OVER (
       PARTITION BY project, app, amplitude_id, funnel, step
       ORDER BY mark_time, mark_position, is_looking
@@ -178,78 +243,6 @@ WITH RECURSIVE aliases AS (
       ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
     ) AS next_position
   FROM marks
-), active_marks AS (
-  /* The same for exact order: active events, and events of such funnels that look for the first one more than a second later. */
-  SELECT
-    events.project,
-    events.app,
-    aliases.canonical_amplitude_id AS amplitude_id,
-    NULL::VARCHAR AS funnel,
-    FALSE AS is_looking,
-    NULL::BIGINT AS position,
-    events.event_time,
-    events.event_time AS mark_time
-  FROM silver.events AS events
-  JOIN aliases
-    ON aliases.project = events.project
-    AND aliases.app = events.app
-    AND aliases.amplitude_id = events.amplitude_id
-  LEFT JOIN @inactive_event_types(@end_ts) AS inactive
-    ON inactive.project = events.project AND inactive.event_type = events.event_type
-  WHERE
-    inactive.event_type IS NULL
-  UNION ALL
-  SELECT DISTINCT
-    project,
-    app,
-    amplitude_id,
-    funnel,
-    TRUE AS is_looking,
-    position,
-    event_time,
-    DATEADD(SECOND, 1, event_time) AS mark_time
-  FROM events
-  WHERE
-    step_order = 'exact'
-), interruptions AS (
-  SELECT
-    project,
-    app,
-    amplitude_id,
-    funnel,
-    position,
-    is_looking,
-    MIN(IFF(is_looking, NULL, event_time)) OVER (
-      PARTITION BY project, app, amplitude_id
-      ORDER BY mark_time, is_looking
-      ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
-    ) AS interrupted_at
-  FROM active_marks
-), followers AS (
-  SELECT
-    looks.project,
-    looks.app,
-    looks.amplitude_id,
-    looks.funnel,
-    looks.step,
-    looks.position,
-    looks.next_position,
-    looks.next_time
-  FROM looks
-  LEFT JOIN interruptions
-    ON interruptions.is_looking
-    AND interruptions.project = looks.project
-    AND interruptions.app = looks.app
-    AND interruptions.amplitude_id = looks.amplitude_id
-    AND interruptions.funnel = looks.funnel
-    AND interruptions.position = looks.position
-  WHERE
-    looks.is_looking
-    AND NOT looks.next_time IS NULL
-    AND (
-      interruptions.interrupted_at IS NULL
-      OR interruptions.interrupted_at >= DATEADD(SECOND, -1, looks.next_time)
-    )
 ), ordered_paths AS (
   SELECT
     project,
@@ -271,19 +264,24 @@ WITH RECURSIVE aliases AS (
     paths.amplitude_id,
     paths.funnel,
     paths.entry,
-    followers.step,
-    GREATEST(paths.last_position, followers.next_position) AS last_position,
-    GREATEST(paths.reached_at, followers.next_time) AS reached_at,
+    looks.step,
+    GREATEST(paths.last_position, looks.next_position) AS last_position,
+    GREATEST(paths.reached_at, looks.next_time) AS reached_at,
     paths.deadline
   FROM ordered_paths AS paths
-  JOIN followers
-    ON followers.project = paths.project
-    AND followers.app = paths.app
-    AND followers.amplitude_id = paths.amplitude_id
-    AND followers.funnel = paths.funnel
-    AND followers.step = paths.step + 1
-    AND followers.position = paths.last_position
-    AND followers.next_time <= paths.deadline
+  JOIN looks
+    ON looks.is_looking
+    AND looks.project = paths.project
+    AND looks.app = paths.app
+    AND looks.amplitude_id = paths.amplitude_id
+    AND looks.funnel = paths.funnel
+    AND looks.step = paths.step + 1
+    AND looks.position = paths.last_position
+    AND looks.next_time <= paths.deadline
+    AND (
+      looks.interrupted_at IS NULL
+      OR looks.interrupted_at >= DATEADD(SECOND, -1, looks.next_time)
+    )
 ), entries AS (
   SELECT
     project,
