@@ -3,12 +3,16 @@
 import random
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import duckdb
+from sqlmesh.core.audit import Audit
+from sqlmesh.core.model import Model
 from test_increments import FLAGGED, list_flags, write
 
 import oracle
 import warehouse
-from conftest import export_row, hour_text, make_project, succeeded
+from conftest import Project, export_row, hour_text, make_project, succeeded
 from simulator.server import Simulator
 
 START, EXPORTED = datetime(2026, 6, 8, 10), datetime(2026, 6, 9, 12)
@@ -70,3 +74,55 @@ def test_small_histories_have_the_paths_of_the_oracle(tmp_path: Path, simulator:
     list_flags(project, [(EXPORTED, True)])
     warehouse.plan(project)
     warehouse.assert_equals_oracle(project, members, charts, {FLAGGED})
+
+
+def test_an_edited_seed_rebuilds_what_is_counted_from_it(project: Project, simulator: Simulator) -> None:
+    project.set_clock(simulator.product.end + timedelta(days=1), simulator)
+    succeeded(project.load_here())
+    warehouse.plan(project)
+    charts = oracle.Charts(funnels=oracle.FUNNELS.replace(",this,168", ",exact,2"))
+    warehouse.set_charts(project, charts)
+    warehouse.plan(project)
+    warehouse.assert_equals_oracle(project, sorted(project.lake.rglob("*.json.gz")), charts)
+
+
+NO_SENSE = {
+    "a step is lacking": ("1,A,,this,1 3,B,,this,1", ["numbered_without_gaps"]),
+    "a step comes twice": ("1,A,,this,1 1,B,,this,1", ["numbered_without_gaps"]),
+    "two orders": ("1,A,,this,1 2,B,,exact,1", ["same_in_all"]),
+    "two windows": ("1,A,,this,1 2,B,,this,2", ["same_in_all"]),
+    "an order that is none": ("1,A,,straight,1 2,B,,straight,1", ["accepted_values"]),
+    "no window": ("1,A,,this,0 2,B,,this,0", ["forall"]),
+    "a filter without a property": ("1,A,Lamps,this,1 2,B,,this,1", ["forall"]),
+    "no event type": ("1,A,,this,1 2,,,this,1", ["not_null"]),
+    "an event twice in any order": ("1,A,,any,1 2,A,,any,1", ["steps_in_any_order_share_no_event"]),
+    "filters that may both fit": ("1,A,n=1,any,1 2,A,m=1,any,1", ["steps_in_any_order_share_no_event"]),
+    "filters that may not": ("1,A,n=1,any,1 2,A,n=2,any,1", []),
+    "an event twice in order": ("1,A,,exact,1 2,A,,exact,1", []),
+}
+
+
+def audit_query(model: Model, audit: Audit, arguments: dict[str, Any]) -> str:
+    return model.render_audit_query(audit, **arguments).sql("duckdb")
+
+
+def test_a_funnel_that_makes_no_sense_fails_the_audit_that_tells_why(project: Project) -> None:
+    failed: dict[str, list[str]] = {}
+    with warehouse.opened(project) as context, duckdb.connect() as connection:
+        seed = context.get_model("silver.funnel_steps", raise_if_missing=True)
+        connection.execute("ATTACH ':memory:' AS AMPLITUDE")
+        connection.execute("CREATE SCHEMA AMPLITUDE.silver")
+        for name, (steps, _) in NO_SENSE.items():
+            rows = [f"f,{step}".split(",") for step in steps.split()]
+            values = [[value or None for value in row] for row in rows]
+            columns = (
+                "funnel TEXT, step BIGINT, event_type TEXT, property_filter TEXT, step_order TEXT, window_hours BIGINT"
+            )
+            connection.execute(f"CREATE OR REPLACE TABLE AMPLITUDE.silver.funnel_steps ({columns})")
+            connection.executemany("INSERT INTO AMPLITUDE.silver.funnel_steps VALUES (?, ?, ?, ?, ?, ?)", values)
+            failed[name] = [
+                audit.name
+                for audit, arguments in seed.audits_with_args
+                if connection.execute(audit_query(seed, audit, arguments)).fetchall()
+            ]
+    assert failed == {name: audits for name, (_, audits) in NO_SENSE.items()}
