@@ -10,8 +10,8 @@
  * before and more than a second earlier than the step's own.
  * In any order the steps after the first may lie before it too. The path takes the events next to the entry, before or after, for which it goes
  * furthest within one conversion window; of such choices the one that begins first, which reaches each step soonest.
- * The conversion window runs from the path's first event to its last, its end included. A step is reached when its event and those of the steps
- * before have happened. Events after the frontier wait for their day, as in all of gold. */
+ * The conversion window runs from the event of step 1 (in any order from the earliest) to the last, its end included. A step is reached when its
+ * event and those of the steps before have happened. Events after the frontier wait for their day, as in all of gold. */
 MODEL (
   name silver.funnel_paths,
   kind INCREMENTAL_UNMANAGED (
