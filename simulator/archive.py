@@ -72,7 +72,7 @@ def _partition_numbers(seed: int, hour: datetime, rows: int) -> list[int]:
 def _copied(row: Row, copy: int) -> Row:
     """The row as of another product just like this one: every id is another one."""
     return row | {
-        "uuid": f"{copy:04x}{str(row['uuid'])[4:]}",
+        "uuid": f"{int(str(row['uuid'])[:4], 16) ^ copy:04x}{str(row['uuid'])[4:]}",
         "$insert_id": f"{row['$insert_id']}-{copy}",
         "device_id": f"{row['device_id']}-{copy}",
         "user_id": row["user_id"] and f"{row['user_id']}-{copy}",

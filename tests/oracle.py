@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 MEMBER_NAME = re.compile(r"\d+_(?P<date>\d{4}-\d{2}-\d{2})_(?P<hour>\d{1,2})#\d+\.json\.gz")
+FUNNELS = (Path(__file__).parents[1] / "sqlmesh/seeds/funnels.csv").read_text()
 NO_SESSION = -1
 WEEK_DAYS = 7
 MONTH_DAYS = 30
@@ -118,13 +119,15 @@ class DailyMetrics(NamedTuple):
 
 @dataclass(frozen=True)
 class Charts:
-    """The variables in sqlmesh/config.yaml that charts go by, with their defaults."""
+    """The variables in sqlmesh/config.yaml that charts go by, with their defaults, and the seed."""
 
     timezone: str = "UTC"
     week_start: str = "monday"
     retention_start_event: str = "_new"
     retention_return_event: str = "_active"
     attribution_window_days: int = 30
+    funnels: str = FUNNELS
+    """The text of sqlmesh/seeds/funnels.csv."""
 
 
 @dataclass(frozen=True)

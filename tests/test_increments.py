@@ -27,10 +27,24 @@ DELAYS = (timedelta(seconds=3), timedelta(minutes=40), 5 * HOUR, 3 * DAY, 20 * D
 EVENT_TYPES = ("open", "view", "buy", "ping")
 FLAGGED = "ping"
 
+FUNNELS = """\
+funnel,step,event_type,property_filter,step_order,window_hours
+buying,1,open,,this,1440
+buying,2,view,,this,1440
+buying,3,buy,n=1,this,1440
+twice,1,open,[Amplitude] Page Path=/a,this,720
+twice,2,open,,this,720
+straight,1,open,,exact,2400
+straight,2,view,,exact,2400
+straight,3,ping,,exact,2400
+whatever,1,buy,,any,480
+whatever,2,open,n=2,any,480
+whatever,3,view,,any,480
+"""
 CHARTS = (
-    oracle.Charts(),
-    oracle.Charts(timezone="America/New_York", week_start="sunday", retention_start_event="_active"),
-    oracle.Charts(timezone="Asia/Kolkata", retention_start_event="open", retention_return_event="buy"),
+    oracle.Charts(funnels=FUNNELS),
+    oracle.Charts(timezone="America/New_York", week_start="sunday", retention_start_event="_active", funnels=FUNNELS),
+    oracle.Charts(timezone="Asia/Kolkata", retention_start_event="open", retention_return_event="buy", funnels=FUNNELS),
 )
 
 

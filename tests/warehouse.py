@@ -21,6 +21,7 @@ import oracle
 import oracle_acquisition
 import oracle_activity
 import oracle_behaviour
+import oracle_funnels
 import oracle_people
 import oracle_retention
 from amplitude_source.settings import HOUR
@@ -52,6 +53,10 @@ BUILT_TABLES = (
     "silver.user_device_hours",
     "silver.user_hours",
     "silver.segment_days",
+    "silver.funnel_steps",
+    "silver.funnel_events",
+    "silver.funnel_paths",
+    "gold.funnels",
     "gold.daily_metrics",
     "gold.lifecycle_daily",
     "gold.lifecycle_weekly",
@@ -73,6 +78,7 @@ ORACLES: tuple[ModuleType, ...] = (
     oracle_people,
     oracle_activity,
     oracle_behaviour,
+    oracle_funnels,
     oracle_retention,
     oracle_acquisition,
 )
@@ -94,10 +100,13 @@ LEDGER_LETTERS = {
 
 
 def set_charts(project: Project, charts: oracle.Charts) -> None:
-    """Writes the variables that charts go by into the project's configuration."""
+    """Writes the variables that charts go by into the project's configuration, and its funnels."""
+    (project.root / "sqlmesh/seeds/funnels.csv").write_text(charts.funnels)
     path = project.root / "sqlmesh/config.yaml"
     config = path.read_text()
     for name, value in vars(charts).items():
+        if name == "funnels":
+            continue
         variable = {"timezone": "reporting_timezone"}.get(name, name)
         config, count = re.subn(rf"(?m)^  {variable}: .*$", f"  {variable}: {value}", config)
         assert count == 1, f"config.yaml has no variable {variable}, or more than one"

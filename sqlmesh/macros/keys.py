@@ -94,34 +94,27 @@ def touched_user_summaries(evaluator: MacroEvaluator, start: exp.Expr, end: exp.
 
 @macro()
 def touched_merged_users(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, amplitude_id) of merged users whose days may have changed, those they were before included.
+    """(project, app, amplitude_id) of merged users whose days may have changed, those they were before included."""
+    return query(evaluator, merged_users_sql(start, end))
 
-    A user who now merges into another login did so before into one on a device that he shares.
-    """
-    days, identities = user_days_sql(run(start, end)), identities_sql(run(start, end))
-    users = f"""
-        SELECT days.project, days.app, days.amplitude_id FROM ({days}) AS days
-        UNION
-        SELECT others.project, others.app, others.amplitude_id
-        FROM ({identities}) AS users
-        JOIN silver.user_devices AS own
-            ON own.project = users.project AND own.app = users.app AND own.amplitude_id = users.amplitude_id
-        JOIN silver.user_devices AS others
-            ON others.project = own.project AND others.app = own.app AND others.device_id = own.device_id
-        UNION
-        SELECT users.project, users.app, users.amplitude_id FROM ({identities}) AS users
-    """
+
+@macro()
+def touched_users_to_frontier(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
+    """The same where no day after the frontier counts: with users who had events on days that it has now reached."""
     return query(
         evaluator,
         f"""
-        SELECT users.project, users.app, users.amplitude_id FROM ({users}) AS users
+        SELECT users.project, users.app, users.amplitude_id FROM ({merged_users_sql(start, end)}) AS users
         UNION
         SELECT aliases.project, aliases.app, aliases.canonical_amplitude_id AS amplitude_id
-        FROM ({users}) AS users
+        FROM silver.user_days AS days
+        JOIN ({reached_sql(evaluator, start)}) AS reached
+            ON reached.project = days.project
+            AND reached.app = days.app
+            AND days.event_date > reached.shown_date
+            AND days.event_date <= reached.frontier_date
         JOIN silver.user_aliases AS aliases
-            ON aliases.project = users.project
-            AND aliases.app = users.app
-            AND aliases.amplitude_id = users.amplitude_id
+            ON aliases.project = days.project AND aliases.app = days.app AND aliases.amplitude_id = days.amplitude_id
         """,
     )
 
@@ -236,6 +229,33 @@ def moving_users_sql(start: exp.Expr, end: exp.Expr) -> str:
                 AND logins.app = users.app
                 AND logins.amplitude_id = users.amplitude_id
         )
+    """
+
+
+def merged_users_sql(start: exp.Expr, end: exp.Expr) -> str:
+    """A user who now merges into another login did so before into one on a device that he shares."""
+    days, identities = user_days_sql(run(start, end)), identities_sql(run(start, end))
+    users = f"""
+        SELECT days.project, days.app, days.amplitude_id FROM ({days}) AS days
+        UNION
+        SELECT others.project, others.app, others.amplitude_id
+        FROM ({identities}) AS users
+        JOIN silver.user_devices AS own
+            ON own.project = users.project AND own.app = users.app AND own.amplitude_id = users.amplitude_id
+        JOIN silver.user_devices AS others
+            ON others.project = own.project AND others.app = own.app AND others.device_id = own.device_id
+        UNION
+        SELECT users.project, users.app, users.amplitude_id FROM ({identities}) AS users
+    """
+    return f"""
+        SELECT users.project, users.app, users.amplitude_id FROM ({users}) AS users
+        UNION
+        SELECT aliases.project, aliases.app, aliases.canonical_amplitude_id AS amplitude_id
+        FROM ({users}) AS users
+        JOIN silver.user_aliases AS aliases
+            ON aliases.project = users.project
+            AND aliases.app = users.app
+            AND aliases.amplitude_id = users.amplitude_id
     """
 
 

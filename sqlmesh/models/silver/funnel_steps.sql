@@ -1,0 +1,41 @@
+/* Every step of every funnel, as seeds/funnels.csv defines them: edit that file, then plan. Order is 'this' (other events may lie between the steps),
+ * 'exact' (none may) or 'any' (whatever order); it and the conversion window are the same for all steps of a funnel. */
+MODEL (
+  name silver.funnel_steps,
+  kind SEED (
+    path '../../seeds/funnels.csv'
+  ),
+  columns (
+    funnel VARCHAR,
+    step BIGINT,
+    event_type VARCHAR,
+    property_filter VARCHAR,
+    step_order VARCHAR,
+    window_hours BIGINT
+  ),
+  column_descriptions (
+    funnel = 'Name of the funnel',
+    step = 'Number of the step: 1, 2, 3, ...',
+    event_type = 'Name of the event that does the step',
+    property_filter = 'property=value that the event must carry, compared as text; NULL for none. One column, since a column of numbers alone would be read as such',
+    step_order = 'this, exact or any',
+    window_hours = 'Hours that a conversion may take from its first event to its last'
+  ),
+  owner data,
+  grain (funnel, step),
+  ignored_rules (
+    nomissingunittest
+  ), /* SQLMesh tests no seeds */
+  audits (
+    not_null(columns := (funnel, step, event_type, step_order, window_hours)),
+    numbered_without_gaps(column := step, keys := (
+      funnel
+    )),
+    accepted_values(column := step_order, is_in := ('any', 'this', 'exact')),
+    same_in_all(columns := (step_order, window_hours), keys := (
+      funnel
+    )),
+    forall(criteria := (window_hours > 0, property_filter LIKE '_%=%')),
+    steps_in_any_order_share_no_event
+  )
+)
