@@ -195,14 +195,14 @@ def moments(events: Collection[Event], name: str, way: Way) -> dict[dt.datetime,
 
     A user is new in the whole moment (day or hour) of his first event, whatever its type.
     """
-    first = min((way.moment(event) for event in events), default=None)
+    timed = [(way.moment(event), event) for event in events]
+    first = min((moment for moment, _ in timed), default=None)
     found: defaultdict[dt.datetime, set[Segment]] = defaultdict(set)
-    for event in events:
-        moment = way.moment(event)
+    for moment, event in timed:
         counts = {"_new": moment == first, "_active": event.is_active, "_all": True}
-        if counts.get(name, event.event_type == name) and way.date(moment) <= way.frontier:
+        if counts.get(name, event.event_type == name):
             found[moment] |= segments(event)
-    return dict(found)
+    return {moment: own for moment, own in found.items() if way.date(moment) <= way.frontier}
 
 
 def segments(event: Event) -> set[Segment]:

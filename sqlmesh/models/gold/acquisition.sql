@@ -177,7 +177,17 @@ WITH sessions AS (
     COUNT(*) AS sessions
   FROM touched_sessions AS sessions
   CROSS JOIN @breakdowns() AS breakdowns
-  GROUP BY ALL
+  GROUP BY
+    sessions.project,
+    sessions.app,
+    sessions.session_date,
+    breakdowns.breakdown,
+    @segment(breakdowns.breakdown, sessions.platform, sessions.country),
+    sessions.touch,
+    sessions.source,
+    sessions.medium,
+    sessions.campaign,
+    sessions.referrer
   UNION ALL
   SELECT
     project,
@@ -194,7 +204,17 @@ WITH sessions AS (
     0 AS active_users,
     0 AS sessions
   FROM touched_news
-  GROUP BY ALL
+  GROUP BY
+    project,
+    app,
+    event_date,
+    breakdown,
+    segment,
+    touch,
+    source,
+    medium,
+    campaign,
+    referrer
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
