@@ -3,8 +3,9 @@
 A model whose grain is not the export hour deletes these keys (in a pre-statement) and computes them anew from all of
 their events, however old: no lookback on event time, which a later row would outrun. Each macro gives a query of keys.
 
-Three things touch a key: an event of the run's hours; an event type that became inactive or active again in the run's
-hours, which counts for all time; and a device that tied an anonymous user to a login in the run's hours.
+Four things touch a key: an event of the run's hours; an event type that became inactive or active again in the run's
+hours, which counts for all time; a device that tied an anonymous user to a login in the run's hours; and a merge of
+Amplitude's own (silver.merges) that counts from the run's hours on.
 """
 
 from sqlglot import exp
@@ -68,8 +69,8 @@ def touched_devices(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -
 
 @macro()
 def touched_identities(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, amplitude_id) of users who may now be another: new ones, all on a device with a first login."""
-    return query(evaluator, identities_sql(run(start, end)))
+    """(project, app, amplitude_id) of users who may now be another, by a login on a device or by Amplitude's word."""
+    return query(evaluator, f"WITH {identities_sql(start, end)} SELECT project, app, amplitude_id FROM identities")
 
 
 @macro()
@@ -81,13 +82,13 @@ def touched_user_days(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr)
 @macro()
 def touched_user_summaries(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
     """(project, app, amplitude_id) of users whose days or whose merged user may have changed."""
-    days = user_days_sql(run(start, end))
     return query(
         evaluator,
         f"""
-        SELECT days.project, days.app, days.amplitude_id FROM ({days}) AS days
+        WITH {identities_sql(start, end)}
+        SELECT days.project, days.app, days.amplitude_id FROM ({user_days_sql(run(start, end))}) AS days
         UNION
-        SELECT users.project, users.app, users.amplitude_id FROM ({identities_sql(run(start, end))}) AS users
+        SELECT project, app, amplitude_id FROM identities
         """,
     )
 
@@ -197,61 +198,157 @@ def inactive_event_types(evaluator: MacroEvaluator, end: exp.Expr) -> exp.Expr:
     )
 
 
-def identities_sql(run: str) -> str:
-    changed = f"(changed.first_export_hour {run} OR changed.first_login_hour {run})"
-    return f"""
-        SELECT changed.project, changed.app, changed.amplitude_id
-        FROM silver.user_devices AS changed
-        WHERE {changed}
-        UNION
-        SELECT users.project, users.app, users.amplitude_id
-        FROM silver.user_devices AS changed
-        JOIN silver.user_devices AS users
-            ON users.project = changed.project AND users.app = changed.app AND users.device_id = changed.device_id
-        WHERE {changed}
+def identities_sql(start: exp.Expr, end: exp.Expr) -> str:
+    """The steps, for a WITH, to `identities`: (project, app, amplitude_id) of users who may now be another.
+
+    By a device: those on one where a user is new or has logged in for the first time. By Amplitude's word (`moved`):
+    those whose chain of merges has changed, or was waiting for its end to be seen in the app. Then those who go by a
+    login of such a user on a device of theirs, and those of the chains that such a user has left, which may have lost
+    their login. And what becomes of one user becomes of all whose chains end in the same.
     """
-
-
-def moving_users_sql(start: exp.Expr, end: exp.Expr) -> str:
-    """(project, app, amplitude_id) of users who may now be another: those of a touched device who had never logged in.
-
-    Who has logged in before the run stays who he is, however many devices he comes to. Without this every visit of a
-    known user with a new device would touch all of his days.
-    """
+    hours = run(start, end)
+    changed = f"(changed.first_export_hour {hours} OR changed.first_login_hour {hours})"
     return f"""
-        SELECT users.project, users.app, users.amplitude_id
-        FROM ({identities_sql(run(start, end))}) AS users
-        WHERE NOT EXISTS (
-            SELECT 1
+        awaited AS (
+            SELECT users.project, users.app, users.amplitude_id
+            FROM silver.user_devices AS users
+            JOIN (
+                SELECT DISTINCT seen.project, seen.app, seen.amplitude_id
+                FROM silver.merges AS merges
+                JOIN (SELECT * FROM silver.user_devices WHERE first_export_hour {hours}) AS seen
+                    ON seen.project = merges.project AND seen.amplitude_id = merges.final_amplitude_id
+            ) AS seen
+                ON seen.project = users.project AND seen.app = users.app AND seen.amplitude_id = users.amplitude_id
+            GROUP BY users.project, users.app, users.amplitude_id
+            HAVING MIN(users.first_export_hour) >= {start}
+        ),
+        moved AS (
+            SELECT users.project, users.app, users.amplitude_id
+            FROM silver.user_devices AS users
+            JOIN (SELECT project, amplitude_id FROM silver.merges WHERE effective_hour {hours}) AS merges
+                ON merges.project = users.project AND merges.amplitude_id = users.amplitude_id
+            UNION
+            SELECT awaited.project, awaited.app, merges.amplitude_id
+            FROM silver.merges AS merges
+            JOIN awaited
+                ON awaited.project = merges.project AND awaited.amplitude_id = merges.final_amplitude_id
+        ),
+        changed_devices AS (
+            SELECT changed.project, changed.app, changed.device_id
+            FROM silver.user_devices AS changed
+            WHERE {changed}
+            UNION
+            SELECT logins.project, logins.app, logins.device_id
             FROM silver.user_devices AS logins
-            WHERE logins.first_login_hour < {start}
-                AND logins.project = users.project
-                AND logins.app = users.app
-                AND logins.amplitude_id = users.amplitude_id
+            JOIN moved
+                ON moved.project = logins.project
+                AND moved.app = logins.app
+                AND moved.amplitude_id = logins.amplitude_id
+            WHERE NOT logins.first_login_hour IS NULL
+        ),
+        changed_users AS (
+            SELECT changed.project, changed.app, changed.amplitude_id
+            FROM silver.user_devices AS changed
+            WHERE {changed}
+            UNION
+            SELECT users.project, users.app, users.amplitude_id
+            FROM silver.user_devices AS users
+            JOIN changed_devices AS devices
+                ON devices.project = users.project
+                AND devices.app = users.app
+                AND devices.device_id = users.device_id
+            UNION
+            SELECT project, app, amplitude_id FROM moved
+            UNION
+            SELECT moved.project, moved.app, left_ones.merged_amplitude_id AS amplitude_id
+            FROM (SELECT DISTINCT project, app FROM moved) AS moved
+            JOIN (SELECT project, merged_amplitude_id FROM silver.merges WHERE effective_hour {hours}) AS left_ones
+                ON left_ones.project = moved.project
+        ),
+        ends AS (
+            SELECT project, app, amplitude_id FROM changed_users
+            UNION
+            SELECT users.project, users.app, merges.final_amplitude_id AS amplitude_id
+            FROM silver.merges AS merges
+            JOIN changed_users AS users
+                ON users.project = merges.project AND users.amplitude_id = merges.amplitude_id
+        ),
+        identities AS (
+            SELECT project, app, amplitude_id FROM ends
+            UNION
+            {users_of_ends_sql("ends")}
         )
     """
 
 
-def merged_users_sql(start: exp.Expr, end: exp.Expr) -> str:
-    """A user who now merges into another login did so before into one on a device that he shares."""
-    days, identities = user_days_sql(run(start, end)), identities_sql(run(start, end))
-    users = f"""
-        SELECT days.project, days.app, days.amplitude_id FROM ({days}) AS days
-        UNION
-        SELECT others.project, others.app, others.amplitude_id
-        FROM ({identities}) AS users
-        JOIN silver.user_devices AS own
-            ON own.project = users.project AND own.app = users.app AND own.amplitude_id = users.amplitude_id
-        JOIN silver.user_devices AS others
-            ON others.project = own.project AND others.app = own.app AND others.device_id = own.device_id
-        UNION
-        SELECT users.project, users.app, users.amplitude_id FROM ({identities}) AS users
+def users_of_ends_sql(ends: str) -> str:
+    """(project, app, amplitude_id) of users whose chains of merges end in one of these."""
+    return f"""
+        SELECT ends.project, ends.app, merges.amplitude_id
+        FROM silver.merges AS merges
+        JOIN {ends} AS ends
+            ON ends.project = merges.project AND ends.amplitude_id = merges.final_amplitude_id
+    """
+
+
+def moving_users_sql(start: exp.Expr, end: exp.Expr) -> str:
+    """(project, app, amplitude_id) of users whose events may now be another's.
+
+    By a device only a user moves who had never logged in. Who had, before the run, stays who he is, however many
+    devices he comes to, and so do those who were merged into him. Without this every visit of a known user with a new
+    device would touch all of his days.
     """
     return f"""
-        SELECT users.project, users.app, users.amplitude_id FROM ({users}) AS users
+        WITH {identities_sql(start, end)},
+        known AS (
+            SELECT logins.project, logins.app, logins.amplitude_id
+            FROM silver.user_devices AS logins
+            JOIN identities
+                ON identities.project = logins.project
+                AND identities.app = logins.app
+                AND identities.amplitude_id = logins.amplitude_id
+            WHERE logins.first_login_hour < {start}
+        ),
+        staying AS (
+            SELECT project, app, amplitude_id FROM known
+            UNION
+            {users_of_ends_sql("known")}
+        )
+        SELECT project, app, amplitude_id FROM moved
+        UNION
+        SELECT users.project, users.app, users.amplitude_id
+        FROM identities AS users
+        LEFT JOIN staying
+            ON staying.project = users.project
+            AND staying.app = users.app
+            AND staying.amplitude_id = users.amplitude_id
+        WHERE staying.app IS NULL
+    """
+
+
+def merged_users_sql(start: exp.Expr, end: exp.Expr) -> str:
+    """A user who now merges into another login did so before into one on a device that he shares.
+
+    Those whom Amplitude has merged anew are themselves among `identities`, with the user that they were merged into.
+    """
+    return f"""
+        WITH {identities_sql(start, end)},
+        users AS (
+            SELECT days.project, days.app, days.amplitude_id FROM ({user_days_sql(run(start, end))}) AS days
+            UNION
+            SELECT others.project, others.app, others.amplitude_id
+            FROM identities AS users
+            JOIN silver.user_devices AS own
+                ON own.project = users.project AND own.app = users.app AND own.amplitude_id = users.amplitude_id
+            JOIN silver.user_devices AS others
+                ON others.project = own.project AND others.app = own.app AND others.device_id = own.device_id
+            UNION
+            SELECT project, app, amplitude_id FROM identities
+        )
+        SELECT project, app, amplitude_id FROM users
         UNION
         SELECT aliases.project, aliases.app, aliases.canonical_amplitude_id AS amplitude_id
-        FROM ({users}) AS users
+        FROM users
         JOIN silver.user_aliases AS aliases
             ON aliases.project = users.project
             AND aliases.app = users.app

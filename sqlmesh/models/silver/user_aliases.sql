@@ -1,5 +1,7 @@
-/* Who every user is after merging: an anonymous user becomes the user who logs in first on one of its devices.
- * Users who ever carried a user_id never merge, nor do users of different projects or apps. Amplitude merges at query time and does not export it. */
+/* Who every user is after merging. Amplitude merges at query time and does not put it into the export; what its merge feed says (silver.merges) goes
+ * first: a user is the one in whom its chain of merges ends, once that one has been seen in the app. Who is not merged so, and has no login (nor
+ * have those merged into it), becomes the user who logs in first on one of its devices. All else stays: users who ever carried a user_id are only
+ * merged by Amplitude's word, and users of different projects or apps not at all. */
 MODEL (
   name silver.user_aliases,
   kind INCREMENTAL_UNMANAGED (
@@ -57,7 +59,7 @@ WITH devices AS (
     devices.project,
     devices.app,
     devices.amplitude_id,
-    logins.amplitude_id AS canonical_amplitude_id
+    logins.amplitude_id AS login_amplitude_id
   FROM devices
   JOIN silver.user_devices AS logins
     ON logins.project = devices.project
@@ -69,21 +71,70 @@ WITH devices AS (
       PARTITION BY devices.project, devices.app, devices.amplitude_id
       ORDER BY logins.first_login_hour, logins.first_login_uploaded_at, logins.first_login_at, logins.amplitude_id
     ) = 1
+), ids AS (
+  SELECT
+    project,
+    app,
+    amplitude_id
+  FROM users
+  UNION
+  SELECT
+    project,
+    app,
+    login_amplitude_id AS amplitude_id
+  FROM logins
+), chains AS (
+  SELECT DISTINCT
+    ids.project,
+    ids.app,
+    ids.amplitude_id,
+    merges.final_amplitude_id
+  FROM silver.merges AS merges
+  JOIN ids
+    ON ids.project = merges.project AND ids.amplitude_id = merges.amplitude_id
+), merged AS (
+  /* An end that has not been seen in the app is no user there: its chain waits. */
+  SELECT DISTINCT
+    chains.project,
+    chains.app,
+    chains.amplitude_id,
+    chains.final_amplitude_id
+  FROM silver.user_devices AS seen
+  JOIN chains
+    ON chains.project = seen.project
+    AND chains.app = seen.app
+    AND chains.final_amplitude_id = seen.amplitude_id
+), people AS (
+  SELECT
+    users.project,
+    users.app,
+    users.amplitude_id,
+    users.first_login_hour,
+    COALESCE(merged.final_amplitude_id, users.amplitude_id) AS final_amplitude_id
+  FROM users
+  LEFT JOIN merged
+    ON merged.project = users.project
+    AND merged.app = users.app
+    AND merged.amplitude_id = users.amplitude_id
 )
 SELECT
-  users.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
-  users.app::BIGINT AS app, /* Amplitude's number of the project */
-  users.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as events carry it */
+  people.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
+  people.app::BIGINT AS app, /* Amplitude's number of the project */
+  people.amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as events carry it */
   IFF(
-    users.first_login_hour IS NULL,
-    COALESCE(logins.canonical_amplitude_id, users.amplitude_id),
-    users.amplitude_id
+    MIN(people.first_login_hour) OVER (PARTITION BY people.project, people.app, people.final_amplitude_id) IS NULL,
+    COALESCE(merged.final_amplitude_id, logins.login_amplitude_id, people.final_amplitude_id),
+    people.final_amplitude_id
   )::BIGINT AS canonical_amplitude_id, /* The user after merging, by which users are counted */
   (
-    NOT users.first_login_hour IS NULL
+    NOT people.first_login_hour IS NULL
   )::BOOLEAN AS is_identified /* Whether the user ever carried a user_id */
-FROM users
+FROM people
 LEFT JOIN logins
-  ON logins.project = users.project
-  AND logins.app = users.app
-  AND logins.amplitude_id = users.amplitude_id
+  ON logins.project = people.project
+  AND logins.app = people.app
+  AND logins.amplitude_id = people.final_amplitude_id
+LEFT JOIN merged
+  ON merged.project = logins.project
+  AND merged.app = logins.app
+  AND merged.amplitude_id = logins.login_amplitude_id
