@@ -27,7 +27,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from amplitude_source import Progress, amplitude, amplitude_rest, cursors, is_list_due, no_rest, remove_superseded
+from amplitude_source import (
+    Progress,
+    amplitude,
+    amplitude_merges,
+    amplitude_rest,
+    cursors,
+    empty_tables,
+    first_unseen_hour,
+    is_list_due,
+    read_merges,
+    remove_superseded,
+)
 from amplitude_source.archive import ExportHour
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError
@@ -80,6 +91,7 @@ def cli() -> None:
     python pipelines/amplitude.py --gaps                   load the hours that status shows as missing
     python pipelines/amplitude.py --project web            of several projects, this one only
     python pipelines/amplitude.py status                   which hours are loaded, empty, pending or missing
+    python pipelines/amplitude.py load-merges FILES...     whom Amplitude has merged, where your plan exports it
 
     Settings come from the environment or from .env; .env.example lists them. Hours are UTC and mean the time of upload.
     """
@@ -259,7 +271,8 @@ def run_loads(
         while not progress.is_done:
             with typed_folder(pipeline) as folder:
                 export = amplitude(settings, watched, ledgers.get(settings.project, {}), progress, folder)
-                pipeline.extract(export if ledgers else [export, no_rest()])
+                known = pipeline.default_schema.tables if ledgers else {}
+                pipeline.extract([export, empty_tables(known)])
             pipeline.normalize()
             limit_memory(progress.longest_line)
             with kept_open(pipeline):
@@ -449,6 +462,29 @@ def declare_empty(start: str, end: str, project: str | None, destination: str) -
         raise progress.error
     kept = len(hours_between(first, last)) - work.size
     out.print(f"{progress.hours['empty']} hours declared empty, {kept} left as they were.")
+
+
+@cli.command("load-merges")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@project_option
+@destination_option
+def load_merges(files: tuple[Path, ...], project: str | None, destination: str) -> None:
+    """Load Amplitude's own word on which users it has merged, which some plans export to Snowflake or S3.
+
+    FILES have one JSON object a line with AMPLITUDE_ID, MERGED_AMPLITUDE_ID, MERGE_EVENT_TIME and MERGE_SERVER_TIME,
+    and may be gzipped. What bronze has already stays as it is.
+    """
+    projects = chosen_projects(project)
+    if len(projects) > 1:
+        raise click.UsageError("Say with --project whose users they are.")
+    (settings,) = projects
+    merges = read_merges(INVOKED_FROM / file for file in files)
+    pipeline = open_pipeline(destination, settings)
+    hour = first_unseen_hour(settings, read_ledgers(pipeline).get(settings.project, {}))
+    (load_id,) = pipeline.run(amplitude_merges(settings, merges, hour)).loads_ids
+    new = pipeline.dataset().query(f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'").fetchall()[0][0]
+    effect = f": silver takes them in with hour {format_hour(hour)}" if new else ""
+    out.print(f"{merges.num_rows:,} merges of users read, {new:,} of them new{effect}.")
 
 
 @contextmanager

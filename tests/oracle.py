@@ -64,6 +64,16 @@ class Event(NamedTuple):
     data: Mapping[str, object]
 
 
+class Merge(NamedTuple):
+    """What Amplitude's merge feed says: this user was merged into that one."""
+
+    project: str
+    amplitude_id: int
+    merged_amplitude_id: int
+    event_time: dt.datetime
+    server_time: dt.datetime
+
+
 class UserAlias(NamedTuple):
     project: str
     app: int
@@ -150,13 +160,19 @@ class Truth:
     """The last date of each app that gold has."""
 
 
-def compute(rows: Iterable[Row], inactive: Mapping[str, Collection[str]], timezone: str = "UTC") -> Truth:
+def compute(
+    rows: Iterable[Row],
+    inactive: Mapping[str, Collection[str]],
+    timezone: str = "UTC",
+    merges: Collection[Merge] = (),
+) -> Truth:
     """Compute all tables from exported rows.
 
     Args:
         rows: the exported rows, in any order.
         inactive: by project, the event types that do not make a user active; they never did, whenever the rows came in.
         timezone: the reporting time zone, an IANA name.
+        merges: Amplitude's merge feed.
 
     Returns:
         The truth.
@@ -166,7 +182,7 @@ def compute(rows: Iterable[Row], inactive: Mapping[str, Collection[str]], timezo
     """
     zone = ZoneInfo(timezone)
     events = unique_events(read_event(row, inactive.get(row.project, ()), zone) for row in rows)
-    canonical = canonical_users(events)
+    canonical = canonical_users(events, merges)
     sessions = find_sessions(events, canonical, zone)
     user_days = find_user_days(events)
     return Truth(
@@ -333,20 +349,46 @@ def login_ranks(events: Iterable[Event]) -> dict[Device, list[LoginRank]]:
     return dict(ranks)
 
 
-def canonical_users(events: Iterable[Event]) -> dict[User, int]:
+def merge_targets(merges: Iterable[Merge]) -> dict[tuple[str, int], int]:
+    """Into whom each user was merged last by the server's time, then by the event's, then into the smallest id."""
+    targets = {}
+    for merge in sorted(merges, key=lambda merge: (merge.server_time, merge.event_time, -merge.merged_amplitude_id)):
+        targets[merge.project, merge.amplitude_id] = merge.merged_amplitude_id
+    return targets
+
+
+def chain_end(project: str, amplitude_id: int, targets: Mapping[tuple[str, int], int]) -> int:
+    """The last user of a chain of merges; of a chain that runs into a circle the smallest user of the circle."""
+    chain = [amplitude_id]
+    while (target := targets.get((project, chain[-1]))) is not None:
+        if target in chain:
+            return min(chain[chain.index(target) :])
+        chain.append(target)
+    return chain[-1]
+
+
+def canonical_users(events: Iterable[Event], merges: Iterable[Merge] = ()) -> dict[User, int]:
     """The amplitude_id that each raw user counts under.
 
-    One that ever carried a user_id is its own. Any other merges into the first login over all devices that its events
-    name, and is its own where there was none.
+    Amplitude's merges go first: the end of the user's chain, if it has events of its own in the app. If none of those
+    who come to one end ever carried a user_id, they merge into the first login over all devices that the end's events
+    name, and so into the end of that one's chain.
     """
     events = list(events)
-    ranks = login_ranks(events)
+    ranks, users, targets = login_ranks(events), events_by_user(events), merge_targets(merges)
+    ends: dict[User, User] = {}
+    for project, app, amplitude_id in users:
+        end = project, app, chain_end(project, amplitude_id, targets)
+        ends[project, app, amplitude_id] = end if end in users else (project, app, amplitude_id)
+    logged_in = {ends[user] for user, own in users.items() if any(event.user_id is not None for event in own)}
     canonical: dict[User, int] = {}
-    for (project, app, amplitude_id), own in events_by_user(events).items():
-        identified = any(event.user_id is not None for event in own)
-        devices = {event.device_id for event in own if event.device_id is not None}
+    for user, end in ends.items():
+        project, app, amplitude_id = end
+        devices = {event.device_id for event in users[end] if event.device_id is not None}
         logins = [rank for device_id in devices for rank in ranks.get((project, app, device_id), [])]
-        canonical[project, app, amplitude_id] = amplitude_id if identified or not logins else min(logins)[-1]
+        if end not in logged_in and logins:
+            amplitude_id = ends[project, app, min(logins)[-1]][-1]
+        canonical[user] = amplitude_id
     return canonical
 
 

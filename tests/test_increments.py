@@ -1,11 +1,12 @@
 """Promise 2 as a property: whatever way the same hours are split into runs, silver and gold equal one full rebuild.
 
-Each seed draws a small crowd with rows up to 60 days late, repeats, skewed clocks, logins and types that become
-inactive, then a way to load and build its hours: slices in any order, some replayed, with `sqlmesh run` at any time.
+Each seed draws a small crowd with rows up to 60 days late, repeats, skewed clocks, logins, merges of Amplitude's own and
+types that become inactive, then a way to load and build its hours: slices in any order, some replayed, with
+`sqlmesh run` at any time.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -23,6 +24,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 EPOCH, MILLISECOND = datetime(1970, 1, 1), timedelta(milliseconds=1)
 START, DAYS = datetime(2026, 6, 1), 75
 HOURS_WITH_ROWS, ROWS_PER_HOUR, SLICES = 30, 12, 4
+USERS, MERGES = 12, 10
 DELAYS = (timedelta(seconds=3), timedelta(minutes=40), 5 * HOUR, 3 * DAY, 20 * DAY, 60 * DAY, -4 * DAY)
 EVENT_TYPES = ("open", "view", "buy", "ping")
 FLAGGED = "ping"
@@ -56,6 +58,8 @@ class Crowd:
     """By export hour."""
     flags: dict[datetime, bool]
     """With which export hours the type FLAGGED becomes inactive, or active again."""
+    merges: list[tuple[datetime, oracle.Merge]]
+    """Amplitude's merge feed, with the export hour from which on each row counts."""
 
 
 def crowd(chance: random.Random) -> Crowd:
@@ -66,13 +70,20 @@ def crowd(chance: random.Random) -> Crowd:
             sent = [row for earlier in hours if earlier <= hour for row in rows[earlier]]
             repeated = bool(sent) and chance.random() < 0.15
             rows[hour].append(again(chance.choice(sent), hour) if repeated else row_of(chance, hour))
-    return Crowd(rows, dict(zip(sorted(chance.sample(hours, 3)), (True, False, True), strict=True)))
+    flags = dict(zip(sorted(chance.sample(hours, 3)), (True, False, True), strict=True))
+    return Crowd(rows, flags, [(chance.choice(hours), merge_of(chance)) for _ in range(MERGES)])
+
+
+def merge_of(chance: random.Random) -> oracle.Merge:
+    """Of anyone into anyone, be it in a circle or into a user who is never seen."""
+    times = [START + chance.randrange(DAYS) * DAY for _ in range(2)]
+    return oracle.Merge(warehouse.DEFAULT, chance.randint(1, USERS + 1), chance.randint(1, USERS + 2), *times)
 
 
 def row_of(chance: random.Random, hour: datetime) -> dict[str, object]:
     uploaded = hour + chance.random() * HOUR
     happened = uploaded - chance.choice(DELAYS)
-    user = chance.randint(1, 12)
+    user = chance.randint(1, USERS)
     hour_of_day = happened.replace(minute=0, second=0, microsecond=0)
     session = chance.choice([hour_of_day, datetime(happened.year, happened.month, 1)])  # some last for a month
     return export_row(
@@ -113,6 +124,7 @@ def load(project: Project, folder: Path, all_of: Crowd, first: datetime, last: d
         succeeded(project.load_here("--replay", str(folder), *span))
     succeeded(project.load_here("declare-empty", *span))
     list_flags(project, (item for item in all_of.flags.items() if first <= item[0] <= last))
+    tell_merges(project, [merge for merge in all_of.merges if first <= merge[0] <= last])
 
 
 def list_flags(project: Project, flags: Iterable[tuple[datetime, bool]]) -> None:
@@ -123,6 +135,19 @@ def list_flags(project: Project, flags: Iterable[tuple[datetime, bool]]) -> None
             row = [FLAGGED, FLAGGED, is_inactive, warehouse.DEFAULT, hour, hour, "lists", hour_text(hour)]
             connection.execute("DELETE FROM bronze.events_list WHERE _effective_hour = ?", [hour])
             connection.execute(f"INSERT INTO bronze.events_list ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def tell_merges(project: Project, merges: Collection[tuple[datetime, oracle.Merge]]) -> None:
+    """Writes to bronze the rows of the merge feed; once, be the hours loaded twice."""
+    columns = "_effective_hour, _project, amplitude_id, merged_amplitude_id, merge_event_time, merge_server_time"
+    with duckdb.connect(str(project.database)) as connection:
+        for hour in {hour for hour, _ in merges}:
+            connection.execute("DELETE FROM bronze.merge_ids WHERE _effective_hour = ?", [hour])
+        for hour, merge in merges:
+            row = [hour, *merge, "merges"]
+            connection.execute(
+                f"INSERT INTO bronze.merge_ids ({columns}, _dlt_load_id) VALUES (?, ?, ?, ?, ?, ?, ?)", row
+            )
 
 
 @pytest.mark.slow
@@ -140,7 +165,7 @@ def test_any_split_of_the_hours_in_any_order_with_replays_gives_what_one_rebuild
     load(at_once, tmp_path / "exports", all_of, START, end - HOUR)
     warehouse.plan(at_once)
     inactive = {FLAGGED} if all_of.flags[max(all_of.flags)] else set()
-    warehouse.assert_equals_oracle(at_once, members, charts, inactive)
+    warehouse.assert_equals_oracle(at_once, members, charts, inactive, [merge for _, merge in all_of.merges])
     cuts = [START, *sorted(chance.sample([*all_of.rows], SLICES - 1)), end]
     slices = [(first, last - HOUR) for first, last in pairwise(cuts)]
     for number, (first, last) in enumerate(chance.sample(slices, SLICES)):

@@ -44,6 +44,7 @@ ORACLE_TABLES = {
 # Everything that a rebuild must give again.
 BUILT_TABLES = (
     *ORACLE_TABLES,
+    "silver.merges",
     "silver.user_devices",
     "silver.devices",
     "silver.event_types",
@@ -233,10 +234,11 @@ def assert_equals_oracle(
     members: Iterable[Path],
     charts: oracle.Charts = CHARTS,
     inactive: Collection[str] = INACTIVE_EVENT_TYPES,
+    merges: Collection[oracle.Merge] = (),
 ) -> None:
     """Compares every table that the oracle computes, row for row."""
     rows = exported_rows(members)
-    truth = oracle.compute(rows, {DEFAULT: inactive}, charts.timezone)
+    truth = oracle.compute(rows, {DEFAULT: inactive}, charts.timezone, merges)
     assert_equals_truth(project, truth, charts)
     assert_accounted_for(project, rows, truth)
 

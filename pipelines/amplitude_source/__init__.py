@@ -1,4 +1,5 @@
-"""The dlt sources: `amplitude`, the export hour by hour, and `amplitude_rest`, the small REST endpoints.
+"""The dlt sources: `amplitude`, the export hour by hour; `amplitude_rest`, the small REST endpoints; and
+`amplitude_merges`, files of merged users.
 
 One read of an hour feeds four tables, so `export` reads and a transformer for each takes its part of a batch:
 `events`, `rejected_rows`, the ledger `export_hours`, and `schema_changes`.
@@ -10,7 +11,7 @@ through dlt's staging tables would do, at more than twice the cost: see ARCHITEC
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,11 +25,14 @@ from dlt.extract import DltResource
 
 from .archive import ExportHour
 from .columns import (
+    EVENTS_LIST_COLUMNS,
     EXPORT_COLUMNS,
     LEDGER_COLUMNS,
+    MERGE_IDS_COLUMNS,
     ORIGIN_COLUMNS,
     REJECTED_COLUMNS,
     SCHEMA_CHANGES_COLUMNS,
+    USER_COUNTS_COLUMNS,
     arrow_schema,
     column_hints,
 )
@@ -36,12 +40,24 @@ from .errors import AmplitudeError
 from .files import ROWS_PER_FILE, EventsFile, EventsWriter
 from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
 from .lines import Block, LineReader
-from .rest import amplitude_rest, no_rest
+from .merges import amplitude_merges, first_unseen_hour, read_merges
+from .rest import amplitude_rest
 from .rows import LOAD_ID, RowTyper
 from .settings import AmplitudeSettings
 from .work import Cursors, Work, first_open
 
-__all__ = ["Progress", "amplitude", "amplitude_rest", "cursors", "is_list_due", "no_rest", "remove_superseded"]
+__all__ = [
+    "Progress",
+    "amplitude",
+    "amplitude_merges",
+    "amplitude_rest",
+    "cursors",
+    "empty_tables",
+    "first_unseen_hour",
+    "is_list_due",
+    "read_merges",
+    "remove_superseded",
+]
 
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
 ROWS_PER_LOAD = 4 * ROWS_PER_FILE
@@ -105,6 +121,21 @@ def amplitude(
             primary_key=("table_name", "column_name"),  # once, even if the load that brought it was interrupted
             write_disposition={"disposition": "merge", "strategy": "delete-insert"},
         ),
+    ]
+
+
+@dlt.source(name="amplitude")
+def empty_tables(known: Collection[str]) -> list[DltResource]:
+    """The tables that silver reads and that loads of hours do not bring, without rows, unless they are known."""
+    tables = {
+        "events_list": (EVENTS_LIST_COLUMNS, dlt.mark.materialize_table_schema()),
+        "user_counts": (USER_COUNTS_COLUMNS, dlt.mark.materialize_table_schema()),
+        "merge_ids": (MERGE_IDS_COLUMNS, arrow_schema(MERGE_IDS_COLUMNS).empty_table()),
+    }
+    return [
+        dlt.resource([empty], name=name, columns=column_hints(columns))
+        for name, (columns, empty) in tables.items()
+        if name not in known
     ]
 
 

@@ -118,6 +118,16 @@ USER_COUNTS_COLUMNS = {
     "_snapshot_at": "timestamp",
 }
 
+# Amplitude's merge feed: whom it merged into whom.
+MERGE_IDS_COLUMNS = {
+    "amplitude_id": "bigint",
+    "merged_amplitude_id": "bigint",
+    "merge_event_time": "timestamp",
+    "merge_server_time": "timestamp",
+    "_project": "text",
+    "_effective_hour": "timestamp",
+}
+
 
 DLT_TYPES: dict[str, TDataType] = {
     "json": "text",

@@ -95,11 +95,3 @@ def count_users(settings: AmplitudeSettings, client: ExportClient, metric: str) 
     return [
         {"event_date": day, "metric": metric, "users": count, **origin} for day, count in zip(days, users, strict=True)
     ]
-
-
-@dlt.source(name="amplitude")
-def no_rest() -> list[DltResource]:
-    """The tables of `amplitude_rest`, without rows: for loads that do not ask the API, since silver reads them."""
-    empty = dlt.mark.materialize_table_schema()
-    tables = {"events_list": EVENTS_LIST_COLUMNS, "user_counts": USER_COUNTS_COLUMNS}
-    return [dlt.resource([empty], name=name, columns=column_hints(columns)) for name, columns in tables.items()]

@@ -31,9 +31,8 @@ def touched_feeds(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> 
 
 
 def merge_feed_sql(evaluator: MacroEvaluator) -> str:
-    if evaluator.runtime_stage == "evaluating" and not evaluator.engine_adapter.table_exists(
-        evaluator.resolve_table(FEED)
-    ):
+    is_running = evaluator.locals["runtime_stage"] in ("creating", "evaluating")
+    if is_running and not evaluator.engine_adapter.table_exists(evaluator.resolve_table(FEED)):
         columns = ", ".join(f"CAST(NULL AS {type_}) AS {name}" for name, type_ in COLUMNS.items())
         return f"(SELECT {columns} WHERE FALSE)"
     return FEED
