@@ -201,7 +201,11 @@ def add_to_blog(project: Project, first: datetime, last: datetime) -> None:
         connection.execute(
             """
             INSERT INTO bronze.export_hours BY NAME
-            SELECT * REPLACE ($blog AS project)
+            SELECT * REPLACE (
+                $blog AS project,
+                (SELECT COUNT(*) FROM bronze.events WHERE _project = $blog AND _export_hour = export_hour)
+                AS loaded_rows
+            )
             FROM bronze.export_hours
             WHERE project <> $blog AND export_hour BETWEEN $first AND $last
             """,
