@@ -234,24 +234,25 @@ def moving_users_sql(start: exp.Expr, end: exp.Expr) -> str:
 
 def merged_users_sql(start: exp.Expr, end: exp.Expr) -> str:
     """A user who now merges into another login did so before into one on a device that he shares."""
-    days, identities = user_days_sql(run(start, end)), identities_sql(run(start, end))
-    users = f"""
-        SELECT days.project, days.app, days.amplitude_id FROM ({days}) AS days
-        UNION
-        SELECT others.project, others.app, others.amplitude_id
-        FROM ({identities}) AS users
-        JOIN silver.user_devices AS own
-            ON own.project = users.project AND own.app = users.app AND own.amplitude_id = users.amplitude_id
-        JOIN silver.user_devices AS others
-            ON others.project = own.project AND others.app = own.app AND others.device_id = own.device_id
-        UNION
-        SELECT users.project, users.app, users.amplitude_id FROM ({identities}) AS users
-    """
     return f"""
-        SELECT users.project, users.app, users.amplitude_id FROM ({users}) AS users
+        WITH days AS ({user_days_sql(run(start, end))}), identities AS ({identities_sql(run(start, end))}), users AS (
+            SELECT project, app, amplitude_id FROM days
+            UNION
+            SELECT project, app, amplitude_id FROM identities
+            UNION
+            SELECT others.project, others.app, others.amplitude_id
+            FROM identities
+            JOIN silver.user_devices AS own
+                ON own.project = identities.project
+                AND own.app = identities.app
+                AND own.amplitude_id = identities.amplitude_id
+            JOIN silver.user_devices AS others
+                ON others.project = own.project AND others.app = own.app AND others.device_id = own.device_id
+        )
+        SELECT project, app, amplitude_id FROM users
         UNION
         SELECT aliases.project, aliases.app, aliases.canonical_amplitude_id AS amplitude_id
-        FROM ({users}) AS users
+        FROM users
         JOIN silver.user_aliases AS aliases
             ON aliases.project = users.project
             AND aliases.app = users.app
