@@ -84,6 +84,24 @@ class EventProperty(NamedTuple):
     value_boolean: bool | None
 
 
+class WideEvent(NamedTuple):
+    project: str
+    app: int
+    uuid: str | None
+    event_date: dt.date | None
+    is_active: bool
+    canonical_amplitude_id: int
+    user_id: str | None
+    user_first_seen_at: dt.datetime | None
+    device_family: str | None
+    device_type: str | None
+    session_started_at: dt.datetime | None
+    session_seconds: float | None
+    session_number: int | None
+    entry_page: str | None
+    source: str | None
+
+
 class EventFromFuture(NamedTuple):
     project: str
     app: int
@@ -99,6 +117,7 @@ def tables(truth: oracle.Truth, _charts: oracle.Charts) -> dict[str, tuple[type,
         "silver.user_property_changes": (UserPropertyChange, [*find_user_property_changes(truth)]),
         "silver.event_properties": (EventProperty, [*find_event_properties(truth)]),
         "silver.events": (EventFromFuture, [*find_events_from_future(truth)]),
+        "gold.events": (WideEvent, [*find_wide_events(truth)]),
     }
 
 
@@ -250,6 +269,47 @@ def find_events_from_future(truth: oracle.Truth) -> Iterable[EventFromFuture]:
     for event in truth.events:
         late = event.event_time is not None and event.event_time >= event.export_hour + dt.timedelta(hours=1)
         yield EventFromFuture(event.project, event.app, event.uuid, late)
+
+
+def find_wide_events(truth: oracle.Truth) -> Iterable[WideEvent]:
+    """Each event that the export has reached the day of, with its merged user, its session and its device."""
+    users = {user[:3]: user for user in truth.users}
+    sessions = {session[:4]: session for session in truth.sessions}
+    details = {session[:4]: session for session in find_session_details(truth)}
+    devices = latest_devices(truth)
+    for event in truth.events:
+        app = event.project, event.app
+        if event.amplitude_id is None or event.event_date is None or event.event_date > truth.frontiers[app]:
+            continue
+        user = *app, truth.canonical[*app, event.amplitude_id]
+        session = sessions.get((*user, event.session_id or 0))
+        detail = details.get((*user, event.session_id))
+        device = devices.get((*app, event.device_id))
+        yield WideEvent(
+            *app,
+            uuid=event.uuid,
+            event_date=event.event_date,
+            is_active=event.is_active,
+            canonical_amplitude_id=user[-1],
+            user_id=users[user].user_id,
+            user_first_seen_at=users[user].first_seen_at,
+            device_family=device and oracle.read_text(device.data, "device_family"),
+            device_type=device and oracle.read_text(device.data, "device_type"),
+            session_started_at=session and session.session_started_at,
+            session_seconds=session and session.session_seconds,
+            session_number=detail and detail.session_number,
+            entry_page=detail and detail.entry_page,
+            source=detail and detail.source,
+        )
+
+
+def latest_devices(truth: oracle.Truth) -> dict[tuple[str, int, str | None], Event]:
+    """The latest event of each device."""
+    return {
+        (event.project, event.app, event.device_id): event
+        for event in sorted(truth.events, key=moment)
+        if event.device_id is not None
+    }
 
 
 def properties_of(event: Event, column: str) -> list[tuple[str, object]]:

@@ -321,6 +321,19 @@ def test_kills_at_random_points_change_nothing_in_the_end(project: Project, simu
     warehouse.assert_equals_oracle(project, archived(project))
 
 
+def test_a_stale_export_and_a_missing_hour_are_warned_of(project: Project, simulator: Simulator) -> None:
+    start, end = simulator.product.start, simulator.product.start + 30 * HOUR
+    project.set_clock(end + timedelta(days=1), simulator)
+    load(project, *span(start, start + 20 * HOUR))
+    load(project, *span(start + 22 * HOUR, end - HOUR))
+    warehouse.plan(project)
+    warned_of = {"export_is_fresh", "no_hour_is_missing"}
+    assert {name for name in warned_of if warehouse.fails(project, name)} == warned_of
+    load(project, "--gaps")
+    load(project, *span(end, end + 20 * HOUR))
+    assert {name for name in warned_of if warehouse.fails(project, name)} == set()
+
+
 def test_an_edited_gold_model_is_built_alone_in_dev_and_table_diff_finds_what_changed(
     project: Project, simulator: Simulator
 ) -> None:

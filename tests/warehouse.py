@@ -126,6 +126,12 @@ def run(project: Project) -> None:
         context.run()
 
 
+def fails(project: Project, audit: str) -> bool:
+    """Whether a standalone audit finds something."""
+    with opened(project) as context:
+        return not context.audit("2026-06-01", "2026-06-02", models=iter([audit]))
+
+
 class FailingConsole(NoopConsole):
     """Tells why a model failed, which SQLMesh's exception does not."""
 
@@ -196,7 +202,11 @@ def add_to_blog(project: Project, first: datetime, last: datetime) -> None:
         connection.execute(
             """
             INSERT INTO bronze.export_hours BY NAME
-            SELECT * REPLACE ($blog AS project)
+            SELECT * REPLACE (
+                $blog AS project,
+                (SELECT COUNT(*) FROM bronze.events WHERE _project = $blog AND _export_hour = export_hour)
+                AS loaded_rows
+            )
             FROM bronze.export_hours
             WHERE project <> $blog AND export_hour BETWEEN $first AND $last
             """,
@@ -241,6 +251,8 @@ def assert_equals_oracle(
     truth = oracle.compute(rows, {DEFAULT: inactive}, charts.timezone, merges)
     assert_equals_truth(project, truth, charts)
     assert_accounted_for(project, rows, truth)
+    coverage = "SELECT export_hour, loaded_rows FROM gold.export_coverage WHERE loaded_rows > 0"
+    assert_same_rows("gold.export_coverage", project.query(coverage), Counter(row.hour for row in rows).items())
 
 
 def assert_accounted_for(project: Project, rows: Iterable[oracle.Row], truth: oracle.Truth) -> None:

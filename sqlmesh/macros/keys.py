@@ -329,21 +329,24 @@ def moving_users_sql(start: exp.Expr, end: exp.Expr) -> str:
 def merged_users_sql(start: exp.Expr, end: exp.Expr) -> str:
     """A user who now merges into another login did so before into one on a device that he shares.
 
-    Those whom Amplitude has merged anew are themselves among `identities`, with the user that they were merged into.
+    Those whom Amplitude has merged anew are themselves among `identities`, with the ones that they were merged into.
     """
     return f"""
         WITH {identities_sql(start, end)},
+        days AS ({user_days_sql(run(start, end))}),
         users AS (
-            SELECT days.project, days.app, days.amplitude_id FROM ({user_days_sql(run(start, end))}) AS days
-            UNION
-            SELECT others.project, others.app, others.amplitude_id
-            FROM identities AS users
-            JOIN silver.user_devices AS own
-                ON own.project = users.project AND own.app = users.app AND own.amplitude_id = users.amplitude_id
-            JOIN silver.user_devices AS others
-                ON others.project = own.project AND others.app = own.app AND others.device_id = own.device_id
+            SELECT project, app, amplitude_id FROM days
             UNION
             SELECT project, app, amplitude_id FROM identities
+            UNION
+            SELECT others.project, others.app, others.amplitude_id
+            FROM identities
+            JOIN silver.user_devices AS own
+                ON own.project = identities.project
+                AND own.app = identities.app
+                AND own.amplitude_id = identities.amplitude_id
+            JOIN silver.user_devices AS others
+                ON others.project = own.project AND others.app = own.app AND others.device_id = own.device_id
         )
         SELECT project, app, amplitude_id FROM users
         UNION

@@ -40,7 +40,14 @@ MODEL (
         is_best_of_country
       )
     ),
-    unique_combination_of_columns(columns := (project, app, amplitude_id, funnel, entry_uuid, step)),
+    unique_combination_of_columns(
+      columns := (project, app, amplitude_id, funnel, entry_uuid, step),
+      condition := @of_run(
+        (project, app, amplitude_id),
+        @touched_users_to_frontier(@start_ts, @end_ts),
+        @start_ts
+      )
+    ),
     refers_to(
       column := amplitude_id,
       parent := silver.user_aliases,
@@ -56,12 +63,10 @@ MODEL (
   @runtime_stage = 'evaluating',
   DELETE FROM @this_model
   WHERE
-    (project, app, amplitude_id) IN (
-      SELECT
-        project,
-        app,
-        amplitude_id
-      FROM @touched_users_to_frontier(@start_ts, @end_ts) AS touched
+    @of_run(
+      (project, app, amplitude_id),
+      @touched_users_to_frontier(@start_ts, @end_ts),
+      @start_ts
     )
 );
 
@@ -71,11 +76,12 @@ WITH RECURSIVE aliases AS (
     aliases.app,
     aliases.amplitude_id,
     aliases.canonical_amplitude_id
-  FROM silver.user_aliases AS aliases
-  JOIN @touched_users_to_frontier(@start_ts, @end_ts) AS touched
-    ON touched.project = aliases.project
-    AND touched.app = aliases.app
-    AND touched.amplitude_id = aliases.canonical_amplitude_id
+  FROM @rows_of_run(
+    silver.user_aliases,
+    (project, app, canonical_amplitude_id),
+    @touched_users_to_frontier(@start_ts, @end_ts),
+    @start_ts
+  ) AS aliases
 ), steps AS (
   SELECT
     funnel,
