@@ -1,6 +1,6 @@
 """Promise 2 as a property: whatever way the same hours are split into runs, silver and gold equal one full rebuild.
 
-Each seed draws a small crowd with rows up to 60 days late, repeats, skewed clocks, logins, merges of Amplitude's own and
+Each seed draws a small crowd with rows up to 60 days late, repeats, skewed clocks, logins, merges by Amplitude and
 types that become inactive, then a way to load and build its hours: slices in any order, some replayed, with
 `sqlmesh run` at any time.
 """
