@@ -115,7 +115,7 @@ def written_line(shape: list[str]) -> str:
 
     TO_JSON would write the same, and texts with quotes too, but typing would take a twelfth longer.
     """
-    pieces = []
+    pieces: list[str] = []
     for key, type_ in types_of(shape).items():
         value = WRITTEN_TYPES[type_][1].format(value=field(key))
         if key not in REQUIRED_KEYS:
