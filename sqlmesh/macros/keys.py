@@ -3,9 +3,8 @@
 A model whose grain is not the export hour deletes these keys (in a pre-statement) and computes them anew from all of
 their events, however old: no lookback on event time, which a later row would outrun. Each macro gives a query of keys.
 
-Four things touch a key: an event of the run's hours; an event type that became inactive or active again in the run's
-hours, which counts for all time; a device that tied an anonymous user to a login in the run's hours; and a merge of
-Amplitude's own (silver.merges) that counts from the run's hours on.
+Three things touch a key: an event of the run's hours; an event type that became inactive or active again in the run's
+hours, which counts for all time; and a user who counts as another since (silver.user_moves).
 """
 
 from sqlglot import exp
@@ -68,12 +67,6 @@ def touched_devices(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -
 
 
 @macro()
-def touched_identities(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, amplitude_id) of users who may now be another, by a login on a device or by Amplitude's word."""
-    return query(evaluator, f"WITH {identities_sql(start, end)} SELECT project, app, amplitude_id FROM identities")
-
-
-@macro()
 def touched_user_days(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
     """(project, app, amplitude_id, event_date) of days of users."""
     return query(evaluator, user_days_sql(run(start, end)))
@@ -85,18 +78,17 @@ def touched_user_summaries(evaluator: MacroEvaluator, start: exp.Expr, end: exp.
     return query(
         evaluator,
         f"""
-        WITH {identities_sql(start, end)}
-        SELECT days.project, days.app, days.amplitude_id FROM ({user_days_sql(run(start, end))}) AS days
+        SELECT project, app, amplitude_id FROM ({user_days_sql(run(start, end))}) AS days
         UNION
-        SELECT project, app, amplitude_id FROM identities
+        SELECT project, app, amplitude_id FROM ({moves_sql(run(start, end))}) AS moves
         """,
     )
 
 
 @macro()
 def touched_merged_users(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, amplitude_id) of merged users whose days may have changed, those they were before included."""
-    return query(evaluator, merged_users_sql(start, end))
+    """(project, app, amplitude_id) of merged users whose days may have changed, those who lost one included."""
+    return query(evaluator, merged_users_sql(run(start, end)))
 
 
 @macro()
@@ -105,7 +97,7 @@ def touched_users_to_frontier(evaluator: MacroEvaluator, start: exp.Expr, end: e
     return query(
         evaluator,
         f"""
-        SELECT users.project, users.app, users.amplitude_id FROM ({merged_users_sql(start, end)}) AS users
+        SELECT users.project, users.app, users.amplitude_id FROM ({merged_users_sql(run(start, end))}) AS users
         UNION
         SELECT aliases.project, aliases.app, aliases.canonical_amplitude_id AS amplitude_id
         FROM silver.user_days AS days
@@ -134,7 +126,7 @@ def touched_dates(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> 
         UNION
         SELECT days.project, days.app, days.event_date
         FROM silver.user_days AS days
-        JOIN ({moving_users_sql(start, end)}) AS users
+        JOIN ({moves_sql(run(start, end))}) AS users
             ON users.project = days.project AND users.app = days.app AND users.amplitude_id = days.amplitude_id
         UNION
         SELECT days.project, days.app, days.event_date
@@ -198,164 +190,21 @@ def inactive_event_types(evaluator: MacroEvaluator, end: exp.Expr) -> exp.Expr:
     )
 
 
-def identities_sql(start: exp.Expr, end: exp.Expr) -> str:
-    """The steps, for a WITH, to `identities`: (project, app, amplitude_id) of users who may now be another.
+def moves_sql(run: str) -> str:
+    """(project, app, amplitude_id, previous_amplitude_id, canonical_amplitude_id) of users who count as another."""
+    return f"SELECT * FROM silver.user_moves WHERE run_end {run}"
 
-    By a device: those on one where a user is new or has logged in for the first time. By Amplitude's word (`moved`):
-    those whose chain of merges has changed, or was waiting for its end to be seen in the app. Then those who go by a
-    login of such a user on a device of theirs, and those of the chains that such a user has left, which may have lost
-    their login. And what becomes of one user becomes of all whose chains end in the same.
-    """
-    hours = run(start, end)
-    changed = f"(changed.first_export_hour {hours} OR changed.first_login_hour {hours})"
+
+def merged_users_sql(run: str) -> str:
     return f"""
-        awaited AS (
-            SELECT users.project, users.app, users.amplitude_id
-            FROM silver.user_devices AS users
-            JOIN (
-                SELECT DISTINCT seen.project, seen.app, seen.amplitude_id
-                FROM silver.merges AS merges
-                JOIN (SELECT * FROM silver.user_devices WHERE first_export_hour {hours}) AS seen
-                    ON seen.project = merges.project AND seen.amplitude_id = merges.final_amplitude_id
-            ) AS seen
-                ON seen.project = users.project AND seen.app = users.app AND seen.amplitude_id = users.amplitude_id
-            GROUP BY users.project, users.app, users.amplitude_id
-            HAVING MIN(users.first_export_hour) >= {start}
-        ),
-        moved AS (
-            SELECT users.project, users.app, users.amplitude_id
-            FROM silver.user_devices AS users
-            JOIN (SELECT project, amplitude_id FROM silver.merges WHERE effective_hour {hours}) AS merges
-                ON merges.project = users.project AND merges.amplitude_id = users.amplitude_id
-            UNION
-            SELECT awaited.project, awaited.app, merges.amplitude_id
-            FROM silver.merges AS merges
-            JOIN awaited
-                ON awaited.project = merges.project AND awaited.amplitude_id = merges.final_amplitude_id
-        ),
-        changed_devices AS (
-            SELECT changed.project, changed.app, changed.device_id
-            FROM silver.user_devices AS changed
-            WHERE {changed}
-            UNION
-            SELECT logins.project, logins.app, logins.device_id
-            FROM silver.user_devices AS logins
-            JOIN moved
-                ON moved.project = logins.project
-                AND moved.app = logins.app
-                AND moved.amplitude_id = logins.amplitude_id
-            WHERE NOT logins.first_login_hour IS NULL
-        ),
-        changed_users AS (
-            SELECT changed.project, changed.app, changed.amplitude_id
-            FROM silver.user_devices AS changed
-            WHERE {changed}
-            UNION
-            SELECT users.project, users.app, users.amplitude_id
-            FROM silver.user_devices AS users
-            JOIN changed_devices AS devices
-                ON devices.project = users.project
-                AND devices.app = users.app
-                AND devices.device_id = users.device_id
-            UNION
-            SELECT project, app, amplitude_id FROM moved
-            UNION
-            SELECT moved.project, moved.app, left_ones.merged_amplitude_id AS amplitude_id
-            FROM (SELECT DISTINCT project, app FROM moved) AS moved
-            JOIN (SELECT project, merged_amplitude_id FROM silver.merges WHERE effective_hour {hours}) AS left_ones
-                ON left_ones.project = moved.project
-        ),
-        ends AS (
-            SELECT project, app, amplitude_id FROM changed_users
-            UNION
-            SELECT users.project, users.app, merges.final_amplitude_id AS amplitude_id
-            FROM silver.merges AS merges
-            JOIN changed_users AS users
-                ON users.project = merges.project AND users.amplitude_id = merges.amplitude_id
-        ),
-        identities AS (
-            SELECT project, app, amplitude_id FROM ends
-            UNION
-            {users_of_ends_sql("ends")}
-        )
-    """
-
-
-def users_of_ends_sql(ends: str) -> str:
-    """(project, app, amplitude_id) of users whose chains of merges end in one of these."""
-    return f"""
-        SELECT ends.project, ends.app, merges.amplitude_id
-        FROM silver.merges AS merges
-        JOIN {ends} AS ends
-            ON ends.project = merges.project AND ends.amplitude_id = merges.final_amplitude_id
-    """
-
-
-def moving_users_sql(start: exp.Expr, end: exp.Expr) -> str:
-    """(project, app, amplitude_id) of users whose events may now be another's.
-
-    By a device only a user moves who had never logged in. Who had, before the run, stays who he is, however many
-    devices he comes to, and so do those who were merged into him. Without this every visit of a known user with a new
-    device would touch all of his days.
-    """
-    return f"""
-        WITH {identities_sql(start, end)},
-        known AS (
-            SELECT logins.project, logins.app, logins.amplitude_id
-            FROM silver.user_devices AS logins
-            JOIN identities
-                ON identities.project = logins.project
-                AND identities.app = logins.app
-                AND identities.amplitude_id = logins.amplitude_id
-            WHERE logins.first_login_hour < {start}
-        ),
-        staying AS (
-            SELECT project, app, amplitude_id FROM known
-            UNION
-            {users_of_ends_sql("known")}
-        )
-        SELECT project, app, amplitude_id FROM moved
-        UNION
-        SELECT users.project, users.app, users.amplitude_id
-        FROM identities AS users
-        LEFT JOIN staying
-            ON staying.project = users.project
-            AND staying.app = users.app
-            AND staying.amplitude_id = users.amplitude_id
-        WHERE staying.app IS NULL
-    """
-
-
-def merged_users_sql(start: exp.Expr, end: exp.Expr) -> str:
-    """A user who now merges into another login did so before into one on a device that he shares.
-
-    Those whom Amplitude has merged anew are themselves among `identities`, with the ones that they were merged into.
-    """
-    return f"""
-        WITH {identities_sql(start, end)},
-        days AS ({user_days_sql(run(start, end))}),
-        users AS (
-            SELECT project, app, amplitude_id FROM days
-            UNION
-            SELECT project, app, amplitude_id FROM identities
-            UNION
-            SELECT others.project, others.app, others.amplitude_id
-            FROM identities
-            JOIN silver.user_devices AS own
-                ON own.project = identities.project
-                AND own.app = identities.app
-                AND own.amplitude_id = identities.amplitude_id
-            JOIN silver.user_devices AS others
-                ON others.project = own.project AND others.app = own.app AND others.device_id = own.device_id
-        )
-        SELECT project, app, amplitude_id FROM users
-        UNION
         SELECT aliases.project, aliases.app, aliases.canonical_amplitude_id AS amplitude_id
-        FROM users
+        FROM ({user_days_sql(run)}) AS days
         JOIN silver.user_aliases AS aliases
-            ON aliases.project = users.project
-            AND aliases.app = users.app
-            AND aliases.amplitude_id = users.amplitude_id
+            ON aliases.project = days.project AND aliases.app = days.app AND aliases.amplitude_id = days.amplitude_id
+        UNION
+        SELECT project, app, previous_amplitude_id AS amplitude_id FROM ({moves_sql(run)}) AS losses
+        UNION
+        SELECT project, app, canonical_amplitude_id AS amplitude_id FROM ({moves_sql(run)}) AS gains
     """
 
 
@@ -388,7 +237,7 @@ def sessions_sql(start: exp.Expr, end: exp.Expr) -> str:
         UNION
         SELECT events.project, events.app, events.session_id
         FROM silver.events AS events
-        JOIN ({moving_users_sql(start, end)}) AS users
+        JOIN ({moves_sql(run(start, end))}) AS users
             ON users.project = events.project
             AND users.app = events.app
             AND users.amplitude_id = events.amplitude_id

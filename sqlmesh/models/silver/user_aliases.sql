@@ -4,10 +4,7 @@
  * merged by Amplitude's word, and users of different projects or apps not at all. */
 MODEL (
   name silver.user_aliases,
-  kind INCREMENTAL_UNMANAGED (
-    forward_only FALSE,
-    disable_restatement FALSE
-  ),
+  kind FULL,
   signals (
     parents_have_run()
   ),
@@ -15,10 +12,7 @@ MODEL (
   grain (project, app, amplitude_id),
   audits (
     not_null(columns := (project, app, amplitude_id, canonical_amplitude_id)),
-    unique_combination_of_columns(
-      columns := (project, app, amplitude_id),
-      condition := @of_run((project, app, amplitude_id), @touched_identities(@start_ts, @end_ts), @start_ts)
-    ),
+    unique_combination_of_columns(columns := (project, app, amplitude_id)),
     refers_to(
       column := canonical_amplitude_id,
       parent := silver.user_devices,
@@ -27,29 +21,13 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((project, app, amplitude_id), @touched_identities(@start_ts, @end_ts), @start_ts)
-);
-
-WITH devices AS (
-  SELECT
-    devices.*
-  FROM @rows_of_run(
-    silver.user_devices,
-    (project, app, amplitude_id),
-    @touched_identities(@start_ts, @end_ts),
-    @start_ts
-  ) AS devices
-), users AS (
+WITH users AS (
   SELECT
     project,
     app,
     amplitude_id,
     MIN(first_login_hour) AS first_login_hour
-  FROM devices
+  FROM silver.user_devices
   GROUP BY
     project,
     app,
@@ -60,7 +38,7 @@ WITH devices AS (
     devices.app,
     devices.amplitude_id,
     logins.amplitude_id AS login_amplitude_id
-  FROM devices
+  FROM silver.user_devices AS devices
   JOIN silver.user_devices AS logins
     ON logins.project = devices.project
     AND logins.app = devices.app
@@ -71,39 +49,16 @@ WITH devices AS (
       PARTITION BY devices.project, devices.app, devices.amplitude_id
       ORDER BY logins.first_login_hour, logins.first_login_uploaded_at, logins.first_login_at, logins.amplitude_id
     ) = 1
-), ids AS (
-  SELECT
-    project,
-    app,
-    amplitude_id
-  FROM users
-  UNION
-  SELECT
-    project,
-    app,
-    login_amplitude_id AS amplitude_id
-  FROM logins
-), chains AS (
-  SELECT DISTINCT
-    ids.project,
-    ids.app,
-    ids.amplitude_id,
-    merges.final_amplitude_id
-  FROM silver.merges AS merges
-  JOIN ids
-    ON ids.project = merges.project AND ids.amplitude_id = merges.amplitude_id
 ), merged AS (
   /* An end that has not been seen in the app is no user there: its chain waits. */
   SELECT DISTINCT
-    chains.project,
-    chains.app,
-    chains.amplitude_id,
-    chains.final_amplitude_id
-  FROM silver.user_devices AS seen
-  JOIN chains
-    ON chains.project = seen.project
-    AND chains.app = seen.app
-    AND chains.final_amplitude_id = seen.amplitude_id
+    seen.project,
+    seen.app,
+    merges.amplitude_id,
+    merges.final_amplitude_id
+  FROM silver.merges AS merges
+  JOIN users AS seen
+    ON seen.project = merges.project AND seen.amplitude_id = merges.final_amplitude_id
 ), people AS (
   SELECT
     users.project,
