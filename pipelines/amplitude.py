@@ -58,6 +58,8 @@ DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/ampl
 # is written anew when the file is closed. So two statements run at once, on a file each.
 DUCKDB_CONFIG: dict[str, bool | int | str] = {"preserve_insertion_order": False, "threads": 1}
 PARALLEL_INSERTS = 2
+# DuckDB writes for its version 1.0 by default, though with this format a load takes a fifth less. 1.3 is of May 2025.
+STORAGE_VERSION = "v1.3.0"
 # The least memory with which DuckDB writes row groups to disk at full speed. On top it holds some vectors whole.
 DUCKDB_MEMORY_BYTES = 100_000_000
 VECTOR_ROWS, VECTORS_HELD = 2048, 4
@@ -257,6 +259,8 @@ def make_destination(destination: str, lake: str) -> TDestinationReferenceArg:
                 "catalog after it, and the views of silver and gold go by that name."
             )
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():  # a file keeps the format that it was made with
+            duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION}).close()
         credentials = DuckDbCredentials(str(path.absolute()))  # dlt would keep a relative one as it once was
         credentials.global_config = DUCKDB_CONFIG
         return dlt.destinations.duckdb(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)

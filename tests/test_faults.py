@@ -197,6 +197,16 @@ def test_a_body_that_drips_for_longer_than_the_time_to_wait_for_a_piece_is_taken
     assert_complete(project)
 
 
+def test_a_body_that_drips_without_end_is_given_up_and_asked_for_again(
+    project: Project, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "ANSWER_SECONDS", 1)
+    simulator.faults = FaultPlan(Fault(Drip(pieces=5_000, pause=0.1), times=1, hour=HOUR_OF_ONE))
+    succeeded(project.load_here())
+    assert len(windows(simulator)) == 5
+    assert_complete(project)
+
+
 @pytest.mark.parametrize(
     ("effect", "hour"), [(LateHour(), HOUR_OF_ONE), (LateHour(), HOUR_OF_THREE), (LatePartition(), HOUR_OF_ONE)]
 )

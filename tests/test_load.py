@@ -708,6 +708,11 @@ def test_what_the_user_can_mend_is_one_sentence_with_exit_code_1_and_leaves_no_h
     assert_no_half_hour(project)
 
 
+def test_a_new_warehouse_has_the_format_that_loads_faster(loaded: Project) -> None:
+    formats = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE path IS NOT NULL"
+    assert loaded.query(formats) == [("v1.3.0+",)]
+
+
 HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
 

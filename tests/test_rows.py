@@ -308,11 +308,22 @@ def test_a_line_that_goes_on_after_its_row_is_rejected(end: bytes) -> None:
 
 
 def test_lines_as_amplitude_writes_them_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = 'O\'Neill "x" \\ München'
-    row = export_row(city=text, location_lat=52.5, is_attribution_event=True, event_properties={"a": [1, 2.5, text]})
+    properties = {"a": [1, 2.5, 'O\'Neill "x" \\ München']}
+    row = export_row(
+        city="L'Aquila, München", location_lat=52.5, is_attribution_event=True, event_properties=properties
+    )
     monkeypatch.setattr(rows, "shape_query", lambda *_: "SELECT ERROR('a second look')")
     (event,) = read_lines(compact(row)).events.to_pylist()
-    assert (event["city"], json.loads(event["event_properties"])) == (text, row["event_properties"])
+    assert (event["city"], json.loads(event["event_properties"])) == (row["city"], properties)
+
+
+@pytest.mark.parametrize(
+    "text", ['"', "\\", '\\"', "\\\\", '","country":"', '"}', 'null,"country":null', "\n", "\u2028", "null"]
+)
+def test_a_text_that_looks_like_json_is_kept_as_it_is(text: str) -> None:
+    batch = read_lines(compact(export_row()), compact(export_row(city=text)), compact(export_row(data={"a": text})))
+    assert batch.events["city"].to_pylist() == [None, text, None]
+    assert json.loads(batch.events["data"].to_pylist()[2]) == {"a": text}
 
 
 def compact(row: Row) -> bytes:

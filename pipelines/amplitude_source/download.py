@@ -30,6 +30,7 @@ FIRST_WAIT_SECONDS = 4
 LONGEST_WAIT_SECONDS = 300
 NOTICE_SECONDS = 2
 CONNECT_TIMEOUT_SECONDS = 15
+ANSWER_SECONDS = 6 * 3600  # for all of one; 4 GB at 200 KB/s
 READ_BYTES = 1 << 20
 QUOTED_CHARACTERS = 200
 MAX_ZIP_BYTES = 5 << 30  # Amplitude gives 4 GB at most
@@ -180,7 +181,11 @@ class ExportClient:
         return Attempts(self.host, partial(self._pause, stopped or threading.Event()))
 
     def _get_json_once(self, url: str, what: str) -> requests.Response:
-        with self._told(), self._http.get(url, timeout=self._timeouts, stream=True) as response:
+        with (
+            self._told(),
+            self._http.get(url, timeout=self._timeouts, stream=True) as response,
+            _in_time(response),
+        ):
             if response.status_code != 200:
                 raise self._refusal(response, what)
             _read(response, MAX_JSON_BYTES)
@@ -217,7 +222,10 @@ class ExportClient:
 
     def _request(self, first: datetime, last: datetime, target: Path, stopped: threading.Event) -> Outcome:
         params = {"start": f"{first:%Y%m%dT%H}", "end": f"{last:%Y%m%dT%H}"}
-        with self._http.get(self._url, params=params, stream=True, timeout=self._timeouts) as response:
+        with (
+            self._http.get(self._url, params=params, stream=True, timeout=self._timeouts) as response,
+            _in_time(response),
+        ):
             match response.status_code:
                 case 200:
                     if _save(response, target, stopped):
@@ -306,6 +314,30 @@ class JsonSession(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
         return self._client.get_json(str(request.url))
+
+
+@contextmanager
+def _in_time(response: requests.Response) -> Iterator[None]:
+    """Ends an answer that drips for ever: the read timeout is for each piece alone.
+
+    Raises:
+        PassingError: its time is up.
+    """
+    is_late = threading.Event()
+
+    def hang_up() -> None:
+        is_late.set()
+        response.raw.shutdown()
+
+    timer = threading.Timer(ANSWER_SECONDS, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if is_late.is_set():
+            raise PassingError(f"did not come to the end of its answer in {ANSWER_SECONDS / 3600:g} hours")
 
 
 def _read(response: requests.Response, limit: int) -> None:
