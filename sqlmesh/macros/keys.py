@@ -202,76 +202,51 @@ def identities_sql(start: exp.Expr, end: exp.Expr) -> str:
     """The steps, for a WITH, to `identities`: (project, app, amplitude_id) of users who may now be another.
 
     By a device: those on one where a user is new or has logged in for the first time. By Amplitude's word (`moved`):
-    those whose chain of merges has changed, or was waiting for its end to be seen in the app. Then those who go by a
-    login of such a user on a device of theirs, and those of the chains that such a user has left, which may have lost
-    their login. And what becomes of one user becomes of all whose chains end in the same.
+    those whose chain of merges has changed, or was waiting for its end to be seen in the app. Then those who may go by
+    the login of such a user, as they share a device, and those of the chain that it has left, which may have lost its
+    login. And what becomes of one user becomes of all whose chains end in the same.
     """
     hours = run(start, end)
-    changed = f"(changed.first_export_hour {hours} OR changed.first_login_hour {hours})"
     return f"""
-        awaited AS (
-            SELECT users.project, users.app, users.amplitude_id
-            FROM silver.user_devices AS users
-            JOIN (
-                SELECT DISTINCT seen.project, seen.app, seen.amplitude_id
-                FROM silver.merges AS merges
-                JOIN (SELECT * FROM silver.user_devices WHERE first_export_hour {hours}) AS seen
-                    ON seen.project = merges.project AND seen.amplitude_id = merges.final_amplitude_id
-            ) AS seen
-                ON seen.project = users.project AND seen.app = users.app AND seen.amplitude_id = users.amplitude_id
-            GROUP BY users.project, users.app, users.amplitude_id
-            HAVING MIN(users.first_export_hour) >= {start}
-        ),
         moved AS (
-            SELECT users.project, users.app, users.amplitude_id
-            FROM silver.user_devices AS users
-            JOIN (SELECT project, amplitude_id FROM silver.merges WHERE effective_hour {hours}) AS merges
-                ON merges.project = users.project AND merges.amplitude_id = users.amplitude_id
-            UNION
-            SELECT awaited.project, awaited.app, merges.amplitude_id
+            SELECT apps.project, apps.app, merges.amplitude_id, merges.merged_amplitude_id
             FROM silver.merges AS merges
-            JOIN awaited
-                ON awaited.project = merges.project AND awaited.amplitude_id = merges.final_amplitude_id
-        ),
-        changed_devices AS (
-            SELECT changed.project, changed.app, changed.device_id
-            FROM silver.user_devices AS changed
-            WHERE {changed}
+            JOIN silver.apps AS apps
+                ON apps.project = merges.project
+            WHERE merges.effective_hour {hours}
             UNION
-            SELECT logins.project, logins.app, logins.device_id
-            FROM silver.user_devices AS logins
-            JOIN moved
-                ON moved.project = logins.project
-                AND moved.app = logins.app
-                AND moved.amplitude_id = logins.amplitude_id
-            WHERE NOT logins.first_login_hour IS NULL
+            SELECT ends.project, ends.app, merges.amplitude_id, merges.merged_amplitude_id
+            FROM silver.merges AS merges
+            JOIN (SELECT * FROM silver.user_devices WHERE user_first_export_hour {hours}) AS ends
+                ON ends.project = merges.project AND ends.amplitude_id = merges.final_amplitude_id
         ),
-        changed_users AS (
-            SELECT changed.project, changed.app, changed.amplitude_id
-            FROM silver.user_devices AS changed
-            WHERE {changed}
+        changed AS (
+            SELECT project, app, device_id, amplitude_id
+            FROM silver.user_devices
+            WHERE first_export_hour {hours} OR first_login_hour {hours}
+            UNION
+            SELECT users.project, users.app, users.device_id, users.amplitude_id
+            FROM silver.user_devices AS users
+            JOIN moved
+                ON moved.project = users.project AND moved.app = users.app AND moved.amplitude_id = users.amplitude_id
+        ),
+        touched AS (
+            SELECT project, app, amplitude_id FROM changed
             UNION
             SELECT users.project, users.app, users.amplitude_id
             FROM silver.user_devices AS users
-            JOIN changed_devices AS devices
-                ON devices.project = users.project
-                AND devices.app = users.app
-                AND devices.device_id = users.device_id
+            JOIN changed
+                ON changed.project = users.project AND changed.app = users.app AND changed.device_id = users.device_id
             UNION
-            SELECT project, app, amplitude_id FROM moved
-            UNION
-            SELECT moved.project, moved.app, left_ones.merged_amplitude_id AS amplitude_id
-            FROM (SELECT DISTINCT project, app FROM moved) AS moved
-            JOIN (SELECT project, merged_amplitude_id FROM silver.merges WHERE effective_hour {hours}) AS left_ones
-                ON left_ones.project = moved.project
+            SELECT project, app, merged_amplitude_id FROM moved
         ),
         ends AS (
-            SELECT project, app, amplitude_id FROM changed_users
+            SELECT project, app, amplitude_id FROM touched
             UNION
-            SELECT users.project, users.app, merges.final_amplitude_id AS amplitude_id
+            SELECT touched.project, touched.app, merges.final_amplitude_id
             FROM silver.merges AS merges
-            JOIN changed_users AS users
-                ON users.project = merges.project AND users.amplitude_id = merges.amplitude_id
+            JOIN touched
+                ON touched.project = merges.project AND touched.amplitude_id = merges.amplitude_id
         ),
         identities AS (
             SELECT project, app, amplitude_id FROM ends

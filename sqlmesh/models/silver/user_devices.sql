@@ -48,6 +48,7 @@ SELECT
   MAX(last_event_at)::TIMESTAMPNTZ AS last_seen_at, /* Time of the user's last event on the device (UTC) */
   MIN(export_hour)::TIMESTAMPNTZ AS first_export_hour, /* First export hour that brought such an event */
   MAX(export_hour)::TIMESTAMPNTZ AS last_export_hour, /* Last export hour that brought such an event */
+  MIN(MIN(export_hour)) OVER (PARTITION BY project, app, amplitude_id)::TIMESTAMPNTZ AS user_first_export_hour, /* First export hour that brought an event of the user, on whatever device */
   MIN(first_login_hour)::TIMESTAMPNTZ AS first_login_hour, /* First export hour with a user_id, NULL where the user was anonymous on the device */
   MIN(IFF(export_hour = first_login_hour, first_login_uploaded_at, NULL))::TIMESTAMPNTZ AS first_login_uploaded_at, /* First upload with a user_id (UTC) */
   MIN(IFF(export_hour = first_login_hour, first_login_at, NULL))::TIMESTAMPNTZ AS first_login_at /* Time of the first event with a user_id among those of that hour (UTC) */
