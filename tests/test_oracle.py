@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracle import DailyMetrics, Row, Session, Truth, UserDay, UserSummary, compute, member_hour, read_members
+from oracle import DailyMetrics, Merge, Row, Session, Truth, UserDay, UserSummary, compute, member_hour, read_members
 
 NUMBERS = itertools.count(1)
 SHOP, BLOG = "shop", "blog"
@@ -56,6 +56,14 @@ def people(case: str) -> list[Row]:
         time = str(start + dt.timedelta(minutes=minute))
         rows.append(row(time, device_id=device, user_id=carried, amplitude_id=int(amplitude_id)))
     return rows
+
+
+def feed(case: str) -> list[Merge]:
+    """Merges of "1>2 2>3", an hour apart by the server's time."""
+    start = moment("2024-03-05 10:00:00")
+    pairs = [pair.split(">") for pair in case.split()]
+    hours = [start + hour * dt.timedelta(hours=1) for hour in range(len(pairs))]
+    return [Merge(SHOP, int(a), int(b), hour, hour) for (a, b), hour in zip(pairs, hours, strict=True)]
 
 
 def canonical(truth: Truth) -> dict[int, int]:
@@ -172,6 +180,40 @@ class TestUserAliases:
     )
     def test_canonical(self, case: str, expected: dict[int, int]) -> None:
         assert canonical(compute(people(case), {})) == expected
+
+    @pytest.mark.parametrize(
+        ("case", "merges", "expected"),
+        [
+            pytest.param("A - 1; B - 2; C - 3", "1>2 2>3", {1: 3, 2: 3, 3: 3}, id="a chain"),
+            pytest.param("A - 1; C - 3", "1>2 2>3", {1: 3, 3: 3}, id="through a user who was never seen"),
+            pytest.param("A - 1; B - 2; C - 3", "1>2 1>3", {1: 3, 2: 2, 3: 3}, id="the latest merge"),
+            pytest.param("A - 1; B - 2; C - 3", "1>2 2>3 3>2", {1: 2, 2: 2, 3: 2}, id="a circle"),
+            pytest.param("A - 1; B - 2", "1>2 2>3", {1: 1, 2: 2}, id="a chain whose end was never seen waits"),
+            pytest.param("A - 1; A Ann 2; B Bob 3", "1>3", {1: 3, 2: 2, 3: 3}, id="before a login on the device"),
+            pytest.param("A Ann 1; B Bob 2", "1>2", {1: 2, 2: 2}, id="two that carried a user_id"),
+            pytest.param("A - 1; B - 2; B Bob 3", "1>2", {1: 3, 2: 3, 3: 3}, id="the end goes by its device"),
+            pytest.param("A - 1; A Ann 4; B - 2", "1>2", {1: 2, 2: 2, 4: 4}, id="not by that of who is merged into it"),
+            pytest.param(
+                "A Ann 1; B - 2; B Bob 3", "1>2", {1: 2, 2: 2, 3: 3}, id="unless one of the chain has logged in"
+            ),
+            pytest.param(
+                "A - 1; A Ann 2; B - 3", "2>3", {1: 3, 2: 3, 3: 3}, id="a login that is merged takes others along"
+            ),
+            pytest.param("A - 1; A Ann 2", "2>1", {1: 1, 2: 1}, id="a login into the anonymous user of its device"),
+        ],
+    )
+    def test_canonical_by_amplitudes_merges(self, case: str, merges: str, expected: dict[int, int]) -> None:
+        assert canonical(compute(people(case), {}, merges=feed(merges))) == expected
+
+    def test_merges_at_one_time_go_by_the_events_time_then_to_the_smallest_id(self) -> None:
+        early, late = moment("2024-03-05 10:00:00"), moment("2024-03-05 11:00:00")
+        merges = [Merge(SHOP, 1, 2, early, late), Merge(SHOP, 1, 4, late, late), Merge(SHOP, 1, 3, late, late)]
+        for order in itertools.permutations(merges):
+            assert canonical(compute(people("A - 1; B - 2; C - 3; D - 4"), {}, merges=order))[1] == 3
+
+    def test_merges_of_another_project_do_not_count(self) -> None:
+        truth = compute(people("A - 1; B - 2"), {}, merges=[merge._replace(project=BLOG) for merge in feed("1>2")])
+        assert canonical(truth) == {1: 1, 2: 2}
 
     def test_upload_time_and_event_time_of_a_login_are_each_the_least_of_its_first_hour(self) -> None:
         hour = "2024-03-01 11:00:00"
