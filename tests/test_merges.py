@@ -50,6 +50,7 @@ def test_a_new_warehouse_has_the_table_without_a_row(loaded: Project) -> None:
     assert merges(loaded) == []
 
 
+@pytest.mark.slow
 def test_a_warehouse_that_is_older_than_the_table_builds_without_it_and_gets_it_with_the_next_load(
     project: Project, simulator: Simulator
 ) -> None:
@@ -160,6 +161,7 @@ def test_each_merge_of_a_large_file_is_kept_once(tmp_path: Path) -> None:
     assert sorted(read_merges([tmp_path / "merges.json"])["amplitude_id"].to_pylist()) == [*range(700)]
 
 
+@pytest.mark.slow
 def test_merges_that_come_between_runs_change_silver_and_gold_as_if_they_had_always_been_there(
     project: Project, simulator: Simulator
 ) -> None:
