@@ -275,8 +275,8 @@ def run_loads(
         while not progress.is_done:
             with typed_folder(pipeline) as folder:
                 export = amplitude(settings, watched, ledgers.get(settings.project, {}), progress, folder)
-                known = pipeline.default_schema.tables if ledgers else {}
-                pipeline.extract([export, empty_tables(known)])
+                known = pipeline.default_schema.tables.keys() if pipeline.default_schema_name else ()
+                pipeline.extract([export, empty_tables([*known])])
             pipeline.normalize()
             limit_memory(progress.longest_line)
             with kept_open(pipeline):
