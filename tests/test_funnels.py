@@ -61,6 +61,7 @@ def history(chance: random.Random, user: int) -> list[dict[str, object]]:
     ]
 
 
+@pytest.mark.slow
 def test_small_histories_have_the_paths_of_the_oracle(tmp_path: Path, simulator: Simulator) -> None:
     chance, charts = random.Random(1), oracle.Charts(funnels=FUNNELS)
     rows = [row for user in range(USERS) for row in history(chance, user)]

@@ -313,6 +313,7 @@ def test_nothing_new_is_said_and_nothing_asked_when_the_newest_hour_is_loaded(
     assert simulator.requests == []
 
 
+@pytest.mark.slow
 def test_a_long_load_commits_in_parts_keeps_them_after_an_error_and_a_plain_run_continues(
     project: Project, simulator: Simulator, loaded_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,7 @@ def archived(project: Project) -> list[Path]:
 @pytest.mark.parametrize(
     ("product", "days"),
     [
-        pytest.param(Product(seed=9, days=14, events_per_day=300), 12, id="two weeks"),
+        pytest.param(Product(seed=9, days=14, events_per_day=300), 13, id="two weeks"),
         pytest.param(Product(), 28, id="the demo", marks=pytest.mark.slow),
     ],
 )
@@ -139,6 +139,7 @@ def build_shuffled(project: Project, simulator: Simulator, chance: random.Random
     warehouse.run(project)
 
 
+@pytest.mark.slow
 def test_a_hole_holds_back_what_follows_until_it_is_filled(project: Project, simulator: Simulator) -> None:
     settle(project, simulator)
     start, end = simulator.product.start, simulator.product.end
