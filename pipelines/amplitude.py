@@ -275,7 +275,7 @@ def run_loads(
         while not progress.is_done:
             with typed_folder(pipeline) as folder:
                 export = amplitude(settings, watched, ledgers.get(settings.project, {}), progress, folder)
-                known = [*pipeline.default_schema.tables] if pipeline.default_schema_name else []
+                known: list[str] = [*pipeline.default_schema.tables] if pipeline.default_schema_name else []
                 pipeline.extract([export, empty_tables(known)])
             pipeline.normalize()
             limit_memory(progress.longest_line)
