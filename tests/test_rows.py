@@ -297,6 +297,30 @@ def test_a_line_as_amplitude_writes_it_becomes_what_it_becomes_with_blanks(odd: 
     assert (events, [without_place(text) for text in reason]) == (expected[0], [*map(without_place, expected[1])])
 
 
+SOME_VALUES = {
+    "bigint": 7,
+    "bool": True,
+    "double": 1.5,
+    "json": {"a": [1, None]},
+    "text": "München",
+    "timestamp": "2026-06-01 05:00:00.000001",
+}
+WITH_ALL_VALUES = {key: SOME_VALUES[type_] for key, type_ in EXPORT_COLUMNS.items()}
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("before", [20, 21])  # so that it is the first of its batch, or not
+@pytest.mark.parametrize("odd", [*ODD_VALUES, "a value of every key"])
+def test_a_key_that_had_no_value_so_far_is_read_when_it_has_one(odd: str, before: int) -> None:
+    key, value = ODD_VALUES.get(odd, ("city", b'"Bonn"'))
+    row = export_row(**{**({} if odd in ODD_VALUES else WITH_ALL_VALUES), key: "VALUE"})
+    line = compact(row).replace(b'"VALUE"', value)
+    batches = read(member(b"\n".join([*[compact(export_row())] * before, line, compact(export_row(city="Ulm"))])))
+    assert len(batches) > 4, "more than are typed before the first tells which keys have values"
+    assert what_becomes_of(before + 1, *batches) == what_becomes_of(1, read_lines(line))
+    assert [event["city"] for event in what_becomes_of(before + 2, *batches)[0]] == ["Ulm"]
+
+
 def without_place(reason: str) -> str:
     return reason.partition(": line 1 column")[0]
 
@@ -333,11 +357,15 @@ def compact(row: Row) -> bytes:
 
 def what_becomes_of_the_second(batch: BronzeTables) -> tuple[list[Row], list[str]]:
     """Its event, NULLs left out, or the reason why it is none. (An empty first line does not count as one.)"""
-    row = max(1, min(2, batch.events.num_rows + batch.rejected.num_rows))
-    origin = ("_archive_row",)
-    events = [event for event in batch.events.to_pylist() if event["_archive_row"] == row]
-    values = [{k: v for k, v in event.items() if v is not None and k not in origin} for event in events]
-    return values, [each["reason"] for each in batch.rejected.to_pylist() if each["_archive_row"] == row]
+    return what_becomes_of(max(1, min(2, batch.events.num_rows + batch.rejected.num_rows)), batch)
+
+
+def what_becomes_of(row: int, *batches: BronzeTables) -> tuple[list[Row], list[str]]:
+    """The event of a row of the member, NULLs left out, or the reason why it is none."""
+    events = [event for batch in batches for event in batch.events.to_pylist() if event["_archive_row"] == row]
+    values = [{k: v for k, v in event.items() if v is not None and k != "_archive_row"} for event in events]
+    rejected = [each for batch in batches for each in batch.rejected.to_pylist() if each["_archive_row"] == row]
+    return values, [each["reason"] for each in rejected]
 
 
 def test_a_key_that_comes_twice_rejects_its_row_for_one_of_its_values_would_be_lost() -> None:

@@ -84,17 +84,22 @@ FACTS_QUERY = f"""
 """
 
 
-def written_query(keys: dict[str, str], shape: list[str]) -> str:
+def written_query(keys: dict[str, str], shape: dict[str, bool]) -> str:
     """The SQL that types lines of the shape that read as their values are written here, as Amplitude's do.
 
     The values are put together to a line again. Where that is the line, DuckDB has changed nothing, and there are no
     other keys: a text with a quote or a backslash would not end there, or not be what was read (of a key that comes
     twice, DuckDB reads the first). Any other line gets some `$reason`.
+
+    Args:
+        keys: each key of the export and the column that it lands in.
+        shape: the keys of a line in their order, and whether they have a value. Those without must be null in every
+            line, and get no column.
     """
-    types = {key: WRITTEN_TYPES[type_] for key, type_ in types_of(shape).items()}
+    types = {key: WRITTEN_TYPES[type_] for key, type_ in types_of(shape).items() if shape[key]}
     fields = literal(json.dumps({key: read_as for key, (read_as, _, _) in types.items()}))
     nested = {key: f"{field(key)}::VARCHAR" for key, (read_as, _, _) in types.items() if read_as == "JSON"}
-    values = [f"{nested.get(key, field(key))} AS {quoted(keys[key])}" for key in shape]
+    values = [f"{nested.get(key, field(key))} AS {quoted(keys[key])}" for key in types]
     odd = [
         '"$fields" IS NULL',
         f'NOT STARTS_WITH("{LINE}", {written_line(shape)})',  # after that DuckDB takes nothing but blanks
@@ -110,19 +115,24 @@ def written_query(keys: dict[str, str], shape: list[str]) -> str:
     """
 
 
-def written_line(shape: list[str]) -> str:
+def written_line(shape: dict[str, bool]) -> str:
     """The SQL of a line with the values of `$fields`; where a required one is missing, it is no JSON.
 
     TO_JSON would write the same, and texts with quotes too, but typing would take a twelfth longer.
     """
     pieces: list[str] = []
+    text = "{"
     for key, type_ in types_of(shape).items():
-        value = WRITTEN_TYPES[type_][1].format(value=field(key))
-        if key not in REQUIRED_KEYS:
-            value = f"CASE WHEN {field(key)} IS NULL THEN 'null' ELSE {value} END"
-        name = json.dumps(key, ensure_ascii=False)
-        pieces += [literal(f"{',' if pieces else '{'}{name}:"), value]
-    return f"CONCAT({', '.join(pieces)}, '}}')"
+        text += f"{json.dumps(key, ensure_ascii=False)}:"
+        if shape[key]:
+            value = WRITTEN_TYPES[type_][1].format(value=field(key))
+            if key not in REQUIRED_KEYS:
+                value = f"CASE WHEN {field(key)} IS NULL THEN 'null' ELSE {value} END"
+            pieces += [literal(text), value]
+            text = ","
+        else:
+            text += "null,"
+    return f"CONCAT({', '.join(pieces)}, {literal(text.rstrip(',') + '}')})"
 
 
 def shape_query(keys: dict[str, str], shape: list[str]) -> str:

@@ -1,6 +1,6 @@
 /* Every event once. Of the copies that a client sent again only the first to arrive counts, however late the others come
  * (Amplitude drops repeats within seven days only; a later repeat arrives in the export as a row of its own). Events of different projects or apps
- * are never copies, whatever ids they share. */
+ * are never copies, whatever ids they share. An empty text is NULL here, so that it is no platform or country of its own. */
 MODEL (
   name silver.events,
   kind INCREMENTAL_BY_TIME_RANGE (
@@ -93,21 +93,21 @@ SELECT
   client_upload_time::TIMESTAMPNTZ AS client_upload_time, /* When the client sent it by its own clock */
   server_received_time::TIMESTAMPNTZ AS server_received_time, /* When Amplitude received it (UTC) */
   server_upload_time::TIMESTAMPNTZ AS server_upload_time, /* When Amplitude stored it (UTC); the export goes by this time */
-  platform::VARCHAR AS platform, /* Web, iOS, Android; NULL for events of a server */
-  os_name::VARCHAR AS os_name, /* Operating system or browser */
-  os_version::VARCHAR AS os_version, /* Its version */
-  device_family::VARCHAR AS device_family, /* Family of the device */
-  device_type::VARCHAR AS device_type, /* Type of the device */
-  device_carrier::VARCHAR AS device_carrier, /* Mobile carrier */
-  version_name::VARCHAR AS version_name, /* Version of the app */
-  start_version::VARCHAR AS start_version, /* Version of the app that the user began with */
-  library::VARCHAR AS library, /* SDK or API that sent the event */
-  language::VARCHAR AS language, /* Language of the device */
-  country::VARCHAR AS country, /* Country, from the IP address */
-  region::VARCHAR AS region, /* Region, from the IP address */
-  city::VARCHAR AS city, /* City, from the IP address */
-  dma::VARCHAR AS dma, /* Designated market area (United States) */
-  ip_address::VARCHAR AS ip_address, /* IP address of the client */
+  NULLIF(platform, '')::VARCHAR AS platform, /* Web, iOS, Android; NULL for events of a server */
+  NULLIF(os_name, '')::VARCHAR AS os_name, /* Operating system or browser */
+  NULLIF(os_version, '')::VARCHAR AS os_version, /* Its version */
+  NULLIF(device_family, '')::VARCHAR AS device_family, /* Family of the device */
+  NULLIF(device_type, '')::VARCHAR AS device_type, /* Type of the device */
+  NULLIF(device_carrier, '')::VARCHAR AS device_carrier, /* Mobile carrier */
+  NULLIF(version_name, '')::VARCHAR AS version_name, /* Version of the app */
+  NULLIF(start_version, '')::VARCHAR AS start_version, /* Version of the app that the user began with */
+  NULLIF(library, '')::VARCHAR AS library, /* SDK or API that sent the event */
+  NULLIF(language, '')::VARCHAR AS language, /* Language of the device */
+  NULLIF(country, '')::VARCHAR AS country, /* Country, from the IP address */
+  NULLIF(region, '')::VARCHAR AS region, /* Region, from the IP address */
+  NULLIF(city, '')::VARCHAR AS city, /* City, from the IP address */
+  NULLIF(dma, '')::VARCHAR AS dma, /* Designated market area (United States) */
+  NULLIF(ip_address, '')::VARCHAR AS ip_address, /* IP address of the client */
   location_lat::DOUBLE AS location_lat, /* Latitude in degrees, where the client sent it */
   location_lng::DOUBLE AS location_lng, /* Longitude in degrees, where the client sent it */
   PARSE_JSON(event_properties) AS event_properties, /* The event's properties, as the client sent them */
