@@ -5,6 +5,7 @@ Names of its own begin with `$`, which no column's does.
 
 import json
 from collections.abc import Iterable
+from typing import Literal
 
 from .columns import EXPORT_COLUMNS, REQUIRED_KEYS
 from .lines import LINE
@@ -30,20 +31,22 @@ TYPES: dict[str, tuple[str, str | None]] = {
     "json": ("{text}::VARCHAR", None),
 }
 
-# The same where DuckDB may change a value as it reads it, for that would be seen: as what it is read, how JSON has it,
-# and when it is none for all that.
+# The same where DuckDB may change a value as it reads it, for that would be seen: as what it is read, how JSON has it
+# (within quotes, for some), and when it is none for all that.
 WRITTEN_TYPES: dict[str, tuple[str, str, str | None]] = {
     "bigint": ("BIGINT", "{value}::VARCHAR", None),
     "double": ("DOUBLE", "{value}::VARCHAR", "NOT ISFINITE({value})"),
     "bool": ("BOOLEAN", "{value}::VARCHAR", None),
     "timestamp": (
         "TIMESTAMP",
-        "STRFTIME({value}, '\"%Y-%m-%d %H:%M:%S.%f\"')",
+        "STRFTIME({value}, '%Y-%m-%d %H:%M:%S.%f')",
         "{value} NOT BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999'",
     ),
-    "text": ("VARCHAR", "CONCAT('\"', {value}, '\"')", None),
+    "text": ("VARCHAR", "{value}", None),
     "json": ("JSON", "{value}::VARCHAR", None),
 }
+
+QUOTED_TYPES = ("text", "timestamp")
 
 # DuckDB reads what the standard does not allow (`nan`, `inf`, commas before a closing bracket), makes doubles of what
 # has a point or an exponent, and keeps the text of numbers that are too large for one.
@@ -84,19 +87,24 @@ FACTS_QUERY = f"""
 """
 
 
-def written_query(keys: dict[str, str], shape: dict[str, bool]) -> str:
+Values = Literal["none", "some", "all"]
+"""Whether a key has a value in no line, in some or in all."""
+
+
+def written_query(keys: dict[str, str], shape: dict[str, Values]) -> str:
     """The SQL that types lines of the shape that read as their values are written here, as Amplitude's do.
 
     The values are put together to a line again. Where that is the line, DuckDB has changed nothing, and there are no
     other keys: a text with a quote or a backslash would not end there, or not be what was read (of a key that comes
-    twice, DuckDB reads the first). Any other line gets some `$reason`.
+    twice, DuckDB reads the first). Any other line gets some `$reason`, as does one that has values or none against
+    expectation.
 
     Args:
         keys: each key of the export and the column that it lands in.
-        shape: the keys of a line in their order, and whether they have a value. Those without must be null in every
-            line, and get no column.
+        shape: the keys of a line in their order, and which of them are expected to have a value; those without get no
+            column.
     """
-    types = {key: WRITTEN_TYPES[type_] for key, type_ in types_of(shape).items() if shape[key]}
+    types = {key: WRITTEN_TYPES[type_] for key, type_ in types_of(shape).items() if shape[key] != "none"}
     fields = literal(json.dumps({key: read_as for key, (read_as, _, _) in types.items()}))
     nested = {key: f"{field(key)}::VARCHAR" for key, (read_as, _, _) in types.items() if read_as == "JSON"}
     values = [f"{nested.get(key, field(key))} AS {quoted(keys[key])}" for key in types]
@@ -115,24 +123,28 @@ def written_query(keys: dict[str, str], shape: dict[str, bool]) -> str:
     """
 
 
-def written_line(shape: dict[str, bool]) -> str:
-    """The SQL of a line with the values of `$fields`; where a required one is missing, it is no JSON.
+def written_line(shape: dict[str, Values]) -> str:
+    """The SQL of a line with the values of `$fields`; where one that all lines have is missing, it is no such line.
 
     TO_JSON would write the same, and texts with quotes too, but typing would take a twelfth longer.
     """
     pieces: list[str] = []
-    text = "{"
+    text = "{"  # since the last value
     for key, type_ in types_of(shape).items():
         text += f"{json.dumps(key, ensure_ascii=False)}:"
-        if shape[key]:
-            value = WRITTEN_TYPES[type_][1].format(value=field(key))
-            if key not in REQUIRED_KEYS:
-                value = f"CASE WHEN {field(key)} IS NULL THEN 'null' ELSE {value} END"
-            pieces += [literal(text), value]
-            text = ","
-        else:
-            text += "null,"
-    return f"CONCAT({', '.join(pieces)}, {literal(text.rstrip(',') + '}')})"
+        _, value, _ = WRITTEN_TYPES[type_]
+        quote = '"' if type_ in QUOTED_TYPES else ""
+        match shape[key]:
+            case "none":
+                text += "null,"
+            case "some":
+                written = f"CONCAT('{quote}', {value.format(value=field(key))}, '{quote}')"
+                pieces += [literal(text), f"CASE WHEN {field(key)} IS NULL THEN 'null' ELSE {written} END"]
+                text = ","
+            case "all":
+                pieces += [literal(f"{text}{quote}"), value.format(value=field(key))]
+                text = f"{quote},"
+    return f"CONCAT({', '.join(pieces)}, {literal(text.removesuffix(',') + '}')})"
 
 
 def shape_query(keys: dict[str, str], shape: list[str]) -> str:

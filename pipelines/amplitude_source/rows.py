@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from .columns import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS, REQUIRED_KEYS, arrow_schema
 from .faults import EXAMPLE_CHARACTERS, json_fault, text_fault
 from .lines import LINE, Block
-from .queries import FACTS_QUERY, MAX_KEYS, odd_query, shape_query, struct_fields, written_query
+from .queries import FACTS_QUERY, MAX_KEYS, Values, odd_query, shape_query, struct_fields, written_query
 
 LOAD_ID = "_dlt_load_id"
 TYPING_THREADS = 2
@@ -95,7 +95,8 @@ class RowTyper:
         self._types |= {column: EXPORT_COLUMNS[key] for key, column in self._keys.items()} | ORIGIN_COLUMNS
         self._load_id = load_id
         self._unseen: dict[str, str] = {}
-        self._valued: set[str] = set()  # columns with a value in some row so far
+        self._columns_with_values: set[str] = set()
+        self._columns_with_nulls: set[str] = set()
         # A query runs in the thread that asks for it alone: two at once are faster than one with two threads.
         self._duckdb = duckdb.connect(config={"threads": 1})
         self._duckdb.execute("SET GLOBAL TimeZone = 'UTC'")
@@ -127,10 +128,21 @@ class RowTyper:
         is_known = {*REQUIRED_KEYS} <= {*shape} <= self._keys.keys()
         if not is_known or len(struct_fields(shape)) < len(shape) or len(shape) > MAX_KEYS:
             return []
-        # A third of Amplitude's keys are null in every line. Not to read those that had no value so far saves a tenth
-        # of a load; a line with a value after all is for the second query.
-        expected = {key: not self._valued or self._keys[key] in self._valued for key in shape}
-        return [written_query(self._keys, expected), shape_query(self._keys, shape)]
+        return [written_query(self._keys, {key: self._expected(key) for key in shape}), shape_query(self._keys, shape)]
+
+    def _expected(self, key: str) -> Values:
+        """What the rows so far had of a key.
+
+        A third of Amplitude's keys are null in every line, another third never is. Not to read the ones and not to look
+        for nulls in the others saves a tenth of a load; a line against expectation is for the second query.
+        """
+        if key in REQUIRED_KEYS:
+            return "all"
+        if not self._columns_with_values:
+            return "some"
+        if self._keys[key] not in self._columns_with_values:
+            return "none"
+        return "some" if self._keys[key] in self._columns_with_nulls else "all"
 
     def _type_regular(self, stretch: Stretch, queries: list[str]) -> RegularRows:
         """What the queries, one after the other, find nothing odd about."""
@@ -155,8 +167,11 @@ class RowTyper:
         if left_out.num_rows or not regular:
             odd, faulty = self._type_odd(left_out)
             regular, refused = [*regular, odd], pa.concat_tables([refused, faulty])
-        self._valued |= {name for table in regular for name in table.column_names if has_value(table[name])}
         events = [self._with_all_columns(table) for table in regular]
+        for table in events:
+            nulls = {name: column.null_count for name, column in zip(table.column_names, table.columns, strict=True)}
+            self._columns_with_values |= {name for name, count in nulls.items() if count < table.num_rows}
+            self._columns_with_nulls |= {name for name, count in nulls.items() if count}
         accounted = sum(table.num_rows for table in events) + refused.num_rows
         if accounted != hours.total():
             raise RuntimeError(f"{hours.total()} lines became {accounted} rows; nothing of them is loaded.")
@@ -251,10 +266,6 @@ def run(connection: duckdb.DuckDBPyConnection, query: str, lines: pa.Table) -> p
     """Runs a query over `lines`; a row each, in their order."""
     connection.register("lines", lines)
     return connection.sql(query).to_arrow_table()  # `execute` would buffer the rows once more, for a sixth more time
-
-
-def has_value(column: pa.ChunkedArray) -> bool:
-    return bool(column.null_count < len(column))
 
 
 def first_with(events: pa.Table, column: str) -> dict[str, Any] | None:
