@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import dlt
 import pytest
 
 from amplitude_source.lock import LOCK_FILE, locked
 from amplitude_source.settings import HOUR
 from conftest import COMMAND, Project, Result, assert_bronze_holds, hour_text, make_project, sentence, succeeded
-from simulator.faults import CutBody, Fault, FaultPlan
+from simulator.faults import CutBody, Fault, FaultPlan, Reply
 from simulator.server import DEMO_CREDENTIALS, Simulator
 
 BUSY_EXIT = 4
@@ -102,14 +103,27 @@ def test_every_command_that_writes_leaves_at_once(
     assert not project.database.exists()
 
 
-def test_status_beside_a_load_shows_what_is_there_and_does_not_disturb_it(
-    loaded: Project, simulator: Simulator
+@pytest.mark.parametrize("arguments", [("status",), ("restate", "--since", "2026-06-01")], ids=lambda names: names[0])
+def test_a_command_that_only_reads_shows_what_is_there_and_leaves_a_load_under_way_alone(
+    loaded: Project, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
-    with stalled_load(loaded, simulator) as load:
-        left = sorted(loaded.work.rglob("*"))
-        assert "loaded" in succeeded(loaded.load_here("status")).stdout
-        assert sorted(loaded.work.rglob("*")) == left
-        assert load.poll() is None
+    first = hour_text(loaded.first_hour + 9 * HOUR)
+    with monkeypatch.context() as patch:
+        patch.setattr("dlt.Pipeline.load", stopped)
+        sentence(loaded.load_here("--start", first, "--end", first))
+    left = files(loaded)
+    assert any("normalized" in path.parts for path in left), "a load is under way"
+    with held(loaded.work):
+        succeeded(loaded.load_here(*arguments))
+    assert files(loaded) == left
+
+
+def stopped(_pipeline: dlt.Pipeline) -> None:
+    raise OSError("stopped before anything is loaded")
+
+
+def files(project: Project) -> list[Path]:
+    return sorted(path for path in project.work.rglob("*") if path.is_file())
 
 
 def test_a_load_with_a_work_folder_of_its_own_runs_beside_another(project: Project) -> None:
@@ -131,8 +145,9 @@ def test_each_of_several_projects_has_its_work_folder_locked(tmp_path: Path, sim
         succeeded(project.load_here("--project", "web", "--end", hour_text(project.first_hour)))
 
 
-def test_the_lock_is_free_after_a_run_that_failed(project: Project) -> None:
-    sentence(project.load_here(SOURCES__AMPLITUDE__BASE_URL="http://127.0.0.1:9"))
+def test_the_lock_is_free_after_a_run_that_failed(project: Project, simulator: Simulator) -> None:
+    simulator.faults = FaultPlan(Fault(Reply(401), times=1))
+    sentence(project.load_here())
     assert (project.work / LOCK_FILE).read_text() == "", "nobody is named any more"
     succeeded(project.load_here("--end", hour_text(project.first_hour)))
 
