@@ -492,14 +492,15 @@ def coverage_row(ranges: list[Coverage]) -> list[str]:
 def restate(since: str, destination: str) -> None:
     """Print the sqlmesh command that takes hours which changed into silver and gold: nothing where none did.
 
-    For schedules, which have a shell run what is printed; `status` shows all changes there ever were.
+    For schedules, which have a shell run what is printed; `status` shows all changes there ever were. SQLMesh's tests
+    and linter are left out, as a restatement builds what production has, not what lies here.
     """
     start = parse_time(since, "--since")
     with looking(destination, load_projects()[0]) as pipeline:
         changed = [hours for hours in restatements(read_ledgers(pipeline)) if hours.since >= start]
     if changed:
         command = restate_command(changed[0].first, max(hours.last for hours in changed))
-        click.echo(f"{command} --auto-apply --no-prompts")
+        click.echo(f"{command} --auto-apply --no-prompts --skip-tests --skip-linter")
 
 
 @cli.command("declare-empty")
