@@ -3,15 +3,17 @@
 import ctypes
 import json
 import os
+import shlex
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import dlt
@@ -43,14 +45,24 @@ from amplitude_source.archive import ExportHour
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.ledger import Coverage, Ledger, Restatement, coverage, read_ledgers, restatements
+from amplitude_source.lock import BusyError, locked
 from amplitude_source.privacy import PrivacySettings
-from amplitude_source.settings import HOUR, AmplitudeSettings, format_hour, hours_between, load_projects, parse_hour
+from amplitude_source.settings import (
+    HOUR,
+    AmplitudeSettings,
+    format_hour,
+    hours_between,
+    load_projects,
+    parse_hour,
+    parse_time,
+)
 from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()
 COMMAND = "python pipelines/amplitude.py"
 MISSING_HOURS_EXIT = 3
+BUSY_EXIT = 4
 STOPPED = "Stopped; a plain re-run continues."
 CATALOG = "amplitude"  # as in sqlmesh/config.yaml
 DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/amplitude.duckdb"
@@ -96,6 +108,10 @@ def cli() -> None:
     python pipelines/amplitude.py load-merges FILES...     whom Amplitude has merged, where your plan exports it
 
     Settings come from the environment or from .env; .env.example lists them. Hours are UTC and mean the time of upload.
+
+    \b
+    Exit codes: 0 done, 1 failed (one sentence says why), 2 a wrong option,
+    3 status found missing hours, 4 another command is loading in the same work folder.
     """
 
 
@@ -140,19 +156,20 @@ def load(
     projects = chosen_projects(project)
     if replay and len(projects) > 1:
         raise click.UsageError("--replay DIR: say with --project whose files they are.")
-    pipeline = open_pipeline(destination, projects[0])
 
-    def plan(settings: AmplitudeSettings, ledger: Ledger) -> Work:
-        planner = Planner(settings, ledger)
-        if gaps:
-            return planner.gaps()
-        if replay is not None:
-            return planner.replay(first, last, INVOKED_FROM / replay if replay != FROM_ARCHIVE else None)
-        if first:
-            return planner.range(first, last)
-        return planner.new_hours(cursors(pipeline, settings, ledger), last)
+    with loading(destination, projects) as pipeline:
 
-    for_each_project(projects, lambda settings: load_project(pipeline, settings, plan))
+        def plan(settings: AmplitudeSettings, ledger: Ledger) -> Work:
+            planner = Planner(settings, ledger)
+            if gaps:
+                return planner.gaps()
+            if replay is not None:
+                return planner.replay(first, last, INVOKED_FROM / replay if replay != FROM_ARCHIVE else None)
+            if first:
+                return planner.range(first, last)
+            return planner.new_hours(cursors(pipeline, settings, ledger), last)
+
+        for_each_project(projects, lambda settings: load_project(pipeline, settings, plan))
 
 
 def chosen_projects(name: str | None) -> list[AmplitudeSettings]:
@@ -222,6 +239,25 @@ def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, 
     if progress.error:
         raise progress.error
     return progress
+
+
+@contextmanager
+def loading(destination: str, projects: list[AmplitudeSettings]) -> Iterator[dlt.Pipeline]:
+    """The pipeline of a destination for a command that loads: alone in the work folders of its projects."""
+    command = shlex.join([*COMMAND.split(), *sys.argv[1:]])
+    with ExitStack() as locks:
+        for folder in sorted({settings.work_path.resolve() for settings in projects}):
+            locks.enter_context(locked(folder, projects[0].present, command))
+        yield open_pipeline(destination, projects[0])
+
+
+@contextmanager
+def looking(destination: str, settings: AmplitudeSettings) -> Iterator[dlt.Pipeline]:
+    """The pipeline of a destination for a command that only reads: beside a load, it touches nothing of that."""
+    with TemporaryDirectory() as folder:
+        pipeline = make_pipeline(destination, settings, Path(folder))
+        pipeline.sync_destination()
+        yield pipeline
 
 
 def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline:
@@ -367,8 +403,12 @@ def report(work: Work, progress: Progress, seconds: float) -> None:
 def restate_text(hours: Restatement) -> str:
     return (
         f"Hours {format_hour(hours.first)} to {format_hour(hours.last)} changed. If silver has them already: "
-        f"sqlmesh plan --restate-model silver.events --start '{hours.first}' --end '{hours.last + HOUR}'"
+        f"{restate_command(hours.first, hours.last)}"
     )
+
+
+def restate_command(first: datetime, last: datetime) -> str:
+    return f"sqlmesh plan --restate-model silver.events --start '{first}' --end '{last + HOUR}'"
 
 
 @cli.command()
@@ -381,7 +421,8 @@ def status(as_json: bool, project: str | None, destination: str) -> None:
     Exits with 3 where hours are missing.
     """
     projects = chosen_projects(project)
-    ledgers = read_ledgers(open_pipeline(destination, projects[0]))
+    with looking(destination, projects[0]) as pipeline:
+        ledgers = read_ledgers(pipeline)
     ranges = {
         settings.project: coverage(ledgers.get(settings.project, {}), settings.first_hour, settings.newest_hour)
         for settings in projects
@@ -445,6 +486,23 @@ def coverage_row(ranges: list[Coverage]) -> list[str]:
     ]
 
 
+@cli.command()
+@click.option("--since", metavar="TIME", required=True, help="As 2026-06-01T00:00 (UTC): what changed from then on.")
+@destination_option
+def restate(since: str, destination: str) -> None:
+    """Print the sqlmesh command that takes hours which changed into silver and gold: nothing where none did.
+
+    For schedules, which have a shell run what is printed; `status` shows all changes there ever were. SQLMesh's tests
+    and linter are left out, as a restatement builds what production has, not what lies here.
+    """
+    start = parse_time(since, "--since")
+    with looking(destination, load_projects()[0]) as pipeline:
+        changed = [hours for hours in restatements(read_ledgers(pipeline)) if hours.since >= start]
+    if changed:
+        command = restate_command(changed[0].first, max(hours.last for hours in changed))
+        click.echo(f"{command} --auto-apply --no-prompts --skip-tests --skip-linter")
+
+
 @cli.command("declare-empty")
 @click.option("--start", metavar="HOUR", required=True, help="First hour, as 2026-06-01T00.")
 @click.option("--end", metavar="HOUR", required=True, help="Last hour, included.")
@@ -457,11 +515,11 @@ def declare_empty(start: str, end: str, project: str | None, destination: str) -
         raise click.UsageError("Say with --project whose hours are empty.")
     (settings,) = projects
     first, last = parse_hour(start, "--start"), parse_hour(end, "--end")
-    pipeline = open_pipeline(destination, settings)
-    ledgers = tidied_ledgers(pipeline, settings)
-    work = Planner(settings, ledgers.get(settings.project, {})).declared_empty(first, last)
-    progress = Progress()
-    run_loads(pipeline, settings, work, ledgers, progress)
+    with loading(destination, projects) as pipeline:
+        ledgers = tidied_ledgers(pipeline, settings)
+        work = Planner(settings, ledgers.get(settings.project, {})).declared_empty(first, last)
+        progress = Progress()
+        run_loads(pipeline, settings, work, ledgers, progress)
     if progress.error:
         raise progress.error
     kept = len(hours_between(first, last)) - work.size
@@ -483,17 +541,18 @@ def load_merges(files: tuple[Path, ...], project: str | None, destination: str) 
         raise click.UsageError("Say with --project whose users they are.")
     (settings,) = projects
     merges = read_merges(INVOKED_FROM / file for file in files)
-    pipeline = open_pipeline(destination, settings)
-    hour = first_unseen_hour(settings, read_ledgers(pipeline).get(settings.project, {}))
-    (load_id,) = pipeline.run(amplitude_merges(settings, merges, hour)).loads_ids
-    new = pipeline.dataset().query(f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'").fetchall()[0][0]
+    with loading(destination, projects) as pipeline:
+        hour = first_unseen_hour(settings, read_ledgers(pipeline).get(settings.project, {}))
+        (load_id,) = pipeline.run(amplitude_merges(settings, merges, hour)).loads_ids
+        count = f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'"
+        new = pipeline.dataset().query(count).fetchall()[0][0]
     effect = f": silver takes them in with hour {format_hour(hour)}" if new else ""
     out.print(f"{merges.num_rows:,} merges of users read, {new:,} of them new{effect}.")
 
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turns what a user can mend into one sentence and exit code 1; anything else is our fault and keeps its trace."""
+    """Turns what a user can mend into one sentence and an exit code; anything else is our fault and keeps its trace."""
     try:
         yield
     except click.ClickException as error:
@@ -505,7 +564,7 @@ def one_sentence() -> Iterator[None]:
         if is_interrupt(error):
             sys.exit(STOPPED)
         err.print(f"error: {explain(error)}", style="bold red")
-        sys.exit(1)
+        sys.exit(BUSY_EXIT if isinstance(error, BusyError) else 1)
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -33,6 +33,7 @@ from dlt.common.configuration.specs import base_configuration
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from amplitude_source.columns import EXPORT_COLUMNS
+from amplitude_source.lock import LOCK_FILE
 from amplitude_source.settings import hours_between
 from simulator.archive import Member
 from simulator.product import Product
@@ -358,7 +359,7 @@ def assert_bronze_holds(project: Project, members: Sequence[Member], last: datet
 
 def assert_nothing_left(project: Project) -> None:
     """No download, copy or load that is not finished is on disk."""
-    assert {path.name for path in project.work.iterdir()} <= {"pipelines"}
+    assert {path.name for path in project.work.iterdir()} <= {"pipelines", LOCK_FILE}
     assert list(project.lake.rglob("*.unfinished")) == []
     assert [path for path in project.work.rglob("*/typed/*") if path.is_file()] == []
     assert list(project.work.glob("pipelines/*/load/new/*")) == []

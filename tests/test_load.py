@@ -143,7 +143,7 @@ def test_the_first_load_from_the_command_line_holds_each_exported_row_once(
     assert f"{simulator.archive.row_count:,} rows in bronze.events, 0 in bronze.rejected_rows" in result.stdout
     keys = [(row["_archive_file"], row["_archive_row"]) for row in bronze(project)]
     assert sorted(keys) == sorted(exported(MEMBERS))
-    assert {path.name for path in project.work.iterdir()} == {"pipelines"}, "no download is left behind"
+    assert {path.name for path in project.work.iterdir()} == {"lock", "pipelines"}, "no download is left behind"
     assert not list(project.lake.rglob("*.unfinished"))
 
 

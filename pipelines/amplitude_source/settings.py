@@ -90,10 +90,7 @@ class AmplitudeSettings(BaseConfiguration):
         """The present, naive UTC."""
         if self.now is None:
             return datetime.now(UTC).replace(tzinfo=None)
-        try:
-            return as_utc(datetime.fromisoformat(self.now))
-        except ValueError:
-            raise AmplitudeError(f"SOURCES__AMPLITUDE__NOW: {self.now!r} is no ISO date and time.") from None
+        return parse_time(self.now, "SOURCES__AMPLITUDE__NOW")
 
     @property
     def newest_hour(self) -> datetime:
@@ -163,6 +160,18 @@ def as_utc(time: datetime) -> datetime:
 
 def floor_hour(time: datetime) -> datetime:
     return time.replace(minute=0, second=0, microsecond=0)
+
+
+def parse_time(text: str, where: str) -> datetime:
+    """Parses an ISO date and time, UTC where it names no zone.
+
+    Raises:
+        AmplitudeError: the text is none; `where` tells the user which setting or option is meant.
+    """
+    try:
+        return as_utc(datetime.fromisoformat(text))
+    except ValueError:
+        raise AmplitudeError(f"{where}: {text!r} is no ISO date and time.") from None
 
 
 def parse_hour(text: str, where: str) -> datetime:

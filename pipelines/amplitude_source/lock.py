@@ -1,0 +1,62 @@
+"""One loading command at a time in a work folder."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from .errors import AmplitudeError
+
+LOCK_FILE = "lock"
+
+
+class BusyError(AmplitudeError):
+    """Another command works in the folder."""
+
+
+@contextmanager
+def locked(folder: Path, now: datetime, command: str) -> Iterator[None]:
+    """Holds the folder's lock; a file in it tells who does, since when (`now`, UTC), and with which command.
+
+    Two commands in one folder would delete each other's downloads and unfinished loads. The lock is the kernel's and
+    ends with its holder, be that killed; the file stays, and means nothing by itself.
+
+    Raises:
+        BusyError: another process holds it.
+        AmplitudeError: the folder's file system has no locks.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK_FILE).open("a+") as file:
+        _acquire(file, folder)
+        _write(file, f"process {os.getpid()} on {socket.gethostname()}, since {now:%Y-%m-%d %H:%M} UTC: {command}")
+        try:
+            yield
+        finally:
+            _write(file, "")
+
+
+def _acquire(file: TextIO, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read() or "a process that has only just started or is ending"
+        raise BusyError(
+            f"{folder} is in use by {holder}. Wait until that has ended, or give this command a "
+            "SOURCES__AMPLITUDE__WORK_DIR of its own."
+        ) from None
+    except OSError as error:
+        raise AmplitudeError(
+            f"{folder} cannot be locked ({error.strerror}): choose a SOURCES__AMPLITUDE__WORK_DIR on a disk of this "
+            "machine."
+        ) from error
+
+
+def _write(file: TextIO, text: str) -> None:
+    file.truncate(0)
+    file.write(text)
+    file.flush()
