@@ -23,7 +23,7 @@ MAX_LINE_BYTES = 16 << 20
 # Python's parser ends at 990.
 MAX_DEPTH = 500
 
-PART_BYTES = 1 << 17  # of a text: what a processor looks at from its cache
+PART_BYTES = 1 << 17  # of a text: what a processor looks at from its cache, in memory that is not fresh each time
 WINDOW_BYTES = 1 << 14  # a line of up to so many lies in two of them
 
 ByteArray: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint8]]
@@ -107,7 +107,7 @@ class LineReader:
         text = b"".join(self._pieces)
         end = text.rfind(b"\n") + 1
         self._pieces, self._size = [text[end:]], len(text) - end
-        starts = line_starts(memoryview(text)[:end])
+        starts = line_starts(text)
         offsets = np.append(starts, end).astype(np.int32)
         longest = int(np.diff(offsets).max(initial=0))
         lines = pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(text))
@@ -137,12 +137,16 @@ class LineReader:
         ]
 
 
-def line_starts(text: memoryview) -> IntArray:
-    """Where the lines of a text that ends with a newline start; empty lines are left out."""
-    characters = np.frombuffer(text, np.uint8)
-    ends = np.concatenate([np.flatnonzero(part == NEWLINE) + start for start, part in parts_of(characters)])
+def line_starts(text: bytes) -> IntArray:
+    """Where the lines of a text that end with a newline start; empty lines are left out."""
+    newlines: list[int] = []
+    at = text.find(NEWLINE)
+    while at >= 0:  # a third of the time that NumPy takes, which looks at every character twice
+        newlines.append(at)
+        at = text.find(NEWLINE, at + 1)
+    ends = np.array(newlines, np.int64)
     starts = np.concatenate(([0], ends + 1))[:-1]
-    is_empty = (starts == ends) | ((starts + 1 == ends) & (characters[starts] == CARRIAGE_RETURN))
+    is_empty = (starts == ends) | ((starts + 1 == ends) & (np.frombuffer(text, np.uint8)[starts] == CARRIAGE_RETURN))
     kept: IntArray = starts[~is_empty]
     return kept
 
@@ -151,17 +155,11 @@ def has_deep_lines(text: memoryview, offsets: OffsetArray, longest: int) -> bool
     """Whether a line has brackets enough to be nested too deep. Most texts have too few for that anywhere."""
     characters = np.frombuffer(text, np.uint8)
     counts: list[int] = []
-    for _, part in parts_of(characters):
-        is_opening = (part | 0x20) == OPENING
-        windows = range(0, len(part), WINDOW_BYTES)
+    for place in range(0, len(characters), PART_BYTES):
+        is_opening = (characters[place : place + PART_BYTES] | 0x20) == OPENING
+        windows = range(0, len(is_opening), WINDOW_BYTES)
         counts += [int(np.count_nonzero(is_opening[start : start + WINDOW_BYTES])) for start in windows]
     if longest <= WINDOW_BYTES and max(map(sum, pairwise([0, *counts, 0]))) <= MAX_DEPTH:
         return False
     lines = pairwise(offsets.tolist())
     return any(np.count_nonzero((characters[start:end] | 0x20) == OPENING) > MAX_DEPTH for start, end in lines)
-
-
-def parts_of(characters: ByteArray) -> Iterator[tuple[int, ByteArray]]:
-    """A text in parts, at least one, with their places; for memory that is used but once costs page faults."""
-    for start in range(0, max(1, len(characters)), PART_BYTES):
-        yield start, characters[start : start + PART_BYTES]
