@@ -1,4 +1,4 @@
-"""S3 and its neighbours (IAM, STS, CloudFormation) over HTTP, by moto; it tells what it was asked for, and fails to order.
+"""S3 and its neighbours (IAM, STS, CloudFormation) over HTTP, by moto; it tells what it was asked, and fails to order.
 
 One server a process; tests keep apart by their buckets.
 """
@@ -9,19 +9,17 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import boto3
 import requests
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from typing_extensions import Self
 from werkzeug.serving import make_server
 
 REGION = "eu-central-1"
 ADMIN = {"aws_access_key_id": "AKIAADMIN", "aws_secret_access_key": "admin-secret", "region_name": REGION}
-WITHOUT_CHECKS = float("inf")
 
 _NUMBERS = itertools.count(1)
 
@@ -63,6 +61,7 @@ class S3Server:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=MotoRequestHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._session = boto3.Session()  # which reads what it knows of a service once
         self.asked: list[Asked] = []
         self.fault: Fault | None = None
 
@@ -81,12 +80,13 @@ class S3Server:
 
     def client(self, service: str, **keys: str) -> Any:
         """A client of boto3, with the rights of an administrator unless keys are given."""
-        return boto3.client(service, endpoint_url=self.url, **{**ADMIN, **keys})
+        return self._session.client(service, endpoint_url=self.url, **{**ADMIN, **keys})
 
     def new_bucket(self) -> str:
-        """An empty bucket of its own."""
-        name = f"lake-{next(_NUMBERS)}"
-        self.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        """An empty bucket of its own, which keeps versions as that of `infra/aws/template.yaml` does."""
+        name, client = f"lake-{next(_NUMBERS)}", self.client("s3")
+        client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
 
     def env(self, bucket: str, prefix: str = "amplitude", **keys: str) -> dict[str, str]:

@@ -25,8 +25,8 @@ CREDENTIALS = (
 register_implementation("s3", "amplitude_source.s3.TellingFileSystem", clobber=True)
 
 
-class LakeError(AmplitudeError):
-    """The lake cannot be read or written."""
+class LakeError(AmplitudeError, OSError):
+    """The lake cannot be read or written. Libraries that put up with an OSError put up with it, too."""
 
 
 class Sink(Protocol):
@@ -104,7 +104,7 @@ def told_credentials() -> Iterator[None]:
     try:
         yield
     except ConfigFieldMissingException as error:
-        if "aws_access_key_id" not in error.fields:
+        if "`aws_access_key_id`" not in str(error):  # a field of a field of a field
             raise
         raise LakeError(f"There are no AWS credentials for the lake: {CREDENTIALS}.") from error
     except BotoCoreError as error:

@@ -61,7 +61,7 @@ class TellingFileSystem(S3FileSystem):  # type: ignore[misc]  # s3fs has no type
         """
         bucket, key = str(kwargs.get("Bucket")), kwargs.get("Key") or kwargs.get("Prefix") or ""
         if method == "create_bucket":
-            raise LakeError(no_bucket(bucket))
+            raise LakeError(f"{no_bucket(bucket)} If it is there, AWS refuses s3:GetBucketLocation on it.")
         try:
             return await super()._call_s3(method, *akwarglist, **kwargs)
         except (OSError, BotoCoreError) as error:

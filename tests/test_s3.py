@@ -1,0 +1,441 @@
+"""The lake on S3: the archive as on a disk, with uploads that S3 makes visible as a whole, and every fault named."""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import IO
+
+import pytest
+from dlt.common.configuration.specs import AwsCredentials
+from dlt.common.storages import FilesystemConfiguration
+from test_load import assert_same_as_one_load
+
+from amplitude_source.archive import Archive, IncompleteHourError, Member, MemberName
+from amplitude_source.errors import AmplitudeError
+from amplitude_source.lake import LakeError
+from amplitude_source.s3 import PART_BYTES
+from amplitude_source.settings import HOUR
+from conftest import (
+    SMALL_PRODUCT,
+    Project,
+    export_row,
+    gzip_lines,
+    hour_text,
+    member_name,
+    sentence,
+    succeeded,
+)
+from s3 import ADMIN, Asked, Refusal, S3Server
+from simulator.archive import Archive as Exports
+from simulator.server import Simulator
+
+FIRST_HOUR = SMALL_PRODUCT.start
+MEMBERS = list(SMALL_PRODUCT.members())
+ASKED_AT = datetime(2026, 6, 2, 12, 30)
+GOOD, OTHER = gzip_lines(export_row()), gzip_lines(export_row(), export_row())
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    return s3.new_bucket()
+
+
+@pytest.fixture
+def archive(s3: S3Server, bucket: str) -> Archive:
+    return archive_in(s3, bucket)
+
+
+def archive_in(s3: S3Server, bucket: str) -> Archive:
+    credentials = AwsCredentials(endpoint_url=s3.url)
+    credentials.update(ADMIN)
+    return Archive(FilesystemConfiguration(f"s3://{bucket}/amplitude", credentials), "web")
+
+
+@pytest.fixture
+def on_s3(project: Project, s3: S3Server, bucket: str) -> Project:
+    """A project whose lake is a bucket."""
+    project.env |= s3.env(bucket)
+    return project
+
+
+def member(data: bytes, partition: int = 0) -> Member:
+    def opened() -> IO[bytes]:
+        return io.BytesIO(data)
+
+    name = MemberName.parse(member_name(FIRST_HOUR, partition))
+    assert name
+    return Member(name, opened)
+
+
+def key_of(partition: int = 0, project: str = "web") -> str:
+    folder = f"app={SMALL_PRODUCT.app}/date={FIRST_HOUR:%Y-%m-%d}/hour={FIRST_HOUR:%H}"
+    return f"amplitude/raw/project={project}/{folder}/{member_name(FIRST_HOUR, partition)}"
+
+
+def members_in(s3: S3Server, bucket: str) -> dict[str, bytes]:
+    return {key: data for key, data in s3.files(bucket).items() if key.endswith(".json.gz")}
+
+
+def calls(s3: S3Server) -> Counter[str]:
+    return Counter(asked.call for asked in s3.asked)
+
+
+# --- the archive
+
+
+def test_members_are_stored_byte_for_byte_and_read_again(archive: Archive, s3: S3Server, bucket: str) -> None:
+    stored = archive.store_hour(FIRST_HOUR, [member(GOOD), member(OTHER, 7)], ASKED_AT)
+    assert members_in(s3, bucket) == {key_of(0): GOOD, key_of(7): OTHER}
+    again = archive_in(s3, bucket)
+    assert (FIRST_HOUR in again, FIRST_HOUR + HOUR in again, again.hours()) == (True, False, [FIRST_HOUR])
+    read = again.read_hour(FIRST_HOUR)
+    assert [(m.name, m.size, m.sha256) for m in read.members] == [(m.name, m.size, m.sha256) for m in stored.members]
+    assert [b"".join(m.text()) for m in read.members] == [gzip.decompress(GOOD), gzip.decompress(OTHER)]
+    assert s3.unfinished(bucket) == []
+
+
+def test_an_hour_is_replaced_as_a_whole_and_members_that_are_no_longer_sent_are_removed(
+    archive: Archive, s3: S3Server, bucket: str
+) -> None:
+    archive.store_hour(FIRST_HOUR, [member(GOOD, number) for number in range(3)], ASKED_AT)
+    archive.store_hour(FIRST_HOUR, [member(OTHER, 1)], ASKED_AT)
+    assert members_in(s3, bucket) == {key_of(1): OTHER}
+    assert [m.size for m in archive.read_hour(FIRST_HOUR).members] == [len(OTHER)]
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_broken_member_changes_nothing_and_its_hours_uploads_are_aborted(
+    archive: Archive, s3: S3Server, bucket: str, broken: int
+) -> None:
+    archive.store_hour(FIRST_HOUR, [member(GOOD, 0), member(GOOD, 1)], ASKED_AT)
+    before = s3.files(bucket)
+    with pytest.raises(AmplitudeError, match="no complete gzip file"):
+        archive.store_hour(FIRST_HOUR, [member(OTHER, 1 - broken), member(OTHER[:-3], broken)], ASKED_AT)
+    assert s3.files(bucket) == before
+    assert s3.unfinished(bucket) == []
+
+
+def test_a_large_member_goes_in_parts_each_with_its_sha256(archive: Archive, s3: S3Server, bucket: str) -> None:
+    data = gzip.compress(random.Random(1).randbytes(2 * PART_BYTES + (1 << 20)), compresslevel=1)
+    archive.store_hour(FIRST_HOUR, [member(data)], ASKED_AT)
+    assert members_in(s3, bucket) == {key_of(): data}
+    assert s3.client("s3").head_object(Bucket=bucket, Key=key_of())["ETag"].endswith('-3"')
+    sent = [asked.headers["x_amz_checksum_sha256"] for asked in s3.asked if asked.call == "UploadPart"]
+    parts = [data[start : start + PART_BYTES] for start in range(0, len(data), PART_BYTES)]
+    assert Counter(sent) == Counter(b64encode(hashlib.sha256(part).digest()).decode() for part in parts)
+    (read,) = archive.read_hour(FIRST_HOUR).members
+    assert hashlib.sha256(b"".join(read.text())).digest() == hashlib.sha256(gzip.decompress(data)).digest()
+
+
+def test_a_member_that_was_damaged_on_its_way_is_told_and_does_not_count_until_it_is_stored_again(
+    archive: Archive, s3: S3Server, bucket: str
+) -> None:
+    """Moto does not compare a part with its SHA-256, as S3 does: what S3 says that it has is compared besides."""
+
+    def damage(asked: Asked, body: bytes) -> bytes:
+        return bytes([body[0] ^ 1]) + body[1:] if asked.call == "UploadPart" else body
+
+    archive.store_hour(FIRST_HOUR, [member(GOOD)], ASKED_AT)
+    s3.fault = damage
+    with pytest.raises(LakeError, match=f"s3://{bucket}/{key_of()} is not what was sent"):
+        archive.store_hour(FIRST_HOUR, [member(OTHER)], ASKED_AT)
+    s3.fault = None
+    with pytest.raises(IncompleteHourError):
+        archive.read_hour(FIRST_HOUR)
+    assert not archive.holds(FIRST_HOUR, [member(OTHER)])
+    archive.store_hour(FIRST_HOUR, [member(OTHER)], ASKED_AT)
+    assert [m.size for m in archive.read_hour(FIRST_HOUR).members] == [len(OTHER)]
+
+
+def test_a_part_that_s3_finds_damaged_changes_nothing(archive: Archive, s3: S3Server, bucket: str) -> None:
+    def refuse(asked: Asked, _body: bytes) -> Refusal | None:
+        return Refusal(400, "BadDigest", "no match") if asked.call == "UploadPart" else None
+
+    archive.store_hour(FIRST_HOUR, [member(GOOD)], ASKED_AT)
+    before = s3.files(bucket)
+    s3.fault = refuse
+    with pytest.raises(LakeError, match="BadDigest"):
+        archive.store_hour(FIRST_HOUR, [member(OTHER)], ASKED_AT)
+    s3.fault = None
+    assert (s3.files(bucket), s3.unfinished(bucket)) == (before, [])
+
+
+# --- the command
+
+
+def test_a_load_into_a_lake_on_s3_equals_one_into_a_folder(
+    on_s3: Project, s3: S3Server, bucket: str, loaded_data: Path
+) -> None:
+    succeeded(on_s3.load_here())
+    assert_same_as_one_load(on_s3, loaded_data)
+    local = {path.relative_to(loaded_data / "lake").as_posix(): path for path in (loaded_data / "lake").rglob("*")}
+    expected = {f"amplitude/{name}": path.read_bytes() for name, path in local.items() if path.is_file()}
+    assert s3.files(bucket) == expected
+    assert not on_s3.lake.exists()
+    assert s3.unfinished(bucket) == []
+
+
+def test_replay_rebuilds_bronze_from_s3_without_the_api(
+    on_s3: Project, simulator: Simulator, s3: S3Server, loaded_data: Path
+) -> None:
+    succeeded(on_s3.load_here())
+    on_s3.database.unlink()
+    simulator.requests.clear()
+    s3.asked.clear()
+    succeeded(on_s3.load_here("--replay"))
+    assert simulator.requests == []
+    assert not calls(s3).keys() & {"PutObject", "CreateMultipartUpload", "DeleteObject"}, "a replay only reads"
+    assert_same_as_one_load(on_s3, loaded_data)
+
+
+def test_what_is_exported_anew_replaces_what_is_on_s3(
+    on_s3: Project, simulator: Simulator, s3: S3Server, bucket: str
+) -> None:
+    kept, gone = next(two for two in pairwise(MEMBERS) if two[0].hour == two[1].hour)
+    hour = ("--start", hour_text(gone.hour), "--end", hour_text(gone.hour))
+    succeeded(on_s3.load_here(*hour))
+    simulator.archive = Exports([kept])
+    assert "changed" in succeeded(on_s3.load_here(*hour)).stdout
+    assert list(members_in(s3, bucket).values()) == [kept.data]
+
+
+@pytest.mark.parametrize("moment", ["UploadPart", "CompleteMultipartUpload", "PutObject"])
+def test_a_run_that_is_killed_at_s3_leaves_nothing_that_counts_and_the_next_one_goes_on(
+    on_s3: Project, s3: S3Server, bucket: str, loaded_data: Path, moment: str
+) -> None:
+    """Killed by SIGKILL when S3 gets the first part, is told that it was the last, or gets the second manifest."""
+    left = iter(range(1 if moment == "PutObject" else 0))
+    process: list[subprocess.Popen[bytes]] = []
+
+    def kill(asked: Asked, _body: bytes) -> Refusal | None:
+        if asked.call == moment and next(left, None) is None and process[0].poll() is None:
+            process[0].kill()
+            process[0].wait()
+            return Refusal(500, "InternalError")
+        return None
+
+    s3.fault = kill
+    process.append(
+        subprocess.Popen(
+            [sys.executable, "pipelines/amplitude.py"],
+            cwd=on_s3.root,
+            env=on_s3.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    )
+    assert process[0].wait(60) == -9, "S3 was never asked"
+    s3.fault = None
+    assert len([key for key in s3.files(bucket) if "/hours/" in key]) == (moment == "PutObject")
+    assert len(s3.unfinished(bucket)) >= (moment != "PutObject")
+    succeeded(on_s3.load_here())
+    assert_same_as_one_load(on_s3, loaded_data)
+    assert Counter(members_in(s3, bucket).values()) == Counter(m.data for m in MEMBERS)
+
+
+SOME_HOURS = ("--end", hour_text(FIRST_HOUR + 5 * HOUR))
+
+
+def test_what_s3_is_to_encrypt_with_can_be_set(on_s3: Project, s3: S3Server) -> None:
+    """By default that is the bucket's own choice."""
+    succeeded(on_s3.load_here(*SOME_HOURS))
+    assert not [asked for asked in s3.asked if "x_amz_server_side_encryption" in asked.headers]
+    s3.asked.clear()
+    settings = '{"s3_additional_kwargs": {"ServerSideEncryption": "aws:kms"}}'
+    succeeded(on_s3.load_here("--start", *SOME_HOURS[1:], *SOME_HOURS, SOURCES__AMPLITUDE__LAKE__KWARGS=settings))
+    written = [asked for asked in s3.asked if asked.call in ("CreateMultipartUpload", "PutObject")]
+    assert {asked.headers.get("x_amz_server_side_encryption") for asked in written} == {"aws:kms"}
+
+
+def _from_a_profile(project: Project) -> None:
+    folder = Path(project.env["HOME"]) / ".aws"
+    folder.mkdir()
+    keys = project.env.pop("AWS_ACCESS_KEY_ID"), project.env.pop("AWS_SECRET_ACCESS_KEY")
+    lines = f"[loader]\naws_access_key_id = {keys[0]}\naws_secret_access_key = {keys[1]}\n"
+    (folder / "credentials").write_text(lines)
+    project.env["AWS_PROFILE"] = "loader"
+
+
+def _from_settings_of_the_lake(project: Project) -> None:
+    prefix = "SOURCES__AMPLITUDE__LAKE__CREDENTIALS__"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        project.env[f"{prefix}{name}"] = project.env.pop(name)
+    project.env[f"{prefix}ENDPOINT_URL"] = project.env.pop("AWS_ENDPOINT_URL")
+    project.env[f"{prefix}REGION_NAME"] = project.env.pop("AWS_DEFAULT_REGION")
+
+
+@pytest.mark.parametrize("give_credentials", [_from_a_profile, _from_settings_of_the_lake])
+@pytest.mark.parametrize("destination", ["duckdb", "filesystem"])
+def test_credentials_may_come_from_a_profile_or_from_the_lakes_settings_and_are_kept_nowhere(
+    on_s3: Project, give_credentials: Callable[[Project], None], destination: str
+) -> None:
+    give_credentials(on_s3)
+    result = succeeded(on_s3.load_here(*SOME_HOURS, "--destination", destination))
+    secret = ADMIN["aws_secret_access_key"]
+    assert secret not in result.stdout + result.stderr
+    assert [
+        path for path in (on_s3.root / "data").rglob("*") if path.is_file() and secret.encode() in path.read_bytes()
+    ] == []
+
+
+# --- what the user can mend
+
+
+def _missing_bucket(project: Project, _s3: S3Server) -> None:
+    project.env["SOURCES__AMPLITUDE__LAKE__BUCKET_URL"] = "s3://no-such-lake/amplitude"
+
+
+def _no_bucket_name(project: Project, _s3: S3Server) -> None:
+    project.env["SOURCES__AMPLITUDE__LAKE__BUCKET_URL"] = "s3://No Lake!/amplitude"
+
+
+def _another_store(project: Project, _s3: S3Server) -> None:
+    project.env["SOURCES__AMPLITUDE__LAKE__BUCKET_URL"] = "memory://lake"
+
+
+def _no_credentials(project: Project, _s3: S3Server) -> None:
+    del project.env["AWS_ACCESS_KEY_ID"], project.env["AWS_SECRET_ACCESS_KEY"]
+
+
+def _half_credentials(project: Project, _s3: S3Server) -> None:
+    del project.env["AWS_SECRET_ACCESS_KEY"]
+
+
+def _missing_profile(project: Project, _s3: S3Server) -> None:
+    project.env["AWS_PROFILE"] = "nobody"
+
+
+def _wrong_credentials(project: Project, s3: S3Server) -> None:
+    s3.check_rights(0)
+    project.env["AWS_ACCESS_KEY_ID"] = "AKIANOBODY"
+
+
+def _refused(status: int, code: str, message: str = "", **headers: str) -> Callable[[Project, S3Server], None]:
+    def refuse(_project: Project, s3: S3Server) -> None:
+        named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+        s3.fault = lambda _asked, _body: Refusal(status, code, message, named)
+
+    return refuse
+
+
+def _endpoint_away(project: Project, _s3: S3Server) -> None:
+    project.env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
+
+
+DENIED_BY_NAME = (
+    "User: arn:aws:iam::1:user/x is not authorized to perform: kms:GenerateDataKey on resource: "
+    '"arn:aws:kms:eu-central-1:1:key/abc" because no identity-based policy allows the kms:GenerateDataKey action'
+)
+FAULTS: dict[str, tuple[Callable[[Project, S3Server], None], list[str]]] = {
+    "no such bucket": (_missing_bucket, ["There is no bucket no-such-lake", "BUCKET_URL", "infra/aws/template.yaml"]),
+    "no bucket's name": (_no_bucket_name, ["BUCKET_URL", 'Invalid bucket name "No Lake!"']),
+    "neither folder nor s3": (_another_store, ["BUCKET_URL", "memory://lake", "s3://bucket/prefix"]),
+    "no credentials": (_no_credentials, ["no AWS credentials", "AWS_PROFILE", "AWS_ACCESS_KEY_ID"]),
+    "half of the credentials": (_half_credentials, ["no AWS credentials", "Partial", "AWS_SECRET_ACCESS_KEY"]),
+    "no such profile": (_missing_profile, ["no AWS credentials", "nobody", "AWS_PROFILE"]),
+    "unknown key": (_wrong_credentials, ["does not accept the credentials", "InvalidAccessKeyId"]),
+    "wrong secret": (_refused(403, "SignatureDoesNotMatch"), ["does not accept the credentials"]),
+    "expired token": (_refused(400, "ExpiredToken"), ["does not accept the credentials", "ExpiredToken", "renew"]),
+    "wrong clock": (_refused(403, "RequestTimeTooSkewed"), ["clock"]),
+    "no right": (_refused(403, "AccessDenied"), ["refuses s3:ListBucket on s3://lake-", "/amplitude/", "grant it"]),
+    "no right to a key": (
+        _refused(403, "AccessDenied", DENIED_BY_NAME),
+        ["refuses kms:GenerateDataKey on arn:aws:kms"],
+    ),
+    "another region": (
+        _refused(301, "PermanentRedirect", "use another endpoint", x_amz_bucket_region="us-west-2"),
+        ["lies in region us-west-2", "AWS_REGION"],
+    ),
+    "s3 out of order": (_refused(500, "InternalError", "try later"), ["InternalError", "run again"]),
+    "endpoint away": (_endpoint_away, ["cannot be reached", "http://127.0.0.1:9"]),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_wrong_with_s3_is_one_sentence(
+    on_s3: Project, s3: S3Server, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_told(on_s3, s3, fault, monkeypatch)
+
+
+@pytest.mark.parametrize("fault", ["no such bucket", "no credentials", "no right", "endpoint away"])
+def test_what_is_wrong_with_s3_is_one_sentence_where_bronze_is_files_too(
+    on_s3: Project, s3: S3Server, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_told(on_s3, s3, fault, monkeypatch, "--destination", "filesystem")
+
+
+def assert_told(project: Project, s3: S3Server, fault: str, monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
+    monkeypatch.setattr("asyncio.sleep", _at_once)
+    cause, named = FAULTS[fault]
+    cause(project, s3)
+    message = sentence(project.load_here(*SOME_HOURS, *options))
+    assert [part for part in named if part not in message] == [], message
+
+
+async def _at_once(_seconds: float, result: object = None) -> object:
+    """Stands for `asyncio.sleep`, by which botocore waits before it tries again."""
+    return result
+
+
+def test_s3_that_fails_halfway_keeps_the_hours_before(on_s3: Project, s3: S3Server, loaded_data: Path) -> None:
+    archived: Iterator[int] = iter(range(10))
+
+    def refuse(asked: Asked, _body: bytes) -> Refusal | None:
+        is_manifest = asked.call == "PutObject" and asked.key.endswith(".json")
+        return Refusal(403, "AccessDenied", "Access Denied") if is_manifest and next(archived, None) is None else None
+
+    s3.fault = refuse
+    message = sentence(on_s3.load_here())
+    assert "refuses s3:PutObject on s3://" in message
+    assert f"hours/date={FIRST_HOUR:%Y-%m-%d}/hour=10.json" in message
+    s3.fault = None
+    assert on_s3.query("SELECT COUNT(*) FROM bronze.export_hours") == [(10,)]
+    succeeded(on_s3.load_here())
+    assert_same_as_one_load(on_s3, loaded_data)
+
+
+# --- memory
+
+
+@pytest.mark.slow
+def test_a_replay_from_s3_takes_no_more_memory_for_a_member_ten_times_as_large(on_s3: Project, tmp_path: Path) -> None:
+    peaks = []
+    for size in (20 << 20, 200 << 20):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        write_noise(folder / member_name(FIRST_HOUR), size)
+        succeeded(on_s3.load("--replay", str(folder)))
+        on_s3.database.unlink()
+        peaks.append(peak_of(on_s3, "pipelines/amplitude.py", "--replay"))
+    assert peaks[1] - peaks[0] < 64 << 20, f"{peaks[0] >> 20} MB for 20 MB, {peaks[1] >> 20} MB for 200 MB"
+
+
+def write_noise(path: Path, size: int) -> None:
+    """A member of so many bytes, of rows that hardly shrink."""
+    noise, row_bytes = random.Random(size), 20_000
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(size // row_bytes):
+            row = export_row(event_properties={"text": b64encode(noise.randbytes(row_bytes)).decode()})
+            file.write(json.dumps(row).encode() + b"\n")
+
+
+def peak_of(project: Project, *command: str) -> int:
+    """The most memory that a command had at once, in bytes."""
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=project.root, env=project.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    return usage.ru_maxrss * 1024
