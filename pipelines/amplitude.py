@@ -237,6 +237,8 @@ def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline
             BronzeFiles(pipeline).forget(pipeline.list_normalized_load_packages())
         shutil.rmtree(pipelines / pipeline.pipeline_name)
         pipeline = make_pipeline(destination, settings, pipelines)
+    if destination == "filesystem":
+        BronzeFiles(pipeline).forget_states()
     pipeline.sync_destination()
     return pipeline
 

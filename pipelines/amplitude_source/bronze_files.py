@@ -54,7 +54,18 @@ class BronzeFiles:
         """Removes the files of interrupted loads, of which the last may be half a file."""
         interrupted = set(loads) - self.finished_loads()
         for path in self._lake.paths(DATASET):
-            if path.endswith((".parquet", ".jsonl.gz")) and load_of(path) in interrupted:
+            if path.endswith(".parquet") and load_of(path) in interrupted:
+                self._lake.remove(path)
+
+    def forget_states(self) -> None:
+        """Removes the state that an interrupted load has left, `<pipeline>__<load>__<hash>.jsonl`.
+
+        dlt writes it before the load is finished and would go on from it, past the hours that did not come. A load that
+        another machine is about to finish can spare it: a cursor that stays behind passes over final hours by itself.
+        """
+        finished = self.finished_loads()
+        for path in self._lake.paths(f"{DATASET}/_dlt_pipeline_state"):
+            if PurePosixPath(path).name.split("__")[1] not in finished:
                 self._lake.remove(path)
 
     def _ledger_paths(self) -> list[str]:
