@@ -147,8 +147,9 @@ def template() -> dict[str, Any]:
 # --- the template
 
 
-def test_cfn_lint_finds_nothing() -> None:
-    assert [str(match) for match in lint_all(TEMPLATE.read_text())] == []
+def test_cfn_lint_finds_neither_errors_nor_warnings() -> None:
+    found = [match for match in lint_all(TEMPLATE.read_text()) if not match.rule.id.startswith("I")]
+    assert [str(match) for match in found] == []
 
 
 def test_the_outputs_are_those_that_the_handshake_and_the_settings_take(stack: Stack) -> None:
@@ -203,17 +204,13 @@ def test_nobody_may_ask_over_an_unencrypted_connection(template: dict[str, Any])
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_no_statement_allows_something_to_everybody_or_on_everything_or_all_at_once(
-    deploy: Callable[..., Stack],
-) -> None:
+def test_no_statement_allows_anything_to_everybody_or_on_everything(deploy: Callable[..., Stack]) -> None:
     stack = deploy(SnowflakeUserArn="arn:aws:iam::111122223333:user/abc", SnowflakeExternalId=EXTERNAL_ID)
     policies = [stack.loader_policy(), stack.snowflake_policy(), stack.trust()]
     for statement in (s for policy in policies for s in policy["Statement"] if s["Effect"] == "Allow"):
         assert not statement.keys() & {"NotAction", "NotResource", "NotPrincipal"}
         assert [right for right in listed(statement["Action"]) if "*" in right] == []
-        assert [
-            arn for arn in listed(statement.get("Resource", [])) if not arn.startswith("arn:aws:s3:::the-lake-")
-        ] == []
+        assert all(arn.startswith(f"arn:aws:s3:::{stack.bucket}") for arn in listed(statement.get("Resource", [])))
         assert "*" not in json.dumps(statement.get("Principal", {}))
 
 
@@ -376,10 +373,12 @@ def put_files(stack: Stack) -> str:
 
 @pytest.mark.parametrize("act", FORBIDDEN_TO_LOADERS.values(), ids=FORBIDDEN_TO_LOADERS.keys())
 @pytest.mark.usefixtures("s3")
-def test_the_loader_may_not(stack: Stack, act: Act) -> None:
+def test_the_loader_writes_to_the_archive_and_may_not(stack: Stack, act: Act) -> None:
     keys, version = keys_with(stack.s3, stack.loader_policy()), put_files(stack)
     stack.s3.check_rights(0)
-    assert_refused(lambda: act(stack.s3.client("s3", **keys), stack.bucket, version))
+    client = stack.s3.client("s3", **keys)
+    client.put_object(Bucket=stack.bucket, Key="amplitude/raw/new", Body=b"")
+    assert_refused(lambda: act(client, stack.bucket, version))
 
 
 def test_the_loader_lists_the_lake_and_nothing_beside_it(stack: Stack) -> None:
