@@ -71,6 +71,16 @@ def on_s3(project: Project, s3: S3Server, bucket: str) -> Project:
     return project
 
 
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore asks five times before it gives up, and waits longer each time."""
+
+    async def at_once(_seconds: float, result: object = None) -> object:
+        return result
+
+    monkeypatch.setattr("asyncio.sleep", at_once)
+
+
 def member(data: bytes, partition: int = 0) -> Member:
     def opened() -> IO[bytes]:
         return io.BytesIO(data)
@@ -160,6 +170,7 @@ def test_a_member_that_was_damaged_on_its_way_is_told_and_does_not_count_until_i
     assert [m.size for m in archive.read_hour(FIRST_HOUR).members] == [len(OTHER)]
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_part_that_s3_finds_damaged_changes_nothing(archive: Archive, s3: S3Server, bucket: str) -> None:
     def refuse(asked: Asked, _body: bytes) -> Refusal | None:
         return Refusal(400, "BadDigest", "no match") if asked.call == "UploadPart" else None
@@ -372,31 +383,25 @@ FAULTS: dict[str, tuple[Callable[[Project, S3Server], None], list[str]]] = {
 }
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_is_wrong_with_s3_is_one_sentence(
-    on_s3: Project, s3: S3Server, fault: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert_told(on_s3, s3, fault, monkeypatch)
+def test_what_is_wrong_with_s3_is_one_sentence(on_s3: Project, s3: S3Server, fault: str) -> None:
+    assert_told(on_s3, s3, fault)
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("fault", ["no such bucket", "no credentials", "no right", "endpoint away"])
 def test_what_is_wrong_with_s3_is_one_sentence_where_bronze_is_files_too(
-    on_s3: Project, s3: S3Server, fault: str, monkeypatch: pytest.MonkeyPatch
+    on_s3: Project, s3: S3Server, fault: str
 ) -> None:
-    assert_told(on_s3, s3, fault, monkeypatch, "--destination", "filesystem")
+    assert_told(on_s3, s3, fault, "--destination", "filesystem")
 
 
-def assert_told(project: Project, s3: S3Server, fault: str, monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
-    monkeypatch.setattr("asyncio.sleep", _at_once)
+def assert_told(project: Project, s3: S3Server, fault: str, *options: str) -> None:
     cause, named = FAULTS[fault]
     cause(project, s3)
     message = sentence(project.load_here(*SOME_HOURS, *options))
     assert [part for part in named if part not in message] == [], message
-
-
-async def _at_once(_seconds: float, result: object = None) -> object:
-    """Stands for `asyncio.sleep`, by which botocore waits before it tries again."""
-    return result
 
 
 def test_s3_that_fails_halfway_keeps_the_hours_before(on_s3: Project, s3: S3Server, bucket: str) -> None:
