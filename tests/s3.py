@@ -44,6 +44,8 @@ class Refusal:
     code: str
     message: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    promised: int | None = None
+    """How many bytes are announced, where the answer is to break off."""
 
     def body(self) -> bytes:
         return f"<Error><Code>{self.code}</Code><Message>{self.message}</Message></Error>".encode()
@@ -127,7 +129,8 @@ class S3Server:
             done = self.fault(asked, body)
             if isinstance(done, Refusal):
                 text = b"" if asked.call.startswith("Head") else done.body()
-                start_response(f"{done.status} refused", [("Content-Length", str(len(text))), *done.headers])
+                length = str(done.promised or len(text))
+                start_response(f"{done.status} refused", [("Content-Length", length), *done.headers])
                 return [text]
             environ["wsgi.input"] = io.BytesIO(body if done is None else done)
         return self._moto(environ, start_response)  # type: ignore[no-any-return]

@@ -376,7 +376,7 @@ FAULTS: dict[str, tuple[Callable[[Project, S3Server], None], list[str]]] = {
     ),
     "another region": (
         _refused(301, "PermanentRedirect", "use another endpoint", x_amz_bucket_region="us-west-2"),
-        ["lies in region us-west-2", "AWS_REGION"],
+        ["lies in region us-west-2", "AWS_DEFAULT_REGION"],
     ),
     "s3 out of order": (_refused(500, "InternalError", "try later"), ["InternalError", "run again"]),
     "endpoint away": (_endpoint_away, ["cannot be reached", "http://127.0.0.1:9"]),
@@ -402,6 +402,24 @@ def assert_told(project: Project, s3: S3Server, fault: str, *options: str) -> No
     cause(project, s3)
     message = sentence(project.load_here(*SOME_HOURS, *options))
     assert [part for part in named if part not in message] == [], message
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("what", ["/hours/", ".json.gz"])
+def test_an_answer_that_breaks_off_each_time_is_told_and_no_half_hour_is_loaded(
+    on_s3: Project, s3: S3Server, bucket: str, what: str
+) -> None:
+    def cut(asked: Asked, _body: bytes) -> Refusal | None:
+        return Refusal(206, "", promised=10_000) if asked.call == "GetObject" and what in asked.key else None
+
+    succeeded(on_s3.load_here(*SOME_HOURS))
+    on_s3.database.unlink()
+    s3.fault = cut
+    message = sentence(on_s3.load_here("--replay"))
+    assert f"S3 breaks off while s3://{bucket}/amplitude/raw/project=default/" in message
+    s3.fault = None
+    succeeded(on_s3.load_here("--replay"))
+    assert_some_hours(on_s3, s3, bucket)
 
 
 def test_s3_that_fails_halfway_keeps_the_hours_before(on_s3: Project, s3: S3Server, bucket: str) -> None:

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTT
 from dlt.common.storages import FilesystemConfiguration
 from dlt.common.storages.fsspec_filesystem import fsspec_from_config
 from fsspec.asyn import sync_wrapper
-from s3fs import S3FileSystem
+from s3fs.core import S3_RETRYABLE_ERRORS, S3File, S3FileSystem
 
 from .lake import CREDENTIALS, LAKE_VARIABLE, LakeError
 
@@ -44,7 +44,14 @@ NO_BUCKET = {"NoSuchBucket"}
 NO_FILE = {"NoSuchKey", "404"}
 NO_RIGHT = {"AccessDenied", "AllAccessDisabled", "403"}
 NO_CREDENTIALS = {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired"}
-OTHER_REGION = {"301", "307", "AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"}
+OTHER_REGION = {
+    "301",
+    "307",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "PermanentRedirect",
+    "TemporaryRedirect",
+}
 # S3's own words name the right and the resource most exactly, a key's of KMS included. Not every refusal has them.
 REFUSAL = re.compile(r'not authorized to perform: (?P<right>[\w:]+) on resource: "?(?P<resource>[^" ]+)')
 AGAIN = "run again: finished hours are kept"
@@ -70,6 +77,28 @@ class TellingFileSystem(S3FileSystem):  # type: ignore[misc]  # s3fs has no type
             raise LakeError(explain(method, bucket, key, error)) from error
 
     call_s3 = sync_wrapper(_call_s3)
+
+
+class TellingFile(S3File):  # type: ignore[misc]  # s3fs has no types
+    """A file that is read in blocks; one that changes meanwhile is refused."""
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        with told_of_breaks(self.path):
+            data: bytes = super()._fetch_range(start, end)
+            return data
+
+
+@contextmanager
+def told_of_breaks(path: str) -> Iterator[None]:
+    """Tells of an answer that broke off each time that s3fs asked for it.
+
+    Raises:
+        LakeError: it did.
+    """
+    try:
+        yield
+    except S3_RETRYABLE_ERRORS as error:
+        raise LakeError(f"S3 breaks off while s3://{path} is read ({error}); {AGAIN}.") from error
 
 
 def answer_of(error: BaseException) -> Mapping[str, Any]:
@@ -100,7 +129,7 @@ def explain(method: str, bucket: str, key: str, error: OSError | BotoCoreError) 
         return f"AWS does not accept the credentials for the lake ({code}): renew them ({CREDENTIALS}), and {AGAIN}."
     if code in OTHER_REGION:
         return (
-            f"Bucket {bucket} lies in {region_of(error)}: set AWS_REGION or "
+            f"Bucket {bucket} lies in {region_of(error)}: set AWS_DEFAULT_REGION or "
             f"SOURCES__AMPLITUDE__LAKE__CREDENTIALS__REGION_NAME to it, and {AGAIN}."
         )
     if code == "RequestTimeTooSkewed":
@@ -130,11 +159,13 @@ class S3Lake:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="amplitude-upload")
 
     def read(self, path: str) -> bytes:
-        data: bytes = self._fs.cat_file(f"{self._root}/{path}", max_concurrency=1)  # else it asks for the size first
-        return data
+        with told_of_breaks(f"{self._root}/{path}"):
+            data: bytes = self._fs.cat_file(f"{self._root}/{path}", max_concurrency=1)  # not asking for the size
+            return data
 
     def open(self, path: str) -> IO[bytes]:
-        file: IO[bytes] = self._fs.open(
+        file: IO[bytes] = TellingFile(
+            self._fs,
             f"{self._root}/{path}",
             block_size=BLOCK_BYTES,
             cache_type="background",
