@@ -13,6 +13,7 @@ import pytest
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 
 from amplitude_source import bronze_files
+from amplitude_source.lake import LocalLake
 from amplitude_source.settings import HOUR, hours_between
 from conftest import REPOSITORY, SMALL_PRODUCT, Project, export_row, gzip_lines, hour_text, member_name, succeeded
 from s3 import S3Server
@@ -126,13 +127,25 @@ def test_many_files_of_the_ledger_become_one_that_says_the_same(
         succeeded(project.load_here("--end", hour_text(hour), *AS_FILES))
     before, status = ledger_of(folder.parent), project.load_here("status", *AS_FILES).stdout
     assert len(list(folder.iterdir())) == 3
-    copy = shutil.copy(min(folder.iterdir()), project.root)
     monkeypatch.setattr(bronze_files, "LEDGER_FILES", 3)
-    assert "No gaps" in succeeded(project.load_here("--gaps", *AS_FILES)).stdout
+    for removed in (1, 0, 2):  # kills after so many files of three, of three, and of the three and what they became
+        kill_when_removing(project, monkeypatch, removed)
+        assert (ledger_of(folder.parent), project.load_here("status", *AS_FILES).stdout) == (before, status)
     assert len(list(folder.iterdir())) == 1
-    assert (ledger_of(folder.parent), project.load_here("status", *AS_FILES).stdout) == (before, status)
-    shutil.copy(copy, folder)  # as if a kill had come before the last was removed
-    assert (ledger_of(folder.parent), project.load_here("status", *AS_FILES).stdout) == (before, status)
+
+
+def kill_when_removing(project: Project, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """A run that has nothing to load but the ledger to put in order, and ends when it has removed so many files."""
+    remove, left = LocalLake.remove, iter(range(after))
+
+    def killed(lake: LocalLake, path: str) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        remove(lake, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalLake, "remove", killed)
+        assert project.load_here("--gaps", *AS_FILES).returncode in (0, 1)
 
 
 def test_merges_of_users_need_a_warehouse(project: Project) -> None:

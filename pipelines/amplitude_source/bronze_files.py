@@ -44,11 +44,12 @@ class BronzeFiles:
         paths = self._ledger_paths()
         if len(paths) < LEDGER_FILES:
             return
-        joined, newest = io.BytesIO(), max(map(load_of, paths))
-        pq.write_table(self._read(paths), joined)
-        self._lake.write(f"{DATASET}/export_hours/{newest}.joined.parquet", joined.getvalue())
+        target, rows = f"{DATASET}/export_hours/{max(map(load_of, paths))}.joined.parquet", io.BytesIO()
+        pq.write_table(self._read(paths), rows)
+        self._lake.write(target, rows.getvalue())
         for path in paths:  # until they are gone, rows are there twice, saying the same
-            self._lake.remove(path)
+            if path != target:
+                self._lake.remove(path)
 
     def forget(self, loads: Iterable[str]) -> None:
         """Removes the files of interrupted loads, of which the last may be half a file."""
