@@ -438,6 +438,23 @@ def test_s3_that_fails_halfway_keeps_the_hours_before(on_s3: Project, s3: S3Serv
     assert_some_hours(on_s3, s3, bucket)
 
 
+@pytest.mark.slow
+def test_a_file_of_bronze_that_s3_refuses_is_told_in_one_sentence_and_its_hours_are_loaded_by_the_next_run(
+    on_s3: Project, s3: S3Server
+) -> None:
+    def refuse(asked: Asked, _body: bytes) -> Refusal | None:
+        is_events = asked.call == "PutObject" and "/bronze/events/" in asked.key
+        return Refusal(403, "AccessDenied") if is_events else None
+
+    s3.fault = refuse
+    result = on_s3.load(*SOME_HOURS, "--destination", "filesystem")
+    assert "refuses s3:PutObject on s3://" in sentence(result)
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    s3.fault = None
+    loaded = succeeded(on_s3.load_here(*SOME_HOURS, "--destination", "filesystem"))
+    assert f"{sum(m.rows for m in SOME_MEMBERS)} rows in bronze.events" in loaded.stdout
+
+
 # --- memory
 
 STORE_AND_READ = """
