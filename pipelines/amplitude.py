@@ -44,6 +44,7 @@ from amplitude_source.archive import ExportHour
 from amplitude_source.bronze_files import DATASET, LAYOUT, BronzeFiles
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError
+from amplitude_source.lake import AWS_ERRORS, no_credentials
 from amplitude_source.ledger import Coverage, Ledger, Restatement, coverage, read_ledgers, restatements
 from amplitude_source.privacy import PrivacySettings
 from amplitude_source.settings import HOUR, AmplitudeSettings, format_hour, hours_between, load_projects, parse_hour
@@ -68,7 +69,7 @@ VECTOR_ROWS, VECTORS_HELD = 2048, 4
 M_MMAP_THRESHOLD = -3  # of malloc.h
 FROM_ARCHIVE = ""  # --replay without a folder
 SECONDS_BETWEEN_LINES = 30  # of progress, where there is no terminal
-FAILURES = (DltException, AmplitudeError, duckdb.Error, OSError)
+FAILURES = (DltException, AmplitudeError, duckdb.Error, OSError, *AWS_ERRORS)
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
 err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
@@ -547,6 +548,8 @@ def explain(error: BaseException) -> str:
             section = "PRIVACY__" if cause.field_name in {field.name for field in fields(PrivacySettings)} else ""
             name = f"SOURCES__AMPLITUDE__{section}{cause.field_name.upper()}"
             return f"{name}: {str(cause.field_value)!r} is no {cause.hint.__name__}."
+        if isinstance(cause, AWS_ERRORS):  # S3's own faults are told by the lake: it was asked for credentials
+            return no_credentials(cause)
         if isinstance(cause, duckdb.IOException) and "lock" in str(cause):
             return (
                 "The DuckDB file is in use by another process; close it (a shell, sqlmesh, a dashboard) and run again."

@@ -287,6 +287,14 @@ def _from_a_profile(project: Project) -> None:
     project.env["AWS_PROFILE"] = "loader"
 
 
+def _from_a_role(project: Project) -> None:
+    """Which moto lets anybody take."""
+    _from_a_profile(project)
+    role = "role_arn = arn:aws:iam::123456789012:role/loader\nsource_profile = loader\n"
+    (Path(project.env["HOME"]) / ".aws/config").write_text(f"[profile with_role]\n{role}")
+    project.env["AWS_PROFILE"] = "with_role"
+
+
 def _from_settings_of_the_lake(project: Project) -> None:
     prefix = "SOURCES__AMPLITUDE__LAKE__CREDENTIALS__"
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -295,9 +303,9 @@ def _from_settings_of_the_lake(project: Project) -> None:
     project.env[f"{prefix}REGION_NAME"] = project.env.pop("AWS_DEFAULT_REGION")
 
 
-@pytest.mark.parametrize("give_credentials", [_from_a_profile, _from_settings_of_the_lake])
+@pytest.mark.parametrize("give_credentials", [_from_a_profile, _from_a_role, _from_settings_of_the_lake])
 @pytest.mark.parametrize("destination", ["duckdb", "filesystem"])
-def test_credentials_may_come_from_a_profile_or_from_the_lakes_settings_and_are_kept_nowhere(
+def test_credentials_may_come_from_a_profile_a_role_or_the_lakes_settings_and_are_kept_nowhere(
     on_s3: Project, give_credentials: Callable[[Project], None], destination: str
 ) -> None:
     give_credentials(on_s3)
@@ -336,6 +344,11 @@ def _missing_profile(project: Project, _s3: S3Server) -> None:
     project.env["AWS_PROFILE"] = "nobody"
 
 
+def _refused_role(project: Project, s3: S3Server) -> None:
+    _from_a_role(project)
+    s3.check_rights(0)
+
+
 def _wrong_credentials(project: Project, s3: S3Server) -> None:
     s3.check_rights(0)
     project.env["AWS_ACCESS_KEY_ID"] = "AKIANOBODY"
@@ -364,6 +377,7 @@ FAULTS: dict[str, tuple[Callable[[Project, S3Server], None], list[str]]] = {
     "no credentials": (_no_credentials, ["no AWS credentials", "AWS_PROFILE", "AWS_ACCESS_KEY_ID"]),
     "half of the credentials": (_half_credentials, ["no AWS credentials", "Partial", "AWS_SECRET_ACCESS_KEY"]),
     "no such profile": (_missing_profile, ["no AWS credentials", "nobody", "AWS_PROFILE"]),
+    "a role that is refused": (_refused_role, ["no AWS credentials", "AssumeRole"]),
     "unknown key": (_wrong_credentials, ["does not accept the credentials", "InvalidAccessKeyId"]),
     "wrong secret": (_refused(403, "SignatureDoesNotMatch"), ["does not accept the credentials"]),
     "expired token": (_refused(400, "ExpiredToken"), ["does not accept the credentials", "ExpiredToken", "renew"]),
@@ -389,7 +403,7 @@ def test_what_is_wrong_with_s3_is_one_sentence(on_s3: Project, s3: S3Server, fau
 
 
 @pytest.mark.usefixtures("no_waiting")
-@pytest.mark.parametrize("fault", ["no such bucket", "no credentials", "no right", "endpoint away"])
+@pytest.mark.parametrize("fault", ["no such bucket", "no credentials", "a role that is refused", "no right"])
 def test_what_is_wrong_with_s3_is_one_sentence_where_bronze_is_files_too(
     on_s3: Project, s3: S3Server, fault: str
 ) -> None:

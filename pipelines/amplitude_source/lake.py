@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.storages import FilesystemConfiguration
 from fsspec import register_implementation
@@ -20,6 +20,7 @@ CREDENTIALS = (
     "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or SOURCES__AMPLITUDE__LAKE__CREDENTIALS__*, or "
     "give the machine a role"
 )
+AWS_ERRORS = (BotoCoreError, ClientError)
 # Whoever in this process asks S3 for something, dlt included, is to be told what was refused. By name, for its imports
 # take half a second.
 register_implementation("s3", "amplitude_source.s3.TellingFileSystem", clobber=True)
@@ -106,9 +107,13 @@ def told_credentials() -> Iterator[None]:
     except ConfigFieldMissingException as error:
         if "`aws_access_key_id`" not in str(error):  # a field of a field of a field
             raise
-        raise LakeError(f"There are no AWS credentials for the lake: {CREDENTIALS}.") from error
-    except BotoCoreError as error:
-        raise LakeError(f"There are no AWS credentials for the lake ({error}): {CREDENTIALS}.") from error
+        raise LakeError(no_credentials("none were found")) from error
+    except AWS_ERRORS as error:
+        raise LakeError(no_credentials(error)) from error
+
+
+def no_credentials(reason: object) -> str:
+    return f"There are no AWS credentials for the lake ({reason}): {CREDENTIALS}."
 
 
 class LocalLake:
