@@ -14,13 +14,14 @@ from datetime import datetime, timedelta
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 import dlt
 import duckdb
 import pyarrow as pa
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
-from dlt.common.destination import TDestinationReferenceArg
+from dlt.common.destination import Destination, TDestinationReferenceArg
 from dlt.common.exceptions import DltException
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dotenv import load_dotenv
@@ -42,8 +43,10 @@ from amplitude_source import (
     remove_superseded,
 )
 from amplitude_source.archive import ExportHour
+from amplitude_source.bronze_files import DATASET, LAYOUT, BronzeFiles
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError
+from amplitude_source.lake import AWS_ERRORS, no_credentials
 from amplitude_source.ledger import Coverage, Ledger, Restatement, coverage, read_ledgers, restatements
 from amplitude_source.lock import BusyError, locked
 from amplitude_source.privacy import PrivacySettings
@@ -78,7 +81,7 @@ VECTOR_ROWS, VECTORS_HELD = 2048, 4
 M_MMAP_THRESHOLD = -3  # of malloc.h
 FROM_ARCHIVE = ""  # --replay without a folder
 SECONDS_BETWEEN_LINES = 30  # of progress, where there is no terminal
-FAILURES = (DltException, AmplitudeError, duckdb.Error, OSError)
+FAILURES = (DltException, AmplitudeError, duckdb.Error, OSError, *AWS_ERRORS)
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
 err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
@@ -267,26 +270,42 @@ def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline
     if pipeline.has_pending_data:
         # An interrupted run's load may be half in place: its hours are read anew, and what it left never counts.
         err.print("The last run was interrupted; its unfinished load is dropped, and its hours are loaded again.")
+        if destination == "filesystem":
+            BronzeFiles(pipeline).forget(pipeline.list_normalized_load_packages())
         shutil.rmtree(pipelines / pipeline.pipeline_name)
         pipeline = make_pipeline(destination, settings, pipelines)
+    if destination == "filesystem":
+        BronzeFiles(pipeline).forget_states()
     pipeline.sync_destination()
     return pipeline
 
 
 def make_pipeline(destination: str, settings: AmplitudeSettings, pipelines: Path) -> dlt.Pipeline:
-    lake = settings.lake.bucket_url.rstrip("/")
     return dlt.pipeline(
         pipeline_name=f"amplitude_{destination}",
-        dataset_name="bronze",
+        dataset_name=DATASET,
         pipelines_dir=str(pipelines),
-        destination=make_destination(destination, lake),
-        staging=dlt.destinations.filesystem(bucket_url=f"{lake}/staging") if destination == "snowflake" else None,
+        destination=make_destination(destination, settings),
+        staging=lake_destination(settings, "staging") if destination == "snowflake" else None,
     )
 
 
-def make_destination(destination: str, lake: str) -> TDestinationReferenceArg:
+def lake_destination(settings: AmplitudeSettings, folder: str = "") -> Destination[Any, Any]:
+    """A folder of the lake, for files that dlt writes; with the settings of the lake, credentials included."""
+    return dlt.destinations.filesystem(
+        bucket_url=f"{settings.lake.bucket_url.rstrip('/')}/{folder}",
+        credentials=settings.lake.credentials,
+        layout=LAYOUT,
+        kwargs=settings.lake.kwargs,
+        client_kwargs=settings.lake.client_kwargs,
+        config_kwargs=settings.lake.config_kwargs,
+        preferred_loader_file_format="parquet",
+    )
+
+
+def make_destination(destination: str, settings: AmplitudeSettings) -> TDestinationReferenceArg:
     if destination == "filesystem":
-        return dlt.destinations.filesystem(bucket_url=lake)
+        return lake_destination(settings)
     if destination == "duckdb":
         path = Path(os.environ.setdefault(DUCKDB_VARIABLE, DUCKDB_DEFAULT))
         if path.stem.lower() != CATALOG:
@@ -540,6 +559,10 @@ def load_merges(files: tuple[Path, ...], project: str | None, destination: str) 
     if len(projects) > 1:
         raise click.UsageError("Say with --project whose users they are.")
     (settings,) = projects
+    if destination == "filesystem":
+        raise click.UsageError(
+            "Merges of users are for silver, which is built in a warehouse: take another --destination."
+        )
     merges = read_merges(INVOKED_FROM / file for file in files)
     with loading(destination, projects) as pipeline:
         hour = first_unseen_hour(settings, read_ledgers(pipeline).get(settings.project, {}))
@@ -584,6 +607,8 @@ def explain(error: BaseException) -> str:
             section = "PRIVACY__" if cause.field_name in {field.name for field in fields(PrivacySettings)} else ""
             name = f"SOURCES__AMPLITUDE__{section}{cause.field_name.upper()}"
             return f"{name}: {str(cause.field_value)!r} is no {cause.hint.__name__}."
+        if isinstance(cause, AWS_ERRORS):  # S3's own faults are told by the lake: it was asked for credentials
+            return no_credentials(cause)
         if isinstance(cause, duckdb.IOException) and "lock" in str(cause):
             return (
                 "The DuckDB file is in use by another process; close it (a shell, sqlmesh, a dashboard) and run again."

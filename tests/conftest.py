@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from unittest import mock
 
 import duckdb
@@ -38,6 +38,9 @@ from amplitude_source.settings import hours_between
 from simulator.archive import Member
 from simulator.product import Product
 from simulator.server import DEMO_CREDENTIALS, Simulator
+
+if TYPE_CHECKING:
+    from s3 import S3Server
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # What a test's checkout gets, as far as it exists; never a .env, secrets or data of the developer.
@@ -125,8 +128,13 @@ class Project:
 
     @contextlib.contextmanager
     def entered(self, env: Mapping[str, str] | None = None) -> Iterator[None]:
-        """This process as one that was started in the checkout: folder, environment, time zone, dlt's settings."""
+        """This process as one that was started in the checkout: folder, environment, time zone, dlt's settings.
+
+        And without connections to S3, which would have another environment's credentials.
+        """
         before, run_context = Path.cwd(), Container()[PluggableRunContext]
+        if used := sys.modules.get("amplitude_source.s3"):
+            used.TellingFileSystem.clear_instance_cache()
         try:
             with mock.patch.dict(os.environ, {**self.env, **(env or {})}, clear=True):
                 os.chdir(self.root)
@@ -213,6 +221,24 @@ def project(tmp_path: Path, simulator: Simulator) -> Iterator[Project]:
     project = make_project(tmp_path, simulator)
     yield project
     assert_no_secret_is_kept(project)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> "Iterator[S3Server]":
+    """S3 over HTTP, one server for all tests of a process."""
+    from s3 import S3Server  # only here: moto's imports take a second
+
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: "S3Server") -> "Iterator[S3Server]":
+    """S3 with nothing asked yet, no faults, and every right for everybody."""
+    s3_server.asked.clear()
+    yield s3_server
+    s3_server.fault = None
+    s3_server.check_rights(float("inf"))
 
 
 @pytest.fixture(scope="session")

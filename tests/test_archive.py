@@ -276,14 +276,14 @@ def test_an_hour_that_a_killed_run_left_half_replaced_is_not_taken_for_a_whole_o
     """Killed before the first, the second or the third of the moves that replace two members and the manifest."""
     old, new = gzip_lines(export_row()), [member(GOOD, 0), member(GOOD, 1)]
     archive.store_hour(HOUR, [member(old, 0), member(old, 1)], ASKED)
-    move, left = archive._fs.mv, iter(range(moves))
+    move, left = Path.replace, iter(range(moves))
 
-    def killed(source: str, target: str) -> None:
+    def killed(source: Path, target: Path) -> Path:
         if next(left, None) is None:
             raise KilledError
-        move(source, target)
+        return move(source, target)
 
-    monkeypatch.setattr(archive._fs, "mv", killed)
+    monkeypatch.setattr(Path, "replace", killed)
     with pytest.raises(KilledError):
         archive.store_hour(HOUR, new, ASKED)
     monkeypatch.undo()

@@ -24,6 +24,7 @@ from dlt.common.typing import TDataItem
 from dlt.extract import DltResource
 
 from .archive import ExportHour
+from .bronze_files import BronzeFiles
 from .columns import (
     EVENTS_LIST_COLUMNS,
     EXPORT_COLUMNS,
@@ -268,10 +269,13 @@ def remove_superseded(pipeline: dlt.Pipeline, project: str, ledger: Ledger) -> N
     """Deletes the rows of the newest load's hours that another load brought: earlier contents, unfinished loads.
 
     Called after each load, and at the start of each run, for one may end between a load and this. Bounded by the load's
-    hours, so that its cost does not grow with history. Files (the filesystem destination) stay as they are.
+    hours, so that its cost does not grow with history. Files (the filesystem destination) keep such rows.
     """
     newest = max((row.load_id for row in ledger.values()), default=None)
-    if newest is None or pipeline.destination.destination_name == "filesystem":
+    if newest is None:
+        return
+    if pipeline.destination.destination_name == "filesystem":
+        BronzeFiles(pipeline).join_ledger()
         return
     hours = [hour for hour, row in ledger.items() if row.load_id == newest]
     tables = {"events": "_", "rejected_rows": "_", "export_hours": ""}  # the ledger last, as the others go by it

@@ -18,11 +18,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from dlt.common.storages import FilesystemConfiguration
-from dlt.common.storages.fsspec_filesystem import fsspec_from_config
-from fsspec import AbstractFileSystem
 from isal import isal_zlib  # zlib's interface at twice its speed
 
 from .errors import AmplitudeError
+from .lake import Sink, Uploads, open_lake, together
 from .privacy import Redactor
 
 MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
@@ -152,23 +151,22 @@ class Manifest(NamedTuple):
     """The SHA-256 of each member by its name."""
 
     @classmethod
-    def parse(cls, text: str) -> "Manifest":
+    def parse(cls, text: bytes) -> "Manifest":
         fields = json.loads(text)
         return cls(datetime.fromisoformat(fields["exported_at"]), fields["sent"], fields["members"])
 
-    def text(self) -> str:
-        return json.dumps(self._asdict(), default=datetime.isoformat, indent=2)
+    def text(self) -> bytes:
+        return json.dumps(self._asdict(), default=datetime.isoformat, indent=2).encode()
 
 
 class Archive:
-    """A project's part of the lake's `raw/` folder, local or on an object store."""
+    """A project's part of the lake's `raw/` folder."""
 
     def __init__(self, lake: FilesystemConfiguration, project: str, redactor: Redactor | None = None) -> None:
         """What comes from outside passes the redactor, if there is one, before a byte of it is kept."""
         self._redactor = redactor
-        self._fs: AbstractFileSystem
-        self._fs, path = fsspec_from_config(lake)
-        self._root = f"{path.rstrip('/')}/raw/project={project}"
+        self._lake = open_lake(lake)
+        self._root = f"raw/project={project}"
         self._days: dict[date, set[datetime]] = {}
 
     def store_hour(
@@ -194,31 +192,23 @@ class Archive:
         return ExportHour(hour, archived, exported_at, is_final)
 
     def _replace(self, members: list[Member]) -> list[ArchivedMember]:
-        """Copies all members before it puts the first in its place, so that a broken one changes nothing."""
-        targets = [self._path(member.name) for member in members]
-        copies = [f"{target}.unfinished" for target in targets]
-        try:
-            archived = checked(partial(self._copy, member, copy) for member, copy in zip(members, copies, strict=True))
-        except BaseException:
-            self._fs.rm([copy for copy in copies if self._fs.exists(copy)])
-            raise
-        for copy, target in zip(copies, targets, strict=True):
-            self._fs.mv(copy, target)
+        """Copies all members before the first takes its place, so that a broken one changes nothing."""
+        with together(self._lake.uploads()) as uploads:
+            archived = checked(partial(self._copy, member, uploads) for member in members)
         for folder, group in groupby(archived, key=lambda m: m.name.folder):
             self._remove_others(f"{self._root}/{folder}", {m.name.name for m in group})
         return archived
 
-    def _copy(self, member: Member, target: str, room: int) -> ArchivedMember:
-        self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-        with member.open() as source, self._fs.open(target, "wb") as sink:
+    def _copy(self, member: Member, uploads: Uploads, room: int) -> ArchivedMember:
+        with member.open() as source, uploads.create(self._path(member.name)) as sink:
             archived = _copy_checked(member, source, sink, room, self._redactor)
         return replace(archived, member=self._member(member.name)) if self._redactor else archived
 
     def _remove_others(self, folder: str, names: set[str]) -> None:
-        """Members of an earlier export that are no longer sent go."""
-        for path in self._fs.ls(folder, detail=False, refresh=True):
+        """Members of an earlier export that are no longer sent go, and what a killed run left."""
+        for path in self._lake.paths(folder):
             if PurePosixPath(path).name not in names:
-                self._fs.rm(path)
+                self._lake.remove(path)
 
     def _members_of_other_apps(self, manifest: Manifest | None, apps: set[int]) -> list[Member]:
         members = self._members(manifest) if manifest else []
@@ -228,23 +218,20 @@ class Archive:
         return [self._member(name) for text in manifest.members if (name := MemberName.parse(text))]
 
     def _member(self, name: MemberName) -> Member:
-        return Member(name, partial(self._fs.open, self._path(name), "rb"))
+        return Member(name, partial(self._lake.open, self._path(name)))
 
     def _path(self, name: MemberName) -> str:
         return f"{self._root}/{name.folder}/{name.name}"
 
     def _manifest(self, hour: datetime) -> Manifest | None:
         try:
-            return Manifest.parse(self._fs.read_text(self._manifest_path(hour), encoding="utf-8"))
+            return Manifest.parse(self._lake.read(self._manifest_path(hour)))
         except FileNotFoundError:
             return None
 
     def _write_manifest(self, hour: datetime, manifest: Manifest) -> None:
         """Last, and at once: it tells an hour that is whole from one that a killed run left half replaced."""
-        path = self._manifest_path(hour)
-        self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-        self._fs.write_text(f"{path}.unfinished", manifest.text(), encoding="utf-8")
-        self._fs.mv(f"{path}.unfinished", path)
+        self._lake.write(self._manifest_path(hour), manifest.text())
 
     def _manifest_path(self, hour: datetime) -> str:
         return f"{self._root}/hours/date={hour:%Y-%m-%d}/hour={hour:%H}.json"
@@ -262,7 +249,7 @@ class Archive:
         return sorted(self._hours_below(f"{self._root}/hours"))
 
     def _hours_below(self, folder: str) -> set[datetime]:
-        found = [MANIFEST_NAME.search(path) for path in self._fs.find(folder)]
+        found = [MANIFEST_NAME.search(path) for path in self._lake.paths(folder)]
         return {datetime.fromisoformat(f"{match['date']}T{match['hour']}") for match in found if match}
 
     def holds(self, hour: datetime, members: Iterable[Member]) -> bool:
@@ -363,7 +350,7 @@ class _Tally:
         self.size = 0
         self._digest = hashlib.sha256()
 
-    def of(self, chunks: Iterable[bytes], sink: IO[bytes] | None = None) -> Iterator[bytes]:
+    def of(self, chunks: Iterable[bytes], sink: Sink | None = None) -> Iterator[bytes]:
         for chunk in chunks:
             self.size += len(chunk)
             self._digest.update(chunk)
@@ -377,7 +364,7 @@ class _Tally:
 
 
 def _copy_checked(
-    member: Member, source: IO[bytes], sink: IO[bytes] | None, room: int, redactor: Redactor | None
+    member: Member, source: IO[bytes], sink: Sink | None, room: int, redactor: Redactor | None
 ) -> ArchivedMember:
     """Copies a gzip file, or what the redactor makes of it, while it checks that it is complete."""
     chunks: Iterator[bytes] = iter(partial(source.read, READ_BYTES), b"")

@@ -14,6 +14,7 @@ from typing import IO
 from .archive import Archive, BrokenMemberError, ExportHour, Member, MemberName
 from .download import ATTEMPTS, ExportClient, Outcome
 from .errors import AmplitudeError
+from .lake import LakeError
 from .settings import HOUR, AmplitudeSettings, format_hour, hours_between
 
 __all__ = ["WINDOW_HOURS", "ExportClient", "Outcome", "export_hours"]
@@ -205,6 +206,8 @@ def _archive_window(
             if changed_only and archive.holds(hour, sent):
                 continue
             exported = archive.store_hour(hour, sent, settings.present, is_final)
+        except LakeError:
+            raise
         except OSError as error:
             raise AmplitudeError(
                 f"Hour {format_hour(hour)} cannot be archived in {settings.lake.bucket_url} ({error}); "

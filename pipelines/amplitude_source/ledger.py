@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import chain, groupby
-from typing import Literal
+from typing import Any, Literal
 
 import dlt
 import pyarrow as pa
 
 from .archive import ExportHour, content_sha256, shas
+from .bronze_files import BronzeFiles
 from .columns import LEDGER_COLUMNS, arrow_schema
 from .settings import HOUR, hours_between
 
@@ -53,18 +54,29 @@ def read_ledgers(pipeline: dlt.Pipeline) -> dict[str, Ledger]:
 
     A load that was interrupted may have its ledger in place before its events: its hours were not loaded.
     """
-    dataset = pipeline.dataset()
-    try:
-        rows = dataset["export_hours"].select(*LEDGER_COLUMNS, "_dlt_load_id").fetchall()
-        loads = dataset["_dlt_loads"].select("load_id", "status").fetchall()
-    except (KeyError, ValueError):  # nothing was ever loaded
-        return {}
-    finished = {load_id for load_id, status in loads if status == 0}
+    is_files = pipeline.destination.destination_name == "filesystem"
+    rows, finished = _from_files(BronzeFiles(pipeline)) if is_files else _from_tables(pipeline)
     entries = [entry for row in rows if (entry := LedgerRow(*row)).load_id in finished]
     ledgers: dict[str, dict[datetime, LedgerRow]] = {}
     for entry in sorted(entries, key=lambda e: (e.project, e.export_hour, e.load_id)):
         ledgers.setdefault(entry.project, {})[entry.export_hour] = entry
     return {**ledgers}
+
+
+def _from_tables(pipeline: dlt.Pipeline) -> tuple[list[tuple[Any, ...]], set[str]]:
+    """The ledger's rows, and the loads that are finished."""
+    dataset = pipeline.dataset()
+    try:
+        rows = dataset["export_hours"].select(*LEDGER_COLUMNS, "_dlt_load_id").fetchall()
+        loads = dataset["_dlt_loads"].select("load_id", "status").fetchall()
+    except (KeyError, ValueError):  # nothing was ever loaded
+        return [], set()
+    return rows, {load_id for load_id, status in loads if status == 0}
+
+
+def _from_files(files: BronzeFiles) -> tuple[list[tuple[Any, ...]], set[str]]:
+    rows = files.ledger().to_pylist()
+    return [tuple(row[name] for name in (*LEDGER_COLUMNS, "_dlt_load_id")) for row in rows], files.finished_loads()
 
 
 def ledger_row(

@@ -15,6 +15,7 @@ from dlt.common.storages import FilesystemConfiguration
 from dlt.common.typing import TSecretStrValue
 
 from .errors import AmplitudeError
+from .lake import told_credentials
 from .privacy import PrivacySettings
 
 HOUR = timedelta(hours=1)
@@ -139,7 +140,8 @@ def load_projects() -> list[AmplitudeSettings]:
 
 
 def project_settings(name: str, sections: tuple[str, ...]) -> AmplitudeSettings:
-    settings = resolve_configuration(AmplitudeSettings(), sections=sections)
+    with told_credentials():
+        settings = resolve_configuration(AmplitudeSettings(), sections=sections)
     settings.project = name
     return settings
 

@@ -1,0 +1,170 @@
+"""The lake's files, in a local folder or on S3: nobody ever sees one that is half written.
+
+Paths are relative to the lake, with slashes.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.storages import FilesystemConfiguration
+from fsspec import register_implementation
+
+from .errors import AmplitudeError
+
+LAKE_VARIABLE = "SOURCES__AMPLITUDE__LAKE__BUCKET_URL"
+CREDENTIALS = (
+    "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or SOURCES__AMPLITUDE__LAKE__CREDENTIALS__*, or "
+    "give the machine a role"
+)
+AWS_ERRORS = (BotoCoreError, ClientError)
+# Whoever in this process asks S3 for something, dlt included, is to be told what was refused. By name, for its imports
+# take half a second.
+register_implementation("s3", "amplitude_source.s3.TellingFileSystem", clobber=True)
+
+
+class LakeError(AmplitudeError, OSError):
+    """The lake cannot be read or written. Libraries that put up with an OSError put up with it, too."""
+
+
+class Sink(Protocol):
+    """A file on its way."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class Uploads(Protocol):
+    """Files on their way, of which nobody sees any before `commit`."""
+
+    def create(self, path: str) -> AbstractContextManager[Sink]:
+        """A new file, complete when its context ends."""
+
+    def commit(self) -> None:
+        """All files take their places, each at once."""
+
+    def discard(self) -> None:
+        """What was not committed is forgotten."""
+
+
+class Lake(Protocol):
+    """A folder of files."""
+
+    def read(self, path: str) -> bytes:
+        """Raises FileNotFoundError where there is none."""
+
+    def open(self, path: str) -> IO[bytes]:
+        """A file to be read in pieces. Raises FileNotFoundError where there is none."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """A small file; what was there before stays until all of it is."""
+
+    def uploads(self) -> Uploads: ...
+
+    def paths(self, folder: str) -> list[str]:
+        """Of all files below a folder, which need not exist."""
+
+    def remove(self, path: str) -> None: ...
+
+
+@contextmanager
+def together(uploads: Uploads) -> Iterator[Uploads]:
+    """Commits what was created within if nothing fails, and leaves no trace of it otherwise."""
+    try:
+        yield uploads
+        uploads.commit()
+    finally:
+        uploads.discard()
+
+
+def open_lake(config: FilesystemConfiguration) -> Lake:
+    """The lake of the settings.
+
+    Raises:
+        LakeError: it is neither a folder nor on S3; or its credentials cannot be read.
+    """
+    if config.is_local_filesystem:
+        return LocalLake(Path(config.make_local_path(config.bucket_url)))
+    if config.protocol != "s3":
+        raise LakeError(f"{LAKE_VARIABLE}: take a folder or s3://bucket/prefix, not {config.bucket_url}.")
+    from .s3 import S3Lake  # only here: its imports take half a second
+
+    with told_credentials():
+        return S3Lake(config)
+
+
+@contextmanager
+def told_credentials() -> Iterator[None]:
+    """Tells what is wrong with the AWS credentials that dlt and botocore look for.
+
+    Raises:
+        LakeError: there are none, or a profile, a file or a login that they come from is at fault.
+    """
+    try:
+        yield
+    except ConfigFieldMissingException as error:
+        if "`aws_access_key_id`" not in str(error):  # a field of a field of a field
+            raise
+        raise LakeError(no_credentials("none were found")) from error
+    except AWS_ERRORS as error:
+        raise LakeError(no_credentials(error)) from error
+
+
+def no_credentials(reason: object) -> str:
+    return f"There are no AWS credentials for the lake ({reason}): {CREDENTIALS}."
+
+
+class LocalLake:
+    """A folder of this machine. A file on its way has a name of its own, ending in `.unfinished`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, path: str) -> bytes:
+        return (self._root / path).read_bytes()
+
+    def open(self, path: str) -> IO[bytes]:
+        return (self._root / path).open("rb")
+
+    def write(self, path: str, data: bytes) -> None:
+        with together(self.uploads()) as uploads, uploads.create(path) as file:
+            file.write(data)
+
+    def uploads(self) -> "LocalUploads":
+        return LocalUploads(self._root)
+
+    def paths(self, folder: str) -> list[str]:
+        files = (path for path in (self._root / folder).rglob("*") if path.is_file())
+        return sorted(path.relative_to(self._root).as_posix() for path in files)
+
+    def remove(self, path: str) -> None:
+        (self._root / path).unlink()
+
+
+class LocalUploads:
+    """Files that are renamed once they are complete."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._targets: list[Path] = []
+
+    def create(self, path: str) -> IO[bytes]:
+        target = self._root / path
+        self._targets.append(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return unfinished(target).open("wb")
+
+    def commit(self) -> None:
+        for target in self._targets:
+            unfinished(target).replace(target)
+
+    def discard(self) -> None:
+        for target in self._targets:
+            with suppress(FileNotFoundError, NotADirectoryError):  # it was committed, or its folder could not be made
+                unfinished(target).unlink()
+
+
+def unfinished(target: Path) -> Path:
+    return target.with_name(f"{target.name}.unfinished")
