@@ -7,13 +7,14 @@ from typing import Any
 from unittest import mock
 
 import boto3
-import handshake
 import pytest
 import snowflake.connector
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from moto import mock_aws
+
+import handshake
 
 USER_ARN, EXTERNAL_ID = "arn:aws:iam::210987654321:user/snow-1", "ACCOUNT_SFCRole=2_aBc="
 STACK = "amplitude-warehouse"
