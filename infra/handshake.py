@@ -22,6 +22,8 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.util_text import split_statements
 
 SETUP = Path(__file__).with_name("snowflake") / "setup.sql"
+TEMPLATE = Path(__file__).with_name("aws") / "template.yaml"
+CAPABILITIES = ["CAPABILITY_IAM"]  # which a stack needs to make roles
 PLACEHOLDER = re.compile(r"<% (\w+) %>")
 PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----(.+)-----END PUBLIC KEY-----", re.DOTALL)
 
@@ -41,13 +43,10 @@ class Stack:
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
 
-    @property
-    def staging_url(self) -> str:
-        return f"s3://{self.outputs['LakeBucket']}/staging/"
-
 
 @click.command()
 @click.option("--stack", "stack_name", default="amplitude-warehouse", show_default=True, help="The stack on AWS.")
+@click.option("--bucket", help="The lake's bucket, a name that nobody has: makes the stack, where there is none.")
 @click.option(
     "--connection",
     default="default",
@@ -67,26 +66,33 @@ class Stack:
     help="The public key (PEM) of the user AMPLITUDE_TRANSFORMER.",
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing: print the SQL, with its values, and what would follow.")
-def main(stack_name: str, connection: str, loader_key: Path, transformer_key: Path, dry_run: bool) -> None:
+def main(
+    stack_name: str, bucket: str | None, connection: str, loader_key: Path, transformer_key: Path, dry_run: bool
+) -> None:
     """Runs infra/snowflake/setup.sql, has the role on AWS trust Snowflake, and looks whether Snowflake can read.
 
-    Whatever is done already stays as it is, so it may be run again: with a new key, or after a change of setup.sql.
-
     \b
-    Before: aws cloudformation deploy --stack-name amplitude-warehouse \\
-              --template-file infra/aws/template.yaml --capabilities CAPABILITY_NAMED_IAM
-    Then:   python infra/handshake.py --loader-key loader.pub --transformer-key transformer.pub
-    Or, to read first, and to paste into Snowsight instead of running it:
-            python infra/handshake.py --loader-key loader.pub --transformer-key transformer.pub --dry-run
+    python infra/handshake.py --bucket my-lake --loader-key loader.pub --transformer-key transformer.pub
+    python infra/handshake.py --loader-key new.pub --transformer-key transformer.pub      with another key
+    python infra/handshake.py --loader-key loader.pub --transformer-key transformer.pub --dry-run
+                              the SQL, to read it first, or to run it in Snowsight instead
 
-    AWS is asked with the credentials and the region of the environment (AWS_PROFILE, AWS_REGION).
+    The stack is made from infra/aws/template.yaml, or was by you. Whatever is done already stays as it is. AWS is asked
+    with the credentials and the region of the environment (AWS_PROFILE, AWS_REGION).
     """
     with one_sentence():
         cloudformation = boto3.client("cloudformation")
         stack = read_stack(cloudformation, stack_name)
+        if not stack and bucket and not dry_run:
+            stack = make_stack(cloudformation, stack_name, bucket)
+        if not stack:
+            raise click.ClickException(
+                f"There is no stack {stack_name} in region {cloudformation.meta.region_name}: --bucket NAME makes it; "
+                "--stack names another."
+            )
         setup = render(
             SETUP.read_text(),
-            lake_bucket=stack.outputs["LakeBucket"],
+            staging_url=stack.outputs["StagingUrl"],
             snowflake_role_arn=stack.outputs["SnowflakeRoleArn"],
             loader_public_key=read_public_key(loader_key),
             transformer_public_key=read_public_key(transformer_key),
@@ -110,24 +116,34 @@ def one_sentence() -> Iterator[None]:
         raise click.ClickException(f"Snowflake: {' '.join(str(error).split())}") from error
 
 
-def read_stack(cloudformation: Any, name: str) -> Stack:
-    """The stack as it is.
+def make_stack(cloudformation: Any, name: str, bucket: str) -> Stack | None:
+    """Makes the stack, with a role that trusts nobody, and waits for it."""
+    cloudformation.create_stack(
+        StackName=name,
+        TemplateBody=TEMPLATE.read_text(),
+        Parameters=[{"ParameterKey": "BucketName", "ParameterValue": bucket}],
+        Capabilities=CAPABILITIES,
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name)
+    click.echo(f"AWS: stack {name} was made, with the bucket {bucket}.")
+    return read_stack(cloudformation, name)
+
+
+def read_stack(cloudformation: Any, name: str) -> Stack | None:
+    """The stack as it is; None where there is none.
 
     Raises:
-        click.ClickException: it is not there, or was made from another template.
+        click.ClickException: it was made from another template.
     """
     try:
         (found,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":
-            raise
-        raise click.ClickException(
-            f"There is no stack {name} in region {cloudformation.meta.region_name}: deploy infra/aws/template.yaml "
-            "first (--help shows the command), or name another with --stack."
-        ) from error
+        if error.response["Error"]["Code"] == "ValidationError":  # as CloudFormation calls it
+            return None
+        raise
     parameters = {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-    if lacking := [*({"LakeBucket", "SnowflakeRoleArn"} - outputs.keys()), *(TRUSTED.keys() - parameters.keys())]:
+    if lacking := [*({"StagingUrl", "SnowflakeRoleArn"} - outputs.keys()), *(TRUSTED.keys() - parameters.keys())]:
         raise click.ClickException(
             f"Stack {name} has no {', '.join(sorted(lacking))} (its status is {found['StackStatus']}): it is not, or "
             "not yet, what infra/aws/template.yaml makes."
@@ -171,7 +187,7 @@ def shake_hands(cloudformation: Any, account: SnowflakeConnection, stack: Stack,
         trust(cloudformation, stack, trusted)
         click.echo(f"AWS: stack {stack.name} now trusts {trusted['SnowflakeUserArn']}, under its external id.")
     await_access(account, stack)
-    click.echo(f"Snowflake reads {stack.staging_url} through the stage {STAGE}.")
+    click.echo(f"Snowflake reads {stack.outputs['StagingUrl']} through the stage {STAGE}.")
 
 
 def trust(cloudformation: Any, stack: Stack, trusted: Mapping[str, str]) -> None:
@@ -181,7 +197,7 @@ def trust(cloudformation: Any, stack: Stack, trusted: Mapping[str, str]) -> None
         StackName=stack.name,
         UsePreviousTemplate=True,
         Parameters=[*kept, *({"ParameterKey": key, "ParameterValue": value} for key, value in trusted.items())],
-        Capabilities=["CAPABILITY_NAMED_IAM"],
+        Capabilities=CAPABILITIES,
     )
     cloudformation.get_waiter("stack_update_complete").wait(StackName=stack.name)
 
@@ -198,8 +214,8 @@ def await_access(account: SnowflakeConnection, stack: Stack) -> None:
         except snowflake.connector.ProgrammingError as error:
             if attempt == TRIES:
                 raise click.ClickException(
-                    f"Snowflake cannot read {stack.staging_url}: {' '.join(str(error).split())} Look at the trust "
-                    f"policy of {stack.outputs['SnowflakeRoleArn']}, and whether bucket and key rules keep it out."
+                    f"Snowflake cannot read {stack.outputs['StagingUrl']}: {' '.join(str(error).split())} Look at the "
+                    f"trust policy of {stack.outputs['SnowflakeRoleArn']}, and whether a bucket policy keeps it out."
                 ) from error
             time.sleep(SECONDS_BETWEEN_TRIES)
         else:
@@ -213,8 +229,8 @@ def what_would_follow(stack: Stack) -> str:
     return (
         f"-- Then: DESC INTEGRATION {INTEGRATION}; with what it says (the stack has {now} now):\n"
         f"-- aws cloudformation deploy --stack-name {stack.name} --template-file infra/aws/template.yaml \\\n"
-        f"--   --capabilities CAPABILITY_NAMED_IAM --parameter-overrides {parameters}\n"
-        f"-- And to see that Snowflake reads {stack.staging_url}: LIST @{STAGE};"
+        f"--   --capabilities CAPABILITY_IAM --parameter-overrides {parameters}\n"
+        f"-- And to see that Snowflake reads {stack.outputs['StagingUrl']}: LIST @{STAGE};"
     )
 
 

@@ -56,7 +56,7 @@ LAKE = f"{LAKE_SETTINGS}BUCKET_URL"
 NOT_KEPT = (
     "SOURCES__AMPLITUDE__",
     "DESTINATION__DUCKDB__",
-    "SQLMESH_STATE__",
+    "SQLMESH_STATE_",
     "SQLMESH_GATEWAY",
     "AMPLITUDE_DESTINATION",
 )
@@ -170,7 +170,6 @@ def checkouts(
         "AMPLITUDE_DESTINATION": "snowflake",
         "SQLMESH_GATEWAY": "snowflake",
         f"{SNOWFLAKE_OF_DLT}CREDENTIALS__DATABASE": database,
-        f"{SNOWFLAKE_OF_DLT}STAGE_NAME": f"{database}.BRONZE.LAKE_STAGING",
         f"{SNOWFLAKE_OF_SQLMESH}STATE_CONNECTION__TYPE": "duckdb",
         f"{SNOWFLAKE_OF_SQLMESH}STATE_CONNECTION__DATABASE": str(folder / "state.duckdb"),
     }
@@ -209,12 +208,15 @@ def scratch(connection: str, database: str, lake: str) -> Iterator[None]:
 def scratch_setup(setup: str, database: str, lake: str) -> list[str]:
     """The statements of setup.sql about the database AMPLITUDE, for another; roles, users and integration are there."""
     statements = [statement for statement, _ in split_statements(StringIO(setup), remove_comments=True)]
-    bucket = lake.removeprefix("s3://").rstrip("/")
     return [
-        render(re.sub(r"\bAMPLITUDE\b", database, statement), lake_bucket=bucket)
+        render(re.sub(r"\bAMPLITUDE\b", database, statement), staging_url=staging_url(lake))
         for statement in statements
         if statement.startswith("USE ROLE") or re.search(r"\bAMPLITUDE\b", statement)
     ]
+
+
+def staging_url(lake: str) -> str:
+    return f"{lake.rstrip('/')}/staging/"
 
 
 def verify(there: Checkout, here: Checkout, report: Report) -> None:
@@ -287,7 +289,7 @@ def check_session(report: Report, connection: SnowflakeConnection, role: str) ->
 def check_stage(report: Report, loader: SnowflakeConnection, lake: str) -> None:
     with report.check("the stage has the URL of the pipeline's staging area, to the slash"):
         urls = [value for _, name, _, value, *_ in query(loader, "DESC STAGE BRONZE.LAKE_STAGING") if name == "URL"]
-        expect("the URL", [json.loads(url) for url in urls], [[f"{lake.rstrip('/')}/staging/"]])
+        expect("the URL", [json.loads(url) for url in urls], [[staging_url(lake)]])
     with report.check("the storage integration lets Snowflake read the bucket"):
         query(loader, "LIST @BRONZE.LAKE_STAGING")
 

@@ -121,12 +121,12 @@ class Postgres:
     def settings(self, database: str) -> dict[str, str]:
         """The environment variables by which SQLMesh keeps its state in a database of it."""
         return {
-            "SQLMESH_STATE__HOST": "127.0.0.1",
-            "SQLMESH_STATE__PORT": str(self.port),
-            "SQLMESH_STATE__DATABASE": database,
-            "SQLMESH_STATE__USERNAME": USER,
-            "SQLMESH_STATE__PASSWORD": self.password,
-            "SQLMESH_STATE__SSLMODE": "disable",
+            "SQLMESH_STATE_HOST": "127.0.0.1",
+            "SQLMESH_STATE_PORT": str(self.port),
+            "SQLMESH_STATE_DATABASE": database,
+            "SQLMESH_STATE_USERNAME": USER,
+            "SQLMESH_STATE_PASSWORD": self.password,
+            "SQLMESH_STATE_SSLMODE": "disable",
         }
 
 

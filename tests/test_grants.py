@@ -119,14 +119,14 @@ NEEDED = {
     ],
 }
 
-# One that any of them had would be one too many; the physical tables lie in schemas named after SQLMesh's rule.
+# One that any of them had would be one too many.
 MUST_BE_MISSING = [
     *(Right(ANALYST, privilege, "SCHEMA AMPLITUDE.BRONZE") for privilege in ("USAGE", "CREATE TABLE")),
     Right(ANALYST, "SELECT", "TABLE AMPLITUDE.BRONZE.EVENTS"),
     Right(ANALYST, "SELECT", "TABLE AMPLITUDE.BRONZE.REJECTED_ROWS"),
     Right(ANALYST, "USAGE", "STAGE AMPLITUDE.BRONZE.LAKE_STAGING"),
-    Right(ANALYST, "USAGE", "SCHEMA AMPLITUDE.SQLMESH__SILVER"),
-    Right(ANALYST, "SELECT", "TABLE AMPLITUDE.SQLMESH__SILVER.SILVER__EVENTS__1"),
+    Right(ANALYST, "USAGE", "SCHEMA AMPLITUDE.SILVER_TABLES"),
+    Right(ANALYST, "SELECT", "TABLE AMPLITUDE.SILVER_TABLES.SILVER__EVENTS__1"),
     *(
         Right(ANALYST, privilege, f"SCHEMA AMPLITUDE.{layer}")
         for layer in ("SILVER", "GOLD")
@@ -229,9 +229,12 @@ def test_the_warehouse_stops_by_itself_and_at_a_ceiling() -> None:
 
 
 def test_snowflake_may_read_the_staging_area_alone() -> None:
-    """Neither the archive beside it, nor a folder whose name begins the same."""
-    locations = {url for statement in statements(SCRIPT) for url in re.findall(r"'(s3://[^']*)'", statement)}
-    assert locations == {"s3://<% lake_bucket %>/staging/"}
+    """The integration allows no other place, and the stage is at no other."""
+    places = re.findall(r"(STORAGE_ALLOWED_LOCATIONS|URL) = \(?'([^']*)'(.)", "\n".join(statements(SCRIPT)))
+    assert (
+        places
+        == [("STORAGE_ALLOWED_LOCATIONS", "<% staging_url %>", ")")] * 2 + [("URL", "<% staging_url %>", " ")] * 2
+    )
 
 
 def test_a_view_that_a_plan_replaces_keeps_its_grants() -> None:

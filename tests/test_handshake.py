@@ -23,16 +23,17 @@ STACK = "amplitude-warehouse"
 # whom a stack trusts is read from its parameters.
 TEMPLATE = """
 Parameters:
-  Prefix: {Type: String}
+  BucketName: {Type: String}
   SnowflakeUserArn: {Type: String, Default: ''}
   SnowflakeExternalId: {Type: String, Default: ''}
 Resources:
-  Bucket: {Type: 'AWS::S3::Bucket', Properties: {BucketName: !Sub '${Prefix}-of-tests'}}
+  Bucket: {Type: 'AWS::S3::Bucket', Properties: {BucketName: !Ref BucketName}}
   Role:
     Type: AWS::IAM::Role
     Properties: {RoleName: snowflake-reads-the-lake, AssumeRolePolicyDocument: {}}
 Outputs:
   LakeBucket: {Value: !Ref Bucket}
+  StagingUrl: {Value: !Sub 's3://${Bucket}/staging/'}
   SnowflakeRoleArn: {Value: !GetAtt Role.Arn}
 """
 
@@ -84,11 +85,10 @@ def account() -> Iterator[Account]:
 
 
 @pytest.fixture
-def stack(account: Account) -> str:
+def stack(account: Account) -> None:
     del account  # stands for AWS
-    prefix = {"ParameterKey": "Prefix", "ParameterValue": "lake"}
-    cloudformation().create_stack(StackName=STACK, TemplateBody=TEMPLATE, Parameters=[prefix])
-    return STACK
+    bucket = {"ParameterKey": "BucketName", "ParameterValue": "lake-of-tests"}
+    cloudformation().create_stack(StackName=STACK, TemplateBody=TEMPLATE, Parameters=[bucket])
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_both_sides_know_each_other(account: Account, keys: Path) -> None:
     result = shake(keys)
     assert result.exit_code == 0, result.output
     assert trusted() == (USER_ARN, EXTERNAL_ID)
-    assert parameters()["Prefix"] == "lake", "the stack's other parameters stay"
+    assert parameters()["BucketName"] == "lake-of-tests", "the stack's other parameters stay"
     assert result.output.splitlines()[-1] == (
         "Snowflake reads s3://lake-of-tests/staging/ through the stage AMPLITUDE.BRONZE.LAKE_STAGING."
     )
@@ -179,13 +179,22 @@ def test_a_dry_run_prints_a_script_and_changes_nothing(account: Account, keys: P
     assert "the stack has SnowflakeUserArn=(none), SnowflakeExternalId=(none) now" in result.output
 
 
+def test_from_empty_accounts_it_makes_the_stack_too(account: Account, keys: Path, tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(TEMPLATE)
+    with mock.patch.object(handshake, "TEMPLATE", tmp_path / "template.yaml"):
+        result = shake(keys, "--bucket", "my-lake")
+    assert result.exit_code == 0, result.output
+    assert trusted() == (USER_ARN, EXTERNAL_ID)
+    assert "URL = 's3://my-lake/staging/'" in " ".join(account.statements)
+
+
 @pytest.mark.usefixtures("account")
-def test_without_a_stack_it_says_what_comes_first(keys: Path) -> None:
-    result = shake(keys)
+@pytest.mark.parametrize("options", [(), ("--dry-run", "--bucket", "my-lake")])
+def test_without_a_stack_it_says_what_makes_one(keys: Path, options: tuple[str, ...]) -> None:
+    result = shake(keys, *options)
     assert result.exit_code == 1
-    assert (
-        "There is no stack amplitude-warehouse in region eu-central-1: deploy infra/aws/template.yaml" in result.output
-    )
+    assert "There is no stack amplitude-warehouse in region eu-central-1: --bucket NAME makes it" in result.output
+    assert cloudformation().describe_stacks()["Stacks"] == []
 
 
 @pytest.mark.usefixtures("account")
@@ -194,7 +203,7 @@ def test_another_stack_is_left_alone(keys: Path) -> None:
     cloudformation().create_stack(StackName=STACK, TemplateBody=bucket)
     result = shake(keys)
     assert result.exit_code == 1
-    assert "has no SnowflakeExternalId, SnowflakeRoleArn, SnowflakeUserArn" in result.output
+    assert "has no SnowflakeExternalId, SnowflakeRoleArn, SnowflakeUserArn, StagingUrl" in result.output
 
 
 @pytest.mark.usefixtures("stack")

@@ -1,8 +1,12 @@
 """SQLMesh's state in PostgreSQL, with DuckDB as the warehouse."""
 
+import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -51,9 +55,8 @@ def archived(project: Project) -> list[Path]:
     return sorted(project.lake.rglob("*.json.gz"))
 
 
-def tables_of_state(postgres: Postgres, project: Project) -> set[object]:
-    names = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'sqlmesh'"
-    return {name for (name,) in postgres.execute(project.env["SQLMESH_STATE__DATABASE"], names)}
+def of_state(project: Project, postgres: Postgres, sql: str) -> list[tuple[object, ...]]:
+    return postgres.execute(project.env["SQLMESH_STATE_DATABASE"], sql)
 
 
 @pytest.mark.slow
@@ -62,42 +65,65 @@ def test_plan_run_and_a_development_environment(planned: Project, postgres: Post
     warehouse.assert_equals_oracle(planned, archived(planned))
     succeeded(sqlmesh(planned, "plan", "dev", "--auto-apply", "--include-unmodified", "--skip-tests"))
     assert planned.query("FROM gold__dev.daily_metrics") == planned.query("FROM gold.daily_metrics")
-    assert {"_snapshots", "_environments", "_intervals"} <= tables_of_state(postgres, planned)
-    in_file = planned.query("SELECT table_name FROM information_schema.tables WHERE table_schema = 'sqlmesh'")
-    assert in_file == [], "none of the state lies in the warehouse"
+    tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'sqlmesh'"
+    assert {("_snapshots",), ("_environments",), ("_intervals",)} <= {*of_state(planned, postgres, tables)}
+    assert planned.query(tables) == [], "none of the state lies in the warehouse"
 
 
 @pytest.mark.slow
-def test_of_two_runs_at_once_one_works_and_the_other_changes_nothing(planned: Project) -> None:
-    """DuckDB's file lets one process in; with Snowflake the run lock has to."""
-    runs = [
-        subprocess.Popen(
-            [sys.executable, *SQLMESH, "run"],
-            cwd=planned.root,
-            env=planned.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-        )
-        for _ in range(2)
-    ]
-    outputs = [run.communicate(timeout=COMMAND_TIMEOUT_SECONDS)[0] for run in runs]
-    print(outputs)
-    assert 0 in [run.returncode for run in runs], outputs
+def test_of_two_runs_at_once_one_works_and_the_other_says_who_does(planned: Project, postgres: Postgres) -> None:
+    with running(planned, postgres) as first:
+        second = sqlmesh(planned, "run")
+        assert first.wait(COMMAND_TIMEOUT_SECONDS) == 0
+    assert second.returncode == 4
+    assert re.fullmatch(
+        rf"Error: sqlmesh run, process {first.pid} on \S+ has been at work since .+ UTC: wait until it has ended, then "
+        r"start again\.\n",
+        second.stdout + second.stderr,
+    )
     warehouse.assert_equals_oracle(planned, archived(planned))
 
 
 @pytest.mark.slow
-def test_postgresql_away_is_one_line_and_loses_nothing(planned: Project, postgres: Postgres) -> None:
+def test_a_kill_and_postgresql_away_lose_nothing(planned: Project, postgres: Postgres) -> None:
+    intervals = "SELECT COUNT(*) FROM sqlmesh._intervals"
+    before = of_state(planned, postgres, intervals)
+    with running(planned, postgres) as killed:
+        wait_for(killed, lambda: of_state(planned, postgres, intervals) != before)  # some models are built, not all
+        killed.kill()
     postgres.stop()
     try:
-        result = sqlmesh(planned, "run")
+        away = sqlmesh(planned, "run")
     finally:
         postgres.start()
-    print(result.stdout, result.stderr)
-    assert result.returncode == 1
+    assert away.returncode == 1
+    assert re.fullmatch(
+        rf"Error: PostgreSQL on 127.0.0.1:{postgres.port}, where SQLMesh keeps its state, cannot be reached: .+ "
+        r"Nothing was changed; the next run goes on\.\n",
+        away.stdout + away.stderr,
+    )
     succeeded(sqlmesh(planned, "run"))
     warehouse.assert_equals_oracle(planned, archived(planned))
+
+
+@contextmanager
+def running(project: Project, postgres: Postgres) -> "Iterator[subprocess.Popen[bytes]]":
+    """A `sqlmesh run` that has the lock."""
+    with subprocess.Popen(
+        [sys.executable, *SQLMESH, "run"], cwd=project.root, env=project.env, stdout=subprocess.DEVNULL
+    ) as process:
+        lock = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
+        wait_for(process, lambda: bool(of_state(project, postgres, lock)))
+        yield process
+
+
+def wait_for(process: "subprocess.Popen[bytes]", happened: Callable[[], bool]) -> None:
+    """Waits until something has happened that a process does before it ends."""
+    end = time.monotonic() + COMMAND_TIMEOUT_SECONDS
+    while not happened():
+        assert process.poll() is None, f"the process has ended before, with exit code {process.returncode}"
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.05)
 
 
 def test_without_postgresql_a_test_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

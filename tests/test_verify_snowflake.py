@@ -59,7 +59,7 @@ def test_neither_projects_nor_state_of_production_reach_the_check(tmp_path: Path
         "SOURCES__AMPLITUDE__API_KEY": "a key of production",
         "SOURCES__AMPLITUDE__PROJECTS__WEB__API_KEY": "another",
         "SOURCES__AMPLITUDE__LAKE__BUCKET_URL": "s3://lake",
-        "SQLMESH_STATE__HOST": "state-of-production",
+        "SQLMESH_STATE_HOST": "state-of-production",
         "SQLMESH__GATEWAYS__SNOWFLAKE__CONNECTION__ROLE": "AMPLITUDE_TRANSFORMER",
         "DESTINATION__SNOWFLAKE__CREDENTIALS__DATABASE": "AMPLITUDE",
         "DESTINATION__DUCKDB__CREDENTIALS": "mine.duckdb",

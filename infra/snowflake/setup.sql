@@ -2,7 +2,7 @@
 -- and grants. Run it again whenever it changes: what is there stays, and keys, bucket and grants are brought up to date.
 --
 -- infra/handshake.py runs it with the values of the AWS stack. By hand, either of
---   snow sql -f infra/snowflake/setup.sql -D "lake_bucket=..." -D "snowflake_role_arn=..." \
+--   snow sql -f infra/snowflake/setup.sql -D "staging_url=..." -D "snowflake_role_arn=..." \
 --     -D "loader_public_key=..." -D "transformer_public_key=..."
 --   a Snowsight worksheet, with what `python infra/handshake.py --dry-run` prints.
 -- The Snowflake CLI's placeholders are used, for Snowflake's own session variables hold 256 bytes, which no RSA key
@@ -67,11 +67,11 @@ CREATE STORAGE INTEGRATION IF NOT EXISTS AMPLITUDE_LAKE
   TYPE = EXTERNAL_STAGE
   STORAGE_PROVIDER = S3
   STORAGE_AWS_ROLE_ARN = '<% snowflake_role_arn %>'
-  STORAGE_ALLOWED_LOCATIONS = ('s3://<% lake_bucket %>/staging/')
+  STORAGE_ALLOWED_LOCATIONS = ('<% staging_url %>')
   ENABLED = TRUE;
 ALTER STORAGE INTEGRATION AMPLITUDE_LAKE SET
   STORAGE_AWS_ROLE_ARN = '<% snowflake_role_arn %>'
-  STORAGE_ALLOWED_LOCATIONS = ('s3://<% lake_bucket %>/staging/')
+  STORAGE_ALLOWED_LOCATIONS = ('<% staging_url %>')
   ENABLED = TRUE;
 GRANT USAGE ON INTEGRATION AMPLITUDE_LAKE TO ROLE SYSADMIN;
 
@@ -79,9 +79,9 @@ USE ROLE SYSADMIN;
 
 -- The URL is that of the pipeline's staging area, to the slash: COPY names files by what follows it.
 CREATE STAGE IF NOT EXISTS AMPLITUDE.BRONZE.LAKE_STAGING
-  URL = 's3://<% lake_bucket %>/staging/' STORAGE_INTEGRATION = AMPLITUDE_LAKE;
+  URL = '<% staging_url %>' STORAGE_INTEGRATION = AMPLITUDE_LAKE;
 ALTER STAGE AMPLITUDE.BRONZE.LAKE_STAGING SET
-  URL = 's3://<% lake_bucket %>/staging/' STORAGE_INTEGRATION = AMPLITUDE_LAKE;
+  URL = '<% staging_url %>' STORAGE_INTEGRATION = AMPLITUDE_LAKE;
 
 -- Who may do what ----------------------------------------------------------------------------------------------------
 USE ROLE SECURITYADMIN; -- may grant on what does not exist yet
