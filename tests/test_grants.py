@@ -19,6 +19,7 @@ from sqlmesh.core.engine_adapter import SnowflakeEngineAdapter
 from conftest import REPOSITORY
 
 SETUP = REPOSITORY / "infra/snowflake/setup.sql"
+PRODUCTION = REPOSITORY / "docs/production.md"
 LOADER, TRANSFORMER, ANALYST = "AMPLITUDE_LOADER", "AMPLITUDE_TRANSFORMER", "AMPLITUDE_ANALYST"
 ROLES = (LOADER, TRANSFORMER, ANALYST)
 
@@ -235,6 +236,12 @@ def test_snowflake_may_read_the_staging_area_alone() -> None:
         places
         == [("STORAGE_ALLOWED_LOCATIONS", "<% staging_url %>", ")")] * 2 + [("URL", "<% staging_url %>", " ")] * 2
     )
+
+
+def test_the_grants_that_the_documentation_advises_are_those_of_the_script() -> None:
+    advised = set(re.findall(r"`(GRANT [A-Z ]+ ON (?!VIEW)[^`;]+);`", PRODUCTION.read_text()))
+    assert len(advised) > 5
+    assert advised <= {*statements(SCRIPT)}
 
 
 def test_a_view_that_a_plan_replaces_keeps_its_grants() -> None:
