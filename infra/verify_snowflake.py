@@ -324,6 +324,7 @@ def check_rights(report: Report, loader: SnowflakeConnection, transformer: Snowf
         (transformer, TRANSFORMER, "CREATE TABLE BRONZE.NOT_ALLOWED (A INT)"),
         (transformer, TRANSFORMER, "DELETE FROM BRONZE.EVENTS WHERE FALSE"),
         (transformer, TRANSFORMER, "LIST @BRONZE.LAKE_STAGING"),
+        (transformer, TRANSFORMER, "GRANT SELECT ON VIEW GOLD.DAILY_METRICS TO ROLE PUBLIC"),
         *(
             (connection, role, statement)
             for connection, role in ((loader, LOADER), (transformer, TRANSFORMER))

@@ -215,6 +215,12 @@ def test_the_script_may_run_again() -> None:
     assert [statement for statement in others if not OTHER_STATEMENTS.fullmatch(statement)] == []
 
 
+def test_who_owns_a_table_or_a_view_cannot_pass_rights_on() -> None:
+    schemas = [statement for statement in statements(SCRIPT) if re.match("CREATE (TRANSIENT )?SCHEMA ", statement)]
+    assert len(schemas) == 4
+    assert all(" WITH MANAGED ACCESS " in schema for schema in schemas)
+
+
 def test_users_come_in_by_key_alone() -> None:
     users = [statement for statement in statements(SCRIPT) if statement.startswith("CREATE USER")]
     assert len(users) == 2

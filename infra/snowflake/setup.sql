@@ -43,13 +43,14 @@ CREATE WAREHOUSE IF NOT EXISTS AMPLITUDE_WH
   COMMENT = 'amplitude-warehouse';
 
 CREATE DATABASE IF NOT EXISTS AMPLITUDE COMMENT = 'amplitude-warehouse';
-CREATE SCHEMA IF NOT EXISTS AMPLITUDE.BRONZE COMMENT = 'What Amplitude exported';
+-- With managed access, who owns a table or view there cannot give others rights on it: grants are this script's alone.
+CREATE SCHEMA IF NOT EXISTS AMPLITUDE.BRONZE WITH MANAGED ACCESS COMMENT = 'What Amplitude exported';
 -- Where dlt prepares the few rows that it merges; nothing there outlives a load.
-CREATE TRANSIENT SCHEMA IF NOT EXISTS AMPLITUDE.BRONZE_STAGING DATA_RETENTION_TIME_IN_DAYS = 0
+CREATE TRANSIENT SCHEMA IF NOT EXISTS AMPLITUDE.BRONZE_STAGING WITH MANAGED ACCESS DATA_RETENTION_TIME_IN_DAYS = 0
   COMMENT = 'Of loads under way';
 -- Views; the tables behind them lie in schemas of SQLMesh's own.
-CREATE SCHEMA IF NOT EXISTS AMPLITUDE.SILVER COMMENT = 'Unique events, users, sessions';
-CREATE SCHEMA IF NOT EXISTS AMPLITUDE.GOLD COMMENT = 'The metrics of the charts of Amplitude';
+CREATE SCHEMA IF NOT EXISTS AMPLITUDE.SILVER WITH MANAGED ACCESS COMMENT = 'Unique events, users, sessions';
+CREATE SCHEMA IF NOT EXISTS AMPLITUDE.GOLD WITH MANAGED ACCESS COMMENT = 'The metrics of the charts of Amplitude';
 
 -- What only an account administrator may make ------------------------------------------------------------------------
 USE ROLE ACCOUNTADMIN;
