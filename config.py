@@ -7,7 +7,9 @@ From here, and where SQLMesh's state is in PostgreSQL, one `sqlmesh plan` or `ru
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 
 import click
 import psycopg2
@@ -33,7 +35,7 @@ HOLDER = f"""
 class ProjectLoader(SqlMeshLoader):
     """Loads from `sqlmesh/` whatever folder the command was started in."""
 
-    def __init__(self, context: GenericContext, path: Path) -> None:
+    def __init__(self, context: GenericContext[Config], path: Path) -> None:
         super().__init__(context, path)
         self.config_path = PROJECT
         command, state = click.get_current_context(silent=True), context.config.get_state_connection(context.gateway)
@@ -60,10 +62,8 @@ def stop_unless_alone(command: click.Context, state: PostgresConnectionConfig) -
             keepalives_idle=60,  # seconds; what lies between may forget a connection that is still for minutes
         )
     except psycopg2.OperationalError as error:
-        sys.exit(
-            f"Error: PostgreSQL on {state.host}:{state.port}, where SQLMesh keeps its state, cannot be reached: "
-            f"{' '.join(str(error).split())} Nothing was changed; the next run goes on."
-        )
+        sys.exit(gone(error, state))
+    sys.excepthook = partial(tell, state)  # it may still go away later
     connection.autocommit = True
     command.meta[__name__] = connection
     with connection.cursor() as cursor:
@@ -75,6 +75,23 @@ def stop_unless_alone(command: click.Context, state: PostgresConnectionConfig) -
     since_ = f" since {since:%Y-%m-%d %H:%M} UTC" if since else ""
     click.echo(f"Error: {holder} has been at work{since_}: wait until it has ended, then start again.", err=True)
     sys.exit(BUSY_EXIT)
+
+
+def tell(
+    state: PostgresConnectionConfig, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Prints what nobody has caught: one sentence where PostgreSQL is gone, else with its trace."""
+    if isinstance(error, psycopg2.OperationalError):
+        click.echo(gone(error, state), err=True)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def gone(error: psycopg2.OperationalError, state: PostgresConnectionConfig) -> str:
+    return (
+        f"Error: PostgreSQL on {state.host}:{state.port}, where SQLMesh keeps its state, cannot be reached: "
+        f"{' '.join(str(error).split())} Nothing is lost; the next run goes on."
+    )
 
 
 config = load_config_from_paths(Config, project_paths=[PROJECT / "config.yaml"])

@@ -179,7 +179,8 @@ def shake_hands(cloudformation: Any, account: SnowflakeConnection, stack: Stack,
         cursor.execute(statement)
     click.echo(f"Snowflake: {len(statements)} statements of {SETUP.name} were run.")
     cursor.execute("USE ROLE ACCOUNTADMIN")
-    properties = {name: value for name, _, value, *_ in cursor.execute(f"DESC INTEGRATION {INTEGRATION}").fetchall()}
+    cursor.execute(f"DESC INTEGRATION {INTEGRATION}")
+    properties = {name: value for name, _, value, *_ in map(tuple, cursor.fetchall())}
     trusted = {parameter: str(properties[name]) for parameter, name in TRUSTED.items()}
     if trusted.items() <= stack.parameters.items():
         click.echo(f"AWS: stack {stack.name} trusts {trusted['SnowflakeUserArn']} already.")

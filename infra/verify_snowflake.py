@@ -266,7 +266,9 @@ def entered(checkout: Checkout) -> Iterator[None]:
 
 
 def query(connection: SnowflakeConnection, sql: str) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in connection.cursor().execute(sql).fetchall()]
+    cursor = connection.cursor()
+    cursor.execute(sql)
+    return [tuple(row) for row in cursor.fetchall()]
 
 
 def expect(what: str, got: object, wanted: object) -> None:

@@ -1,5 +1,6 @@
 """A PostgreSQL of the tests' own: Debian's binaries, a data folder that goes with it, a port on 127.0.0.1."""
 
+import ctypes
 import os
 import pwd
 import secrets
@@ -18,6 +19,7 @@ import psycopg2
 BINARIES = "/usr/lib/postgresql/*/bin"  # Debian keeps them off the PATH
 INSTALL = "PostgreSQL is needed for this test and was not found: apt-get install postgresql"
 USER = "sqlmesh"
+PR_SET_PDEATHSIG = 1  # of sys/prctl.h
 START_SECONDS, STOP_SECONDS = 60, 60
 # It lives for a test: nothing needs to last, and little memory does.
 SETTINGS = {
@@ -99,6 +101,7 @@ class Postgres:
                 user=self._owner.pw_uid if self._owner else None,
                 group=self._owner.pw_gid if self._owner else None,
                 extra_groups=[] if self._owner else None,
+                preexec_fn=end_with_parent,
             )
 
     def connect(self, database: str) -> "psycopg2.extensions.connection":
@@ -128,6 +131,11 @@ class Postgres:
             "SQLMESH_STATE_PASSWORD": self.password,
             "SQLMESH_STATE_SSLMODE": "disable",
         }
+
+
+def end_with_parent() -> None:
+    """Has Linux send SIGINT to this process when the one that started it has ended, be that killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def find_binaries() -> Path:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from snowflake.connector.util_text import split_statements
 from sqlglot import parse_one
-from sqlmesh.core.engine_adapter import SnowflakeEngineAdapter
+from sqlmesh.core.engine_adapter.snowflake import SnowflakeEngineAdapter
 
 from conftest import REPOSITORY
 

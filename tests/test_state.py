@@ -86,38 +86,60 @@ def test_of_two_runs_at_once_one_works_and_the_other_says_who_does(planned: Proj
 
 @pytest.mark.slow
 def test_a_kill_and_postgresql_away_lose_nothing(planned: Project, postgres: Postgres) -> None:
-    intervals = "SELECT COUNT(*) FROM sqlmesh._intervals"
-    before = of_state(planned, postgres, intervals)
     with running(planned, postgres) as killed:
-        wait_for(killed, lambda: of_state(planned, postgres, intervals) != before)  # some models are built, not all
+        await_progress(killed, planned, postgres)
         killed.kill()
-    postgres.stop()
-    try:
-        away = sqlmesh(planned, "run")
-    finally:
-        postgres.start()
-    assert away.returncode == 1
-    assert re.fullmatch(
-        rf"Error: PostgreSQL on 127.0.0.1:{postgres.port}, where SQLMesh keeps its state, cannot be reached: .+ "
-        r"Nothing was changed; the next run goes on\.\n",
-        away.stdout + away.stderr,
-    )
+    with running(planned, postgres) as cut_off:  # the lock went with the process that was killed
+        await_progress(cut_off, planned, postgres)
+        postgres.stop()
+        try:
+            away = sqlmesh(planned, "run")
+            assert_postgresql_is_gone(postgres, cut_off.wait(COMMAND_TIMEOUT_SECONDS), errors_of(cut_off))
+        finally:
+            postgres.start()
+    assert_postgresql_is_gone(postgres, away.returncode, away.stdout + away.stderr)
     succeeded(sqlmesh(planned, "run"))
     warehouse.assert_equals_oracle(planned, archived(planned))
 
 
+def assert_postgresql_is_gone(postgres: Postgres, exit_code: int, errors: str) -> None:
+    assert exit_code == 1
+    assert re.fullmatch(
+        rf"Error: PostgreSQL on 127.0.0.1:{postgres.port}, where SQLMesh keeps its state, cannot be reached: .+ "
+        r"Nothing is lost; the next run goes on\.\n",
+        errors,
+    ), errors
+
+
 @contextmanager
-def running(project: Project, postgres: Postgres) -> "Iterator[subprocess.Popen[bytes]]":
+def running(project: Project, postgres: Postgres) -> "Iterator[subprocess.Popen[str]]":
     """A `sqlmesh run` that has the lock."""
     with subprocess.Popen(
-        [sys.executable, *SQLMESH, "run"], cwd=project.root, env=project.env, stdout=subprocess.DEVNULL
+        [sys.executable, *SQLMESH, "run"],
+        cwd=project.root,
+        env=project.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
     ) as process:
         lock = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
         wait_for(process, lambda: bool(of_state(project, postgres, lock)))
         yield process
 
 
-def wait_for(process: "subprocess.Popen[bytes]", happened: Callable[[], bool]) -> None:
+def await_progress(process: "subprocess.Popen[str]", project: Project, postgres: Postgres) -> None:
+    """Waits until a run has built some of the models, and not all."""
+    intervals = "SELECT COUNT(*) FROM sqlmesh._intervals"
+    before = of_state(project, postgres, intervals)
+    wait_for(process, lambda: of_state(project, postgres, intervals) != before)
+
+
+def errors_of(process: "subprocess.Popen[str]") -> str:
+    assert process.stderr
+    return process.stderr.read()
+
+
+def wait_for(process: "subprocess.Popen[str]", happened: Callable[[], bool]) -> None:
     """Waits until something has happened that a process does before it ends."""
     end = time.monotonic() + COMMAND_TIMEOUT_SECONDS
     while not happened():
