@@ -196,13 +196,16 @@ def make_checkout(root: Path, env: Mapping[str, str]) -> Checkout:
 def scratch(connection: str, database: str, lake: str) -> Iterator[None]:
     """The scratch database, with the schemas, the stage and the grants of AMPLITUDE; it is dropped in the end."""
     with closing(snowflake.connector.connect(connection_name=connection)) as account:
-        for statement in scratch_setup(SETUP.read_text(), database, lake):
-            account.cursor().execute(statement)
+        cursor = account.cursor()
+        cursor.execute("USE ROLE SYSADMIN")
+        cursor.execute(f"CREATE DATABASE {database}")  # which fails where there is one: that is not ours to drop
         try:
+            for statement in scratch_setup(SETUP.read_text(), database, lake):
+                cursor.execute(statement)
             yield
         finally:
-            account.cursor().execute("USE ROLE SYSADMIN")
-            account.cursor().execute(f"DROP DATABASE {database}")
+            cursor.execute("USE ROLE SYSADMIN")
+            cursor.execute(f"DROP DATABASE {database}")
 
 
 def scratch_setup(setup: str, database: str, lake: str) -> list[str]:

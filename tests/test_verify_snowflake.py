@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import duckdb
 import pytest
@@ -34,6 +35,9 @@ class Account:
             raise answer
         return self
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def fetchall(self) -> list[tuple[Any, ...]]:
         answer = self._answers.get(self.statements[-1], [])
         assert isinstance(answer, list)
@@ -51,6 +55,30 @@ def test_the_scratch_database_has_the_grants_of_production_and_nothing_else_is_t
     assert all("SCRATCH" in statement for statement in made)
     assert "URL = 's3://lake-of-tests/staging/'" in " ".join(made)
     assert "<%" not in " ".join(statements)
+
+
+def test_the_scratch_database_is_dropped_whatever_comes() -> None:
+    account = Account({})
+    with (
+        mock.patch.object(snowflake.connector, "connect", return_value=account),
+        pytest.raises(KeyboardInterrupt),
+        verify_snowflake.scratch("default", "SCRATCH", "s3://lake-of-tests"),
+    ):
+        raise KeyboardInterrupt
+    assert account.statements[1] == "CREATE DATABASE SCRATCH"
+    assert account.statements[-2:] == ["USE ROLE SYSADMIN", "DROP DATABASE SCRATCH"]
+
+
+def test_a_database_that_is_there_already_is_left_alone() -> None:
+    exists = snowflake.connector.ProgrammingError("Object 'AMPLITUDE' already exists.")
+    account = Account({"CREATE DATABASE AMPLITUDE": exists})
+    with (
+        mock.patch.object(snowflake.connector, "connect", return_value=account),
+        pytest.raises(snowflake.connector.ProgrammingError),
+        verify_snowflake.scratch("default", "AMPLITUDE", "s3://lake-of-tests"),
+    ):
+        pass
+    assert account.statements == ["USE ROLE SYSADMIN", "CREATE DATABASE AMPLITUDE"]
 
 
 def test_neither_projects_nor_state_of_production_reach_the_check(tmp_path: Path) -> None:
