@@ -27,7 +27,7 @@ SETTINGS = {
     "unix_socket_directories": "",
     "fsync": "off",
     "shared_buffers": "16MB",
-    "max_connections": "30",
+    "max_connections": "100",
 }
 
 

@@ -145,7 +145,7 @@ def wait_for(process: "subprocess.Popen[str]", happened: Callable[[], bool]) -> 
     while not happened():
         assert process.poll() is None, f"the process has ended before, with exit code {process.returncode}"
         assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def test_without_postgresql_a_test_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
