@@ -50,7 +50,7 @@ PROJECT = "verify_snowflake"
 """Of Amplitude: the lake's archive has its files apart."""
 LOADER, TRANSFORMER, ANALYST = "AMPLITUDE_LOADER", "AMPLITUDE_TRANSFORMER", "AMPLITUDE_ANALYST"
 LAKE_SETTINGS = "SOURCES__AMPLITUDE__LAKE__"
-SNOWFLAKE_OF_DLT, SNOWFLAKE_OF_SQLMESH = "DESTINATION__SNOWFLAKE__", "SQLMESH__GATEWAYS__SNOWFLAKE__"
+SNOWFLAKE = "DESTINATION__SNOWFLAKE__"
 LAKE = f"{LAKE_SETTINGS}BUCKET_URL"
 # Other projects, and where SQLMesh keeps what it knows of them: not for this check to touch.
 NOT_KEPT = (
@@ -169,12 +169,10 @@ def checkouts(
     on_snowflake = {
         "AMPLITUDE_DESTINATION": "snowflake",
         "SQLMESH_GATEWAY": "snowflake",
-        f"{SNOWFLAKE_OF_DLT}CREDENTIALS__DATABASE": database,
-        f"{SNOWFLAKE_OF_SQLMESH}STATE_CONNECTION__TYPE": "duckdb",
-        f"{SNOWFLAKE_OF_SQLMESH}STATE_CONNECTION__DATABASE": str(folder / "state.duckdb"),
+        "SQLMESH_STATE_FILE": str(folder / "state.duckdb"),
+        f"{SNOWFLAKE}CREDENTIALS__DATABASE": database,
     }
-    of_snowflake = SNOWFLAKE_OF_DLT, SNOWFLAKE_OF_SQLMESH
-    on_duckdb = {name: value for name, value in kept.items() if not name.startswith(of_snowflake)}
+    on_duckdb = {name: value for name, value in kept.items() if not name.startswith(SNOWFLAKE)}
     return (
         make_checkout(folder / "snowflake", kept | lake | amplitude | on_snowflake),
         make_checkout(folder / "duckdb", on_duckdb | amplitude),

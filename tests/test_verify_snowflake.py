@@ -88,7 +88,7 @@ def test_neither_projects_nor_state_of_production_reach_the_check(tmp_path: Path
         "SOURCES__AMPLITUDE__PROJECTS__WEB__API_KEY": "another",
         "SOURCES__AMPLITUDE__LAKE__BUCKET_URL": "s3://lake",
         "SQLMESH_STATE_HOST": "state-of-production",
-        "SQLMESH__GATEWAYS__SNOWFLAKE__CONNECTION__ROLE": "AMPLITUDE_TRANSFORMER",
+        "SQLMESH_SNOWFLAKE_ROLE": "AMPLITUDE_TRANSFORMER",
         "DESTINATION__SNOWFLAKE__CREDENTIALS__DATABASE": "AMPLITUDE",
         "DESTINATION__DUCKDB__CREDENTIALS": "mine.duckdb",
     }
@@ -98,8 +98,8 @@ def test_neither_projects_nor_state_of_production_reach_the_check(tmp_path: Path
         kept = {"a key of production", "another", "state-of-production", "AMPLITUDE", "mine.duckdb"}
         assert kept & {*checkout.env.values()} == set()
     assert there.env["SOURCES__AMPLITUDE__LAKE__BUCKET_URL"] == "s3://lake"
-    assert there.env["SQLMESH__GATEWAYS__SNOWFLAKE__CONNECTION__ROLE"] == "AMPLITUDE_TRANSFORMER"
-    assert not [name for name in here.env if "__LAKE__" in name or "GATEWAY" in name]
+    assert there.env["SQLMESH_SNOWFLAKE_ROLE"] == "AMPLITUDE_TRANSFORMER"
+    assert not [name for name in here.env if "__LAKE__" in name or "GATEWAY" in name or "STATE" in name]
 
 
 @pytest.mark.parametrize(
