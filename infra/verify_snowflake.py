@@ -349,7 +349,9 @@ def check_rows(report: Report, connection: SnowflakeConnection, layer: str, here
     """Compares every table or view of a schema with DuckDB's. What dlt writes of its own loads differs by nature."""
     with duckdb.connect(str(here.root / "data/amplitude.duckdb"), read_only=True) as local:
         local.execute("SET TimeZone = 'UTC'")
-        columns = columns_of(local, layer)
+        columns: dict[str, list[str]] = {}
+        with report.check(f"{layer} has tables to compare"):
+            columns = columns_of(local, layer)
         for table, names in columns.items():
             with report.check(f"{layer}.{table} is the same on Snowflake as on DuckDB, row for row"):
                 chosen = ", ".join(f'"{name.upper()}"' for name in names)
@@ -359,16 +361,23 @@ def check_rows(report: Report, connection: SnowflakeConnection, layer: str, here
 
 
 def columns_of(local: duckdb.DuckDBPyConnection, schema: str) -> dict[str, list[str]]:
-    """The columns of each table of a schema, without dlt's own."""
+    """The columns of each table of a schema, without dlt's own; SQLMesh writes names in upper case, dlt does not.
+
+    Raises:
+        DoesNotHoldError: there is none, so that nothing would be compared.
+    """
     found = local.execute(
         """
-        SELECT table_name, column_name
+        SELECT LOWER(table_name), column_name
         FROM information_schema.columns
-        WHERE table_schema = ? AND table_name NOT LIKE '!_dlt%' ESCAPE '!' AND column_name NOT ILIKE '!_dlt%' ESCAPE '!'
+        WHERE LOWER(table_schema) = ? AND table_name NOT LIKE '!_dlt%' ESCAPE '!'
+            AND column_name NOT ILIKE '!_dlt%' ESCAPE '!'
         ORDER BY table_name, ordinal_position
         """,
         [schema],
     ).fetchall()
+    if not found:
+        raise DoesNotHoldError(f"DuckDB has no tables in {schema}")
     columns: dict[str, list[str]] = {}
     for table, column in found:
         columns.setdefault(table, []).append(column)
@@ -410,12 +419,12 @@ def canonical(value: object) -> str:
 def check_copy(report: Report, loader: SnowflakeConnection) -> None:
     """Copies one staged file into a table twice: what keeps a load that is tried again from doubling rows."""
     with report.check("COPY loads a file of the stage once, and skips it when it comes again"):
-        listed = query(loader, "LIST @BRONZE.LAKE_STAGING PATTERN = '.*/events/.*[.]parquet'")
-        if not listed:
+        staged = [str(name) for name, *_ in query(loader, "LIST @BRONZE.LAKE_STAGING")]
+        files = [name.partition("/staging/")[2] for name in staged if re.search(r"/events/[^/]+\.parquet$", name)]
+        if not files:
             raise DoesNotHoldError("no file of bronze.events is staged")
-        file = str(listed[0][0]).partition("/staging/")[2]
         copy = (
-            f"COPY INTO BRONZE.VERIFY_COPY FROM @BRONZE.LAKE_STAGING FILES = ('{file}') "
+            f"COPY INTO BRONZE.VERIFY_COPY FROM @BRONZE.LAKE_STAGING FILES = ('{files[0]}') "
             "FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE) MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE"
         )
         query(loader, "CREATE OR REPLACE TABLE BRONZE.VERIFY_COPY LIKE BRONZE.EVENTS")

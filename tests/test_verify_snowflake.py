@@ -142,7 +142,7 @@ def test_a_row_that_comes_twice_counts_twice() -> None:
 def test_each_table_is_compared_without_dlts_own_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "data").mkdir()
     with duckdb.connect(str(tmp_path / "data/amplitude.duckdb")) as local:
-        local.execute("CREATE SCHEMA bronze")
+        local.execute('CREATE SCHEMA "BRONZE"')  # as SQLMesh names schemas
         local.execute("CREATE TABLE bronze.events AS SELECT 1 AS number, 'x' AS _dlt_load_id")
         local.execute("CREATE TABLE bronze.hours AS SELECT TIMESTAMP '2026-06-01' AS export_hour")
         local.execute("CREATE TABLE bronze._dlt_loads AS SELECT 1 AS a")
@@ -155,11 +155,20 @@ def test_each_table_is_compared_without_dlts_own_columns(tmp_path: Path, capsys:
     report = Report()
     verify_snowflake.check_rows(report, account, "bronze", Checkout(tmp_path, {}))  # type: ignore[arg-type]
     assert capsys.readouterr().out.splitlines() == [
+        "holds  bronze has tables to compare",
         "holds  bronze.events is the same on Snowflake as on DuckDB, row for row",
         "NOT    bronze.hours is the same on Snowflake as on DuckDB, row for row: 1 rows on Snowflake, 1 on DuckDB; "
         "only on Snowflake: 1, as ('2026-06-02T00:00:00',); only on DuckDB: 1, as ('2026-06-01T00:00:00',)",
     ]
     assert report.failed == ["bronze.hours is the same on Snowflake as on DuckDB, row for row"]
+
+
+def test_a_layer_without_tables_does_not_pass(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    duckdb.connect(str(tmp_path / "data/amplitude.duckdb")).close()
+    report = Report()
+    verify_snowflake.check_rows(report, Account({}), "gold", Checkout(tmp_path, {}))  # type: ignore[arg-type]
+    assert report.failed == ["gold has tables to compare"]
 
 
 def test_a_right_holds_back_only_by_being_refused() -> None:
