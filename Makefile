@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-all lint format docs lock clean
+.PHONY: demo test test-all verify-snowflake lint format docs lock clean
 
 demo: .venv/installed
 	$(BIN)/python -m simulator demo
@@ -17,6 +17,10 @@ test: .venv/installed
 # What is slow besides: every fault, kills at random points, many small runs.
 test-all: .venv/installed
 	$(BIN)/python -m pytest -n auto -m slow
+
+# With a Snowflake account and the settings of production in .env; about ten minutes.
+verify-snowflake: .venv/installed
+	$(BIN)/python infra/verify_snowflake.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .

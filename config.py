@@ -1,24 +1,97 @@
 """Makes the repository's root a SQLMesh project: the configuration and the models in `sqlmesh/`, from here.
 
 `sqlmesh -p sqlmesh ...` loads the very same models; SQLMesh wants its configuration beside them, so it stays there.
+From here, and where SQLMesh's state is in PostgreSQL, one `sqlmesh plan` or `run` works at a time.
 """
 
+import os
+import socket
+import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import TracebackType
 
-from sqlmesh.core.config import Config
+import click
+import psycopg2
+from sqlmesh.core.config import Config, PostgresConnectionConfig
 from sqlmesh.core.config.loader import load_config_from_paths
+from sqlmesh.core.context import GenericContext
 from sqlmesh.core.loader import SqlMeshLoader
 
 PROJECT = Path(__file__).parent / "sqlmesh"
+WRITERS = ("plan", "run")
+LOCK = 20260601  # in the state's own database, so any number does
+BUSY_EXIT = 4  # as the pipeline's
+
+HOLDER = f"""
+    SELECT application_name, backend_start AT TIME ZONE 'UTC'
+    FROM pg_locks
+    JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND objid = {LOCK} AND granted
+        AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = CURRENT_DATABASE())
+"""
 
 
 class ProjectLoader(SqlMeshLoader):
     """Loads from `sqlmesh/` whatever folder the command was started in."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, context: GenericContext[Config], path: Path) -> None:
+        super().__init__(context, path)
         self.config_path = PROJECT
+        command, state = click.get_current_context(silent=True), context.config.get_state_connection(context.gateway)
+        if command and command.invoked_subcommand in WRITERS and isinstance(state, PostgresConnectionConfig):
+            stop_unless_alone(command, state)
+
+
+def stop_unless_alone(command: click.Context, state: PostgresConnectionConfig) -> None:
+    """Takes a lock of PostgreSQL's, or ends this process: two that build at once would write the same rows.
+
+    The lock ends with its connection, which stays open for as long as the process lives, be that killed.
+    """
+    who = f"sqlmesh {command.invoked_subcommand}, process {os.getpid()} on {socket.gethostname()}"
+    try:
+        connection = psycopg2.connect(
+            host=state.host,
+            port=state.port,
+            user=state.user,
+            password=state.password,
+            dbname=state.database,
+            sslmode=state.sslmode,
+            connect_timeout=state.connect_timeout,
+            application_name=who,
+            keepalives_idle=60,  # seconds; what lies between may forget a connection that is still for minutes
+        )
+    except psycopg2.OperationalError as error:
+        sys.exit(gone(error, state))
+    sys.excepthook = partial(tell, state)  # it may still go away later
+    connection.autocommit = True
+    command.meta[__name__] = connection
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        if cursor.fetchone() == (True,):
+            return
+        cursor.execute(HOLDER)
+        holder, since = cursor.fetchone() or ("Another command, that is just ending,", None)
+    since_ = f" since {since:%Y-%m-%d %H:%M} UTC" if since else ""
+    click.echo(f"Error: {holder} has been at work{since_}: wait until it has ended, then start again.", err=True)
+    sys.exit(BUSY_EXIT)
+
+
+def tell(
+    state: PostgresConnectionConfig, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Prints what nobody has caught: one sentence where PostgreSQL is gone, else with its trace."""
+    if isinstance(error, psycopg2.OperationalError):
+        click.echo(gone(error, state), err=True)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def gone(error: psycopg2.OperationalError, state: PostgresConnectionConfig) -> str:
+    return (
+        f"Error: PostgreSQL on {state.host}:{state.port}, where SQLMesh keeps its state, cannot be reached: "
+        f"{' '.join(str(error).split())} Nothing is lost; the next run goes on."
+    )
 
 
 config = load_config_from_paths(Config, project_paths=[PROJECT / "config.yaml"])

@@ -35,6 +35,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from amplitude_source.columns import EXPORT_COLUMNS
 from amplitude_source.lock import LOCK_FILE
 from amplitude_source.settings import hours_between
+from postgres import Postgres
 from simulator.archive import Member
 from simulator.product import Product
 from simulator.server import DEMO_CREDENTIALS, Simulator
@@ -257,6 +258,13 @@ def loaded(project: Project, loaded_data: Path) -> Project:
     """A project that has loaded the whole product; its `data/work` is gone, as on another machine."""
     shutil.copytree(loaded_data, project.root / "data", ignore=shutil.ignore_patterns("work"))
     return project
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; a test makes a database of its own."""
+    with Postgres() as server:
+        yield server
 
 
 def make_project(folder: Path, simulator: Simulator) -> Project:

@@ -1,0 +1,155 @@
+"""SQLMesh's state in PostgreSQL, with DuckDB as the warehouse."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import postgres as postgres_module
+import warehouse
+from conftest import COMMAND_TIMEOUT_SECONDS, Project, Result, hour_text, make_project, succeeded
+from postgres import Postgres, find_binaries
+from simulator.product import Product
+from simulator.server import Simulator
+
+PLANNED = "planned"
+SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
+
+
+@pytest.fixture(scope="module")
+def planned_data(tmp_path_factory: pytest.TempPathFactory, product: Product, postgres: Postgres) -> Path:
+    """The data of a project that has planned the product's first two days, its state in the database PLANNED."""
+    postgres.execute("postgres", f"CREATE DATABASE {PLANNED}")
+    with Simulator(product) as simulator:
+        project = make_project(tmp_path_factory.mktemp("planned"), simulator)
+        project.env |= postgres.settings(PLANNED)
+        last = product.start + timedelta(days=2, hours=-1)
+        succeeded(project.load_here("--start", hour_text(product.start), "--end", hour_text(last)))
+        warehouse.plan(project)
+    return project.root / "data"
+
+
+@pytest.fixture
+def planned(project: Project, planned_data: Path, postgres: Postgres, request: pytest.FixtureRequest) -> Project:
+    """A copy of that project and of its state; the product's last day is loaded, and not yet built."""
+    shutil.copytree(planned_data, project.root / "data", ignore=shutil.ignore_patterns("work"))
+    database = request.node.name
+    postgres.execute("postgres", f"CREATE DATABASE {database} TEMPLATE {PLANNED}")
+    project.env |= postgres.settings(database)
+    succeeded(project.load_here())
+    return project
+
+
+def sqlmesh(project: Project, *arguments: str) -> Result:
+    return project.run(*SQLMESH, *arguments)
+
+
+def archived(project: Project) -> list[Path]:
+    return sorted(project.lake.rglob("*.json.gz"))
+
+
+def of_state(project: Project, postgres: Postgres, sql: str) -> list[tuple[object, ...]]:
+    return postgres.execute(project.env["SQLMESH_STATE_DATABASE"], sql)
+
+
+@pytest.mark.slow
+def test_plan_run_and_a_development_environment(planned: Project, postgres: Postgres) -> None:
+    succeeded(sqlmesh(planned, "run"))
+    warehouse.assert_equals_oracle(planned, archived(planned))
+    succeeded(sqlmesh(planned, "plan", "dev", "--auto-apply", "--include-unmodified", "--skip-tests"))
+    assert planned.query("FROM gold__dev.daily_metrics") == planned.query("FROM gold.daily_metrics")
+    tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'sqlmesh'"
+    assert {("_snapshots",), ("_environments",), ("_intervals",)} <= {*of_state(planned, postgres, tables)}
+    assert planned.query(tables) == [], "none of the state lies in the warehouse"
+
+
+@pytest.mark.slow
+def test_of_two_runs_at_once_one_works_and_the_other_says_who_does(planned: Project, postgres: Postgres) -> None:
+    with running(planned, postgres) as first:
+        second = sqlmesh(planned, "run")
+        assert first.wait(COMMAND_TIMEOUT_SECONDS) == 0
+    assert second.returncode == 4
+    assert re.fullmatch(
+        rf"Error: sqlmesh run, process {first.pid} on \S+ has been at work since .+ UTC: wait until it has ended, then "
+        r"start again\.\n",
+        second.stdout + second.stderr,
+    )
+    warehouse.assert_equals_oracle(planned, archived(planned))
+
+
+@pytest.mark.slow
+def test_a_kill_and_postgresql_away_lose_nothing(planned: Project, postgres: Postgres) -> None:
+    with running(planned, postgres) as killed:
+        await_progress(killed, planned, postgres)
+        killed.kill()
+    with running(planned, postgres) as cut_off:  # the lock went with the process that was killed
+        await_progress(cut_off, planned, postgres)
+        postgres.stop()
+        try:
+            away = sqlmesh(planned, "run")
+            assert_postgresql_is_gone(postgres, cut_off.wait(COMMAND_TIMEOUT_SECONDS), errors_of(cut_off))
+        finally:
+            postgres.start()
+    assert_postgresql_is_gone(postgres, away.returncode, away.stdout + away.stderr)
+    succeeded(sqlmesh(planned, "run"))
+    warehouse.assert_equals_oracle(planned, archived(planned))
+
+
+def assert_postgresql_is_gone(postgres: Postgres, exit_code: int, errors: str) -> None:
+    assert exit_code == 1
+    assert re.fullmatch(
+        rf"Error: PostgreSQL on 127.0.0.1:{postgres.port}, where SQLMesh keeps its state, cannot be reached: .+ "
+        r"Nothing is lost; the next run goes on\.\n",
+        errors,
+    ), errors
+
+
+@contextmanager
+def running(project: Project, postgres: Postgres) -> "Iterator[subprocess.Popen[str]]":
+    """A `sqlmesh run` that has the lock."""
+    with subprocess.Popen(
+        [sys.executable, *SQLMESH, "run"],
+        cwd=project.root,
+        env=project.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        lock = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
+        wait_for(process, lambda: bool(of_state(project, postgres, lock)))
+        yield process
+
+
+def await_progress(process: "subprocess.Popen[str]", project: Project, postgres: Postgres) -> None:
+    """Waits until a run has built some of the models, and not all."""
+    intervals = "SELECT COUNT(*) FROM sqlmesh._intervals"
+    before = of_state(project, postgres, intervals)
+    wait_for(process, lambda: of_state(project, postgres, intervals) != before)
+
+
+def errors_of(process: "subprocess.Popen[str]") -> str:
+    assert process.stderr
+    return process.stderr.read()
+
+
+def wait_for(process: "subprocess.Popen[str]", happened: Callable[[], bool]) -> None:
+    """Waits until something has happened that a process does before it ends."""
+    end = time.monotonic() + COMMAND_TIMEOUT_SECONDS
+    while not happened():
+        assert process.poll() is None, f"the process has ended before, with exit code {process.returncode}"
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.2)
+
+
+def test_without_postgresql_a_test_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(postgres_module, "BINARIES", str(tmp_path / "*/bin"))
+    with pytest.raises(FileNotFoundError, match="apt-get install postgresql"):
+        find_binaries()
