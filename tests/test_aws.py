@@ -24,6 +24,8 @@ from s3 import Asked, S3Server
 from simulator.archive import Archive as Exports
 from simulator.server import Simulator
 
+pytestmark = pytest.mark.slow  # a real server, most of a minute of work
+
 TEMPLATE = REPOSITORY / "infra/aws/template.yaml"
 EXTERNAL_ID = "AMPLITUDE_SFCRole=1_abc"
 MEMBERS = list(SMALL_PRODUCT.members())

@@ -155,6 +155,7 @@ def test_merges_of_users_need_a_warehouse(project: Project) -> None:
     assert (result.returncode, "take another --destination" in result.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_what_counts_of_the_files_on_s3_is_the_same(
     project: Project, s3: S3Server, loaded_data: Path, tmp_path: Path
 ) -> None:

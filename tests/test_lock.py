@@ -60,6 +60,7 @@ def zips(project: Project) -> list[Path]:
     return sorted(project.work.glob("*.zip*"))
 
 
+@pytest.mark.slow
 def test_a_second_load_says_who_is_at_work_and_a_kill_of_that_lets_the_next_one_in(
     project: Project, simulator: Simulator
 ) -> None:

@@ -452,7 +452,6 @@ def test_s3_that_fails_halfway_keeps_the_hours_before(on_s3: Project, s3: S3Serv
     assert_some_hours(on_s3, s3, bucket)
 
 
-@pytest.mark.slow
 def test_a_file_of_bronze_that_s3_refuses_is_told_in_one_sentence_and_its_hours_are_loaded_by_the_next_run(
     on_s3: Project, s3: S3Server
 ) -> None:
@@ -478,6 +477,8 @@ from pathlib import Path
 sys.path.insert(0, "pipelines")
 from amplitude_source.archive import Archive, folder_hours
 from amplitude_source.settings import load_projects
+
+pytestmark = pytest.mark.slow  # a real server, some two minutes of work
 (settings,) = load_projects()
 archive = Archive(settings.lake, settings.project)
 for hour, members in folder_hours(Path(sys.argv[1])).items():
@@ -488,7 +489,6 @@ with open("/proc/self/status") as status:
 """
 
 
-@pytest.mark.slow
 def test_an_hour_is_archived_on_s3_and_read_again_with_the_same_memory_whatever_its_size(
     on_s3: Project, tmp_path: Path
 ) -> None:

@@ -5,8 +5,7 @@ from datetime import datetime
 from sqlmesh import DatetimeRanges, ExecutionContext, signal
 from sqlmesh.core.snapshot import DeployabilityIndex, Snapshot
 from sqlmesh.utils.date import to_timestamp
-
-LEDGER = "bronze.export_hours"
+from sqlmesh.utils.errors import SQLMeshError
 
 # dlt writes `_dlt_loads` once all tables of a load are in place: a row of an unfinished load does not count. Of an hour
 # in several loads the newest counts; none is pending once an earlier one was final.
@@ -46,10 +45,14 @@ def export_hours_landed(batch: DatetimeRanges, context: ExecutionContext) -> boo
     added later therefore holds back only what silver has not taken in yet, until it has caught up. Then its earlier
     hours are taken in by restating `silver.events` from its first hour on, with the command that the load prints.
     """
-    if not context.engine_adapter.table_exists(LEDGER):
-        return False
     first = batch[0][0].strftime("%Y-%m-%d %H:%M:%S")
-    rows = context.engine_adapter.fetchall(LANDED_HOURS.format(first=first), quote_identifiers=False)
+    try:
+        rows = context.engine_adapter.fetchall(LANDED_HOURS.format(first=first), quote_identifiers=False)
+    except Exception as error:  # of whatever engine
+        raise SQLMeshError(
+            f"bronze.export_hours cannot be read ({' '.join(str(error).split())}): load hours first, with `python "
+            "pipelines/amplitude.py`; or give this role the right to read the schema bronze."
+        ) from error
     landed = {hour for (hour,) in rows}
     return leading(batch, [as_naive(start) in landed for start, _ in batch])
 
