@@ -45,6 +45,7 @@ from amplitude_source.errors import AmplitudeError
 from amplitude_source.ledger import Coverage, Ledger, Restatement, coverage, read_ledgers, restatements
 from amplitude_source.privacy import PrivacySettings
 from amplitude_source.settings import HOUR, AmplitudeSettings, format_hour, hours_between, load_projects, parse_hour
+from amplitude_source.snowflake import snowflake_destination, staging_url
 from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -244,7 +245,7 @@ def make_pipeline(destination: str, settings: AmplitudeSettings, pipelines: Path
         dataset_name="bronze",
         pipelines_dir=str(pipelines),
         destination=make_destination(destination, lake),
-        staging=dlt.destinations.filesystem(bucket_url=f"{lake}/staging") if destination == "snowflake" else None,
+        staging=dlt.destinations.filesystem(bucket_url=staging_url(lake)) if destination == "snowflake" else None,
     )
 
 
@@ -264,7 +265,7 @@ def make_destination(destination: str, lake: str) -> TDestinationReferenceArg:
         credentials = DuckDbCredentials(str(path.absolute()))  # dlt would keep a relative one as it once was
         credentials.global_config = DUCKDB_CONFIG
         return dlt.destinations.duckdb(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
-    return destination
+    return snowflake_destination(lake)
 
 
 def run_loads(

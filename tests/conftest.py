@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from unittest import mock
 
 import duckdb
@@ -37,6 +37,10 @@ from amplitude_source.settings import hours_between
 from simulator.archive import Member
 from simulator.product import Product
 from simulator.server import DEMO_CREDENTIALS, Simulator
+
+if TYPE_CHECKING:
+    from object_store import ObjectStore
+    from snowflake_standin import SnowflakeProject, Standin
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # What a test's checkout gets, as far as it exists; never a .env, secrets or data of the developer.
@@ -230,6 +234,36 @@ def loaded(project: Project, loaded_data: Path) -> Project:
     """A project that has loaded the whole product; its `data/work` is gone, as on another machine."""
     shutil.copytree(loaded_data, project.root / "data", ignore=shutil.ignore_patterns("work"))
     return project
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator["ObjectStore"]:
+    """An S3, with a bucket for whoever makes one."""
+    import object_store  # only here: most tests need not wait for it
+
+    with object_store.served() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def standin(tmp_path_factory: pytest.TempPathFactory, object_store: "ObjectStore") -> Iterator["Standin"]:
+    """The stand-in for Snowflake; it reads from that S3."""
+    import snowflake_standin
+
+    with snowflake_standin.served(tmp_path_factory.mktemp("standin"), object_store) as standin:
+        yield standin
+
+
+@pytest.fixture
+def snowflake_project(
+    tmp_path: Path, simulator: Simulator, standin: "Standin", object_store: "ObjectStore"
+) -> Iterator["SnowflakeProject"]:
+    """The same checkout for Snowflake and S3."""
+    from snowflake_standin import make_snowflake_project
+
+    project = make_snowflake_project(tmp_path, simulator, standin, object_store)
+    yield project
+    assert_no_secret_is_kept(project)
 
 
 def make_project(folder: Path, simulator: Simulator) -> Project:

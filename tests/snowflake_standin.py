@@ -3,11 +3,12 @@
 import itertools
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import snowflake.connector
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from conftest import REPOSITORY, Project
+from conftest import REPOSITORY, Project, make_project
 from object_store import ObjectStore
+from simulator.server import Simulator
 
 PYTHON = REPOSITORY / ".venv-standin/bin/python"
 SERVER = REPOSITORY / "tests/standin/server.py"
@@ -61,7 +63,7 @@ class Standin:
 
     def __init__(self, folder: Path, port: int) -> None:
         self._folder = folder
-        self._port = port
+        self.port = port
 
     @property
     def key(self) -> Path:
@@ -92,14 +94,12 @@ class Standin:
             "WAREHOUSE": WAREHOUSE,
             "ROLE": ROLE,
             # Only here: an account's address follows from its name.
-            "QUERY": json.dumps({"host": "127.0.0.1", "port": str(self._port)}),
+            "QUERY": json.dumps({"host": "127.0.0.1", "port": str(self.port)}),
         }
         return {
             "REQUESTS_CA_BUNDLE": str(self._folder / "ca.pem"),
             "AMPLITUDE_DESTINATION": "snowflake",
             "SQLMESH_GATEWAY": "snowflake",
-            "SQLMESH__GATEWAYS__SNOWFLAKE__CONNECTION__HOST": "127.0.0.1",
-            "SQLMESH__GATEWAYS__SNOWFLAKE__CONNECTION__PORT": str(self._port),
             "DESTINATION__SNOWFLAKE__STAGE_NAME": f"{database}.{STAGE}",
             **{f"DESTINATION__SNOWFLAKE__CREDENTIALS__{name}": value for name, value in credentials.items()},
         }
@@ -110,7 +110,7 @@ class Standin:
             user=USER,
             private_key_file=str(self.key),
             host="127.0.0.1",
-            port=self._port,
+            port=self.port,
             database=database,
             role="OBSERVER",  # whose statements are not recorded
             login_timeout=30,
@@ -217,4 +217,35 @@ def await_port(process: subprocess.Popen[bytes], folder: Path) -> int:
 class SnowflakeProject(Project):
     """A checkout whose warehouse is a database of the stand-in, and whose lake is a bucket."""
 
-    snowflake: Database | None = None
+    snowflake: Database = field(kw_only=True)
+    store: ObjectStore = field(kw_only=True)
+    bucket: str = field(kw_only=True)
+
+    def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a query, in Snowflake's SQL."""
+        assert parameters is None, "the stand-in's queries take no parameters"
+        return self.snowflake.query(sql)
+
+
+def make_snowflake_project(
+    folder: Path, simulator: Simulator, standin: Standin, store: ObjectStore
+) -> SnowflakeProject:
+    """A checkout set up to ask the simulated Amplitude and to load into a database of its own."""
+    bucket = store.make_bucket()
+    database = standin.make_database(f"s3://{bucket}/staging/")
+    project = make_project(folder, simulator)
+    env = project.env | store.env | database.env | {"SOURCES__AMPLITUDE__LAKE__BUCKET_URL": f"s3://{bucket}"}
+    adapt_sqlmesh(project.root / "sqlmesh/config.yaml", standin.port)
+    return SnowflakeProject(project.root, env, snowflake=database, store=store, bucket=bucket)
+
+
+def adapt_sqlmesh(path: Path, port: int) -> None:
+    """Has SQLMesh find the stand-in, and keep its state in a file: PostgreSQL has tests of its own."""
+    config, count = re.subn(
+        r"(?m)^      type: snowflake\n((?:.*\n)*?)    state_connection:\n(?:      .*\n)+",
+        f"      type: snowflake\n      host: 127.0.0.1\n      port: {port}\n\\1"
+        "    state_connection:\n      type: duckdb\n      database: data/state.duckdb\n",
+        path.read_text(),
+    )
+    assert count == 1, "config.yaml has no connection to Snowflake with its state_connection, or more than one"
+    path.write_text(config)

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from sqlglot import exp
+from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlmesh import DatetimeRanges, ExecutionContext, signal
 from sqlmesh.core.snapshot import DeployabilityIndex, Snapshot
 from sqlmesh.utils.date import to_timestamp
@@ -22,7 +24,7 @@ LANDED_HOURS = """
     ), landed AS (
         SELECT export_hour, COUNT(DISTINCT project) AS projects
         FROM ledger
-        WHERE status <> 'pending' AND export_hour >= CAST('{first}' AS TIMESTAMP)
+        WHERE status <> 'pending' AND export_hour >= '{first}'
         GROUP BY export_hour
     )
     SELECT landed.export_hour
@@ -46,10 +48,12 @@ def export_hours_landed(batch: DatetimeRanges, context: ExecutionContext) -> boo
     added later therefore holds back only what silver has not taken in yet, until it has caught up. Then its earlier
     hours are taken in by restating `silver.events` from its first hour on, with the command that the load prints.
     """
-    if not context.engine_adapter.table_exists(LEDGER):
+    adapter = context.engine_adapter
+    # An adapter quotes names as they are: in lower case Snowflake has none of them.
+    if not adapter.table_exists(normalize_identifiers(exp.to_table(LEDGER), dialect=adapter.dialect)):
         return False
     first = batch[0][0].strftime("%Y-%m-%d %H:%M:%S")
-    rows = context.engine_adapter.fetchall(LANDED_HOURS.format(first=first), quote_identifiers=False)
+    rows = adapter.fetchall(LANDED_HOURS.format(first=first), quote_identifiers=False)
     landed = {hour for (hour,) in rows}
     return leading(batch, [as_naive(start) in landed for start, _ in batch])
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import fakesnow.cursor
 import pyarrow as pa
+import snowflake.connector.errors
 from fakesnow import arrow, info_schema
 from fakesnow.transforms import stage
 from sqlglot import exp, parse_one
@@ -25,9 +26,12 @@ WITHOUT_EFFECT = [r"(/\*.*?\*/\s*)?(GRANT|REVOKE|USE WAREHOUSE)\b", r"ALTER SESS
 REWRITTEN = [
     # DuckDB has no temporary tables with a schema; SQLMesh drops those that it makes.
     (r"^((?:/\*.*?\*/\s*)?CREATE )TEMPORARY (TABLE IF NOT EXISTS)", r"\1\2"),
+    (r"FILE_FORMAT\s*=\s*\(\s*TYPE\s*=\s*'?PARQUET'?[^)]*\)", "FILE_FORMAT=(TYPE=PARQUET)"),
     (r"MATCH_BY_COLUMN_NAME\s*=\s*'(\w+)'", r"MATCH_BY_COLUMN_NAME=\1"),
     (r"ON_ERROR=\?", "ON_ERROR=ABORT_STATEMENT"),
 ]
+COLUMN_COMMENTS = re.compile(r"(?:/\*.*?\*/\s*)?ALTER TABLE (\S+) ALTER COLUMN \S+ COMMENT ", re.DOTALL)
+COLUMN_COMMENT = re.compile(r"""COLUMN ("[^"]+") COMMENT ('(?:[^'\\]|\\.|'')*')""", re.DOTALL)
 PARQUET_TYPES = {"VARCHAR": "TEXT", "BIGINT": "NUMBER(38,0)", "DOUBLE": "REAL"}
 
 
@@ -39,6 +43,13 @@ def split(sql: str) -> list[str]:
             parts.append(sql[start : token.start])
             start = token.end + 1
     return [part.strip() for part in [*parts, sql[start:]] if part.strip()] or [sql]
+
+
+def expanded(sql: str) -> list[str]:
+    """A statement that comments several columns, as one for each; any other as it is."""
+    if not (table := COLUMN_COMMENTS.match(sql)):
+        return [sql]
+    return [f"COMMENT ON COLUMN {table[1]}.{column} IS {text}" for column, text in COLUMN_COMMENT.findall(sql)]
 
 
 def digestible(sql: str, bindings: Bindings, columns_of: Callable[[str], list[tuple[str, str]]]) -> tuple[str, Bindings]:
@@ -62,18 +73,33 @@ def digestible(sql: str, bindings: Bindings, columns_of: Callable[[str], list[tu
 
 
 def variants(node: exp.Expr) -> exp.Expr:
-    """PARSE_JSON of a VARIANT that holds a text parses the text; TYPEOF and a cast to text know what is in a VARIANT."""
+    """PARSE_JSON of a VARIANT that holds a text parses it; a VARIANT knows its type; as a text, a text has no quotes."""
     if isinstance(node, exp.ParseJSON):
         text = exp.Anonymous(
             this="json_extract_string",
             expressions=[exp.Anonymous(this="to_json", expressions=[node.this]), exp.Literal.string("$")],
         )
         return (exp.TryCast if node.args.get("safe") else exp.Cast)(this=text, to=exp.DataType.build("JSON"))
+    if isinstance(node, exp.Cast) and isinstance(node.this, exp.GetExtract) and node.is_type("VARCHAR"):
+        return exp.JSONExtractScalar(this=node.this.this, expression=node.this.expression)
     if isinstance(node, exp.Typeof):
         return exp.Anonymous(
             this="json_type", expressions=[exp.Anonymous(this="to_json", expressions=[node.this])]
         )
     return node
+
+
+def entries(node: exp.Expr) -> exp.Expr:
+    """LATERAL FLATTEN of objects, whatever characters are in their keys: fakesnow takes those for paths."""
+    explode = node.this if isinstance(node, exp.Lateral | exp.TableFromRows) else None
+    if not isinstance(explode, exp.Explode):
+        return node
+    arguments = {each.this.name.upper(): each.expression for each in (explode.this, *explode.expressions)}
+    value, mode = arguments["INPUT"].sql(dialect="duckdb"), arguments["MODE"].name
+    if mode != "OBJECT":
+        raise NotImplementedError(f"FLATTEN of {mode}")
+    call = exp.maybe_parse(f"json_each(CASE WHEN json_type({value}) = 'OBJECT' THEN {value} END)", dialect="duckdb")
+    return exp.Table(this=call, alias=exp.TableAlias(this=node.args["alias"].this))
 
 
 def with_views(template: Template) -> Template:
@@ -108,14 +134,29 @@ ACTIONS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
 def apply() -> None:
     """Puts the fixes in place."""
     cursor = fakesnow.cursor.FakeSnowflakeCursor
-    transform, execute = cursor._transform, cursor._execute
-    timestamps = arrow.timestamp_to_sf_struct
+    transform, execute, answer = cursor._transform, cursor._execute, cursor.execute
+    timestamps, comment_table = arrow.timestamp_to_sf_struct, info_schema.insert_table_comment_sql
 
     def fixed_transform(self: Any, expression: exp.Expr, params: Any) -> exp.Expr:
         return transform(self, expression.transform(variants), params)
 
     def fixed_execute(self: Any, expression: exp.Expr, params: Any = None) -> None:
-        execute(self, merge_by_duckdb(self, expression) if isinstance(expression, exp.Merge) else expression, params)
+        if isinstance(expression, exp.Merge):
+            expression = merge_by_duckdb(self, expression)
+        elif isinstance(expression, exp.Comment):  # whose result fakesnow cannot describe
+            self._duck_conn.execute(expression.sql(dialect="duckdb"))
+            expression = parse_one("SELECT 'Statement executed successfully.' AS status")
+        execute(self, expression, params)
+
+    def fixed_answer(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """What DuckDB or fakesnow cannot do is an error of SQL: a client would try anything else again and again."""
+        try:
+            return answer(self, *args, **kwargs)
+        except snowflake.connector.errors.Error:
+            raise
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            raise snowflake.connector.errors.ProgrammingError(msg=message, errno=603, sqlstate="XX000") from error
 
     def fixed_timestamps(times: pa.Array | pa.ChunkedArray) -> pa.Array:
         """Without it NULL comes as 1970-01-01."""
@@ -123,9 +164,11 @@ def apply() -> None:
         filled = timestamps(times.fill_null(0) if times.null_count else times)
         return pa.StructArray.from_arrays(filled.flatten(), fields=list(filled.type), mask=times.is_null())
 
-    cursor._transform, cursor._execute = fixed_transform, fixed_execute
+    cursor._transform, cursor._execute, cursor.execute = fixed_transform, fixed_execute, fixed_answer
     arrow.timestamp_to_sf_struct = fixed_timestamps
+    fakesnow.cursor.transforms.flatten = entries
     fakesnow.cursor.transforms.merge = lambda expression: [expression]
+    info_schema.insert_table_comment_sql = lambda *names: comment_table(*(name.replace("'", "''") for name in names))
     info_schema.SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW = with_views(
         info_schema.SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW
     )
