@@ -45,7 +45,7 @@ from amplitude_source.errors import AmplitudeError
 from amplitude_source.ledger import Coverage, Ledger, Restatement, coverage, read_ledgers, restatements
 from amplitude_source.privacy import PrivacySettings
 from amplitude_source.settings import HOUR, AmplitudeSettings, format_hour, hours_between, load_projects, parse_hour
-from amplitude_source.snowflake import snowflake_destination, staging_url
+from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, refusal, snowflake_destination, staging_url
 from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -520,7 +520,8 @@ def explain(error: BaseException) -> str:
         if isinstance(cause, AmplitudeError):
             return str(cause)
         if isinstance(cause, ConfigFieldMissingException):
-            names = ", ".join(f"SOURCES__AMPLITUDE__{name.upper()}" for name in cause.fields)
+            prefix = SNOWFLAKE_VARIABLES if "Snowflake" in cause.spec_name else "SOURCES__AMPLITUDE__"
+            names = ", ".join(f"{prefix}{name.upper()}" for name in cause.fields)
             return f"A setting is missing: set {names} in .env or the environment; .env.example lists them all."
         if isinstance(cause, ConfigValueCannotBeCoercedException):
             section = "PRIVACY__" if cause.field_name in {field.name for field in fields(PrivacySettings)} else ""
@@ -530,6 +531,8 @@ def explain(error: BaseException) -> str:
             return (
                 "The DuckDB file is in use by another process; close it (a shell, sqlmesh, a dashboard) and run again."
             )
+        if sentence := refusal(cause):
+            return sentence
     return f"{type(causes[-1]).__name__}: {str(causes[-1]).splitlines()[0]}"
 
 

@@ -147,6 +147,10 @@ class Project:
         with duckdb.connect(str(self.database), read_only=True):
             yield
 
+    def archived(self) -> dict[str, bytes]:
+        """The lake's members by their names."""
+        return {path.name: path.read_bytes() for path in self.lake.rglob("*.json.gz")}
+
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query on the checkout's DuckDB file, opened for reading only."""
         with duckdb.connect(str(self.database), read_only=True) as connection:
@@ -384,9 +388,7 @@ def assert_bronze_holds(project: Project, members: Sequence[Member], last: datet
             hour: _expected_entry([member for member in members if member.hour == hour], loaded, rejected)
             for hour in hours_between(project.first_hour, last)
         }
-    assert {path.name: path.read_bytes() for path in project.lake.rglob("*.json.gz")} == {
-        member.file_name: member.data for member in members
-    }
+    assert project.archived() == {member.file_name: member.data for member in members}
     assert_nothing_left(project)
 
 

@@ -34,14 +34,14 @@ class Fault:
     """What becomes of the next statements in which a pattern is found; of a login, as `LOGIN <role> <warehouse>`."""
 
     pattern: str
-    message: str
-    code: str
+    message: str = ""
+    code: str = ""
     """Snowflake's error number, in six digits."""
-    state: str
+    state: str = ""
     """Its SQLSTATE."""
     times: int = 1
     hold: bool = False
-    """Whether the statement waits, to be cut off; then the log says so."""
+    """Whether, instead, the statement is done and its answer kept back until the client is gone, with its session."""
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,16 @@ class Database:
     def queries(self, *sql: str) -> list[list[tuple[Any, ...]]]:
         """The rows of each query, over one connection."""
         with trusting(self.env["REQUESTS_CA_BUNDLE"]), self._standin.connect(self.name) as connection:
-            return [[*connection.cursor().execute(each)] for each in sql]
+            return [connection.cursor().execute(each).fetchall() for each in sql]
 
     def statements(self) -> list[Statement]:
         """All that were sent since the last `forget`, without those of `query`, in the order in which they ended."""
         entries = self._entries()
         return [Statement(entry["sql"], entry["ok"], entry.get("error")) for entry in entries if "sql" in entry]
+
+    def logins(self) -> list[dict[str, Any]]:
+        """The parameters of each session since then."""
+        return [entry["parameters"] for entry in self._entries() if "login" in entry]
 
     def forget(self) -> None:
         self._standin.log(self.name).unlink(missing_ok=True)
@@ -178,9 +182,7 @@ def served(folder: Path, store: ObjectStore) -> Iterator[Standin]:
     """Starts the server; it reads staged files from the store."""
     assert PYTHON.exists(), "the stand-in's environment is missing: make .venv-standin/installed"
     key = make_key(folder / "private_key.pem")
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     (folder / "public_key.pem").write_bytes(public)
     with open(folder / "server.log", "wb") as log:
         process = subprocess.Popen(
@@ -196,9 +198,7 @@ def make_key(path: Path) -> rsa.RSAPrivateKey:
     """Makes a private key, as `openssl genrsa` and `openssl pkcs8` would."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return key
 
@@ -220,6 +220,16 @@ class SnowflakeProject(Project):
     snowflake: Database = field(kw_only=True)
     store: ObjectStore = field(kw_only=True)
     bucket: str = field(kw_only=True)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Nothing has to be kept open."""
+        yield
+
+    def archived(self) -> dict[str, bytes]:
+        """The lake's members by their names."""
+        keys = [key for key in self.store.keys(self.bucket, "raw/") if key.endswith(".json.gz")]
+        return {Path(key).name: self.store.read(self.bucket, key) for key in keys}
 
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query, in Snowflake's SQL."""

@@ -52,7 +52,9 @@ def expanded(sql: str) -> list[str]:
     return [f"COMMENT ON COLUMN {table[1]}.{column} IS {text}" for column, text in COLUMN_COMMENT.findall(sql)]
 
 
-def digestible(sql: str, bindings: Bindings, columns_of: Callable[[str], list[tuple[str, str]]]) -> tuple[str, Bindings]:
+def digestible(
+    sql: str, bindings: Bindings, columns_of: Callable[[str], list[tuple[str, str]]]
+) -> tuple[str, Bindings]:
     """A statement with its bindings as fakesnow can take them.
 
     `columns_of` gives the names and DuckDB's types of the columns of Parquet files, for INFER_SCHEMA.
@@ -73,7 +75,7 @@ def digestible(sql: str, bindings: Bindings, columns_of: Callable[[str], list[tu
 
 
 def variants(node: exp.Expr) -> exp.Expr:
-    """PARSE_JSON of a VARIANT that holds a text parses it; a VARIANT knows its type; as a text, a text has no quotes."""
+    """PARSE_JSON of a VARIANT with a text parses it; a VARIANT knows its type; as a text, a text has no quotes."""
     if isinstance(node, exp.ParseJSON):
         text = exp.Anonymous(
             this="json_extract_string",
@@ -83,9 +85,7 @@ def variants(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Cast) and isinstance(node.this, exp.GetExtract) and node.is_type("VARCHAR"):
         return exp.JSONExtractScalar(this=node.this.this, expression=node.this.expression)
     if isinstance(node, exp.Typeof):
-        return exp.Anonymous(
-            this="json_type", expressions=[exp.Anonymous(this="to_json", expressions=[node.this])]
-        )
+        return exp.Anonymous(this="json_type", expressions=[exp.Anonymous(this="to_json", expressions=[node.this])])
     return node
 
 

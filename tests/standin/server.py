@@ -8,6 +8,7 @@ part a client must sign in, and `<database>.faults.json`, a list of faults as in
 Ends when its standard input does.
 """
 
+import asyncio
 import gzip
 import json
 import os
@@ -32,7 +33,7 @@ from starlette.routing import Route
 
 HOST = "127.0.0.1"
 OBSERVER = "OBSERVER"  # the role of a test that looks: its statements are neither recorded nor failed
-HELD_SECONDS = 60  # at most, for a statement that waits to be cut off
+POLL_SECONDS = 0.05
 SQL_ERROR = {"code": "000603", "state": "XX000"}  # Snowflake's internal error: the client does not try it again
 
 
@@ -106,16 +107,24 @@ class Server:
         return answer
 
     async def _answer(self, request: Request, body: dict[str, Any], sql: str, database: str) -> JSONResponse:
-        if fault := self._recorder.fault(database, sql):
-            if fault["hold"]:
-                self._recorder.write(database, {"held": sql})
-                await fakesnow_server.run_in_threadpool(time.sleep, HELD_SECONDS)
+        fault = self._recorder.fault(database, sql)
+        if fault and not fault["hold"]:
             return refusal(fault)
         for part in fixes.expanded(sql):
             answer = await self._run(request, body, part)
             if not json.loads(bytes(answer.body))["success"]:
                 break
+        if fault:
+            self._recorder.write(database, {"held": sql})
+            await self._end_session(request)
         return answer
+
+    async def _end_session(self, request: Request) -> None:
+        """Waits until the client is gone; what its session has not committed is gone, too."""
+        while not await request.is_disconnected():
+            await asyncio.sleep(POLL_SECONDS)
+        token = fakesnow_server.to_token(request)
+        fakesnow_server.sessions.pop(token).rollback()
 
     async def _run(self, request: Request, body: dict[str, Any], sql: str) -> JSONResponse:
         try:
@@ -187,9 +196,9 @@ def main(s3_endpoint: str, folder: Path) -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
     (folder / "port.unfinished").write_text(str(listener.getsockname()[1]))
     (folder / "port.unfinished").rename(folder / "port")
-    uvicorn.Server(
-        uvicorn.Config(fakesnow_server.app, ssl_certfile=str(certificate), log_level="warning")
-    ).run(sockets=[listener])
+    uvicorn.Server(uvicorn.Config(fakesnow_server.app, ssl_certfile=str(certificate), log_level="warning")).run(
+        sockets=[listener]
+    )
 
 
 if __name__ == "__main__":
