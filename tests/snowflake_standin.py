@@ -134,7 +134,8 @@ class Database:
     def queries(self, *sql: str) -> list[list[tuple[Any, ...]]]:
         """The rows of each query, over one connection."""
         with trusting(self.env["REQUESTS_CA_BUNDLE"]), self._standin.connect(self.name) as connection:
-            return [connection.cursor().execute(each).fetchall() for each in sql]
+            cursor = connection.cursor()
+            return [[*cursor.fetchall()] for each in sql if cursor.execute(each)]
 
     def statements(self) -> list[Statement]:
         """All that were sent since the last `forget`, without those of `query`, in the order in which they ended."""

@@ -29,8 +29,9 @@ REWRITTEN = [
     (r"FILE_FORMAT\s*=\s*\(\s*TYPE\s*=\s*'?PARQUET'?[^)]*\)", "FILE_FORMAT=(TYPE=PARQUET)"),
     (r"MATCH_BY_COLUMN_NAME\s*=\s*'(\w+)'", r"MATCH_BY_COLUMN_NAME=\1"),
     (r"ON_ERROR=\?", "ON_ERROR=ABORT_STATEMENT"),
+    (r"FROM '(@[^']+)'\)", r"FROM \1)"),
 ]
-COLUMN_COMMENTS = re.compile(r"(?:/\*.*?\*/\s*)?ALTER TABLE (\S+) ALTER COLUMN \S+ COMMENT ", re.DOTALL)
+COLUMN_COMMENTS = re.compile(r"(?:/\*.*?\*/\s*)?ALTER (?:TABLE|VIEW) (\S+) ALTER COLUMN \S+ COMMENT ", re.DOTALL)
 COLUMN_COMMENT = re.compile(r"""COLUMN ("[^"]+") COMMENT ('(?:[^'\\]|\\.|'')*')""", re.DOTALL)
 PARQUET_TYPES = {"VARCHAR": "TEXT", "BIGINT": "NUMBER(38,0)", "DOUBLE": "REAL"}
 
@@ -168,7 +169,7 @@ def apply() -> None:
     arrow.timestamp_to_sf_struct = fixed_timestamps
     fakesnow.cursor.transforms.flatten = entries
     fakesnow.cursor.transforms.merge = lambda expression: [expression]
-    info_schema.insert_table_comment_sql = lambda *names: comment_table(*(name.replace("'", "''") for name in names))
+    info_schema.insert_table_comment_sql = lambda *names: comment_table(*(name and name.replace("'", "''") for name in names))
     info_schema.SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW = with_views(
         info_schema.SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW
     )
