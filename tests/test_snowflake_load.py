@@ -140,6 +140,15 @@ def test_a_kill_after_the_commit_leaves_rows_that_do_not_count(snowflake_project
 TROUBLES = [
     (
         Fault(
+            r'CREATE TABLE "BRONZE"\."REJECTED_ROWS"',
+            "SQL access control error:\nInsufficient privileges to operate on schema 'BRONZE'",
+            "003001",
+            "42501",
+        ),
+        "GRANT CREATE TABLE ON SCHEMA BRONZE TO ROLE AMPLITUDE_LOADER;",
+    ),
+    (
+        Fault(
             COPY_EVENTS,
             f"SQL compilation error:\nStage 'A.{STAGE}' does not exist or not authorized.",
             "002003",
@@ -155,15 +164,6 @@ TROUBLES = [
             "42501",
         ),
         "GRANT USAGE ON INTEGRATION AMPLITUDE_LAKE TO ROLE",
-    ),
-    (
-        Fault(
-            r'CREATE TABLE "BRONZE"\."REJECTED_ROWS"',
-            "SQL access control error:\nInsufficient privileges to operate on schema 'BRONZE'",
-            "003001",
-            "42501",
-        ),
-        "GRANT CREATE TABLE ON SCHEMA BRONZE TO ROLE AMPLITUDE_LOADER;",
     ),
     (
         Fault(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from string import Template
 from typing import Any
 
+import duckdb
 import fakesnow.cursor
 import pyarrow as pa
 import snowflake.connector.errors
@@ -46,11 +47,12 @@ def split(sql: str) -> list[str]:
     return [part.strip() for part in [*parts, sql[start:]] if part.strip()] or [sql]
 
 
-def expanded(sql: str) -> list[str]:
-    """A statement that comments several columns, as one for each; any other as it is."""
+def column_comments(sql: str) -> list[str]:
+    """DuckDB's statements for one that comments several columns; none for any other."""
     if not (table := COLUMN_COMMENTS.match(sql)):
-        return [sql]
-    return [f"COMMENT ON COLUMN {table[1]}.{column} IS {text}" for column, text in COLUMN_COMMENT.findall(sql)]
+        return []
+    comments = [f"COMMENT ON COLUMN {table[1]}.{column} IS {text}" for column, text in COLUMN_COMMENT.findall(sql)]
+    return [parse_one(comment, dialect="snowflake").sql(dialect="duckdb") for comment in comments]
 
 
 def digestible(
@@ -144,9 +146,6 @@ def apply() -> None:
     def fixed_execute(self: Any, expression: exp.Expr, params: Any = None) -> None:
         if isinstance(expression, exp.Merge):
             expression = merge_by_duckdb(self, expression)
-        elif isinstance(expression, exp.Comment):  # whose result fakesnow cannot describe
-            self._duck_conn.execute(expression.sql(dialect="duckdb"))
-            expression = parse_one("SELECT 'Statement executed successfully.' AS status")
         execute(self, expression, params)
 
     def fixed_answer(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -155,6 +154,11 @@ def apply() -> None:
             return answer(self, *args, **kwargs)
         except snowflake.connector.errors.Error:
             raise
+        except duckdb.IOException as error:
+            if not (missing := re.search(r"No files found that match the pattern \"(.*)\"", str(error))):
+                raise
+            message = f"Remote file '{missing[1]}' was not found. There are several potential causes."
+            raise snowflake.connector.errors.ProgrammingError(msg=message, errno=91016, sqlstate="22000") from error
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             raise snowflake.connector.errors.ProgrammingError(msg=message, errno=603, sqlstate="XX000") from error
@@ -169,7 +173,9 @@ def apply() -> None:
     arrow.timestamp_to_sf_struct = fixed_timestamps
     fakesnow.cursor.transforms.flatten = entries
     fakesnow.cursor.transforms.merge = lambda expression: [expression]
-    info_schema.insert_table_comment_sql = lambda *names: comment_table(*(name and name.replace("'", "''") for name in names))
+    info_schema.insert_table_comment_sql = lambda *names: comment_table(
+        *(name and name.replace("'", "''") for name in names)
+    )
     info_schema.SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW = with_views(
         info_schema.SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW
     )

@@ -110,10 +110,11 @@ class Server:
         fault = self._recorder.fault(database, sql)
         if fault and not fault["hold"]:
             return refusal(fault)
-        for part in fixes.expanded(sql):
-            answer = await self._run(request, body, part)
-            if not json.loads(bytes(answer.body))["success"]:
-                break
+        if comments := fixes.column_comments(sql):
+            connection = fakesnow_server.to_conn(fakesnow_server.to_token(request))
+            connection._duck_conn.execute("; ".join(comments))
+            sql = "SELECT 'Statement executed successfully.' AS status"
+        answer = await self._run(request, body, sql)
         if fault:
             self._recorder.write(database, {"held": sql})
             await self._end_session(request)
