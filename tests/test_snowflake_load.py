@@ -1,6 +1,7 @@
 """Bronze on Snowflake, against the stand-in: whatever happens on the way, it holds each exported row once."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,11 @@ def test_loads_that_follow_each_other_leave_in_bronze_what_amplitude_has(
     """The first load; another machine, which has nothing but Snowflake to go on from; an hour that changed."""
     project = snowflake_project
     succeeded(project.load_here())
+    assert_bronze_holds(project, MEMBERS, LAST)
+
+    # Snowflake knows which files it has loaded: a COPY that is sent twice adds nothing.
+    copies = [each.sql for each in project.snowflake.statements() if re.match(COPY_EVENTS, each.sql)]
+    assert [row[1] for copy in copies for row in project.query(copy)] == ["LOAD_SKIPPED"]
     assert_bronze_holds(project, MEMBERS, LAST)
 
     shutil.rmtree(project.work)
