@@ -48,7 +48,7 @@ SNAPSHOT_OF = {
 }
 
 # Functions of Snowflake's that sqlglot does not know by themselves, as documented by Snowflake.
-SNOWFLAKE_FUNCTIONS = {"PARSE_JSON", "GENERATOR", "GET"}
+SNOWFLAKE_FUNCTIONS = {"PARSE_JSON", "GENERATOR", "GET", "IDENTIFIER", "INFER_SCHEMA"}
 DUCKDB_FUNCTIONS = re.compile(
     r"\b(read_\w+|json_each|json_extract_string|list_\w+|struct_\w+|strftime|strptime|epoch_ms|epoch_us|unnest|"
     r"date_diff|date_add|string_agg|regexp_extract|to_json|from_json|make_timestamp)\s*\(",
@@ -143,11 +143,14 @@ def does_not_parse(sql: str) -> bool:
 
 
 def names_something_in_lower_case(sql: str) -> bool:
-    """Quoted, it would be another name than the same without quotes. What a statement itself names may be."""
+    """Quoted, it would be another name than the same without quotes. What a statement itself names may be.
+
+    So may the tables by which SQLMesh uploads seeds; it alone names them, and drops them.
+    """
     for tree in trees(sql):
         own = {alias.alias for alias in tree.find_all(exp.Alias)}
         for table in tree.find_all(exp.Table):
-            if any(is_lower(part) for part in table.parts):
+            if any(is_lower(part) for part in table.parts if not part.name.startswith("__temp_")):
                 return True
         for column in tree.find_all(exp.Column):
             if is_lower(column.this) and column.name not in own:
