@@ -110,10 +110,6 @@ class Server:
         fault = self._recorder.fault(database, sql)
         if fault and not fault["hold"]:
             return refusal(fault)
-        if comments := fixes.column_comments(sql):
-            connection = fakesnow_server.to_conn(fakesnow_server.to_token(request))
-            connection._duck_conn.execute("; ".join(comments))
-            sql = "SELECT 'Statement executed successfully.' AS status"
         answer = await self._run(request, body, sql)
         if fault:
             self._recorder.write(database, {"held": sql})
@@ -129,6 +125,10 @@ class Server:
 
     async def _run(self, request: Request, body: dict[str, Any], sql: str) -> JSONResponse:
         try:
+            if comments := fixes.column_comments(sql):
+                connection = fakesnow_server.to_conn(fakesnow_server.to_token(request))
+                connection._duck_conn.execute("; ".join(comments))
+                sql = "SELECT 'Statement executed successfully.' AS status"
             digestible, bindings = fixes.digestible(sql, body.get("bindings") or {}, parquet_columns)
             inner = Request(request.scope, request.receive)
             inner._body = zipped(request, json.dumps({**body, "sqlText": digestible, "bindings": bindings}).encode())
