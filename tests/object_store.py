@@ -5,9 +5,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import boto3
-from moto.server import ThreadedMotoServer
-
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 # The standard variables of AWS, with a key that only moto takes.
@@ -20,6 +17,8 @@ class ObjectStore:
     """Buckets on a server at `endpoint`."""
 
     def __init__(self, endpoint: str) -> None:
+        import boto3  # only here, as moto below: most tests need not wait for it
+
         self.endpoint = endpoint
         self.client = boto3.client(
             "s3",
@@ -51,6 +50,8 @@ class ObjectStore:
 
 @contextmanager
 def served() -> Iterator[ObjectStore]:
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(HOST, 0, verbose=False)
     server.start()
     try:

@@ -10,15 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import snowflake.connector
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from conftest import REPOSITORY, Project, make_project
 from object_store import ObjectStore
 from simulator.server import Simulator
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
 
 PYTHON = REPOSITORY / ".venv-standin/bin/python"
 SERVER = REPOSITORY / "tests/standin/server.py"
@@ -104,8 +106,10 @@ class Standin:
             **{f"DESTINATION__SNOWFLAKE__CREDENTIALS__{name}": value for name, value in credentials.items()},
         }
 
-    def connect(self, database: str) -> snowflake.connector.SnowflakeConnection:
-        return snowflake.connector.connect(
+    def connect(self, database: str) -> "SnowflakeConnection":
+        from snowflake import connector  # only here: most tests need not wait for it
+
+        return connector.connect(
             account=ACCOUNT,
             user=USER,
             private_key_file=str(self.key),
