@@ -44,7 +44,10 @@ VOLATILE = [
 # Which statements a snapshot has; of SQLMesh's the models themselves are left out, for they are files here.
 SNAPSHOT_OF = {
     "load": r"^(COPY|DELETE|INSERT|ALTER TABLE|CREATE|MERGE|UPDATE)\b",
-    "warehouse": r"^(CREATE OR REPLACE VIEW \S+\.\"(SILVER|GOLD)\"|CREATE SCHEMA|ALTER TABLE \S+ (ADD|DROP)|DROP)",
+    "warehouse": (
+        r"^(CREATE TRANSIENT TABLE|CREATE OR REPLACE VIEW \S+\.\"(SILVER|GOLD)\"|CREATE SCHEMA|"
+        r"ALTER TABLE \S+ (ADD|DROP)|DROP)"
+    ),
 }
 
 # Functions of Snowflake's that sqlglot does not know by themselves, as documented by Snowflake.
@@ -81,6 +84,9 @@ def test_statements_are_those_of_the_snapshots_and_keep_to_the_rules(
         assert login["TIMEZONE"] == "UTC", "every session is pinned to UTC"
     broken = [f"{rule.__name__}: {sql[:500]}" for sql in {*sent.load, *sent.warehouse} for rule in RULES if rule(sql)]
     assert broken == []
+    assert [
+        sql for sql in sent.warehouse if re.match(r"(/\*.*?\*/ )?CREATE (OR REPLACE )?TABLE", sql)
+    ] == []  # TRANSIENT
     for name, statements in sent._asdict().items():
         assert_is_snapshot(name, masked(statements, SNAPSHOT_OF[name]))
 

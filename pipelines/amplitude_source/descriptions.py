@@ -16,7 +16,7 @@ DESCRIPTIONS = {
     "client_upload_time": "When the client sent it by its own clock",
     "country": "Country, from the IP address",
     "data": "What Amplitude notes on how it took the event in, JSON",
-    "data_type": "Kind of row: event",
+    "data_type": "Of an event: the kind of row; of a schema change: the type of the new column",
     "device_brand": "Brand of the device; null since 2023",
     "device_carrier": "Mobile carrier",
     "device_family": "Family of the device",
