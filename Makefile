@@ -14,8 +14,8 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n auto -m "not slow"
 	$(BIN)/sqlmesh test
 
-# What is slow besides: every fault, kills at random points, many small runs.
-test-all: .venv/installed
+# What is slow besides: every fault, kills at random points, many small runs, Snowflake's stand-in.
+test-all: .venv/installed .venv-standin/installed
 	$(BIN)/python -m pytest -n auto -m slow
 
 # With a Snowflake account and the settings of production in .env; about ten minutes.
@@ -46,12 +46,21 @@ docs: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
+# The Snowflake stand-in of the tests has an environment of its own, for it needs other versions of DuckDB and sqlglot.
+.venv-standin/installed: tests/standin/requirements.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found."; exit 1; }
+	$(PYTHON) -m venv .venv-standin
+	.venv-standin/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 # Solves the versions anew, for every platform and Python; uv is fetched into an environment of its own.
 lock:
 	test -d .venv-lock || $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --disable-pip-version-check uv
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header \
 		--group dev pyproject.toml -o requirements.lock
+	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--no-header tests/standin/requirements.in -o tests/standin/requirements.lock
 
 clean:
-	rm -rf .venv .venv-lock data logs .cache sqlmesh/.cache
+	rm -rf .venv .venv-lock .venv-standin data logs .cache sqlmesh/.cache

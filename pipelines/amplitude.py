@@ -59,6 +59,7 @@ from amplitude_source.settings import (
     parse_hour,
     parse_time,
 )
+from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, STAGING, refusal, snowflake_destination
 from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -286,7 +287,7 @@ def make_pipeline(destination: str, settings: AmplitudeSettings, pipelines: Path
         dataset_name=DATASET,
         pipelines_dir=str(pipelines),
         destination=make_destination(destination, settings),
-        staging=lake_destination(settings, "staging") if destination == "snowflake" else None,
+        staging=lake_destination(settings, STAGING) if destination == "snowflake" else None,
     )
 
 
@@ -319,7 +320,7 @@ def make_destination(destination: str, settings: AmplitudeSettings) -> TDestinat
         credentials = DuckDbCredentials(str(path.absolute()))  # dlt would keep a relative one as it once was
         credentials.global_config = DUCKDB_CONFIG
         return dlt.destinations.duckdb(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
-    return destination
+    return snowflake_destination(settings.lake.bucket_url.rstrip("/"))
 
 
 def run_loads(
@@ -601,7 +602,8 @@ def explain(error: BaseException) -> str:
         if isinstance(cause, AmplitudeError):
             return str(cause)
         if isinstance(cause, ConfigFieldMissingException):
-            names = ", ".join(f"SOURCES__AMPLITUDE__{name.upper()}" for name in cause.fields)
+            prefix = SNOWFLAKE_VARIABLES if "Snowflake" in cause.spec_name else "SOURCES__AMPLITUDE__"
+            names = ", ".join(f"{prefix}{name.upper()}" for name in cause.fields)
             return f"A setting is missing: set {names} in .env or the environment; .env.example lists them all."
         if isinstance(cause, ConfigValueCannotBeCoercedException):
             section = "PRIVACY__" if cause.field_name in {field.name for field in fields(PrivacySettings)} else ""
@@ -613,6 +615,8 @@ def explain(error: BaseException) -> str:
             return (
                 "The DuckDB file is in use by another process; close it (a shell, sqlmesh, a dashboard) and run again."
             )
+        if sentence := refusal(cause):
+            return sentence
     return f"{type(causes[-1]).__name__}: {str(causes[-1]).splitlines()[0]}"
 
 

@@ -41,7 +41,9 @@ from simulator.product import Product
 from simulator.server import DEMO_CREDENTIALS, Simulator
 
 if TYPE_CHECKING:
+    from object_store import ObjectStore
     from s3 import S3Server
+    from snowflake_standin import SnowflakeProject, Standin
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # What a test's checkout gets, as far as it exists; never a .env, secrets or data of the developer.
@@ -152,6 +154,10 @@ class Project:
         """DuckDB opens the file once for the queries within, and not for each: that takes longer than most of them."""
         with duckdb.connect(str(self.database), read_only=True):
             yield
+
+    def archived(self) -> dict[str, bytes]:
+        """The lake's members by their names."""
+        return {path.name: path.read_bytes() for path in self.lake.rglob("*.json.gz")}
 
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query on the checkout's DuckDB file, opened for reading only."""
@@ -265,6 +271,36 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server; a test makes a database of its own."""
     with Postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator["ObjectStore"]:
+    """An S3, with a bucket for whoever makes one."""
+    import object_store  # only here: most tests need not wait for it
+
+    with object_store.served() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def standin(tmp_path_factory: pytest.TempPathFactory, object_store: "ObjectStore") -> Iterator["Standin"]:
+    """The stand-in for Snowflake; it reads from that S3."""
+    import snowflake_standin
+
+    with snowflake_standin.served(tmp_path_factory.mktemp("standin"), object_store) as standin:
+        yield standin
+
+
+@pytest.fixture
+def snowflake_project(
+    tmp_path: Path, simulator: Simulator, standin: "Standin", object_store: "ObjectStore"
+) -> Iterator["SnowflakeProject"]:
+    """The same checkout for Snowflake and S3."""
+    from snowflake_standin import make_snowflake_project
+
+    project = make_snowflake_project(tmp_path, simulator, standin, object_store)
+    yield project
+    assert_no_secret_is_kept(project)
 
 
 def make_project(folder: Path, simulator: Simulator) -> Project:
@@ -385,9 +421,7 @@ def assert_bronze_holds(project: Project, members: Sequence[Member], last: datet
             hour: _expected_entry([member for member in members if member.hour == hour], loaded, rejected)
             for hour in hours_between(project.first_hour, last)
         }
-    assert {path.name: path.read_bytes() for path in project.lake.rglob("*.json.gz")} == {
-        member.file_name: member.data for member in members
-    }
+    assert project.archived() == {member.file_name: member.data for member in members}
     assert_nothing_left(project)
 
 

@@ -282,12 +282,12 @@ def remove_superseded(pipeline: dlt.Pipeline, project: str, ledger: Ledger) -> N
     with pipeline.sql_client() as client:
         for table, prefix in tables.items():
             client.execute_sql(
-                f"DELETE FROM {client.make_qualified_table_name(table)} AS superseded "
+                f"DELETE FROM {client.make_qualified_table_name(table)} "
                 f"WHERE {prefix}project = '{project}' "
-                f"AND {prefix}export_hour BETWEEN TIMESTAMP '{min(hours)}' AND TIMESTAMP '{max(hours)}' "
-                f"AND _dlt_load_id <> '{newest}' AND EXISTS ("
-                f"SELECT 1 FROM {client.make_qualified_table_name('export_hours')} AS hours "
-                f"WHERE hours.export_hour = superseded.{prefix}export_hour AND hours._dlt_load_id = '{newest}')"
+                f"AND {prefix}export_hour BETWEEN '{min(hours)}' AND '{max(hours)}' "
+                f"AND _dlt_load_id <> '{newest}' AND {prefix}export_hour IN ("
+                f"SELECT export_hour FROM {client.make_qualified_table_name('export_hours')} "
+                f"WHERE _dlt_load_id = '{newest}')"
             )
 
 

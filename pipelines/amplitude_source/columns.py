@@ -4,6 +4,8 @@ import pyarrow as pa
 from dlt.common.data_types import TDataType
 from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
 
+from .descriptions import DESCRIPTIONS
+
 # The 55 keys of an export row (2023 and later) and the type that each has in bronze. Times are naive and UTC; nested
 # values stay JSON text, because a parquet string lands in Snowflake's VARIANT as a string: one type on every engine.
 EXPORT_COLUMNS: dict[str, str] = {
@@ -69,6 +71,10 @@ REQUIRED_KEYS = ("uuid", "app", "amplitude_id", "event_type", "event_time", "ser
 
 # What the pipeline adds to each row: where it came from.
 ORIGIN_COLUMNS = {"_project": "text", "_export_hour": "timestamp", "_archive_file": "text", "_archive_row": "bigint"}
+
+# Silver reads bronze by hours, and hours are replaced as a whole: so Snowflake keeps them apart. dlt has to know of it,
+# for without hints it drops the clustering key with each new column.
+CLUSTERED_BY = "_export_hour"
 
 REJECTED_COLUMNS = {**ORIGIN_COLUMNS, "reason": "text", "line": "text"}
 
@@ -158,7 +164,10 @@ def column_hints(types: dict[str, str]) -> TTableSchemaColumns:
     """dlt's hints for columns of our types: JSON as text, times without a zone (dlt's default is one with a zone)."""
     hints: TTableSchemaColumns = {}
     for name, type_ in types.items():
-        hints[name] = TColumnSchema(name=name, data_type=DLT_TYPES[type_])
+        column = name.replace("$", "_")
+        hints[name] = TColumnSchema(name=name, data_type=DLT_TYPES[type_], description=DESCRIPTIONS[column])
         if type_ == "timestamp":
             hints[name]["timezone"] = False
+        if name == CLUSTERED_BY:
+            hints[name]["cluster"] = True
     return hints

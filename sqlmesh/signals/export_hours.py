@@ -21,7 +21,7 @@ LANDED_HOURS = """
     ), landed AS (
         SELECT export_hour, COUNT(DISTINCT project) AS projects
         FROM ledger
-        WHERE status <> 'pending' AND export_hour >= CAST('{first}' AS TIMESTAMP)
+        WHERE status <> 'pending' AND export_hour >= '{first}'
         GROUP BY export_hour
     )
     SELECT landed.export_hour

@@ -217,7 +217,7 @@ SELECT
   weekly_active_users::BIGINT AS weekly_active_users, /* Users with an active event on the 7 days that end with the day */
   monthly_active_users::BIGINT AS monthly_active_users, /* Users with an active event on the 30 days that end with the day */
   (
-    active_users / NULLIF(monthly_active_users, 0)
+    active_users::DOUBLE / NULLIF(monthly_active_users, 0)
   )::DOUBLE AS dau_mau, /* Share of the monthly active users who were active on the day, NULL where there are none */
   sessions::BIGINT AS sessions, /* Sessions that started on the day */
   average_session_seconds::DOUBLE AS average_session_seconds, /* Their average length in seconds, NULL on a day without sessions */

@@ -127,7 +127,7 @@ SELECT
   (
     (
       new_users + resurrected_users
-    ) / NULLIF(dormant_users, 0)
+    )::DOUBLE / NULLIF(dormant_users, 0)
   )::DOUBLE AS pulse, /* New and resurrected users for each dormant one: above 1 the product grows; NULL where nobody is dormant */
   (
     start_date < last_start

@@ -235,7 +235,7 @@ WITH starts AS (
     interval_unit,
     breakdown,
     segment,
-    cohort_date::VARCHAR AS cohort,
+    TO_CHAR(cohort_date::DATE, 'yyyy-mm-DD') AS cohort,
     cohort_date,
     interval_number,
     cohort_users,

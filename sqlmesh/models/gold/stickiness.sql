@@ -112,13 +112,13 @@ SELECT
   )::BIGINT AS users_or_more, /* Users who were active on so many days or more */
   totals.active_users::BIGINT AS active_users, /* Users who were active in the interval */
   (
-    COALESCE(counted.users, 0) / totals.active_users
+    COALESCE(counted.users, 0)::DOUBLE / totals.active_users
   )::DOUBLE AS share, /* Share of the active users who were so on exactly so many days */
   (
     SUM(COALESCE(counted.users, 0)) OVER (
       PARTITION BY totals.project, totals.app, totals.breakdown, totals.segment, totals.start_date
       ORDER BY numbers.n DESC
-    ) / totals.active_users
+    )::DOUBLE / totals.active_users
   )::DOUBLE AS share_or_more, /* Share of the active users who were so on so many days or more */
   (
     totals.start_date < totals.last_start

@@ -110,10 +110,10 @@ SELECT
   NULLIF(ip_address, '')::VARCHAR AS ip_address, /* IP address of the client */
   location_lat::DOUBLE AS location_lat, /* Latitude in degrees, where the client sent it */
   location_lng::DOUBLE AS location_lng, /* Longitude in degrees, where the client sent it */
-  PARSE_JSON(event_properties) AS event_properties, /* The event's properties, as the client sent them */
-  PARSE_JSON(user_properties) AS user_properties, /* The user's properties as of the event */
-  PARSE_JSON(groups) AS groups, /* The groups that the user was in: {type: [id]} */
-  PARSE_JSON(group_properties) AS group_properties /* Their properties: {type: {id: {}}} */
+  @parsed_json(event_properties) AS event_properties, /* The event's properties, as the client sent them */
+  @parsed_json(user_properties) AS user_properties, /* The user's properties as of the event */
+  @parsed_json(groups) AS groups, /* The groups that the user was in: {type: [id]} */
+  @parsed_json(group_properties) AS group_properties /* Their properties: {type: {id: {}}} */
 FROM first_copies AS copies
 WHERE
   NOT EXISTS(

@@ -1,0 +1,181 @@
+"""What fakesnow 0.12.1 does not do as Snowflake does, as far as dlt and SQLMesh ask for it.
+
+Each fix stands for a failure that was seen without it. They replace functions of fakesnow, so that its version is
+pinned; none of them looks at what the project's own statements are about.
+"""
+
+import re
+from collections.abc import Callable
+from string import Template
+from typing import Any
+
+import duckdb
+import fakesnow.cursor
+import pyarrow as pa
+import snowflake.connector.errors
+from fakesnow import arrow, info_schema
+from fakesnow.transforms import stage
+from sqlglot import exp, parse_one
+from sqlglot.dialects.snowflake import Snowflake
+from sqlglot.tokens import TokenType
+
+Bindings = dict[str, dict[str, Any]]
+
+# Statements that mean nothing to DuckDB, and to no test but by having been sent.
+WITHOUT_EFFECT = [r"(/\*.*?\*/\s*)?(GRANT|REVOKE|USE WAREHOUSE)\b", r"ALTER SESSION (SET|UNSET) (QUERY_TAG|TIMEZONE)\b"]
+# Text that fakesnow cannot digest, and an equivalent that it can.
+REWRITTEN = [
+    # DuckDB has no temporary tables with a schema; SQLMesh drops those that it makes.
+    (r"^((?:/\*.*?\*/\s*)?CREATE )TEMPORARY (TABLE IF NOT EXISTS)", r"\1\2"),
+    (r"FILE_FORMAT\s*=\s*\(\s*TYPE\s*=\s*'?PARQUET'?[^)]*\)", "FILE_FORMAT=(TYPE=PARQUET)"),
+    (r"MATCH_BY_COLUMN_NAME\s*=\s*'(\w+)'", r"MATCH_BY_COLUMN_NAME=\1"),
+    (r"ON_ERROR=\?", "ON_ERROR=ABORT_STATEMENT"),
+    (r"FROM '(@[^']+)'\)", r"FROM \1)"),
+]
+COLUMN_COMMENTS = re.compile(r"(?:/\*.*?\*/\s*)?ALTER (?:TABLE|VIEW) (\S+) ALTER COLUMN \S+ COMMENT ", re.DOTALL)
+COLUMN_COMMENT = re.compile(r"""COLUMN ("[^"]+") COMMENT ('(?:[^'\\]|\\.|'')*')""", re.DOTALL)
+PARQUET_TYPES = {"VARCHAR": "TEXT", "BIGINT": "NUMBER(38,0)", "DOUBLE": "REAL"}
+
+
+def split(sql: str) -> list[str]:
+    """The statements of a text, each as it was sent."""
+    parts, start = [], 0
+    for token in Snowflake().tokenize(sql):
+        if token.token_type == TokenType.SEMICOLON:
+            parts.append(sql[start : token.start])
+            start = token.end + 1
+    return [part.strip() for part in [*parts, sql[start:]] if part.strip()] or [sql]
+
+
+def column_comments(sql: str) -> list[str]:
+    """DuckDB's statements for one that comments several columns; none for any other."""
+    if not (table := COLUMN_COMMENTS.match(sql)):
+        return []
+    comments = [f"COMMENT ON COLUMN {table[1]}.{column} IS {text}" for column, text in COLUMN_COMMENT.findall(sql)]
+    return [parse_one(comment, dialect="snowflake").sql(dialect="duckdb") for comment in comments]
+
+
+def digestible(
+    sql: str, bindings: Bindings, columns_of: Callable[[str], list[tuple[str, str]]]
+) -> tuple[str, Bindings]:
+    """A statement with its bindings as fakesnow can take them.
+
+    `columns_of` gives the names and DuckDB's types of the columns of Parquet files, for INFER_SCHEMA.
+    """
+    if "infer_schema(" in sql.lower():
+        folder = stage.internal_dir(bindings["1"]["value"].lstrip("@").replace('"', ""))
+        rows = (f"('{name}', '{PARQUET_TYPES.get(type_, type_)}')" for name, type_ in columns_of(f"{folder}/*"))
+        return f"SELECT column1 AS column_name, column2 AS type FROM VALUES {', '.join(rows)}", {}
+    while re.search(r"identifier\(\?\)", sql, re.IGNORECASE):
+        name = bindings["1"]["value"]
+        sql = re.sub(r"identifier\(\?\)", lambda _, name=name: name, sql, count=1, flags=re.IGNORECASE)
+        bindings = {str(int(number) - 1): value for number, value in bindings.items() if number != "1"}
+    if re.search(r"ON_ERROR=\?", sql):
+        bindings = {}
+    for pattern, replacement in REWRITTEN:
+        sql = re.sub(pattern, replacement, sql, flags=re.IGNORECASE | re.DOTALL)
+    return sql, bindings
+
+
+def variants(node: exp.Expr) -> exp.Expr:
+    """PARSE_JSON of a VARIANT with a text parses it; a VARIANT knows its type; as a text, a text has no quotes."""
+    if isinstance(node, exp.ParseJSON):
+        text = exp.Anonymous(
+            this="json_extract_string",
+            expressions=[exp.Anonymous(this="to_json", expressions=[node.this]), exp.Literal.string("$")],
+        )
+        return (exp.TryCast if node.args.get("safe") else exp.Cast)(this=text, to=exp.DataType.build("JSON"))
+    if isinstance(node, exp.Cast) and isinstance(node.this, exp.GetExtract) and node.is_type("VARCHAR"):
+        return exp.JSONExtractScalar(this=node.this.this, expression=node.this.expression)
+    if isinstance(node, exp.Typeof):
+        return exp.Anonymous(this="json_type", expressions=[exp.Anonymous(this="to_json", expressions=[node.this])])
+    return node
+
+
+def entries(node: exp.Expr) -> exp.Expr:
+    """LATERAL FLATTEN of objects, whatever characters are in their keys: fakesnow takes those for paths."""
+    explode = node.this if isinstance(node, exp.Lateral | exp.TableFromRows) else None
+    if not isinstance(explode, exp.Explode):
+        return node
+    arguments = {each.this.name.upper(): each.expression for each in (explode.this, *explode.expressions)}
+    value, mode = arguments["INPUT"].sql(dialect="duckdb"), arguments["MODE"].name
+    if mode != "OBJECT":
+        raise NotImplementedError(f"FLATTEN of {mode}")
+    call = exp.maybe_parse(f"json_each(CASE WHEN json_type({value}) = 'OBJECT' THEN {value} END)", dialect="duckdb")
+    return exp.Table(this=call, alias=exp.TableAlias(this=node.args["alias"].this))
+
+
+def with_views(template: Template) -> Template:
+    """INFORMATION_SCHEMA.TABLES with the views."""
+    both = (
+        "(SELECT database_name, schema_name, table_name, estimated_size, 'BASE TABLE' AS kind FROM duckdb_tables "
+        "UNION ALL SELECT database_name, schema_name, view_name, NULL, 'VIEW' FROM duckdb_views WHERE NOT internal)"
+    )
+    text = template.template.replace("'BASE TABLE' AS", "kind AS")
+    return Template(text.replace("from duckdb_tables tables", f"from {both} tables"))
+
+
+def merge_by_duckdb(cursor: Any, merge: exp.Merge) -> exp.Expr:
+    """Runs a MERGE as DuckDB does, which refuses one that is ambiguous, as Snowflake; gives the query of its counts."""
+    connection = cursor._conn
+    if not connection._autocommit and not connection._in_transaction:
+        cursor._duck_conn.begin()
+        connection._in_transaction = True
+    for update in (when.args["then"] for when in merge.find_all(exp.When)):
+        for assignment in update.expressions if isinstance(update, exp.Update) else []:
+            assignment.this.set("table", None)
+    rows = cursor._duck_conn.execute(merge.sql(dialect="duckdb") + " RETURNING merge_action").fetchall()
+    counts = {what: sum(row[-1] == action for row in rows) for action, what in ACTIONS.items()}
+    query = parse_one("SELECT " + ", ".join(f'{count} AS "number of rows {what}"' for what, count in counts.items()))
+    query.set("merge_counts", True)
+    return query
+
+
+ACTIONS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
+
+
+def apply() -> None:
+    """Puts the fixes in place."""
+    cursor = fakesnow.cursor.FakeSnowflakeCursor
+    transform, execute, answer = cursor._transform, cursor._execute, cursor.execute
+    timestamps, comment_table = arrow.timestamp_to_sf_struct, info_schema.insert_table_comment_sql
+
+    def fixed_transform(self: Any, expression: exp.Expr, params: Any) -> exp.Expr:
+        return transform(self, expression.transform(variants), params)
+
+    def fixed_execute(self: Any, expression: exp.Expr, params: Any = None) -> None:
+        if isinstance(expression, exp.Merge):
+            expression = merge_by_duckdb(self, expression)
+        execute(self, expression, params)
+
+    def fixed_answer(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """What DuckDB or fakesnow cannot do is an error of SQL: a client would try anything else again and again."""
+        try:
+            return answer(self, *args, **kwargs)
+        except snowflake.connector.errors.Error:
+            raise
+        except duckdb.IOException as error:
+            if not (missing := re.search(r"No files found that match the pattern \"(.*)\"", str(error))):
+                raise
+            message = f"Remote file '{missing[1]}' was not found. There are several potential causes."
+            raise snowflake.connector.errors.ProgrammingError(msg=message, errno=91016, sqlstate="22000") from error
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            raise snowflake.connector.errors.ProgrammingError(msg=message, errno=603, sqlstate="XX000") from error
+
+    def fixed_timestamps(times: pa.Array | pa.ChunkedArray) -> pa.Array:
+        """Without it NULL comes as 1970-01-01."""
+        times = times.combine_chunks() if isinstance(times, pa.ChunkedArray) else times
+        filled = timestamps(times.fill_null(0) if times.null_count else times)
+        return pa.StructArray.from_arrays(filled.flatten(), fields=list(filled.type), mask=times.is_null())
+
+    cursor._transform, cursor._execute, cursor.execute = fixed_transform, fixed_execute, fixed_answer
+    arrow.timestamp_to_sf_struct = fixed_timestamps
+    fakesnow.cursor.transforms.flatten = entries
+    fakesnow.cursor.transforms.merge = lambda expression: [expression]
+    info_schema.insert_table_comment_sql = lambda *names: comment_table(
+        *(name and name.replace("'", "''") for name in names)
+    )
+    info_schema.SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW = with_views(
+        info_schema.SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW
+    )
