@@ -2,19 +2,15 @@
 
 import gzip
 import json
-from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-import dlt
 import duckdb
 import pytest
 
 import oracle
 import warehouse
-from amplitude_source import empty_tables
 from amplitude_source.merges import read_merges
 from conftest import SMALL_PRODUCT, Project, sentence, succeeded
 from simulator.server import Simulator
@@ -48,28 +44,6 @@ def next_hour(project: Project) -> datetime:
 
 def test_a_new_warehouse_has_the_table_without_a_row(loaded: Project) -> None:
     assert merges(loaded) == []
-
-
-@pytest.mark.slow
-def test_a_warehouse_that_is_older_than_the_table_builds_without_it_and_gets_it_with_the_next_load(
-    project: Project, simulator: Simulator
-) -> None:
-    project.set_clock(START + 40 * HOUR, simulator)
-    with mock.patch("amplitude.empty_tables", older_empty_tables):
-        succeeded(project.load_here())
-    assert not project.query("FROM duckdb_tables() WHERE table_name = 'merge_ids'")
-    warehouse.plan(project)
-    assert project.query("SELECT COUNT(*) > 0 FROM silver.user_aliases") == [(True,)]
-    project.set_clock(END + timedelta(days=1), simulator)
-    succeeded(project.load_here())
-    assert merges(project) == []
-    warehouse.run(project)
-    warehouse.assert_equals_oracle(project, sorted(project.lake.rglob("*.json.gz")))
-
-
-@dlt.source(name="amplitude")
-def older_empty_tables(known: Collection[str]) -> list[Any]:
-    return [resource for name, resource in empty_tables(known).resources.items() if name != "merge_ids"]
 
 
 def test_a_file_has_keys_in_either_case_times_in_iso_or_epoch_milliseconds_and_may_be_gzipped(

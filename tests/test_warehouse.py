@@ -17,7 +17,7 @@ from simulator.product import Product
 from simulator.server import Simulator
 
 HOUR = timedelta(hours=1)
-MONTH = Product(seed=7, days=30, events_per_day=60)
+TWELVE_DAYS = Product(seed=7, days=12, events_per_day=150)
 WEEK = Product(seed=8, days=7, events_per_day=120)
 
 
@@ -90,14 +90,8 @@ def build_in_steps(project: Project, simulator: Simulator, hours: int) -> None:
 
 
 @pytest.mark.slow
-def test_runs_of_33_hours_give_what_one_run_gives(project: Project, simulator: Simulator) -> None:
-    build_in_steps(project, simulator, 33)
-    warehouse.assert_equals_oracle(project, archived(project))
-
-
-@pytest.mark.slow
-def test_thirty_runs_of_a_day_give_what_one_run_gives(tmp_path: Path) -> None:
-    with Simulator(MONTH) as simulator:
+def test_twelve_runs_of_a_day_give_what_one_run_gives(tmp_path: Path) -> None:
+    with Simulator(TWELVE_DAYS) as simulator:
         at_once, daily = (make_project(tmp_path / name, simulator) for name in ("once", "daily"))
         settle(at_once, simulator)
         load(at_once)
@@ -107,9 +101,7 @@ def test_thirty_runs_of_a_day_give_what_one_run_gives(tmp_path: Path) -> None:
         warehouse.assert_same_tables(warehouse.tables(daily), expected)
 
 
-@pytest.mark.parametrize(
-    ("seed", "slices"), [(1, 3), *(pytest.param(seed, 8, marks=pytest.mark.slow) for seed in (2, 3))]
-)
+@pytest.mark.parametrize(("seed", "slices"), [(1, 3), pytest.param(2, 8, marks=pytest.mark.slow)])
 def test_slices_in_any_order_with_replays_give_what_one_run_gives(
     project: Project, simulator: Simulator, seed: int, slices: int
 ) -> None:
@@ -310,7 +302,7 @@ def test_a_plan_from_the_root_after_one_from_the_folder_finds_no_changes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_kills_at_random_points_change_nothing_in_the_end(project: Project, simulator: Simulator, seed: int) -> None:
     """`kill -9` of the load and of SQLMesh, again and again, then plain re-runs."""
     chance = random.Random(seed)

@@ -50,7 +50,7 @@ WITH RECURSIVE feed AS (
     feed.merge_event_time,
     feed.merge_server_time,
     feed._effective_hour AS effective_hour
-  FROM @merge_feed() AS feed
+  FROM bronze.merge_ids AS feed
   WHERE
     feed._effective_hour <= @end_ts
     AND @of_run((
