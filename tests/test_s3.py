@@ -41,6 +41,8 @@ from s3 import ADMIN, Asked, Refusal, S3Server
 from simulator.archive import Archive as Exports
 from simulator.server import Simulator
 
+pytestmark = pytest.mark.slow  # a real server, some two minutes of work
+
 FIRST_HOUR = SMALL_PRODUCT.start
 MEMBERS = list(SMALL_PRODUCT.members())
 ASKED_AT = datetime(2026, 6, 2, 12, 30)
@@ -477,8 +479,6 @@ from pathlib import Path
 sys.path.insert(0, "pipelines")
 from amplitude_source.archive import Archive, folder_hours
 from amplitude_source.settings import load_projects
-
-pytestmark = pytest.mark.slow  # a real server, some two minutes of work
 (settings,) = load_projects()
 archive = Archive(settings.lake, settings.project)
 for hour, members in folder_hours(Path(sys.argv[1])).items():
