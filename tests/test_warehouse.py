@@ -94,7 +94,7 @@ def test_twelve_runs_of_a_day_give_what_one_run_gives(tmp_path: Path) -> None:
     with Simulator(TWELVE_DAYS) as simulator:
         at_once, daily = (make_project(tmp_path / name, simulator) for name in ("once", "daily"))
         settle(at_once, simulator)
-        load(at_once)
+        load(at_once, "--end", f"{simulator.product.end - HOUR:%Y-%m-%dT%H}")
         warehouse.plan(at_once)
         expected = warehouse.tables(at_once)
         build_in_steps(daily, simulator, 24)
