@@ -250,11 +250,11 @@ def counted_scans() -> Iterator[Counter[str]]:
         profile = json.loads(self.cursor.get_profiling_information(format="json") or "{}")
         scans["rows"] += int(profile.get("cumulative_rows_scanned", 0))
 
-    DuckDBEngineAdapter._execute = counting  # type: ignore[method-assign]
+    DuckDBEngineAdapter._execute = counting  # type: ignore[method-assign]  # to count
     try:
         yield scans
     finally:
-        DuckDBEngineAdapter._execute = execute  # type: ignore[method-assign]
+        DuckDBEngineAdapter._execute = execute  # type: ignore[method-assign]  # to count
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path += [str(ROOT), str(ROOT / "pipelines")]
 
 from amplitude_source.settings import load_projects  # noqa: E402 - after the path to it
-from simulator.product import Product  # noqa: E402
-from simulator.server import DEMO_CREDENTIALS, Simulator  # noqa: E402
+from simulator.product import Product  # noqa: E402 - as above
+from simulator.server import DEMO_CREDENTIALS, Simulator  # noqa: E402 - as above
 
 CHECKOUT = (".dlt/config.toml", "config.py", "pipelines", "sqlmesh")
 PRODUCT = Product(days=3, events_per_day=200)

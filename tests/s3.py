@@ -122,7 +122,7 @@ class S3Server:
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         asked = _asked(environ)
         if asked is None:
-            return self._moto(environ, start_response)  # type: ignore[no-any-return]
+            return self._moto(environ, start_response)  # type: ignore[no-any-return]  # moto has no types
         self.asked.append(asked)
         if self.fault:
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -133,7 +133,7 @@ class S3Server:
                 start_response(f"{done.status} refused", [("Content-Length", length), *done.headers])
                 return [text]
             environ["wsgi.input"] = io.BytesIO(body if done is None else done)
-        return self._moto(environ, start_response)  # type: ignore[no-any-return]
+        return self._moto(environ, start_response)  # type: ignore[no-any-return]  # moto has no types
 
 
 def _asked(environ: WSGIEnvironment) -> Asked | None:

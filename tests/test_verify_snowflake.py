@@ -153,7 +153,7 @@ def test_each_table_is_compared_without_dlts_own_columns(tmp_path: Path, capsys:
         }
     )
     report = Report()
-    verify_snowflake.check_rows(report, account, "bronze", Checkout(tmp_path, {}))  # type: ignore[arg-type]
+    verify_snowflake.check_rows(report, account, "bronze", Checkout(tmp_path, {}))  # type: ignore[arg-type]  # a stand-in
     assert capsys.readouterr().out.splitlines() == [
         "holds  bronze has tables to compare",
         "holds  bronze.events is the same on Snowflake as on DuckDB, row for row",
@@ -167,7 +167,7 @@ def test_a_layer_without_tables_does_not_pass(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     duckdb.connect(str(tmp_path / "data/amplitude.duckdb")).close()
     report = Report()
-    verify_snowflake.check_rows(report, Account({}), "gold", Checkout(tmp_path, {}))  # type: ignore[arg-type]
+    verify_snowflake.check_rows(report, Account({}), "gold", Checkout(tmp_path, {}))  # type: ignore[arg-type]  # a stand-in
     assert report.failed == ["gold has tables to compare"]
 
 
@@ -176,7 +176,7 @@ def test_a_right_holds_back_only_by_being_refused() -> None:
     another = snowflake.connector.ProgrammingError("SQL compilation error: syntax error")
     loader = Account({"CREATE SCHEMA NOT_ALLOWED": refusal, "CREATE STAGE BRONZE.NOT_ALLOWED": another})
     report = Report()
-    verify_snowflake.check_rights(report, loader, Account({}))  # type: ignore[arg-type]
+    verify_snowflake.check_rights(report, loader, Account({}))  # type: ignore[arg-type]  # a stand-in
     assert "AMPLITUDE_LOADER may not CREATE SCHEMA NOT_ALLOWED" not in report.failed
     assert "AMPLITUDE_LOADER may not CREATE STAGE BRONZE.NOT_ALLOWED" in report.failed
     assert "AMPLITUDE_TRANSFORMER may not DELETE FROM BRONZE.EVENTS WHERE FALSE" in report.failed
@@ -193,7 +193,7 @@ def test_a_file_that_is_copied_twice_must_not_double_its_rows(first: int, second
             return [(next(counts),)] if self.statements[-1].startswith("SELECT") else []
 
     account, report = Copying({}), Report()
-    verify_snowflake.check_copy(report, account)  # type: ignore[arg-type]
+    verify_snowflake.check_copy(report, account)  # type: ignore[arg-type]  # a stand-in
     assert (report.failed == []) is holds
     assert "FILES = ('bronze/events/1.a.parquet')" in " ".join(account.statements)
     assert account.statements[-1] == "DROP TABLE BRONZE.VERIFY_COPY"
@@ -203,7 +203,7 @@ def test_a_stage_with_a_slash_too_few_is_seen() -> None:
     described = [("STAGE_LOCATION", "URL", "String", '["s3://lake/staging"]', "[]")]
     report = Report()
     account = Account({"DESC STAGE BRONZE.LAKE_STAGING": described})
-    verify_snowflake.check_stage(report, account, "s3://lake")  # type: ignore[arg-type]
+    verify_snowflake.check_stage(report, account, "s3://lake")  # type: ignore[arg-type]  # a stand-in
     assert report.failed == ["the stage has the URL of the pipeline's staging area, to the slash"]
 
 

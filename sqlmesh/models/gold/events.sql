@@ -44,7 +44,7 @@ SELECT
   events.country::VARCHAR AS country, /* Country, from the IP address */
   events.region::VARCHAR AS region, /* Region, from the IP address */
   events.city::VARCHAR AS city, /* City, from the IP address */
-  events.library::VARCHAR AS library, /* SDK or API that sent the event */
+  library::VARCHAR AS library, /* SDK or API that sent the event */
   events.export_hour::TIMESTAMPNTZ AS export_hour, /* Hour (UTC) of the export that brought the event */
   events.event_properties, /* The event's properties, as the client sent them */
   events.user_properties, /* The user's properties as of the event */
