@@ -88,7 +88,13 @@ class Goal(NamedTuple):
 @click.group(invoke_without_command=True, help=__doc__.partition("\n")[0])
 @click.option("--rows", type=click.IntRange(min=1_000), default=2_000_000, show_default=True, help="About so many.")
 @click.option("--only", help="One way only, such as `pipeline`: for its memory with many rows.")
-@click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Of several, the medians count.")
+@click.option(
+    "--runs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Of several, the medians count.",
+)
 @click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
@@ -107,7 +113,7 @@ def main(context: click.Context, rows: int, only: str | None, runs: int, keep: P
             for way in ways:
                 err.print(f"run {number} of {runs}: {way.name} ...")
                 taken[way.name].append(measured(way, folder / f"{way.name}-{number}", keep is not None))
-        show(ways, {name: medians(of_way) for name, of_way in taken.items()})
+        show(ways, taken)
 
 
 @contextmanager
@@ -241,31 +247,33 @@ def count_rows(warehouse: Path, table: str) -> int:
     return int(rows[0]) if rows else 0
 
 
-def medians(runs: list[Run]) -> Run:
-    return Run(median(run.seconds for run in runs), median(run.peak_mb for run in runs))
-
-
-def show(ways: list[Contender], runs: dict[str, Run]) -> None:
-    """A row for each contender, then the ratios."""
+def show(ways: list[Contender], runs: dict[str, list[Run]]) -> None:
+    """A row for each contender with the medians of its runs, then the ratios."""
     table = Table("", "rows", "seconds", "rows/s", "peak MB", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
-    speed = {way.name: way.rows / runs[way.name].seconds for way in ways}
+    speeds = {way.name: [way.rows / run.seconds for run in runs[way.name]] for way in ways}
     for way in ways:
-        run = runs[way.name]
-        table.add_row(way.name, f"{way.rows:,}", f"{run.seconds:.1f}", f"{speed[way.name]:,.0f}", f"{run.peak_mb:,.0f}")
+        seconds, peak = (median(figures) for figures in zip(*runs[way.name], strict=True))
+        table.add_row(way.name, f"{way.rows:,}", f"{seconds:.1f}", f"{median(speeds[way.name]):,.0f}", f"{peak:,.0f}")
     out.print(table)
     if len(ways) == 1:
         return
     out.print(f"The dicts read the first {DICT_ROWS:,} rows at most, since they are slow: compare the rows/s.\n")
-    out.print(f"pipeline / dicts-tuned, rows/s: {speed['pipeline'] / speed['dicts-tuned']:,.2f}")
-    out.print(f"pipeline / floor-1-thread, rows/s: {speed['pipeline'] / speed['floor-1-thread']:,.2f}")
-    for goal in goals(speed, runs["pipeline"].peak_mb):
+    ratios = {name: ratio(speeds["pipeline"], speeds[name]) for name in speeds}
+    for name in ("dicts-tuned", "floor-1-thread"):
+        out.print(f"pipeline / {name}, rows/s: {ratios[name]:,.2f}")
+    for goal in goals(ratios, median(run.peak_mb for run in runs["pipeline"])):
         out.print(f"{goal.name}: {goal.value:,.2f} (goal {goal.text}: {'reached' if goal.is_reached else 'missed'})")
 
 
-def goals(speed: dict[str, float], peak_mb: float) -> Iterable[Goal]:
-    by_dicts, by_floor = speed["pipeline"] / speed["dicts"], speed["pipeline"] / speed["floor"]
+def ratio(ours: list[float], others: list[float]) -> float:
+    """The median of the ratios within each run, for a shared machine may be half as fast in the next one."""
+    return median(our / other for our, other in zip(ours, others, strict=True))
+
+
+def goals(ratios: dict[str, float], peak_mb: float) -> Iterable[Goal]:
+    by_dicts, by_floor = ratios["dicts"], ratios["floor"]
     yield Goal("pipeline / dicts, rows/s", by_dicts, ">= 15", by_dicts >= 15)
     yield Goal("pipeline / floor, rows/s", by_floor, ">= 0.35", by_floor >= 0.35)
     yield Goal("pipeline, peak MB", peak_mb, "< 500", peak_mb < 500)

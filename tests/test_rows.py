@@ -48,11 +48,11 @@ class BronzeTables(NamedTuple):
     rejected: pa.Table
 
 
-def read(*members: ArchivedMember) -> list[BronzeTables]:
-    """All blocks of the members, the last one included."""
+def read(*members: ArchivedMember, columns: Iterable[str] = ()) -> list[BronzeTables]:
+    """All blocks of the members, the last one included, where `bronze.events` has these columns besides its own."""
     return [
         BronzeTables(in_order(pa.concat_tables(rows.events, promote_options="default")), rows.rejected)
-        for rows in RowTyper(normalize, [], "a load").type_all(blocks(members))
+        for rows in RowTyper(normalize, columns, "a load").type_all(blocks(members))
     ]
 
 
@@ -339,6 +339,17 @@ def test_lines_as_amplitude_writes_them_are_looked_at_once(monkeypatch: pytest.M
     monkeypatch.setattr(rows, "shape_query", lambda *_: "SELECT ERROR('a second look')")
     (event,) = read_lines(compact(row)).events.to_pylist()
     assert (event["city"], json.loads(event["event_properties"])) == (row["city"], properties)
+
+
+def test_a_key_with_a_column_since_an_earlier_load_costs_no_second_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = compact(export_row(a_key="x", aKey="y"))
+    monkeypatch.setattr(rows, "shape_query", lambda *_: "SELECT ERROR('a second look')")
+    monkeypatch.setattr(rows, "odd_query", lambda *_: "SELECT ERROR('a third look')")
+    columns = ["a_key", column_name("aKey", normalize)]
+    (batch,) = read(member(line), columns=columns)
+    assert [batch.events[column].to_pylist() for column in columns] == [["x"], ["y"]]
 
 
 @pytest.mark.parametrize(

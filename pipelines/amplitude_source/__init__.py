@@ -61,7 +61,7 @@ __all__ = [
 ]
 
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
-ROWS_PER_LOAD = 6 * ROWS_PER_FILE
+ROWS_PER_LOAD = 10 * ROWS_PER_FILE
 
 EVENTS_COLUMNS = EXPORT_COLUMNS | ORIGIN_COLUMNS | {LOAD_ID: "text"}
 EVOLVE: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}

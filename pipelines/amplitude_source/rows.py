@@ -124,9 +124,11 @@ class RowTyper:
             row = orjson.loads(stretch.first_line())
         except orjson.JSONDecodeError:
             return []
-        shape = [*row] if isinstance(row, dict) else []
+        shape = [*row] if isinstance(row, dict) and len(row) <= MAX_KEYS else []
+        # Keys that became columns in earlier loads; those without one yet are for the odd lines to bring.
+        self._learn(key for key in shape if key not in self._keys and self._column(key) in self._types)
         is_known = {*REQUIRED_KEYS} <= {*shape} <= self._keys.keys()
-        if not is_known or len(struct_fields(shape)) < len(shape) or len(shape) > MAX_KEYS:
+        if not is_known or len(struct_fields(shape)) < len(shape):
             return []
         return [written_query(self._keys, {key: self._expected(key) for key in shape}), shape_query(self._keys, shape)]
 
@@ -209,7 +211,7 @@ class RowTyper:
         for key in keys:
             if key in self._keys:
                 continue
-            column = column_name(key, self._normalize)
+            column = self._column(key)
             if column not in self._types:
                 if len(self._types) >= MAX_COLUMNS:
                     continue
@@ -217,6 +219,9 @@ class RowTyper:
                 self._unseen[column] = key
             self._keys[key] = column
         return self._keys
+
+    def _column(self, key: str) -> str:
+        return column_name(key, self._normalize)
 
     def _new_columns(self, events: list[pa.Table]) -> list[dict[str, str | int | None]]:
         """Columns that are new with these tables; an example from them, if there is a value."""
