@@ -1,5 +1,6 @@
 """Silver and gold of a checkout: building them, reading them, and what the oracle says they must hold."""
 
+import functools
 import re
 import runpy
 from collections import Counter
@@ -10,11 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import duckdb
 from sqlmesh import Context, signal
 from sqlmesh.core.config import DuckDBConnectionConfig
 from sqlmesh.core.console import NoopConsole, set_console
+from sqlmesh.utils import yaml
 from sqlmesh.utils.concurrency import NodeExecutionFailedError
 
 import oracle
@@ -139,10 +142,21 @@ class FailingConsole(NoopConsole):
         assert not errors, "\n".join(f"{error.node}: {error.__cause__}" for error in errors)
 
 
+@functools.cache
+def parsed(unit_tests: str) -> dict[str, Any]:
+    return yaml.load(unit_tests)
+
+
 @contextmanager
 def opened(project: Project) -> Iterator[Context]:
-    """SQLMesh's context of a checkout. It keeps DuckDB files by name for the whole process: names are absolute."""
-    with project.entered({"DESTINATION__DUCKDB__CREDENTIALS": str(project.database)}):
+    """SQLMesh's context of a checkout. It keeps DuckDB files by name for the whole process: names are absolute.
+
+    Each context reads the unit tests anew, which nobody runs here, for two seconds: a text is parsed once a process.
+    """
+    with (
+        project.entered({"DESTINATION__DUCKDB__CREDENTIALS": str(project.database)}),
+        mock.patch("sqlmesh.core.loader.yaml_load", lambda source, **_: parsed(source)),
+    ):
         set_console(FailingConsole())
         context = Context(paths=[str(project.root)])
         try:
