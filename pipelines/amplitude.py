@@ -9,26 +9,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, fields, replace
-from datetime import datetime, timedelta
+from dataclasses import asdict, fields
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import click
 import dlt
 import duckdb
 import pyarrow as pa
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
-from dlt.common.destination import Destination, TDestinationReferenceArg
 from dlt.common.exceptions import DltException
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dotenv import load_dotenv
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
-from rich.table import Table
 
 from amplitude_source import (
     Progress,
@@ -42,16 +34,26 @@ from amplitude_source import (
     read_merges,
     remove_superseded,
 )
-from amplitude_source.archive import ExportHour
-from amplitude_source.bronze_files import DATASET, LAYOUT, BronzeFiles
+from amplitude_source.bronze_files import BronzeFiles
+from amplitude_source.destinations import kept_open, limit_memory, make_pipeline
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lake import AWS_ERRORS, no_credentials
-from amplitude_source.ledger import Coverage, Ledger, Restatement, coverage, read_ledgers, restatements
+from amplitude_source.ledger import Ledger, coverage, read_ledgers, restatements
 from amplitude_source.lock import BusyError, locked
 from amplitude_source.privacy import PrivacySettings
+from amplitude_source.reports import (
+    COMMAND,
+    coverage_json,
+    err,
+    out,
+    progress_bar,
+    report,
+    restate_command,
+    restate_text,
+    show_coverage,
+)
 from amplitude_source.settings import (
-    HOUR,
     AmplitudeSettings,
     format_hour,
     hours_between,
@@ -59,33 +61,17 @@ from amplitude_source.settings import (
     parse_hour,
     parse_time,
 )
-from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, STAGING, refusal, snowflake_destination
+from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, refusal
 from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()
-COMMAND = "python pipelines/amplitude.py"
 MISSING_HOURS_EXIT = 3
 BUSY_EXIT = 4
 STOPPED = "Stopped; a plain re-run continues."
-CATALOG = "amplitude"  # as in sqlmesh/config.yaml
-DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/amplitude.duckdb"
-# A load needs no order among its rows. One thread fills DuckDB's row groups to the brim; what several leave half full
-# is written anew when the file is closed. So two statements run at once, on a file each.
-DUCKDB_CONFIG: dict[str, bool | int | str] = {"preserve_insertion_order": False, "threads": 1}
-PARALLEL_INSERTS = 2
-# DuckDB writes for its version 1.0 by default, though with this format a load takes a fifth less. 1.3 is of May 2025.
-STORAGE_VERSION = "v1.3.0"
-# The least memory with which DuckDB writes row groups to disk at full speed. On top it holds some vectors whole.
-DUCKDB_MEMORY_BYTES = 100_000_000
-VECTOR_ROWS, VECTORS_HELD = 2048, 4
 M_MMAP_THRESHOLD = -3  # of malloc.h
 FROM_ARCHIVE = ""  # --replay without a folder
-SECONDS_BETWEEN_LINES = 30  # of progress, where there is no terminal
 FAILURES = (DltException, AmplitudeError, duckdb.Error, OSError, *AWS_ERRORS)
-
-out = Console(soft_wrap=True, highlight=False, markup=False)
-err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
 
 
 class LoadByDefault(click.Group):
@@ -281,48 +267,6 @@ def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline
     return pipeline
 
 
-def make_pipeline(destination: str, settings: AmplitudeSettings, pipelines: Path) -> dlt.Pipeline:
-    return dlt.pipeline(
-        pipeline_name=f"amplitude_{destination}",
-        dataset_name=DATASET,
-        pipelines_dir=str(pipelines),
-        destination=make_destination(destination, settings),
-        staging=lake_destination(settings, STAGING) if destination == "snowflake" else None,
-    )
-
-
-def lake_destination(settings: AmplitudeSettings, folder: str = "") -> Destination[Any, Any]:
-    """A folder of the lake, for files that dlt writes; with the settings of the lake, credentials included."""
-    return dlt.destinations.filesystem(
-        bucket_url=f"{settings.lake.bucket_url.rstrip('/')}/{folder}",
-        credentials=settings.lake.credentials,
-        layout=LAYOUT,
-        kwargs=settings.lake.kwargs,
-        client_kwargs=settings.lake.client_kwargs,
-        config_kwargs=settings.lake.config_kwargs,
-        preferred_loader_file_format="parquet",
-    )
-
-
-def make_destination(destination: str, settings: AmplitudeSettings) -> TDestinationReferenceArg:
-    if destination == "filesystem":
-        return lake_destination(settings)
-    if destination == "duckdb":
-        path = Path(os.environ.setdefault(DUCKDB_VARIABLE, DUCKDB_DEFAULT))
-        if path.stem.lower() != CATALOG:
-            raise AmplitudeError(
-                f"{DUCKDB_VARIABLE}: name the file {CATALOG}.duckdb, not {path.name}: DuckDB names the "
-                "catalog after it, and the views of silver and gold go by that name."
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():  # a file keeps the format that it was made with
-            duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION}).close()
-        credentials = DuckDbCredentials(str(path.absolute()))  # dlt would keep a relative one as it once was
-        credentials.global_config = DUCKDB_CONFIG
-        return dlt.destinations.duckdb(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
-    return snowflake_destination(settings.lake.bucket_url.rstrip("/"))
-
-
 def run_loads(
     pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger], progress: Progress
 ) -> dict[str, Ledger]:
@@ -349,21 +293,6 @@ def tidied_ledgers(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> dict[
 
 
 @contextmanager
-def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
-    """Keeps a connection to DuckDB, which puts its file in order, at some cost, whenever the last one closes."""
-    if pipeline.destination.destination_name == "duckdb":
-        with pipeline.sql_client():
-            yield
-    else:
-        yield
-
-
-def limit_memory(longest_line: int) -> None:
-    """Sets what DuckDB may take for a load, by the longest line so far, in bytes. dlt hands it to each connection."""
-    DUCKDB_CONFIG["memory_limit"] = f"{DUCKDB_MEMORY_BYTES + VECTORS_HELD * VECTOR_ROWS * longest_line}B"
-
-
-@contextmanager
 def typed_folder(pipeline: dlt.Pipeline) -> Iterator[Path]:
     """An empty folder for files on their way to dlt; beside its own, so that it can link instead of copying them."""
     folder = Path(pipeline.working_dir) / "typed"
@@ -371,64 +300,6 @@ def typed_folder(pipeline: dlt.Pipeline) -> Iterator[Path]:
     folder.mkdir()
     yield folder
     shutil.rmtree(folder)
-
-
-@contextmanager
-def progress_bar(work: Work) -> Iterator[Work]:
-    """Gives the work, and shows how far it is: on a terminal as a bar, else as a line now and then."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("hours"),
-        TimeRemainingColumn(),
-    )
-    started = said = time.monotonic()
-    with ProgressBar(*columns, console=err, disable=not err.is_terminal) as bar:
-        task = bar.add_task(format_hour(work.first), total=work.size)
-
-        def watched() -> Iterator[ExportHour]:
-            nonlocal said
-            for done, hour in enumerate(work.hours, 1):
-                yield hour
-                bar.update(task, advance=1, description=format_hour(hour.hour))
-                if not err.is_terminal and time.monotonic() - said >= SECONDS_BETWEEN_LINES:
-                    said = time.monotonic()
-                    left = timedelta(seconds=round((said - started) / done * (work.size - done)))
-                    err.print(f"{done:,} of {work.size:,} hours, up to {format_hour(hour.hour)}; {left} left.")
-
-        yield replace(work, hours=watched())
-
-
-def report(work: Work, progress: Progress, seconds: float) -> None:
-    """The summary at the end of a load."""
-    hours = ", ".join(f"{progress.hours[status]} {status}" for status in ("loaded", "empty", "pending"))
-    out.print(
-        f"{progress.hours.total()} hours in {seconds:.1f} s: {hours}. "
-        f"{progress.loaded_rows:,} rows in bronze.events, {progress.rejected_rows:,} in bronze.rejected_rows, "
-        f"{progress.bytes / 1e6:,.1f} MB archived."
-    )
-    if work.rechecks:
-        out.print(f"{work.rechecks} hours were compared with Amplitude once more: {len(progress.revised)} had changed.")
-    if progress.rejected_rows:
-        out.print(
-            "Each rejected row keeps its line: SELECT reason, COUNT(*) FROM bronze.rejected_rows GROUP BY reason."
-        )
-    if progress.new_columns:
-        out.print(f"New columns in bronze.events: {', '.join(progress.new_columns)}; bronze.schema_changes tells more.")
-    if progress.kept:
-        out.print(f"{len(progress.kept)} hours are gone from Amplitude and were kept as they are in bronze.")
-
-
-def restate_text(hours: Restatement) -> str:
-    return (
-        f"Hours {format_hour(hours.first)} to {format_hour(hours.last)} changed. If silver has them already: "
-        f"{restate_command(hours.first, hours.last)}"
-    )
-
-
-def restate_command(first: datetime, last: datetime) -> str:
-    return f"sqlmesh plan --restate-model silver.events --start '{first}' --end '{last + HOUR}'"
 
 
 @cli.command()
@@ -459,51 +330,6 @@ def status(as_json: bool, project: str | None, destination: str) -> None:
             out.print(f"{restate_text(hours_)} (since {hours_.since:%Y-%m-%d %H:%M})")
     if any(range_.status == "missing" for ranges_ in ranges.values() for range_ in ranges_):
         sys.exit(MISSING_HOURS_EXIT)
-
-
-def show_coverage(ranges: list[Coverage], project: str | None) -> None:
-    """A row for each status, then every gap with the command that fills it."""
-    option = f" --project {project}" if project else ""
-    if project:
-        out.print(f"Project {project}", style="bold")
-    table = Table("status", "hours", "first hour", "last hour", "files", "MB", "rows", "rejected", box=None)
-    for column in table.columns:
-        column.justify = "left" if column.header in ("status", "first hour", "last hour") else "right"
-    for status_ in ("loaded", "empty", "pending", "missing"):
-        if of_status := [range_ for range_ in ranges if range_.status == status_]:
-            table.add_row(*coverage_row(of_status))
-    out.print(table)
-    for gap in (range_ for range_ in ranges if range_.status == "missing"):
-        span = f"--start {format_hour(gap.first)} --end {format_hour(gap.last)}{option}"
-        out.print(f"{gap.hours} missing hours hold silver back from {format_hour(gap.first)} on: {COMMAND} {span}")
-        out.print(f"  or, if Amplitude has nothing there: {COMMAND} declare-empty {span}")
-    if sum(range_.status == "missing" for range_ in ranges) > 1:
-        out.print(f"All of them at once: {COMMAND} --gaps{option}")
-    if any(range_.status == "pending" for range_ in ranges):
-        out.print(f"Pending hours come with the next load: {COMMAND}")
-
-
-def coverage_json(range_: Coverage) -> dict[str, str | int]:
-    """A range's fields; its hours as the command's options take them."""
-    return asdict(range_) | {
-        "first": format_hour(range_.first),
-        "last": format_hour(range_.last),
-        "hours": range_.hours,
-    }
-
-
-def coverage_row(ranges: list[Coverage]) -> list[str]:
-    """The sum of ranges of one status."""
-    return [
-        ranges[0].status,
-        f"{sum(range_.hours for range_ in ranges):,}",
-        format_hour(ranges[0].first),
-        format_hour(ranges[-1].last),
-        f"{sum(range_.files for range_ in ranges):,}",
-        f"{sum(range_.bytes for range_ in ranges) / 1e6:,.1f}",
-        f"{sum(range_.loaded_rows for range_ in ranges):,}",
-        f"{sum(range_.rejected_rows for range_ in ranges):,}",
-    ]
 
 
 @cli.command()

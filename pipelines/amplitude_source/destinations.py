@@ -1,0 +1,86 @@
+"""Where bronze lies: dlt's pipelines and destinations, by the settings."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+from dlt.common.destination import Destination, TDestinationReferenceArg
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+
+from .bronze_files import DATASET, LAYOUT
+from .errors import AmplitudeError
+from .settings import AmplitudeSettings
+from .snowflake import STAGING, snowflake_destination
+
+CATALOG = "amplitude"  # as in sqlmesh/config.yaml
+DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/amplitude.duckdb"
+# A load needs no order among its rows. One thread fills DuckDB's row groups to the brim; what several leave half full
+# is written anew when the file is closed. So two statements run at once, on a file each.
+DUCKDB_CONFIG: dict[str, bool | int | str] = {"preserve_insertion_order": False, "threads": 1}
+PARALLEL_INSERTS = 2
+# DuckDB writes for its version 1.0 by default, though with this format a load takes a fifth less. 1.3 is of May 2025.
+STORAGE_VERSION = "v1.3.0"
+# The least memory with which DuckDB writes row groups to disk at full speed. On top it holds some vectors whole.
+DUCKDB_MEMORY_BYTES = 100_000_000
+VECTOR_ROWS, VECTORS_HELD = 2048, 4
+
+
+def make_pipeline(destination: str, settings: AmplitudeSettings, pipelines: Path) -> dlt.Pipeline:
+    return dlt.pipeline(
+        pipeline_name=f"amplitude_{destination}",
+        dataset_name=DATASET,
+        pipelines_dir=str(pipelines),
+        destination=make_destination(destination, settings),
+        staging=lake_destination(settings, STAGING) if destination == "snowflake" else None,
+    )
+
+
+def lake_destination(settings: AmplitudeSettings, folder: str = "") -> Destination[Any, Any]:
+    """A folder of the lake, for files that dlt writes; with the settings of the lake, credentials included."""
+    return dlt.destinations.filesystem(
+        bucket_url=f"{settings.lake.bucket_url.rstrip('/')}/{folder}",
+        credentials=settings.lake.credentials,
+        layout=LAYOUT,
+        kwargs=settings.lake.kwargs,
+        client_kwargs=settings.lake.client_kwargs,
+        config_kwargs=settings.lake.config_kwargs,
+        preferred_loader_file_format="parquet",
+    )
+
+
+def make_destination(destination: str, settings: AmplitudeSettings) -> TDestinationReferenceArg:
+    if destination == "filesystem":
+        return lake_destination(settings)
+    if destination == "duckdb":
+        path = Path(os.environ.setdefault(DUCKDB_VARIABLE, DUCKDB_DEFAULT))
+        if path.stem.lower() != CATALOG:
+            raise AmplitudeError(
+                f"{DUCKDB_VARIABLE}: name the file {CATALOG}.duckdb, not {path.name}: DuckDB names the "
+                "catalog after it, and the views of silver and gold go by that name."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():  # a file keeps the format that it was made with
+            duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION}).close()
+        credentials = DuckDbCredentials(str(path.absolute()))  # dlt would keep a relative one as it once was
+        credentials.global_config = DUCKDB_CONFIG
+        return dlt.destinations.duckdb(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
+    return snowflake_destination(settings.lake.bucket_url.rstrip("/"))
+
+
+@contextmanager
+def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
+    """Keeps a connection to DuckDB, which puts its file in order, at some cost, whenever the last one closes."""
+    if pipeline.destination.destination_name == "duckdb":
+        with pipeline.sql_client():
+            yield
+    else:
+        yield
+
+
+def limit_memory(longest_line: int) -> None:
+    """Sets what DuckDB may take for a load, by the longest line so far, in bytes. dlt hands it to each connection."""
+    DUCKDB_CONFIG["memory_limit"] = f"{DUCKDB_MEMORY_BYTES + VECTORS_HELD * VECTOR_ROWS * longest_line}B"
