@@ -191,6 +191,11 @@ def _run_main(root: Path, arguments: tuple[str, ...]) -> int:
     return 0
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The soak comes last: its short tests keep every processor busy to the end, and its time is its own then."""
+    items.sort(key=lambda item: item.path.name == "test_soak.py")
+
+
 def pytest_collection_finish() -> None:
     """What is imported by now stays: the garbage collector need not look through it again and again.
 
