@@ -26,6 +26,7 @@ SERVER = REPOSITORY / "tests/standin/server.py"
 START_SECONDS = 60
 ACCOUNT, USER, ROLE, WAREHOUSE = "standin", "AMPLITUDE_LOADER", "AMPLITUDE_LOADER", "AMPLITUDE_WH"
 STAGE = "BRONZE.LAKE_STAGING"
+S3_ACCESS_KEY = "standin"  # with which the server signs what it asks of S3
 
 _NUMBERS = itertools.count(1)
 
