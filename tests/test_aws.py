@@ -1,7 +1,8 @@
 """`infra/aws/template.yaml`: deployed on moto, and each right that somebody must not have, tried.
 
 Moto asks IAM about every request, but knows neither conditions nor the policies of buckets: those are judged by the
-rules of IAM as `allows` has them, and refused where it says so. It deploys no bucket policy either, and of the bucket only what is asserted there.
+rules of IAM as `allows` has them, and refused where it says so. It deploys no bucket policy either, and of the bucket
+only what is asserted there.
 """
 
 import copy
