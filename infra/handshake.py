@@ -193,11 +193,11 @@ def shake_hands(cloudformation: Any, account: SnowflakeConnection, stack: Stack,
 
 def trust(cloudformation: Any, stack: Stack, trusted: Mapping[str, str]) -> None:
     """Updates the stack's parameters, all else staying as it is, and waits until that is done."""
-    kept = [{"ParameterKey": key, "UsePreviousValue": True} for key in stack.parameters if key not in trusted]
+    parameters = {**stack.parameters, **trusted}
     cloudformation.update_stack(
         StackName=stack.name,
         UsePreviousTemplate=True,
-        Parameters=[*kept, *({"ParameterKey": key, "ParameterValue": value} for key, value in trusted.items())],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         Capabilities=CAPABILITIES,
     )
     cloudformation.get_waiter("stack_update_complete").wait(StackName=stack.name)

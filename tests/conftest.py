@@ -41,7 +41,6 @@ from simulator.product import Product
 from simulator.server import DEMO_CREDENTIALS, Simulator
 
 if TYPE_CHECKING:
-    from object_store import ObjectStore
     from s3 import S3Server
     from snowflake_standin import SnowflakeProject, Standin
 
@@ -279,31 +278,22 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def object_store() -> Iterator["ObjectStore"]:
-    """An S3, with a bucket for whoever makes one."""
-    import object_store  # only here: most tests need not wait for it
-
-    with object_store.served() as store:
-        yield store
-
-
-@pytest.fixture(scope="session")
-def standin(tmp_path_factory: pytest.TempPathFactory, object_store: "ObjectStore") -> Iterator["Standin"]:
+def standin(tmp_path_factory: pytest.TempPathFactory, s3_server: "S3Server") -> Iterator["Standin"]:
     """The stand-in for Snowflake; it reads from that S3."""
-    import snowflake_standin
+    import snowflake_standin  # only here: most tests need not wait for it
 
-    with snowflake_standin.served(tmp_path_factory.mktemp("standin"), object_store) as standin:
+    with snowflake_standin.served(tmp_path_factory.mktemp("standin"), s3_server) as standin:
         yield standin
 
 
 @pytest.fixture
 def snowflake_project(
-    tmp_path: Path, simulator: Simulator, standin: "Standin", object_store: "ObjectStore"
+    tmp_path: Path, simulator: Simulator, standin: "Standin", s3: "S3Server"
 ) -> Iterator["SnowflakeProject"]:
     """The same checkout for Snowflake and S3."""
     from snowflake_standin import make_snowflake_project
 
-    project = make_snowflake_project(tmp_path, simulator, standin, object_store)
+    project = make_snowflake_project(tmp_path, simulator, standin, s3)
     yield project
     assert_no_secret_is_kept(project)
 

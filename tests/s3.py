@@ -35,6 +35,11 @@ class Asked:
     """Or what a listing is to begin with."""
     headers: dict[str, str]
 
+    @property
+    def access_key(self) -> str:
+        """The id of the key that it was signed with."""
+        return self.headers["authorization"].partition("Credential=")[2].partition("/")[0]
+
 
 @dataclass(frozen=True)
 class Refusal:

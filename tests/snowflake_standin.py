@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from conftest import REPOSITORY, Project, make_project
-from object_store import ObjectStore
+from s3 import S3Server
 from simulator.server import Simulator
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ SERVER = REPOSITORY / "tests/standin/server.py"
 START_SECONDS = 60
 ACCOUNT, USER, ROLE, WAREHOUSE = "standin", "AMPLITUDE_LOADER", "AMPLITUDE_LOADER", "AMPLITUDE_WH"
 STAGE = "BRONZE.LAKE_STAGING"
+S3_ACCESS_KEY = "standin"  # with which the server signs what it asks of S3
 
 _NUMBERS = itertools.count(1)
 
@@ -185,15 +186,15 @@ def trusting(authority: str) -> Iterator[None]:
 
 
 @contextmanager
-def served(folder: Path, store: ObjectStore) -> Iterator[Standin]:
-    """Starts the server; it reads staged files from the store."""
+def served(folder: Path, s3: S3Server) -> Iterator[Standin]:
+    """Starts the server; it reads staged files from that S3."""
     assert PYTHON.exists(), "the stand-in's environment is missing: make .venv-standin/installed"
     key = make_key(folder / "private_key.pem")
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     (folder / "public_key.pem").write_bytes(public)
     with open(folder / "server.log", "wb") as log:
         process = subprocess.Popen(
-            [PYTHON, SERVER, store.endpoint, folder], stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder
+            [PYTHON, SERVER, s3.url, folder], stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder
         )
     try:
         yield Standin(folder, await_port(process, folder))
@@ -225,7 +226,7 @@ class SnowflakeProject(Project):
     """A checkout whose warehouse is a database of the stand-in, and whose lake is a bucket."""
 
     snowflake: Database = field(kw_only=True)
-    store: ObjectStore = field(kw_only=True)
+    s3: S3Server = field(kw_only=True)
     bucket: str = field(kw_only=True)
 
     @contextmanager
@@ -233,10 +234,15 @@ class SnowflakeProject(Project):
         """Nothing has to be kept open."""
         yield
 
+    @property
+    def staging(self) -> str:
+        """The URL that the stage is to have."""
+        return f"{self.env['SOURCES__AMPLITUDE__LAKE__BUCKET_URL']}/staging/"
+
     def archived(self) -> dict[str, bytes]:
         """The lake's members by their names."""
-        keys = [key for key in self.store.keys(self.bucket, "raw/") if key.endswith(".json.gz")]
-        return {Path(key).name: self.store.read(self.bucket, key) for key in keys}
+        files = self.s3.files(self.bucket, "amplitude/raw/")
+        return {Path(key).name: data for key, data in files.items() if key.endswith(".json.gz")}
 
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query, in Snowflake's SQL."""
@@ -244,12 +250,10 @@ class SnowflakeProject(Project):
         return self.snowflake.query(sql)
 
 
-def make_snowflake_project(
-    folder: Path, simulator: Simulator, standin: Standin, store: ObjectStore
-) -> SnowflakeProject:
+def make_snowflake_project(folder: Path, simulator: Simulator, standin: Standin, s3: S3Server) -> SnowflakeProject:
     """A checkout set up to ask the simulated Amplitude and to load into a database of its own."""
-    bucket = store.make_bucket()
-    database = standin.make_database(f"s3://{bucket}/staging/")
+    bucket = s3.new_bucket()
+    database = standin.make_database(f"s3://{bucket}/amplitude/staging/")
     project = make_project(folder, simulator)
-    env = project.env | store.env | database.env | {"SOURCES__AMPLITUDE__LAKE__BUCKET_URL": f"s3://{bucket}"}
-    return SnowflakeProject(project.root, env, snowflake=database, store=store, bucket=bucket)
+    env = project.env | s3.env(bucket) | database.env
+    return SnowflakeProject(project.root, env, snowflake=database, s3=s3, bucket=bucket)

@@ -1,7 +1,8 @@
 """`infra/aws/template.yaml`: deployed on moto, and each right that somebody must not have, tried.
 
 Moto asks IAM about every request, but knows neither conditions nor the policies of buckets: those are judged by the
-rules of IAM as `allows` has them. It deploys no bucket policy either, and of the bucket only what is asserted there.
+rules of IAM as `allows` has them, and refused where it says so. It deploys no bucket policy either, and of the bucket
+only what is asserted there.
 """
 
 import copy
@@ -20,9 +21,10 @@ from cfnlint.api import lint_all
 from cfnlint.decode import cfn_yaml
 
 from conftest import REPOSITORY, SMALL_PRODUCT, Project, Result, hour_text, sentence, succeeded
-from s3 import Asked, S3Server
+from s3 import Asked, Refusal, S3Server
 from simulator.archive import Archive as Exports
 from simulator.server import Simulator
+from snowflake_standin import S3_ACCESS_KEY, STAGE, SnowflakeProject
 
 pytestmark = pytest.mark.slow  # a real server, most of a minute of work
 
@@ -248,17 +250,50 @@ ONE_HOUR = ("--start", hour_text(KEPT.hour), "--end", hour_text(KEPT.hour))
 def test_the_loaders_policy_suffices_to_load_to_load_again_and_to_replay(
     own_stack: Stack, project: Project, simulator: Simulator, tmp_path: Path, destination: str
 ) -> None:
-    stack, policy = own_stack, own_stack.loader_policy()
-    let_load(project, stack, policy)
-    stack.s3.asked.clear()
+    policy = own_stack.loader_policy()
+    let_load(project, own_stack, policy)
+    refused = refuse_what_is_not_allowed(own_stack.s3, policy)
     succeeded(project.load_here(*ONE_HOUR, "--destination", destination))
     simulator.archive = Exports([KEPT])
     succeeded(project.load_here(*ONE_HOUR, "--destination", destination))
     assert "no complete gzip file" in sentence(replay_broken(project, tmp_path, "--destination", destination))
     succeeded(project.load_here("--replay", "--destination", destination))
-    asked = [each for each in stack.s3.asked if each.call != "HeadBucket"]  # dlt puts up with its refusal
-    assert {"DeleteObject", "AbortMultipartUpload", "ListObjectsV2"} <= {each.call for each in asked}
-    assert [each for each in asked if not is_allowed(policy, each)] == []
+    assert {"DeleteObject", "AbortMultipartUpload", "ListObjectsV2"} <= {asked.call for asked in own_stack.s3.asked}
+    assert [asked for asked in refused if asked.call != "HeadBucket"] == []
+
+
+def test_the_loaders_policy_suffices_to_load_into_snowflake_and_each_of_its_rights_to_staging_is_used(
+    own_stack: Stack, snowflake_project: SnowflakeProject
+) -> None:
+    policy = own_stack.loader_policy()
+    snowflake_project.env["SOURCES__AMPLITUDE__LAKE__BUCKET_URL"] = own_stack.outputs["LakeUrl"]
+    snowflake_project.query(f"CREATE OR REPLACE STAGE {STAGE} URL = '{own_stack.outputs['StagingUrl']}'")
+    refused = refuse_what_is_not_allowed(own_stack.s3, policy)
+    for _ in range(2):  # the second load removes what the first one staged
+        succeeded(snowflake_project.load_here(*ONE_HOUR))
+    assert [asked for asked in refused if asked.call != "HeadBucket"] == []
+    staged = [asked for asked in own_stack.s3.asked if asked.key.startswith("amplitude/staging/")]
+    used = {right_of(asked) for asked in staged if asked.access_key != S3_ACCESS_KEY}
+    granted = rights_to(policy, own_stack.file("amplitude/staging/file"))
+    assert granted - used == {"s3:AbortMultipartUpload"}, "only for a large file that fails half-way"
+
+
+def refuse_what_is_not_allowed(s3: S3Server, policy: Policy) -> list[Asked]:
+    """Has S3 refuse a loader what the policy, conditions included, does not allow; gives a list of what it refused.
+
+    A HEAD of the bucket is to be among it, for the loader may not list all of it; dlt then asks where the bucket lies.
+    """
+    refused: list[Asked] = []
+
+    def judge(asked: Asked, _body: bytes) -> Refusal | None:
+        if asked.access_key == S3_ACCESS_KEY or is_allowed(policy, asked):
+            return None
+        refused.append(asked)
+        return Refusal(403, "AccessDenied")
+
+    s3.asked.clear()
+    s3.fault = judge
+    return refused
 
 
 def replay_broken(project: Project, folder: Path, *options: str) -> Result:
@@ -271,6 +306,7 @@ def replay_broken(project: Project, folder: Path, *options: str) -> Result:
 
 RIGHTS = {
     "ListObjectsV2": "s3:ListBucket",
+    "HeadBucket": "s3:ListBucket",
     "HeadObject": "s3:GetObject",
     "CreateMultipartUpload": "s3:PutObject",
     "UploadPart": "s3:PutObject",
@@ -280,11 +316,31 @@ RIGHTS = {
 
 
 def is_allowed(policy: Policy, asked: Asked) -> bool:
-    """Whether a policy allows what was asked, conditions included."""
-    right, bucket = RIGHTS.get(asked.call, f"s3:{asked.call}"), f"arn:aws:s3:::{asked.bucket}"
-    if asked.call in ("ListObjectsV2", "GetBucketLocation"):
-        return allows(policy, right, bucket, prefix=asked.key)
-    return allows(policy, right, f"{bucket}/{asked.key}")
+    """Whether a policy allows what was asked, conditions included.
+
+    Of a file S3 tells that it is missing, and does not refuse, only if one may also list what begins with its key.
+    """
+    bucket = f"arn:aws:s3:::{asked.bucket}"
+    may_list = allows(policy, "s3:ListBucket", bucket, prefix=asked.key)
+    match asked.call:
+        case "ListObjectsV2" | "HeadBucket":
+            return may_list
+        case "GetBucketLocation":
+            return allows(policy, right_of(asked), bucket)
+        case "GetObject" | "HeadObject":
+            return may_list and allows(policy, right_of(asked), f"{bucket}/{asked.key}")
+        case _:
+            return allows(policy, right_of(asked), f"{bucket}/{asked.key}")
+
+
+def right_of(asked: Asked) -> str:
+    return RIGHTS.get(asked.call, f"s3:{asked.call}")
+
+
+def rights_to(policy: Policy, file: str) -> set[str]:
+    """What a policy allows to be done to a file, or to all of a folder's."""
+    rights = {right for statement in policy["Statement"] for right in listed(statement["Action"])}
+    return {right for right in rights if allows(policy, right, file)}
 
 
 def without(policy: Policy, right: str) -> Policy:

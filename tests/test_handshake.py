@@ -19,24 +19,6 @@ import handshake
 USER_ARN, EXTERNAL_ID = "arn:aws:iam::210987654321:user/snow-1", "ACCOUNT_SFCRole=2_aBc="
 STACK = "amplitude-warehouse"
 
-# What infra/aws/template.yaml has to do with the hand-shake. moto changes no trust policy of a role that exists, so
-# whom a stack trusts is read from its parameters.
-TEMPLATE = """
-Parameters:
-  BucketName: {Type: String}
-  SnowflakeUserArn: {Type: String, Default: ''}
-  SnowflakeExternalId: {Type: String, Default: ''}
-Resources:
-  Bucket: {Type: 'AWS::S3::Bucket', Properties: {BucketName: !Ref BucketName}}
-  Role:
-    Type: AWS::IAM::Role
-    Properties: {RoleName: snowflake-reads-the-lake, AssumeRolePolicyDocument: {}}
-Outputs:
-  LakeBucket: {Value: !Ref Bucket}
-  StagingUrl: {Value: !Sub 's3://${Bucket}/staging/'}
-  SnowflakeRoleArn: {Value: !GetAtt Role.Arn}
-"""
-
 
 class Account:
     """A connection to Snowflake; its cursors are itself. Reading the stage works if AWS trusts it."""
@@ -86,9 +68,15 @@ def account() -> Iterator[Account]:
 
 @pytest.fixture
 def stack(account: Account) -> None:
+    """Made by the administrator, with a prefix."""
     del account  # stands for AWS
-    bucket = {"ParameterKey": "BucketName", "ParameterValue": "lake-of-tests"}
-    cloudformation().create_stack(StackName=STACK, TemplateBody=TEMPLATE, Parameters=[bucket])
+    parameters = {"BucketName": "lake-of-tests", "Prefix": "web/"}
+    cloudformation().create_stack(
+        StackName=STACK,
+        TemplateBody=handshake.TEMPLATE.read_text(),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=handshake.CAPABILITIES,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -108,14 +96,17 @@ def cloudformation() -> Any:
     return boto3.client("cloudformation")
 
 
-def parameters() -> dict[str, str]:
-    (found,) = cloudformation().describe_stacks(StackName=STACK)["Stacks"]
-    return {each["ParameterKey"]: each["ParameterValue"] for each in found["Parameters"]}
+def made() -> handshake.Stack:
+    """The stack as it is."""
+    found = handshake.read_stack(cloudformation(), STACK)
+    assert found
+    return found
 
 
 def trusted() -> tuple[str, str]:
-    """The user and the external id that the stack trusts."""
-    return parameters()["SnowflakeUserArn"], parameters()["SnowflakeExternalId"]
+    """Whom the stack trusts, and under which external id; by its parameters, for moto changes no role that exists."""
+    parameters = made().parameters
+    return parameters["SnowflakeUserArn"], parameters["SnowflakeExternalId"]
 
 
 def shake(keys: Path, *options: str, loader: str = "loader.pub") -> Result:
@@ -125,18 +116,20 @@ def shake(keys: Path, *options: str, loader: str = "loader.pub") -> Result:
 
 @pytest.mark.usefixtures("stack")
 def test_both_sides_know_each_other(account: Account, keys: Path) -> None:
+    before = made()
     assert trusted() == ("", "")
     result = shake(keys)
     assert result.exit_code == 0, result.output
     assert trusted() == (USER_ARN, EXTERNAL_ID)
-    assert parameters()["BucketName"] == "lake-of-tests", "the stack's other parameters stay"
+    assert made().parameters["Prefix"] == "web/"
+    assert made().outputs == before.outputs
     assert result.output.splitlines()[-1] == (
-        "Snowflake reads s3://lake-of-tests/staging/ through the stage AMPLITUDE.BRONZE.LAKE_STAGING."
+        "Snowflake reads s3://lake-of-tests/web/staging/ through the stage AMPLITUDE.BRONZE.LAKE_STAGING."
     )
     sent = "\n".join(account.statements)
     body = "".join((keys / "loader.pub").read_text().splitlines()[1:-1])
     assert f"ALTER USER AMPLITUDE_LOADER SET RSA_PUBLIC_KEY = '{body}';" in sent
-    assert "role/snowflake-reads-the-lake'" in sent
+    assert f"STORAGE_AWS_ROLE_ARN = '{before.outputs['SnowflakeRoleArn']}'" in sent
     assert "<%" not in sent
     assert account.closed
 
@@ -164,7 +157,7 @@ def test_a_bucket_that_stays_shut_is_said_to_be(account: Account, keys: Path) ->
     account.refusals = handshake.TRIES
     result = shake(keys)
     assert result.exit_code == 1
-    assert "Snowflake cannot read s3://lake-of-tests/staging/: " in result.output
+    assert "Snowflake cannot read s3://lake-of-tests/web/staging/: " in result.output
     assert "Access Denied" in result.output
 
 
@@ -174,15 +167,13 @@ def test_a_dry_run_prints_a_script_and_changes_nothing(account: Account, keys: P
     assert result.exit_code == 0, result.output
     assert account.statements == []
     assert trusted() == ("", "")
-    assert "STORAGE_ALLOWED_LOCATIONS = ('s3://lake-of-tests/staging/')" in result.output
+    assert "STORAGE_ALLOWED_LOCATIONS = ('s3://lake-of-tests/web/staging/')" in result.output
     assert "<%" not in "\n".join(line for line in result.output.splitlines() if not line.startswith("--"))
     assert "the stack has SnowflakeUserArn=(none), SnowflakeExternalId=(none) now" in result.output
 
 
-def test_from_empty_accounts_it_makes_the_stack_too(account: Account, keys: Path, tmp_path: Path) -> None:
-    (tmp_path / "template.yaml").write_text(TEMPLATE)
-    with mock.patch.object(handshake, "TEMPLATE", tmp_path / "template.yaml"):
-        result = shake(keys, "--bucket", "my-lake")
+def test_from_empty_accounts_it_makes_the_stack_too(account: Account, keys: Path) -> None:
+    result = shake(keys, "--bucket", "my-lake")
     assert result.exit_code == 0, result.output
     assert trusted() == (USER_ARN, EXTERNAL_ID)
     assert "URL = 's3://my-lake/staging/'" in " ".join(account.statements)

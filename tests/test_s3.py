@@ -24,7 +24,7 @@ from test_load import assert_same_as_one_load
 from amplitude_source.archive import Archive, IncompleteHourError, Member, MemberName
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lake import LakeError
-from amplitude_source.s3 import PART_BYTES
+from amplitude_source.s3 import HOURS_AHEAD, PART_BYTES
 from amplitude_source.settings import HOUR
 from conftest import (
     SMALL_PRODUCT,
@@ -203,14 +203,47 @@ def test_a_load_into_a_lake_on_s3_equals_one_into_a_folder(
 def test_replay_rebuilds_bronze_from_s3_without_the_api_and_only_reads(
     on_s3: Project, simulator: Simulator, s3: S3Server, bucket: str, loaded_data: Path
 ) -> None:
-    client, lake = s3.client("s3"), loaded_data / "lake"
-    for path in (path for path in lake.rglob("*") if path.is_file()):
-        client.put_object(Bucket=bucket, Key=f"amplitude/{path.relative_to(lake).as_posix()}", Body=path.read_bytes())
-    s3.asked.clear()
+    put_lake(s3, bucket, loaded_data)
     succeeded(on_s3.load_here("--replay"))
     assert simulator.requests == []
     assert calls(s3).keys() == {"ListObjectsV2", "HeadObject", "GetObject"}
     assert_same_as_one_load(on_s3, loaded_data)
+
+
+def put_lake(s3: S3Server, bucket: str, data: Path) -> None:
+    """Copies a lake into the bucket, as if nothing had been asked yet."""
+    client, lake = s3.client("s3"), data / "lake"
+    for path in (path for path in lake.rglob("*") if path.is_file()):
+        client.put_object(Bucket=bucket, Key=f"amplitude/{path.relative_to(lake).as_posix()}", Body=path.read_bytes())
+    s3.asked.clear()
+
+
+def test_a_replay_asks_for_the_next_hours_while_it_waits_and_loads_the_same_rows_in_the_same_order(
+    on_s3: Project, s3: S3Server, bucket: str, loaded_data: Path
+) -> None:
+    put_lake(s3, bucket, loaded_data)
+    hours, together = iter(range(HOURS_AHEAD + 1)), threading.Barrier(HOURS_AHEAD + 1)
+
+    def answer_at_once(asked: Asked, _body: bytes) -> None:
+        if asked.call == "GetObject" and next(hours, None) is not None:
+            together.wait(10)
+
+    s3.fault = answer_at_once
+    succeeded(on_s3.load_here("--replay"))
+    assert not together.broken, "the first hours were not asked for at the same time"
+    rows = "SELECT _export_hour, _archive_file, _archive_row, uuid FROM bronze.events"
+    assert on_s3.query(rows) == Project(loaded_data.parent).query(rows)
+
+
+def test_an_hour_that_is_not_whole_on_s3_is_told_and_those_before_it_are_loaded(
+    on_s3: Project, s3: S3Server, bucket: str, loaded_data: Path
+) -> None:
+    put_lake(s3, bucket, loaded_data)
+    lost = MEMBERS[HOURS_AHEAD]
+    (key,) = (key for key in s3.files(bucket) if key.endswith(f"/{lost.file_name}"))
+    s3.client("s3").delete_object(Bucket=bucket, Key=key)
+    assert f"Hour {hour_text(lost.hour)} is not whole in the archive" in sentence(on_s3.load_here("--replay"))
+    assert on_s3.query("SELECT MAX(export_hour) FROM bronze.export_hours") == [(lost.hour - HOUR,)]
 
 
 def test_what_is_exported_anew_replaces_what_is_on_s3(

@@ -233,10 +233,10 @@ def test_what_snowflake_refuses_is_one_sentence_with_the_grant_and_the_next_run_
     local = {"SOURCES__AMPLITUDE__LAKE__BUCKET_URL": "data/lake"}
     assert "s3://bucket" in sentence(project.load_here(*hours, **local))
 
-    project.query(f"CREATE OR REPLACE STAGE {STAGE} URL = 's3://{project.bucket}/staging//'")
+    project.query(f"CREATE OR REPLACE STAGE {STAGE} URL = '{project.staging}/'")
     told = sentence(project.load_here(*hours))
-    assert f"ALTER STAGE {project.snowflake.name}.{STAGE} SET URL = 's3://{project.bucket}/staging/';" in told
+    assert f"ALTER STAGE {project.snowflake.name}.{STAGE} SET URL = '{project.staging}';" in told
 
-    project.query(f"CREATE OR REPLACE STAGE {STAGE} URL = 's3://{project.bucket}/staging/'")
+    project.query(f"CREATE OR REPLACE STAGE {STAGE} URL = '{project.staging}'")
     succeeded(project.load_here())
     assert_bronze_holds(project, MEMBERS, LAST)

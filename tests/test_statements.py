@@ -18,7 +18,7 @@ from sqlglot.errors import ParseError
 
 import warehouse
 from conftest import export_row, gzip_lines, hour_text, member_name, succeeded
-from object_store import CREDENTIALS
+from s3 import ADMIN
 from simulator.archive import Archive, Member
 from simulator.product import Product
 from simulator.server import DEMO_CREDENTIALS, Simulator
@@ -180,7 +180,7 @@ def calls_what_snowflake_lacks(sql: str) -> bool:
 
 
 def tells_a_secret(sql: str) -> bool:
-    keys = [*DEMO_CREDENTIALS, CREDENTIALS["AWS_SECRET_ACCESS_KEY"]]
+    keys = [*DEMO_CREDENTIALS, ADMIN["aws_secret_access_key"]]
     return bool(SECRET.search(without_texts(sql))) or any(key in sql for key in keys)
 
 

@@ -20,6 +20,7 @@ from typing import IO, NamedTuple
 from dlt.common.storages import FilesystemConfiguration
 from isal import isal_zlib  # zlib's interface at twice its speed
 
+from .ahead import read_ahead
 from .errors import AmplitudeError
 from .lake import Sink, Uploads, open_lake, together
 from .privacy import Redactor
@@ -274,6 +275,12 @@ class Archive:
         if changed := [m.name.name for m in members if m.sha256 != manifest.members[m.name.name]]:
             raise IncompleteHourError(hour, f"{changed[0]} is not the file that was archived")
         return ExportHour(hour, members, manifest.exported_at)
+
+    def read_hours(self, hours: Iterable[datetime]) -> Iterator[Callable[[], ExportHour]]:
+        """For each hour, in order, the call that gives it as `read_hour` does; a far lake is read ahead of them."""
+        if count := self._lake.reads_ahead:
+            return read_ahead(self.read_hour, hours, count)
+        return (partial(self.read_hour, hour) for hour in hours)
 
 
 def shas(members: Iterable[ArchivedMember]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from .ahead import Ahead
 from .archive import Archive, BrokenMemberError, ExportHour, Member, MemberName
 from .download import ATTEMPTS, ExportClient, Outcome
 from .errors import AmplitudeError
@@ -149,40 +149,25 @@ class Downloads:
             self._ahead.stop()
         self._remove_zips()
 
-    def _ahead_from(self, first: datetime) -> "_Ahead | None":
-        return _Ahead(first, partial(self.fetch, first, self._last)) if first <= self._last else None
+    def _ahead_from(self, first: datetime) -> "_WindowAhead | None":
+        return _WindowAhead(first, partial(self.fetch, first, self._last)) if first <= self._last else None
 
     def _remove_zips(self) -> None:
         for path in self._folder.glob("window-*.zip"):
             path.unlink()
 
 
-class _Ahead:
-    """A window on its way, in a thread of its own: a daemon, so that a Ctrl-C need not wait for it."""
+class _WindowAhead(Ahead[Window]):
+    """A window on its way."""
 
     def __init__(self, first: datetime, fetch: Callable[[threading.Event], Window]) -> None:
         self.first = first
-        self._fetch = fetch
         self._stopped = threading.Event()
-        self._window: Future[Window] = Future()
-        self._thread = threading.Thread(target=self._run, name="amplitude-download", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._window.set_result(self._fetch(self._stopped))
-        except BaseException as error:
-            self._window.set_exception(error)
-
-    def wait(self) -> None:
-        self._thread.join()
-
-    def result(self) -> Window:
-        return self._window.result()
+        super().__init__(partial(fetch, self._stopped), "amplitude-download")
 
     def stop(self) -> None:
         self._stopped.set()
-        self._thread.join(STOP_SECONDS)
+        self.wait(STOP_SECONDS)
 
 
 def _archive_window(

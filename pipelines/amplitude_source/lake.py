@@ -52,6 +52,10 @@ class Uploads(Protocol):
 class Lake(Protocol):
     """A folder of files."""
 
+    @property
+    def reads_ahead(self) -> int:
+        """How many hours are worth being read before their turn, for each read waits for answers."""
+
     def read(self, path: str) -> bytes:
         """Raises FileNotFoundError where there is none."""
 
@@ -118,6 +122,8 @@ def no_credentials(reason: object) -> str:
 
 class LocalLake:
     """A folder of this machine. A file on its way has a name of its own, ending in `.unfinished`."""
+
+    reads_ahead = 0
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -23,6 +23,8 @@ THREADS = 4
 # Of a file that is read: the one that is used and the one that comes next.
 BLOCK_BYTES = 8 << 20
 BLOCKS = 2
+# A replay of small hours waits for little but answers; each hour that is read ahead may hold 16 MB of text.
+HOURS_AHEAD = 4
 
 RIGHTS = {
     "abort_multipart_upload": "s3:AbortMultipartUpload",
@@ -152,6 +154,8 @@ def region_of(error: BaseException) -> str:
 
 class S3Lake:
     """A bucket, or what lies below a prefix of it."""
+
+    reads_ahead = HOURS_AHEAD
 
     def __init__(self, config: FilesystemConfiguration) -> None:
         self._fs, root = fsspec_from_config(config)

@@ -113,7 +113,7 @@ class Planner:
         if folder:
             hours = (self._archive.store_hour(hour, members[hour], self._settings.present) for hour in chosen)
         else:
-            hours = (self._archive.read_hour(hour) for hour in chosen)
+            hours = (read() for read in self._archive.read_hours(chosen))
         return Work(hours, chosen[0], len(chosen), asks_amplitude=False)
 
     def declared_empty(self, first: datetime, last: datetime) -> Work:
@@ -129,18 +129,19 @@ class Planner:
         for is_archived, group in groupby(hours_between(first, last), self._is_only_archived):
             hours = list(group)
             if is_archived:
-                yield from chain.from_iterable(map(self._archived, hours))
+                yield from self._archived(hours)
             else:
                 yield from self._ask(hours[0], hours[-1])
 
     def _is_only_archived(self, hour: datetime) -> bool:
         return hour not in self._ledger and hour in self._archive
 
-    def _archived(self, hour: datetime) -> Iterator[ExportHour]:
-        try:
-            yield self._archive.read_hour(hour)
-        except IncompleteHourError:
-            yield from self._ask(hour, hour)
+    def _archived(self, hours: list[datetime]) -> Iterator[ExportHour]:
+        for hour, read in zip(hours, self._archive.read_hours(hours), strict=True):
+            try:
+                yield read()
+            except IncompleteHourError:
+                yield from self._ask(hour, hour)
 
     def _recheck(self, hours: list[datetime]) -> Iterator[ExportHour]:
         for _, group in groupby(enumerate(hours), lambda place: place[1] - place[0] * HOUR):
