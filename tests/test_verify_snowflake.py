@@ -48,7 +48,7 @@ SHOWN_BY_THE_STANDIN = {
     *(f"bronze.{table} is the same on Snowflake as on DuckDB, row for row" for table in BRONZE),
     *(f"{layer.lower()}.{view.lower()} is the same on Snowflake as on DuckDB, row for row" for layer, view in VIEWS),
 }
-# What an account alone can show, each with what the stand-in has to say of it, and for no other reason does it fail there.
+# What an account alone can show, each with what the stand-in has to say of it: for no other reason does it fail there.
 REFUSES_NOTHING = "it may"  # it knows no rights
 HAS_NO_INTEGRATIONS = "Unexpected parent kind: INTEGRATION"  # setup.sql makes it, for the account
 KEEPS_NO_GRANTS = 'syntax error at or near "ON" LINE 1: SHOW GRANTS'  # GRANT is without effect there
