@@ -1,5 +1,10 @@
-"""The logic of the ten-minute check of a real account, without one."""
+"""The ten-minute check of a real account, without one: its logic, and all of it against the stand-in."""
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -13,9 +18,95 @@ import snowflake.connector
 from click.testing import CliRunner
 
 import verify_snowflake
+from conftest import REPOSITORY
 from simulator.server import Simulator
+from snowflake_standin import SnowflakeProject
 from test_grants import GRANTED, SCRIPT, rights
 from verify_snowflake import Checkout, DoesNotHoldError, Report
+
+BRONZE = ("events", "events_list", "export_hours", "merge_ids", "rejected_rows", "schema_changes", "user_counts")
+SENT = (REPOSITORY / "tests/snapshots/warehouse.sql").read_text()
+VIEWS = re.findall(r'VIEW "AMPLITUDE"\."(SILVER|GOLD)"\."(\w+)"', SENT)
+SHOWN_BY_THE_STANDIN = {
+    "AMPLITUDE_LOADER signs in with its key, in its own role",
+    "the session of AMPLITUDE_LOADER is in UTC",
+    "AMPLITUDE_TRANSFORMER signs in with its key, in its own role",
+    "the session of AMPLITUDE_TRANSFORMER is in UTC",
+    "the stage has the URL of the pipeline's staging area, to the slash",
+    "the storage integration lets Snowflake read the bucket",
+    "a load through the stage",
+    "a plan",
+    "a second load",
+    "a run",
+    "COPY loads a file of the stage once, and skips it when it comes again",
+    "SQLMesh's tables are transient: no fail-safe is paid for what can be rebuilt",
+    "bronze.events is clustered by _export_hour",
+    "every column of BRONZE.EXPORT_HOURS has its comment, by CREATE TABLE",
+    "every column of GOLD.DAILY_METRICS has its comment, by ALTER VIEW",
+    "every session of silver.sessions has its number, by UPDATE of a table with an alias",
+    *(f"{layer} has tables to compare" for layer in ("bronze", "silver", "gold")),
+    *(f"bronze.{table} is the same on Snowflake as on DuckDB, row for row" for table in BRONZE),
+    *(f"{layer.lower()}.{view.lower()} is the same on Snowflake as on DuckDB, row for row" for layer, view in VIEWS),
+}
+# What an account alone can show, each with what the stand-in has to say of it: for no other reason does it fail there.
+REFUSES_NOTHING = "it may"  # it knows no rights
+HAS_NO_INTEGRATIONS = "Unexpected parent kind: INTEGRATION"  # setup.sql makes it, for the account
+KEEPS_NO_GRANTS = 'syntax error at or near "ON" LINE 1: SHOW GRANTS'  # GRANT is without effect there
+NOT_SHOWN_BY_THE_STANDIN = {
+    "AMPLITUDE_LOADER may not CREATE TABLE SILVER.NOT_ALLOWED (A INT)": REFUSES_NOTHING,
+    "AMPLITUDE_LOADER may not CREATE VIEW GOLD.NOT_ALLOWED AS SELECT 1 AS A": REFUSES_NOTHING,
+    "AMPLITUDE_LOADER may not CREATE SCHEMA NOT_ALLOWED": REFUSES_NOTHING,
+    "AMPLITUDE_LOADER may not CREATE STAGE BRONZE.NOT_ALLOWED": REFUSES_NOTHING,
+    "AMPLITUDE_LOADER may not SELECT COUNT(*) FROM GOLD.DAILY_METRICS": REFUSES_NOTHING,
+    "AMPLITUDE_LOADER may not DESC INTEGRATION AMPLITUDE_LAKE": HAS_NO_INTEGRATIONS,
+    "AMPLITUDE_LOADER may not USE ROLE ACCOUNTADMIN": REFUSES_NOTHING,
+    "AMPLITUDE_TRANSFORMER may not CREATE TABLE BRONZE.NOT_ALLOWED (A INT)": REFUSES_NOTHING,
+    "AMPLITUDE_TRANSFORMER may not DELETE FROM BRONZE.EVENTS WHERE FALSE": REFUSES_NOTHING,
+    "AMPLITUDE_TRANSFORMER may not LIST @BRONZE.LAKE_STAGING": REFUSES_NOTHING,
+    "AMPLITUDE_TRANSFORMER may not GRANT SELECT ON VIEW GOLD.DAILY_METRICS TO ROLE PUBLIC": REFUSES_NOTHING,
+    "AMPLITUDE_TRANSFORMER may not DESC INTEGRATION AMPLITUDE_LAKE": HAS_NO_INTEGRATIONS,
+    "AMPLITUDE_TRANSFORMER may not USE ROLE ACCOUNTADMIN": REFUSES_NOTHING,
+    "AMPLITUDE_ANALYST may read a view that a plan made": KEEPS_NO_GRANTS,
+    "AMPLITUDE_ANALYST may read a view that a later plan replaced": KEEPS_NO_GRANTS,
+}
+
+
+@pytest.mark.slow
+def test_all_of_it_holds_on_the_standin_but_what_an_account_alone_can_show(snowflake_project: SnowflakeProject) -> None:
+    project, database = snowflake_project, snowflake_project.snowflake
+    for folder in ("infra", "simulator"):
+        shutil.copytree(REPOSITORY / folder, project.root / folder)
+    transformer = {f"SQLMESH_SNOWFLAKE_{name}": "AMPLITUDE_TRANSFORMER" for name in ("USERNAME", "ROLE")}
+    result = subprocess.run(
+        [sys.executable, "infra/verify_snowflake.py", "--existing", "--database", database.name],
+        cwd=project.root,
+        env=project.env | transformer,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=verify_snowflake.COMMAND_SECONDS,
+        check=False,
+    )
+    held, failed = told(result.stdout)
+    assert held == SHOWN_BY_THE_STANDIN, result.stdout
+    assert failed.keys() == NOT_SHOWN_BY_THE_STANDIN.keys(), result.stdout
+    assert [what for what, why in NOT_SHOWN_BY_THE_STANDIN.items() if why not in failed[what]] == [], result.stdout
+    assert result.stderr == f"Error: {len(NOT_SHOWN_BY_THE_STANDIN)} things do not hold.\n"
+    assert result.returncode == 1
+    assert any('"GOLD"."DAILY_METRICS"' in each.sql and "Replaced: " in each.sql for each in database.statements())
+    assert project.store.keys(project.bucket, "raw/") == [], "what the check has archived is still there"
+    assert not (project.root / "data").exists(), "the check has to have its own state and lake"
+
+
+def told(output: str) -> tuple[set[str], dict[str, str]]:
+    """What holds, and what does not, by its reason."""
+    held, failed = set(), {}
+    for verdict, line in (line.split(maxsplit=1) for line in output.splitlines()):
+        if verdict == "holds":
+            held.add(line)
+        else:
+            what, _, why = line.partition(": ")
+            failed[what] = why
+    return held, failed
 
 
 class Account:
@@ -102,11 +193,19 @@ def test_neither_projects_nor_state_of_production_reach_the_check(tmp_path: Path
     assert not [name for name in here.env if "__LAKE__" in name or "GATEWAY" in name or "STATE" in name]
 
 
+def test_within_a_checkout_no_setting_of_production_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SOURCES__AMPLITUDE__API_KEY", "a key of production")
+    with verify_snowflake.entered(Checkout(tmp_path, {"PATH": "/usr/bin"})):
+        assert (Path.cwd(), dict(os.environ)) == (tmp_path, {"PATH": "/usr/bin"})
+    assert os.environ["SOURCES__AMPLITUDE__API_KEY"] == "a key of production"
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
         (Decimal("3"), 3),
         (0.1 + 0.2, Decimal("0.3")),
+        (460.59006250000006, 460.5900625),
         (datetime(2026, 6, 1, 5, tzinfo=timezone(timedelta(hours=5))), datetime(2026, 6, 1)),
         ('{"b": 1, "a": [2]}', '{"a":[2],"b":1}'),
         ("{not JSON", "{not JSON"),
@@ -197,6 +296,17 @@ def test_a_file_that_is_copied_twice_must_not_double_its_rows(first: int, second
     assert (report.failed == []) is holds
     assert "FILES = ('bronze/events/1.a.parquet')" in " ".join(account.statements)
     assert account.statements[-1] == "DROP TABLE BRONZE.VERIFY_COPY"
+
+
+@pytest.mark.parametrize(("comment", "holds"), [("What it holds", True), (None, False), ("", False)])
+def test_a_column_that_has_lost_its_comment_is_seen(comment: str | None, holds: bool) -> None:
+    class Commenting(Account):
+        def fetchall(self) -> list[tuple[Any, ...]]:
+            return [("ONE", "Its comment"), ("OTHER", comment)]
+
+    report = Report()
+    verify_snowflake.check_sent(report, Commenting({}))  # type: ignore[arg-type]  # a stand-in
+    assert ("every column of GOLD.DAILY_METRICS has its comment, by ALTER VIEW" in report.failed) is not holds
 
 
 def test_a_stage_with_a_slash_too_few_is_seen() -> None:

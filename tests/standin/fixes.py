@@ -7,7 +7,7 @@ pinned; none of them looks at what the project's own statements are about.
 import re
 from collections.abc import Callable
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import fakesnow.cursor
@@ -15,6 +15,7 @@ import pyarrow as pa
 import snowflake.connector.errors
 from fakesnow import arrow, info_schema
 from fakesnow.transforms import stage
+from fakesnow.transforms.stage import complete_stage_lookup, stage_lookup_sql
 from sqlglot import exp, parse_one
 from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.tokens import TokenType
@@ -31,10 +32,30 @@ REWRITTEN = [
     (r"MATCH_BY_COLUMN_NAME\s*=\s*'(\w+)'", r"MATCH_BY_COLUMN_NAME=\1"),
     (r"ON_ERROR=\?", "ON_ERROR=ABORT_STATEMENT"),
     (r"FROM '(@[^']+)'\)", r"FROM \1)"),
+    (
+        r"^DESC STAGE (\w+)\.(\w+)$",
+        r"""SELECT 'STAGE_LOCATION' AS "parent_property", 'URL' AS "property", 'String' AS "property_type",
+        '["' || url || '"]' AS "property_value" FROM _fs_global._fs_information_schema._fs_stages
+        WHERE database_name = CURRENT_DATABASE() AND schema_name = '\1' AND name = '\2'""",
+    ),
 ]
 COLUMN_COMMENTS = re.compile(r"(?:/\*.*?\*/\s*)?ALTER (?:TABLE|VIEW) (\S+) ALTER COLUMN \S+ COMMENT ", re.DOTALL)
 COLUMN_COMMENT = re.compile(r"""COLUMN ("[^"]+") COMMENT ('(?:[^'\\]|\\.|'')*')""", re.DOTALL)
 PARQUET_TYPES = {"VARCHAR": "TEXT", "BIGINT": "NUMBER(38,0)", "DOUBLE": "REAL"}
+ACCOUNT_ZONE = "America/Los_Angeles"  # of a session that names none
+
+STORAGE_TABLE = "_fs_global._fs_information_schema._fs_storage"
+CREATE_STORAGE_TABLE = f"""create table if not exists {STORAGE_TABLE} (
+    catalog varchar, schema varchar, name varchar, transient varchar, clustering_key varchar,
+    primary key (catalog, schema, name)
+)"""
+
+
+class Session(NamedTuple):
+    """What a client has signed in with; fakesnow answers every one alike."""
+
+    role: str
+    zone: str
 
 
 def split(sql: str) -> list[str]:
@@ -55,13 +76,29 @@ def column_comments(sql: str) -> list[str]:
     return [parse_one(comment, dialect="snowflake").sql(dialect="duckdb") for comment in comments]
 
 
+def comments_within(create: exp.Expr) -> list[str]:
+    """DuckDB's statements for the comments of columns that a table or view is created with."""
+    if not isinstance(create, exp.Create) or not isinstance(create.this, exp.Schema):
+        return []
+    table, columns = create.this.this.sql("duckdb"), create.this.expressions
+    comments = {column.this.sql("duckdb"): column.find(exp.CommentColumnConstraint) for column in columns}
+    return [f"COMMENT ON COLUMN {table}.{name} IS {text.this.sql('duckdb')}" for name, text in comments.items() if text]
+
+
 def digestible(
-    sql: str, bindings: Bindings, columns_of: Callable[[str], list[tuple[str, str]]]
+    sql: str, bindings: Bindings, session: Session, columns_of: Callable[[str], list[tuple[str, str]]]
 ) -> tuple[str, Bindings]:
     """A statement with its bindings as fakesnow can take them.
 
     `columns_of` gives the names and DuckDB's types of the columns of Parquet files, for INFER_SCHEMA.
     """
+    asked = [
+        (r"^SELECT CURRENT_ROLE\(\)$", f"SELECT '{session.role}'"),
+        (
+            r"^SHOW PARAMETERS LIKE 'TIMEZONE' IN SESSION$",
+            f"SELECT 'TIMEZONE' AS \"key\", '{session.zone}' AS \"value\"",
+        ),
+    ]
     if "infer_schema(" in sql.lower():
         folder = stage.internal_dir(bindings["1"]["value"].lstrip("@").replace('"', ""))
         rows = (f"('{name}', '{PARQUET_TYPES.get(type_, type_)}')" for name, type_ in columns_of(f"{folder}/*"))
@@ -72,7 +109,7 @@ def digestible(
         bindings = {str(int(number) - 1): value for number, value in bindings.items() if number != "1"}
     if re.search(r"ON_ERROR=\?", sql):
         bindings = {}
-    for pattern, replacement in REWRITTEN:
+    for pattern, replacement in [*asked, *REWRITTEN]:
         sql = re.sub(pattern, replacement, sql, flags=re.IGNORECASE | re.DOTALL)
     return sql, bindings
 
@@ -105,14 +142,49 @@ def entries(node: exp.Expr) -> exp.Expr:
     return exp.Table(this=call, alias=exp.TableAlias(this=node.args["alias"].this))
 
 
+def storage(node: exp.Expr, database: str) -> str | None:
+    """Remembers of a table whether it is transient, and by what it is clustered: DuckDB knows neither."""
+    if not isinstance(node, exp.Create | exp.Alter) or node.args["kind"] != "TABLE":
+        return None
+    changed = ["transient", "clustering_key"] if isinstance(node, exp.Create) else ["clustering_key"]
+    key, table = node.find(exp.ClusterProperty), node.find(exp.Table)
+    if isinstance(node, exp.Alter) and not key and "CLUSTERING KEY" not in node.sql():
+        return None
+    columns = ", ".join(column.name for column in key.expressions) if key else ""
+    values = (
+        table.catalog or database,
+        table.db,
+        table.name,
+        "YES" if node.find(exp.TransientProperty) else "NO",
+        f"LINEAR({columns})" if key else None,
+    )
+    return (
+        f"INSERT INTO {STORAGE_TABLE} VALUES ({', '.join(exp.convert(value).sql() for value in values)}) "
+        f"ON CONFLICT DO UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in changed)}"
+    )
+
+
+def listed(expression: exp.Expr, stage_found: tuple[str, ...] | None) -> str:
+    """The query for LIST of a stage; fakesnow knows of stages inside of Snowflake only."""
+    if expression.args.get("list_stage_name") and stage_found and stage_found[-1].startswith("s3://"):
+        return f"SELECT filename AS name, size FROM read_blob('{stage_found[-1]}**/*.*')"
+    return complete_stage_lookup(expression, stage_found)
+
+
 def with_views(template: Template) -> Template:
-    """INFORMATION_SCHEMA.TABLES with the views."""
+    """INFORMATION_SCHEMA.TABLES with the views, and with what is known of storage."""
     both = (
         "(SELECT database_name, schema_name, table_name, estimated_size, 'BASE TABLE' AS kind FROM duckdb_tables "
         "UNION ALL SELECT database_name, schema_name, view_name, NULL, 'VIEW' FROM duckdb_views WHERE NOT internal)"
     )
     text = template.template.replace("'BASE TABLE' AS", "kind AS")
-    return Template(text.replace("from duckdb_tables tables", f"from {both} tables"))
+    text = text.replace("""'NO' AS "IS_TRANSIENT\"""", """COALESCE(transient, 'NO') AS "IS_TRANSIENT\"""")
+    text = text.replace("""NULL::VARCHAR AS "CLUSTERING_KEY\"""", """clustering_key AS "CLUSTERING_KEY\"""")
+    remembered = (
+        f"left join {STORAGE_TABLE} storage on tables.database_name = storage.catalog "
+        "AND tables.schema_name = storage.schema AND tables.table_name = storage.name"
+    )
+    return Template(text.replace("from duckdb_tables tables", f"from {both} tables {remembered}"))
 
 
 def merge_by_duckdb(cursor: Any, merge: exp.Merge) -> exp.Expr:
@@ -141,12 +213,17 @@ def apply() -> None:
     timestamps, comment_table = arrow.timestamp_to_sf_struct, info_schema.insert_table_comment_sql
 
     def fixed_transform(self: Any, expression: exp.Expr, params: Any) -> exp.Expr:
+        if remember := storage(expression, self._conn.database):
+            with self._duck_conn.cursor() as apart:  # from the transaction of the statement, as DuckDB wants it
+                apart.execute(remember)
         return transform(self, expression.transform(variants), params)
 
     def fixed_execute(self: Any, expression: exp.Expr, params: Any = None) -> None:
         if isinstance(expression, exp.Merge):
             expression = merge_by_duckdb(self, expression)
         execute(self, expression, params)
+        for comment in comments_within(expression):
+            self._duck_conn.execute(comment)
 
     def fixed_answer(self: Any, *args: Any, **kwargs: Any) -> Any:
         """What DuckDB or fakesnow cannot do is an error of SQL: a client would try anything else again and again."""
@@ -173,6 +250,8 @@ def apply() -> None:
     arrow.timestamp_to_sf_struct = fixed_timestamps
     fakesnow.cursor.transforms.flatten = entries
     fakesnow.cursor.transforms.merge = lambda expression: [expression]
+    stage.stage_lookup_sql = lambda *names: stage_lookup_sql(*names).replace("AS storage_name", "AS storage_name, url")
+    stage.complete_stage_lookup = listed
     info_schema.insert_table_comment_sql = lambda *names: comment_table(
         *(name and name.replace("'", "''") for name in names)
     )

@@ -68,6 +68,7 @@ class Server:
         self._recorder = Recorder(folder)
         self._public_key = (folder / "public_key.pem").read_text()
         self._observers: set[str] = set()
+        self._sessions: dict[str, fixes.Session] = {}
 
     async def login(self, request: Request) -> JSONResponse:
         data = json.loads(unzipped(request, await request.body()))["data"]
@@ -81,10 +82,13 @@ class Server:
         if not is_observer and (fault := self._recorder.fault(database, f"LOGIN {settings}")):
             return refusal(fault)
         answer: JSONResponse = await fakesnow_server.login_request(request)
+        token, parameters = json.loads(bytes(answer.body))["data"]["token"], data["SESSION_PARAMETERS"]
+        zone = parameters.get("TIMEZONE", fixes.ACCOUNT_ZONE)
+        self._sessions[token] = fixes.Session(request.query_params.get("roleName"), zone)
         if is_observer:
-            self._observers.add(json.loads(bytes(answer.body))["data"]["token"])
+            self._observers.add(token)
         else:
-            self._recorder.write(database, {"login": settings, "parameters": data["SESSION_PARAMETERS"]})
+            self._recorder.write(database, {"login": settings, "parameters": parameters})
         return answer
 
     async def query(self, request: Request) -> JSONResponse:
@@ -129,7 +133,8 @@ class Server:
                 connection = fakesnow_server.to_conn(fakesnow_server.to_token(request))
                 connection._duck_conn.execute("; ".join(comments))
                 sql = "SELECT 'Statement executed successfully.' AS status"
-            digestible, bindings = fixes.digestible(sql, body.get("bindings") or {}, parquet_columns)
+            session = self._sessions[fakesnow_server.to_token(request)]
+            digestible, bindings = fixes.digestible(sql, body.get("bindings") or {}, session, parquet_columns)
             inner = Request(request.scope, request.receive)
             inner._body = zipped(request, json.dumps({**body, "sqlText": digestible, "bindings": bindings}).encode())
             answer: JSONResponse = await fakesnow_server.query_request(inner)
@@ -186,6 +191,7 @@ def main(s3_endpoint: str, folder: Path) -> None:
     server = Server(folder)
     replace_route("/session/v1/login-request", server.login)
     replace_route("/queries/v1/query-request", server.query)
+    fakesnow_server.shared_fs.duck_conn.execute(fixes.CREATE_STORAGE_TABLE)
     fakesnow_server.shared_fs.nop_regexes = fixes.WITHOUT_EFFECT
     # DuckDB's own reader of S3 is an extension that has to be fetched; this one comes with the environment.
     s3 = fsspec.filesystem(
