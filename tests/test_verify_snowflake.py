@@ -93,7 +93,7 @@ def test_all_of_it_holds_on_the_standin_but_what_an_account_alone_can_show(snowf
     assert result.stderr == f"Error: {len(NOT_SHOWN_BY_THE_STANDIN)} things do not hold.\n"
     assert result.returncode == 1
     assert any('"GOLD"."DAILY_METRICS"' in each.sql and "Replaced: " in each.sql for each in database.statements())
-    assert project.store.keys(project.bucket, "raw/") == [], "what the check has archived is still there"
+    assert project.s3.files(project.bucket, "amplitude/raw/") == {}, "what the check has archived is still there"
     assert not (project.root / "data").exists(), "the check has to have its own state and lake"
 
 
