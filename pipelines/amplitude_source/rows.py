@@ -110,7 +110,7 @@ class RowTyper:
         under_way: deque[tuple[Counter[datetime], Future[RegularRows]]] = deque()
         with ThreadPoolExecutor(TYPING_THREADS) as threads:
             for stretch in stretches(blocks):
-                regular = threads.submit(self._type_regular, stretch, self._regular_queries(stretch))
+                regular = threads.submit(self._type_regular, stretch, self._regular_queries(stretch.first_line()))
                 under_way.append((stretch.hours(), regular))  # and not the text, which is large
                 del stretch
                 if len(under_way) > STRETCHES_UNDER_WAY:
@@ -118,10 +118,10 @@ class RowTyper:
             while under_way:
                 yield self._complete(*under_way.popleft())
 
-    def _regular_queries(self, stretch: Stretch) -> list[str]:
+    def _regular_queries(self, first_line: bytes) -> list[str]:
         """The SQL for a stretch's regular rows, if its first line is JSON with known keys that one struct can hold."""
         try:
-            row = orjson.loads(stretch.first_line())
+            row = orjson.loads(first_line)
         except orjson.JSONDecodeError:
             return []
         shape = [*row] if isinstance(row, dict) and len(row) <= MAX_KEYS else []
@@ -149,23 +149,29 @@ class RowTyper:
     def _type_regular(self, stretch: Stretch, queries: list[str]) -> RegularRows:
         """What the queries, one after the other, find nothing odd about."""
         sound = [without_broken_text(block) for block in stretch.blocks]
-        lines = pa.Table.from_batches([lines for lines, _ in sound])
+        events, left_out = self._typed_by(queries, pa.Table.from_batches([lines for lines, _ in sound]))
+        return RegularRows(events, left_out, pa.concat_tables(broken for _, broken in sound))
+
+    def _typed_by(self, queries: list[str], lines: pa.Table) -> tuple[list[pa.Table], pa.Table]:
+        """The events that each query makes of what the one before left out, and the lines that all leave out."""
         events = []
         with self._duckdb.cursor() as cursor:
-            cursor.execute(
-                "PRAGMA disable_optimizer"
-            )  # a third of the planning, of which there is one for each stretch
+            # A third of the planning, of which there is one for each stretch.
+            cursor.execute("PRAGMA disable_optimizer")
             for query in queries:
                 regular, reasons = typed(cursor, query, lines)
                 events.append(regular)
                 lines = lines.filter(reasons.is_valid())  # a copy: the text of the others is no longer held
                 if not lines.num_rows:
                     break
-        return RegularRows(events, lines, pa.concat_tables(broken for _, broken in sound))
+        return events, lines
 
     def _complete(self, hours: Counter[datetime], under_way: Future[RegularRows]) -> TypedRows:
         """All rows of a stretch; there is at least one table of events, be it empty."""
         regular, left_out, refused = under_way.result()
+        if left_out.num_rows and not regular:  # a key of its first line may have become a column since it was read
+            first_line = binary(left_out[LINE][:1])[0]
+            regular, left_out = self._typed_by(self._regular_queries(first_line), left_out)
         if left_out.num_rows or not regular:
             odd, faulty = self._type_odd(left_out)
             regular, refused = [*regular, odd], pa.concat_tables([refused, faulty])
