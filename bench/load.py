@@ -88,13 +88,7 @@ class Goal(NamedTuple):
 @click.group(invoke_without_command=True, help=__doc__.partition("\n")[0])
 @click.option("--rows", type=click.IntRange(min=1_000), default=2_000_000, show_default=True, help="About so many.")
 @click.option("--only", help="One way only, such as `pipeline`: for its memory with many rows.")
-@click.option(
-    "--runs",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Of several, the medians count.",
-)
+@click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Of several, the medians count.")
 @click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),

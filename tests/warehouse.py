@@ -151,7 +151,7 @@ def parsed(unit_tests: str) -> dict[str, Any]:
 def opened(project: Project) -> Iterator[Context]:
     """SQLMesh's context of a checkout. It keeps DuckDB files by name for the whole process: names are absolute.
 
-    Each context reads the unit tests anew, which nobody runs here, for two seconds: a text is parsed once a process.
+    Each context reads the unit tests anew, which nobody runs here, for over a second: a text is parsed once a process.
     """
     with (
         project.entered({"DESTINATION__DUCKDB__CREDENTIALS": str(project.database)}),

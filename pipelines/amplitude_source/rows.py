@@ -169,7 +169,7 @@ class RowTyper:
     def _complete(self, hours: Counter[datetime], under_way: Future[RegularRows]) -> TypedRows:
         """All rows of a stretch; there is at least one table of events, be it empty."""
         regular, left_out, refused = under_way.result()
-        if left_out.num_rows and not regular:  # a key of its first line may have become a column since it was read
+        if left_out.num_rows and not regular:  # a key of its first line may have got its column since it was read
             first_line = binary(left_out[LINE][:1])[0]
             regular, left_out = self._typed_by(self._regular_queries(first_line), left_out)
         if left_out.num_rows or not regular:
