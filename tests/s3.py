@@ -66,6 +66,7 @@ class S3Server:
     def __init__(self) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._moto = DomainDispatcherApplication(create_backend_app)
+        self._s3 = create_backend_app("s3")  # the dispatcher looks through moto's folders for each request
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=MotoRequestHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._session = boto3.Session()  # which reads what it knows of a service once
@@ -138,7 +139,7 @@ class S3Server:
                 start_response(f"{done.status} refused", [("Content-Length", length), *done.headers])
                 return [text]
             environ["wsgi.input"] = io.BytesIO(body if done is None else done)
-        return self._moto(environ, start_response)  # type: ignore[no-any-return]  # moto has no types
+        return self._s3(environ, start_response)
 
 
 def _asked(environ: WSGIEnvironment) -> Asked | None:

@@ -117,10 +117,14 @@ def set_charts(project: Project, charts: oracle.Charts) -> None:
     path.write_text(config)
 
 
-def plan(project: Project, *, restate: Collection[str] = (), start: str | None = None) -> None:
-    """`sqlmesh plan --auto-apply`, in this process."""
+def plan(
+    project: Project, *, restate: Collection[str] = (), start: str | None = None, environment: str | None = None
+) -> None:
+    """`sqlmesh plan --auto-apply`, in this process; of production unless an environment is named."""
     with opened(project) as context:
-        context.plan(auto_apply=True, no_prompts=True, skip_tests=True, restate_models=restate or None, start=start)
+        context.plan(
+            environment, auto_apply=True, no_prompts=True, skip_tests=True, restate_models=restate or None, start=start
+        )
 
 
 def run(project: Project) -> None:

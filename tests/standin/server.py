@@ -140,7 +140,16 @@ class Server:
             answer: JSONResponse = await fakesnow_server.query_request(inner)
         except Exception as error:  # such as a result that fakesnow cannot put into Arrow
             return refusal(SQL_ERROR | {"message": f"{type(error).__name__}: {error}"})
-        return answer
+        return in_zone(answer, session.zone)
+
+
+def in_zone(answer: JSONResponse, zone: str) -> JSONResponse:
+    """The answer with the session's zone, which the client takes over; fakesnow tells each the same."""
+    content = json.loads(bytes(answer.body))
+    for parameter in (content["data"] or {}).get("parameters", []):
+        if parameter["name"] == "TIMEZONE":
+            parameter["value"] = zone
+    return JSONResponse(content, answer.status_code)
 
 
 def refusal(error: dict[str, Any]) -> JSONResponse:
