@@ -64,6 +64,7 @@ def stop_unless_alone(command: click.Context, state: PostgresConnectionConfig) -
     except psycopg2.OperationalError as error:
         sys.exit(gone(error, state))
     sys.excepthook = partial(tell, state)  # it may still go away later
+    command.call_on_close(partial(tell_if_gone, connection, state))
     connection.autocommit = True
     command.meta[__name__] = connection
     with connection.cursor() as cursor:
@@ -87,7 +88,18 @@ def tell(
         sys.__excepthook__(kind, error, trace)
 
 
-def gone(error: psycopg2.OperationalError, state: PostgresConnectionConfig) -> str:
+def tell_if_gone(connection: psycopg2.extensions.connection, state: PostgresConnectionConfig) -> None:
+    """Prints the same where models failed because of it: of them SQLMesh itself says only that the run has failed."""
+    if not isinstance(sys.exc_info()[1], click.ClickException):
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except psycopg2.Error as error:
+        click.echo(gone(error, state), err=True)
+
+
+def gone(error: psycopg2.Error, state: PostgresConnectionConfig) -> str:
     return (
         f"Error: PostgreSQL on {state.host}:{state.port}, where SQLMesh keeps its state, cannot be reached: "
         f"{' '.join(str(error).split())} Nothing is lost; the next run goes on."

@@ -6,12 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import click
 import pytest
+from sqlmesh.core.config import PostgresConnectionConfig
 
+import config
 import postgres as postgres_module
 import warehouse
 from conftest import COMMAND_TIMEOUT_SECONDS, Project, Result, hour_text, make_project, succeeded
@@ -104,11 +108,26 @@ def test_a_kill_and_postgresql_away_lose_nothing(planned: Project, postgres: Pos
     warehouse.assert_equals_oracle(planned, archived(planned))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_run_whose_models_failed_says_if_postgresql_is_gone(
+    is_gone: bool, postgres: Postgres, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = PostgresConnectionConfig(host="127.0.0.1", port=postgres.port, user="u", password="p", database="postgres")
+    connection = postgres.connect("postgres")
+    if is_gone:
+        postgres.execute("postgres", f"SELECT pg_terminate_backend({connection.info.backend_pid})")
+    with suppress(click.ClickException), click.Context(click.Command("run")) as command:
+        command.call_on_close(partial(config.tell_if_gone, connection, state))
+        raise click.ClickException("Run failed.")
+    assert ("where SQLMesh keeps its state, cannot be reached" in capsys.readouterr().err) is is_gone
+
+
 def assert_postgresql_is_gone(postgres: Postgres, exit_code: int, errors: str) -> None:
     assert exit_code == 1
     assert re.fullmatch(
         rf"Error: PostgreSQL on 127.0.0.1:{postgres.port}, where SQLMesh keeps its state, cannot be reached: .+ "
-        r"Nothing is lost; the next run goes on\.\n",
+        r"Nothing is lost; the next run goes on\.\n(Error: Run failed\.\n)?",  # the latter where models failed of it
         errors,
     ), errors
 
