@@ -59,6 +59,8 @@ Origin: TypeAlias = tuple[datetime, str, int, str]
 
 _NUMBERS = itertools.count(1)
 
+os.environ["MAX_FORK_WORKERS"] = "1"  # else SQLMesh forks this process, which has threads, for cores that are taken
+
 # For each setting that it looks up, in each place, dlt works out anew what is inside the same few type hints: more than
 # a third of all calls of a small run.
 _extract_inner_hint = functools.cache(base_configuration.extract_inner_hint)

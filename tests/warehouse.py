@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -151,14 +152,21 @@ def parsed(unit_tests: str) -> dict[str, Any]:
     return yaml.load(unit_tests)
 
 
+@functools.cache
+def query_cache() -> "TemporaryDirectory[str]":
+    """Where SQLMesh keeps queries that it has optimized, by what they are made of: for all checkouts of a process."""
+    return TemporaryDirectory()
+
+
 @contextmanager
 def opened(project: Project) -> Iterator[Context]:
     """SQLMesh's context of a checkout. It keeps DuckDB files by name for the whole process: names are absolute.
 
     Each context reads the unit tests anew, which nobody runs here, for over a second: a text is parsed once a process.
     """
+    settings = {"DESTINATION__DUCKDB__CREDENTIALS": str(project.database), "SQLMESH__CACHE_DIR": query_cache().name}
     with (
-        project.entered({"DESTINATION__DUCKDB__CREDENTIALS": str(project.database)}),
+        project.entered(settings),
         mock.patch("sqlmesh.core.loader.yaml_load", lambda source, **_: parsed(source)),
     ):
         set_console(FailingConsole())
