@@ -17,6 +17,7 @@ from sqlmesh.core.config import Config, PostgresConnectionConfig
 from sqlmesh.core.config.loader import load_config_from_paths
 from sqlmesh.core.context import GenericContext
 from sqlmesh.core.loader import SqlMeshLoader
+from sqlmesh.core.test import ModelTestMetadata
 
 PROJECT = Path(__file__).parent / "sqlmesh"
 WRITERS = ("plan", "run")
@@ -39,8 +40,13 @@ class ProjectLoader(SqlMeshLoader):
         super().__init__(context, path)
         self.config_path = PROJECT
         command, state = click.get_current_context(silent=True), context.config.get_state_connection(context.gateway)
-        if command and command.invoked_subcommand in WRITERS and isinstance(state, PostgresConnectionConfig):
+        self._subcommand = command and command.invoked_subcommand
+        if command and self._subcommand in WRITERS and isinstance(state, PostgresConnectionConfig):
             stop_unless_alone(command, state)
+
+    def load_model_tests(self) -> list[ModelTestMetadata]:
+        """Reads the unit tests, which takes a second, unless it is for `run`, which has no use for them."""
+        return [] if self._subcommand == "run" else super().load_model_tests()
 
 
 def stop_unless_alone(command: click.Context, state: PostgresConnectionConfig) -> None:

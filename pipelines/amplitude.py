@@ -35,7 +35,7 @@ from amplitude_source import (
     remove_superseded,
 )
 from amplitude_source.bronze_files import BronzeFiles
-from amplitude_source.destinations import kept_open, limit_memory, make_pipeline
+from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, run_pipeline
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lake import AWS_ERRORS, no_credentials
@@ -210,7 +210,10 @@ def load_project(
             client.check_address()
         load_hours(pipeline, settings, work, ledgers)
     if client and work.cursors and (work.size or is_list_due(pipeline, settings)):
-        pipeline.run(amplitude_rest(settings, client, work.first, warn=lambda text: err.print(f"warning: {text}")))
+        run_pipeline(
+            pipeline,
+            amplitude_rest(settings, client, work.first, warn=lambda text: err.print(f"warning: {text}")),
+        )
 
 
 def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger]) -> Progress:
@@ -281,14 +284,15 @@ def run_loads(
             limit_memory(progress.longest_line)
             with kept_open(pipeline):
                 pipeline.load()
-            ledgers = tidied_ledgers(pipeline, settings)
+                ledgers = tidied_ledgers(pipeline, settings)
     return ledgers
 
 
 def tidied_ledgers(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> dict[str, Ledger]:
     """The ledgers; what the project's newest load has replaced is gone from bronze, be that load an earlier run's."""
-    ledgers = read_ledgers(pipeline)
-    remove_superseded(pipeline, settings.project, ledgers.get(settings.project, {}))
+    with kept_open(pipeline):
+        ledgers = read_ledgers(pipeline)
+        remove_superseded(pipeline, settings.project, ledgers.get(settings.project, {}))
     return ledgers
 
 
@@ -393,7 +397,7 @@ def load_merges(files: tuple[Path, ...], project: str | None, destination: str) 
     merges = read_merges(INVOKED_FROM / file for file in files)
     with loading(destination, projects) as pipeline:
         hour = first_unseen_hour(settings, read_ledgers(pipeline).get(settings.project, {}))
-        (load_id,) = pipeline.run(amplitude_merges(settings, merges, hour)).loads_ids
+        (load_id,) = run_pipeline(pipeline, amplitude_merges(settings, merges, hour)).loads_ids
         count = f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'"
         new = pipeline.dataset().query(count).fetchall()[0][0]
     effect = f": silver takes them in with hour {format_hour(hour)}" if new else ""

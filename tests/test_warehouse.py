@@ -101,12 +101,10 @@ def test_five_runs_of_a_day_give_what_one_run_gives(tmp_path: Path) -> None:
         warehouse.assert_same_tables(warehouse.tables(daily), expected)
 
 
-@pytest.mark.parametrize(("seed", "slices"), [(1, 3), pytest.param(2, 8, marks=pytest.mark.slow)])
-def test_slices_in_any_order_with_replays_give_what_one_run_gives(
-    project: Project, simulator: Simulator, seed: int, slices: int
-) -> None:
+def test_slices_in_any_order_with_replays_give_what_one_run_gives(project: Project, simulator: Simulator) -> None:
+    """One history, quick enough for the core; test_increments.py draws others."""
     settle(project, simulator)
-    build_shuffled(project, simulator, random.Random(seed), slices)
+    build_shuffled(project, simulator, random.Random(1), slices=3)
     warehouse.assert_equals_oracle(project, archived(project))
 
 
@@ -232,14 +230,14 @@ def test_an_hour_goes_through_when_every_project_that_has_begun_has_it(
 def test_an_event_type_that_becomes_inactive_or_active_again_counts_so_for_all_time(
     project: Project, simulator: Simulator
 ) -> None:
-    types = [{"session_start", "session_end"}, {"session_start", "Order Paid"}, {"Push Received"}]
-    for number, _ in enumerate(runs_of(project, simulator, 48)):
+    types = [{"session_start", "session_end"}, {"session_start", "Order Paid"}]
+    for number, _ in enumerate(runs_of(project, simulator, 84)):
         warehouse.run(project) if number else warehouse.plan(project)
-        simulator.inactive_event_types = types[min(number, 2)]
+        simulator.inactive_event_types = types[number]
     settle(project, simulator)
     load(project)
     warehouse.run(project)
-    warehouse.assert_equals_oracle(project, archived(project), inactive=types[2])
+    warehouse.assert_equals_oracle(project, archived(project), inactive=types[1])
 
 
 def test_an_hour_with_another_content_is_restated_by_the_printed_command(

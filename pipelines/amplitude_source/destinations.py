@@ -9,7 +9,9 @@ from typing import Any
 import dlt
 import duckdb
 from dlt.common.destination import Destination, TDestinationReferenceArg
+from dlt.common.pipeline import LoadInfo
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.extract import DltSource
 
 from .bronze_files import DATASET, LAYOUT
 from .errors import AmplitudeError
@@ -79,6 +81,14 @@ def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def run_pipeline(pipeline: dlt.Pipeline, source: DltSource) -> LoadInfo:
+    """`pipeline.run` without asking for the destination's state once more, and with DuckDB open for the load alone."""
+    pipeline.extract(source)
+    pipeline.normalize()
+    with kept_open(pipeline):
+        return pipeline.load()
 
 
 def limit_memory(longest_line: int) -> None:
