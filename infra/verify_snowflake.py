@@ -392,14 +392,22 @@ def expect_same_rows(got: Iterable[tuple[Any, ...]], expected: Iterable[tuple[An
     Raises:
         DoesNotHoldError: rows are on one side alone.
     """
-    found, wanted = (Counter(tuple(map(canonical, row)) for row in rows) for rows in (got, expected))
+    there, here = typed(got), typed(expected)
+    found, wanted = (  # what is the same as it stands need not be made canonical
+        Counter(tuple(map(canonical, row)) for row, _ in rows.elements()) for rows in (there - here, here - there)
+    )
     if found != wanted:
         surplus, lacking = found - wanted, wanted - found
         raise DoesNotHoldError(
-            f"{found.total():,} rows on Snowflake, {wanted.total():,} on DuckDB; only on Snowflake: "
+            f"{there.total():,} rows on Snowflake, {here.total():,} on DuckDB; only on Snowflake: "
             f"{surplus.total():,}, as {next(iter(surplus), None)}; only on DuckDB: {lacking.total():,}, as "
             f"{next(iter(lacking), None)}"
         )
+
+
+def typed(rows: Iterable[tuple[Any, ...]]) -> Counter[tuple[tuple[Any, ...], tuple[type, ...]]]:
+    """Rows with the types of their values, for True equals 1."""
+    return Counter((row, tuple(map(type, row))) for row in rows)
 
 
 def canonical(value: object) -> str:

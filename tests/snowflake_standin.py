@@ -136,13 +136,16 @@ class Database:
         return self._standin.env(self.name)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        return self.queries(sql)[0]
-
-    def queries(self, *sql: str) -> list[list[tuple[Any, ...]]]:
-        """The rows of each query, over one connection."""
-        with trusting(self.env["REQUESTS_CA_BUNDLE"]), self._standin.connect(self.name) as connection:
+        with self.connected() as connection:
             cursor = connection.cursor()
-            return [[*cursor.fetchall()] for each in sql if cursor.execute(each)]
+            cursor.execute(sql)
+            return [*cursor.fetchall()]
+
+    @contextmanager
+    def connected(self) -> Iterator["SnowflakeConnection"]:
+        """A connection whose statements are not recorded."""
+        with trusting(self.env["REQUESTS_CA_BUNDLE"]), self._standin.connect(self.name) as connection:
+            yield connection
 
     def statements(self) -> list[Statement]:
         """All that were sent since the last `forget`, without those of `query`, in the order in which they ended."""
