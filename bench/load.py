@@ -1,15 +1,19 @@
 """How fast and how lean the load is, beside the two ways that mark the scale. Run: `python bench/load.py`.
 
-All of them read the same files of synthetic events, one after the other, each in a process of its own:
+All of them load the same synthetic events, one after the other, each in a process of its own:
 
-- pipeline: `python pipelines/amplitude.py --replay FILES` into a new lake and a new DuckDB, exactly as a user runs it:
-  with checksums, archive, rejected rows, ledger and the replacement of whole hours.
+- pipeline: `python pipelines/amplitude.py`, which asks a simulator on this machine for them, into a new lake and a new
+  DuckDB, exactly as a user runs it: with zips, checksums, archive, rejected rows, ledger and the replacement of whole
+  hours. The simulator's work for it is not small, and goes on beside it on the same cores.
 - dicts: a dlt resource that yields rows as Python dicts, one at a time and with dlt's defaults, as the documentation's
   first examples and most sources do: nested values become columns and tables of their own. Appended, through parquet.
 - dicts-tuned: the best that we know to make of dicts: a faster parser, 5,000 rows at a time, nested values as JSON.
   Both read a part of the rows only, as they are slow; their rows/s are what counts.
 - floor: DuckDB's own `read_json` with every type given, straight into a table: gunzip and parse, nothing is checked.
   With all threads, and with one.
+
+Dicts and floor read the members of the zips, as files. What the pipeline has loaded is then asked for what is new, of
+which there is nothing, and for its `status` with five years of hours.
 
 Seconds run from the start of the process to its end, so imports count. Memory is the process's largest resident set.
 Each way must end with exactly the expected number of rows in its table. The files come from the page cache, and copied
@@ -23,7 +27,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -41,6 +46,7 @@ WAREHOUSE = "amplitude.duckdb"
 
 DAYS = 30  # the simulator's default: June 2026
 START_HOUR, NOW = "2026-06-01T00", "2026-07-01T12:00:00"
+FIVE_YEARS = "2021-07-01T00", "2026-05-31T23"  # with the 30 days
 ROWS_PER_COPY = 100_000
 DICT_ROWS, DICT_CHUNK = 100_000, 5_000
 
@@ -59,14 +65,24 @@ out = Console(soft_wrap=True, highlight=False)
 err = Console(soft_wrap=True, highlight=False, stderr=True)
 
 
+class Events(NamedTuple):
+    """What is to be loaded: the settings to have it from the simulator, the members of its zips as files, the rows."""
+
+    settings: dict[str, str]
+    files: Path
+    rows: int
+
+
 class Contender(NamedTuple):
-    """One way to load the files; it runs in an empty folder and leaves its table in `WAREHOUSE` there."""
+    """One way to load the events; it runs in an empty folder and leaves its table in `WAREHOUSE` there."""
 
     name: str
     rows: int
     table: str
     command: list[str]
     environment: dict[str, str]
+    afterwards: tuple["Contender", ...] = ()
+    """What is asked in the same folder then, where the table stays as it is."""
 
 
 class Run(NamedTuple):
@@ -77,12 +93,12 @@ class Run(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """A figure and what it is to be."""
+    """A figure and what it is to be, if anything."""
 
     name: str
     value: float
-    text: str
-    is_reached: bool
+    text: str = ""
+    is_reached: bool = True
 
 
 @click.group(invoke_without_command=True, help=__doc__.partition("\n")[0])
@@ -98,15 +114,15 @@ class Goal(NamedTuple):
 def main(context: click.Context, rows: int, only: str | None, runs: int, keep: Path | None) -> None:
     if context.invoked_subcommand:
         return
-    with work_folder(keep) as folder:
-        expected = write_files(folder / "files", rows)
-        ways = [pipeline(folder, expected), *dicts(folder, expected), *floors(folder, expected)]
+    with work_folder(keep) as folder, served(rows) as events:
+        ways = [pipeline(folder, events), *dicts(events), *floors(events)]
         ways = [way for way in ways if only in (None, way.name)]
-        taken: dict[str, list[Run]] = {way.name: [] for way in ways}
+        taken: defaultdict[str, list[Run]] = defaultdict(list)
         for number in range(1, runs + 1):
             for way in ways:
                 err.print(f"run {number} of {runs}: {way.name} ...")
-                taken[way.name].append(measured(way, folder / f"{way.name}-{number}", keep is not None))
+                for name, run in measured(way, folder / f"{way.name}-{number}", keep is not None):
+                    taken[name].append(run)
         show(ways, taken)
 
 
@@ -122,42 +138,43 @@ def work_folder(keep: Path | None) -> Iterator[Path]:
     yield keep.resolve()
 
 
-def write_files(folder: Path, rows: int) -> int:
-    """Writes about so many events; gives the exact number."""
-    copies = max(1, round(rows / ROWS_PER_COPY))
-    per_day = max(1, round(rows / copies / DAYS))
-    command = ["-m", "simulator", "write", str(folder), "--days", str(DAYS), "--copies", str(copies)]
-    answer = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, *command, "--events-per-day", str(per_day)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=time_limit(rows),
-    ).stdout
-    out.print(answer.rpartition(", in ")[0])
-    return int(answer.split()[0])
+@contextmanager
+def served(rows: int) -> Iterator[Events]:
+    """About so many events, and a simulator that exports them; it goes by the end of its input."""
+    command = [sys.executable, __file__, "serve", str(rows)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own command
+        settings, files, made = json.loads(next(iter(server.stdout or ())))
+        sizes = [file.stat().st_size for file in Path(files).iterdir()]
+        out.print(f"{made:,} rows in {len(sizes):,} files, {sum(sizes) / 1e6:,.1f} MB")
+        yield Events(settings, Path(files), made)
+        server.communicate()
 
 
-def pipeline(folder: Path, rows: int) -> Contender:
+def pipeline(folder: Path, events: Events) -> Contender:
     """The pipeline from a copy, because beside the original there may be a `.env`, which overrides the environment."""
     copy = folder / "project"
     shutil.copytree(ROOT / "pipelines", copy / "pipelines")
     (copy / ".dlt").mkdir()
     shutil.copy(ROOT / ".dlt" / "config.toml", copy / ".dlt")
-    script = str(copy / "pipelines" / "amplitude.py")
-    return Contender(
-        name="pipeline",
-        rows=rows,
-        table="bronze.events",
-        command=[sys.executable, script, "--replay", str(folder / "files"), "--destination", "duckdb"],
-        environment={"SOURCES__AMPLITUDE__START_HOUR": START_HOUR, "SOURCES__AMPLITUDE__NOW": NOW},
+    clock = {"SOURCES__AMPLITUDE__START_HOUR": START_HOUR, "SOURCES__AMPLITUDE__NOW": NOW}
+    environment = {"AMPLITUDE_DESTINATION": "duckdb", **events.settings, **clock}
+    command = [sys.executable, str(copy / "pipelines" / "amplitude.py")]
+    load = Contender("pipeline", events.rows, "bronze.events", command, environment)
+    first, last = FIVE_YEARS
+    since = environment | {"SOURCES__AMPLITUDE__START_HOUR": first}
+    declare = [*command, "declare-empty", "--start", first, "--end", last]
+    return load._replace(
+        afterwards=(
+            load._replace(name="nothing new"),
+            load._replace(name="five years", command=declare, environment=since),
+            load._replace(name="status", command=[*command, "status"], environment=since),
+        )
     )
 
 
-def dicts(folder: Path, rows: int) -> list[Contender]:
-    count = min(rows, DICT_ROWS)
-    command = [sys.executable, __file__, "load-dicts", str(folder / "files"), str(count)]
+def dicts(events: Events) -> list[Contender]:
+    count = min(events.rows, DICT_ROWS)
+    command = [sys.executable, __file__, "load-dicts", str(events.files), str(count)]
     quiet = {"RUNTIME__DLTHUB_TELEMETRY": "false"}
     return [
         Contender("dicts", count, "bronze.events", command, quiet),
@@ -165,13 +182,13 @@ def dicts(folder: Path, rows: int) -> list[Contender]:
     ]
 
 
-def floors(folder: Path, rows: int) -> list[Contender]:
+def floors(events: Events) -> list[Contender]:
     """The floor with all threads and with one. The columns go along as text: their module would import dlt."""
     columns = json.dumps(column_types())
-    command = [sys.executable, __file__, "load-floor", str(folder / "files"), columns]
+    command = [sys.executable, __file__, "load-floor", str(events.files), columns]
     return [
-        Contender("floor", rows, "events", command, {}),
-        Contender("floor-1-thread", rows, "events", [*command, "--threads", "1"], {}),
+        Contender("floor", events.rows, "events", command, {}),
+        Contender("floor-1-thread", events.rows, "events", [*command, "--threads", "1"], {}),
     ]
 
 
@@ -187,18 +204,20 @@ def time_limit(rows: int) -> float:
     return START_UP_SECONDS + rows / SLOWEST_ROWS_PER_SECOND
 
 
-def measured(way: Contender, folder: Path, keep: bool) -> Run:
-    """Runs a contender in a new folder and checks what it loaded."""
+def measured(way: Contender, folder: Path, keep: bool) -> Iterator[tuple[str, Run]]:
+    """Runs a contender in a new folder, then what comes afterwards, and checks what is loaded."""
     folder.mkdir()
-    log = folder / "log.txt"
-    run, exit_code = run_alone(way, folder, log)
-    if exit_code:
-        raise click.ClickException(f"{way.name} ended with {exit_code} after {run.seconds:.0f} s:\n{log.read_text()}")
-    if (count := count_rows(folder / WAREHOUSE, way.table)) != way.rows:
-        raise click.ClickException(f"{way.name} loaded {count:,} rows into {way.table}, not {way.rows:,}.")
+    for each in (way, *way.afterwards):
+        log = folder / f"{each.name}.txt"
+        run, exit_code = run_alone(each, folder, log)
+        if exit_code:
+            text = f"{each.name} ended with {exit_code} after {run.seconds:.0f} s:\n{log.read_text()}"
+            raise click.ClickException(text)
+        if (count := count_rows(folder / WAREHOUSE, way.table)) != way.rows:
+            raise click.ClickException(f"After {each.name}, {way.table} has {count:,} rows, not {way.rows:,}.")
+        yield each.name, run
     if not keep:
         shutil.rmtree(folder)
-    return run
 
 
 def run_alone(way: Contender, folder: Path, log: Path) -> tuple[Run, int]:
@@ -246,19 +265,20 @@ def show(ways: list[Contender], runs: dict[str, list[Run]]) -> None:
     table = Table("", "rows", "seconds", "rows/s", "peak MB", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
-    speeds = {way.name: [way.rows / run.seconds for run in runs[way.name]] for way in ways}
+    medians = {name: Run(*(median(figures) for figures in zip(*runs[name], strict=True))) for name in runs}
     for way in ways:
-        seconds, peak = (median(figures) for figures in zip(*runs[way.name], strict=True))
-        table.add_row(way.name, f"{way.rows:,}", f"{seconds:.1f}", f"{median(speeds[way.name]):,.0f}", f"{peak:,.0f}")
+        seconds, peak = medians[way.name]
+        table.add_row(way.name, f"{way.rows:,}", f"{seconds:.1f}", f"{way.rows / seconds:,.0f}", f"{peak:,.0f}")
+        for each in way.afterwards:
+            seconds, peak = medians[each.name]
+            table.add_row(f"  {each.name}", "", f"{seconds:.2f}", "", f"{peak:,.0f}")
     out.print(table)
-    if len(ways) == 1:
-        return
-    out.print(f"The dicts read the first {DICT_ROWS:,} rows at most, since they are slow: compare the rows/s.\n")
-    ratios = {name: ratio(speeds["pipeline"], speeds[name]) for name in speeds}
-    for name in ("dicts-tuned", "floor-1-thread"):
-        out.print(f"pipeline / {name}, rows/s: {ratios[name]:,.2f}")
-    for goal in goals(ratios, median(run.peak_mb for run in runs["pipeline"])):
-        out.print(f"{goal.name}: {goal.value:,.2f} (goal {goal.text}: {'reached' if goal.is_reached else 'missed'})")
+    speeds = {way.name: [way.rows / run.seconds for run in runs[way.name]] for way in ways}
+    if len(ways) > 1:
+        out.print(f"The dicts read the first {DICT_ROWS:,} rows at most, since they are slow: compare the rows/s.\n")
+    for goal in goals(speeds, medians):
+        text = f" (goal {goal.text}: {'reached' if goal.is_reached else 'missed'})" if goal.text else ""
+        out.print(f"{goal.name}: {goal.value:,.2f}{text}")
 
 
 def ratio(ours: list[float], others: list[float]) -> float:
@@ -266,11 +286,45 @@ def ratio(ours: list[float], others: list[float]) -> float:
     return median(our / other for our, other in zip(ours, others, strict=True))
 
 
-def goals(ratios: dict[str, float], peak_mb: float) -> Iterable[Goal]:
-    by_dicts, by_floor = ratios["dicts"], ratios["floor"]
-    yield Goal("pipeline / dicts, rows/s", by_dicts, ">= 15", by_dicts >= 15)
-    yield Goal("pipeline / floor, rows/s", by_floor, ">= 0.35", by_floor >= 0.35)
-    yield Goal("pipeline, peak MB", peak_mb, "< 500", peak_mb < 500)
+def goals(speeds: dict[str, list[float]], medians: dict[str, Run]) -> Iterator[Goal]:
+    if "pipeline" not in speeds:
+        return
+    for name, least in (("dicts-tuned", None), ("floor-1-thread", None), ("dicts", 15), ("floor", 0.35)):
+        if name in speeds:
+            value = ratio(speeds["pipeline"], speeds[name])
+            text = f">= {least}" if least else ""
+            yield Goal(f"pipeline / {name}, rows/s", value, text, not least or value >= least)
+    peak, nothing_new, status = medians["pipeline"].peak_mb, medians["nothing new"].seconds, medians["status"].seconds
+    yield Goal("pipeline, peak MB", peak, "< 500", peak < 500)
+    yield Goal("nothing new, seconds", nothing_new, "< 3", nothing_new < 3)
+    yield Goal("status, seconds", status, "< 2", status < 2)
+
+
+@main.command(hidden=True)
+@click.argument("rows", type=int)
+def serve(rows: int) -> None:
+    """Exports about so many events, and says how to have them."""
+    sys.path.insert(0, str(ROOT))
+    from simulator.faults import USER_COUNTS, Fault, FaultPlan, Reply
+    from simulator.product import Product
+    from simulator.server import DEMO_CREDENTIALS, Simulator
+
+    copies = max(1, round(rows / ROWS_PER_COPY))
+    product = Product(days=DAYS, events_per_day=max(1, round(rows / copies / DAYS)))
+    key, secret = DEMO_CREDENTIALS
+    with Simulator(product, api_key=key, secret_key=secret, copies=copies) as simulator:
+        # It would count users longer than the pipeline takes.
+        no_users = json.dumps({"data": {"series": [[]], "xValues": []}}).encode()
+        simulator.faults = FaultPlan(
+            Fault(Reply(200, body=no_users, content_type="application/json"), path=USER_COUNTS)
+        )
+        settings = {
+            "SOURCES__AMPLITUDE__API_KEY": key,
+            "SOURCES__AMPLITUDE__SECRET_KEY": secret,
+            "SOURCES__AMPLITUDE__BASE_URL": simulator.base_url,
+        }
+        click.echo(json.dumps([settings, str(simulator.archive.folder), simulator.archive.row_count]))
+        sys.stdin.read()
 
 
 @main.command(hidden=True)

@@ -103,11 +103,12 @@ class Archive:
     """All members of a product, written once to a temporary folder and found by their hour."""
 
     def __init__(self, members: Iterable[Member]) -> None:
-        self._folder = TemporaryDirectory(prefix="amplitude-simulator-")
+        self._temporary = TemporaryDirectory(prefix="amplitude-simulator-")
+        self.folder = Path(self._temporary.name)
         self._members: defaultdict[datetime, list[StoredMember]] = defaultdict(list)
         self._events: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
         for member in members:
-            path = Path(self._folder.name) / member.file_name
+            path = self.folder / member.file_name
             path.write_bytes(member.data)
             self._members[member.hour].append(StoredMember(member.name, member.hour, path, len(member.data)))
             self._events[member.hour].update(member.events)

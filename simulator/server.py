@@ -43,9 +43,9 @@ class BadRequestError(Exception):
 
 
 @functools.cache
-def _stored(product: Product) -> Archive:
+def _stored(product: Product, copies: int) -> Archive:
     """A product's archive, made once a process: simulators of the same product share it."""
-    return Archive(product.members())
+    return Archive(product.members(copies))
 
 
 class Simulator:
@@ -59,15 +59,19 @@ class Simulator:
         api_key: str = DEMO_CREDENTIALS[0],
         secret_key: str = DEMO_CREDENTIALS[1],
         max_bytes: int = _FOUR_GIGABYTES,
+        copies: int = 1,
     ) -> None:
-        """Make the product's archive; the clock stands still at `now`, by default noon after the last day."""
+        """Make the product's archive; the clock stands still at `now`, by default noon after the last day.
+
+        With copies, it has all rows so many times under fresh ids.
+        """
         self.product = product
         self.now = now or product.end + timedelta(hours=12)
         self.max_bytes = max_bytes
         self.inactive_event_types = set(INACTIVE_EVENT_TYPES)
         self.requests: list[Request] = []
         self.faults = FaultPlan()  # none: another plan may take its place at any time
-        self.archive = _stored(product)
+        self.archive = _stored(product, copies)
         self._credentials = f"{api_key}:{secret_key}".encode()
         self._server = Server(("127.0.0.1", port), self.answer)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
