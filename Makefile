@@ -16,7 +16,7 @@ test: .venv/installed
 
 # What is slow besides: every fault, kills at random points, many small runs, Snowflake's stand-in.
 test-all: .venv/installed .venv-standin/installed
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m slow --durations 30
+	$(BIN)/python -m pytest -n auto --maxschedchunk 1 -m slow --durations 30
 
 # With a Snowflake account and the settings of production in .env; about ten minutes.
 verify-snowflake: .venv/installed

@@ -28,8 +28,6 @@ from simulator.server import DEMO_CREDENTIALS, Simulator
 
 Document: TypeAlias = dict[str, Any]
 
-pytestmark = pytest.mark.xdist_group("orchestration")  # one worker: the first plan is made once
-
 PRODUCT = Product(seed=11, days=3, events_per_day=100)
 FIRST, SECOND, THIRD = (PRODUCT.start + timedelta(days=day) for day in range(3))
 LATE = FIRST + 22 * HOUR

@@ -23,8 +23,6 @@ from postgres import Postgres, find_binaries
 from simulator.product import Product
 from simulator.server import Simulator
 
-pytestmark = pytest.mark.xdist_group("state")  # one worker: the first plan is made once
-
 PLANNED = "planned"
 SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
 
