@@ -4,7 +4,7 @@ All of them load the same synthetic events, one after the other, each in a proce
 
 - pipeline: `python pipelines/amplitude.py`, which asks a simulator on this machine for them, into a new lake and a new
   DuckDB, exactly as a user runs it: with zips, checksums, archive, rejected rows, ledger and the replacement of whole
-  hours. The simulator's work for it is not small, and goes on beside it on the same cores.
+  hours. The simulator sends stored files: a hundredth of the work.
 - dicts: a dlt resource that yields rows as Python dicts, one at a time and with dlt's defaults, as the documentation's
   first examples and most sources do: nested values become columns and tables of their own. Appended, through parquet.
 - dicts-tuned: the best that we know to make of dicts: a faster parser, 5,000 rows at a time, nested values as JSON.
@@ -140,7 +140,10 @@ def work_folder(keep: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def served(rows: int) -> Iterator[Events]:
-    """About so many events, and a simulator that exports them; it goes by the end of its input."""
+    """About so many events, and a simulator that exports them; it goes by the end of its input.
+
+    A process of its own, with their making: the peak memory of a run counts that of the process that starts it.
+    """
     command = [sys.executable, __file__, "serve", str(rows)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own command
         settings, files, made = json.loads(next(iter(server.stdout or ())))
