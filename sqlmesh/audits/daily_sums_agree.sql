@@ -27,7 +27,7 @@ WITH own AS (
   JOIN silver.apps AS apps
     ON apps.project = parent.project
     AND apps.app = parent.app
-    AND parent.@parent_date <= apps.frontier_date
+    AND @is_shown(parent.@parent_date)
   CROSS JOIN @breakdowns() AS breakdowns
   GROUP BY
     parent.project,

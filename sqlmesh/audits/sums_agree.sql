@@ -19,7 +19,7 @@ WITH own AS (
   JOIN silver.apps AS apps
     ON apps.project = parent.project
     AND apps.app = parent.app
-    AND parent.@parent_date <= apps.frontier_date
+    AND @is_shown(parent.@parent_date)
   GROUP BY
     parent.project,
     parent.app

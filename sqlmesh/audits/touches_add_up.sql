@@ -48,7 +48,7 @@ WITH counted AS (
   JOIN silver.apps AS apps
     ON apps.project = days.project
     AND apps.app = days.app
-    AND days.metric_date <= apps.frontier_date
+    AND @is_shown(days.metric_date)
   GROUP BY
     days.project,
     days.app,

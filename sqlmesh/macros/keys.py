@@ -214,12 +214,12 @@ def reached_sql(evaluator: MacroEvaluator, start: exp.Expr) -> str:
         SELECT apps.project, apps.app, before.shown_date, apps.frontier_date
         FROM silver.apps AS apps
         JOIN (
-            SELECT project, app, {reporting_date_sql(evaluator, "MAX(export_hour)")} AS shown_date
-            FROM silver.user_device_hours
+            SELECT project, {reporting_date_sql(evaluator, "MAX(export_hour)")} AS shown_date
+            FROM silver.export_hours
             WHERE export_hour < {start}
-            GROUP BY project, app
+            GROUP BY project
         ) AS before
-            ON before.project = apps.project AND before.app = apps.app
+            ON before.project = apps.project
     """
 
 

@@ -13,36 +13,51 @@ from .dates import month_of, reporting_hour, week_of
 
 # The length in days of what Amplitude calls a day, a week and a month in 24-hour windows.
 INTERVAL_DAYS = {"day": 1, "week": 7, "month": 30}
+LONGEST_INTERVAL_DAYS = 31
 
 
 @macro()
 def days_with(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
-    """(project, app, amplitude_id, breakdown, segment, event_date) of merged users' days with the event, by segment."""
+    """Return a query of the days on which merged users had the event, by segment.
+
+    Its columns are (project, app, amplitude_id, breakdown, segment, event_date, segment_date). The segment is that of an
+    event on segment_date. The two dates differ for new users only: they have a row for each of their first days, because
+    the segments of a new user are those of the whole interval in which the user was new.
+    """
     match event.name:
         case "_new":
-            sql = segment_days_sql("event_date = first_date")
+            sql = segment_days_sql("first_date", f"event_date < DATEADD(DAY, {LONGEST_INTERVAL_DAYS}, first_date)")
         case "_active":
-            sql = segment_days_sql("active_events > 0")
+            sql = segment_days_sql("event_date", "active_events > 0")
         case "_all":
-            sql = segment_days_sql("TRUE")
+            sql = segment_days_sql("event_date", "TRUE")
         case event_type:
-            sql = by_segment_sql(evaluator, events_sql(evaluator, event_type), "event_date")
+            dates = "event_date", "event_date AS segment_date"
+            sql = by_segment_sql(evaluator, events_sql(evaluator, event_type), *dates)
     return evaluator.parse_one(f"({sql})")
 
 
 @macro()
-def hours_with(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
-    """The same of their hours, with event_hour (UTC) beside event_date."""
-    match event.name:
-        case "_new":
-            hours = f"{merged_sql('silver.user_hours', 'own.event_hour')} {first_hours_join_sql(evaluator)}"
-        case "_active":
-            hours = f"{merged_sql('silver.user_hours', 'own.event_hour')} WHERE own.active_events > 0"
-        case "_all":
-            hours = merged_sql("silver.user_hours", "own.event_hour")
-        case event_type:
-            hours = events_sql(evaluator, event_type)
-    return evaluator.parse_one(f"({by_segment_sql(evaluator, hours, 'event_hour', 'event_date')})")
+def times_with(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
+    """Return a query of the times at which merged users had the event, by segment, for windows of 24 hours.
+
+    Its columns are (project, app, amplitude_id, breakdown, segment, event_date, interval_unit, interval_days, time). By
+    days a time is the start of an hour (UTC), by weeks and months it is the start of a day of the reporting calendar.
+    """
+    columns = "times.project, times.app, times.amplitude_id, times.breakdown, times.segment, times.event_date"
+    interval = "intervals.interval_unit, intervals.interval_days"
+    return evaluator.parse_one(
+        f"""(
+        SELECT {columns}, {interval}, times.event_hour AS time
+        FROM ({hours_sql(evaluator, event)}) AS times
+        JOIN {intervals(evaluator)} AS intervals ON intervals.interval_unit = 'day'
+        UNION ALL
+        SELECT {columns}, {interval}, CAST(times.event_date AS TIMESTAMPNTZ) AS time
+        FROM {days_with(evaluator, event)} AS times
+        JOIN {intervals(evaluator)} AS intervals ON intervals.interval_unit <> 'day'
+        WHERE times.segment_date = times.event_date
+        )"""
+    )
 
 
 @macro()
@@ -81,18 +96,32 @@ def intervals_between(evaluator: MacroEvaluator, unit: exp.Expr, first: exp.Expr
 
 
 @macro()
-def windows_between(evaluator: MacroEvaluator, days: exp.Expr, start: exp.Expr, hour: exp.Expr) -> exp.Expr:
-    """The number of the window that an hour is in, of so many times 24 hours, counted from 0 for the first."""
-    length, first, later = (each.sql(evaluator.dialect) for each in (days, start, hour))
+def windows_between(evaluator: MacroEvaluator, days: exp.Expr, start: exp.Expr, time: exp.Expr) -> exp.Expr:
+    """The number of the window that a time is in, of so many times 24 hours, counted from 0 for the first."""
+    length, first, later = (each.sql(evaluator.dialect) for each in (days, start, time))
     return evaluator.parse_one(f"CAST(FLOOR(DATEDIFF(MINUTE, {first}, {later}) / (24 * 60 * {length})) AS BIGINT)")
 
 
-def segment_days_sql(condition: str) -> str:
+def segment_days_sql(event_date: str, condition: str) -> str:
     return f"""
-        SELECT project, app, amplitude_id, breakdown, segment, event_date
+        SELECT project, app, amplitude_id, breakdown, segment, {event_date} AS event_date, event_date AS segment_date
         FROM silver.segment_days
         WHERE {condition}
     """
+
+
+def hours_sql(evaluator: MacroEvaluator, event: exp.Expr) -> str:
+    """Return a query of the hours in which merged users had the event, by segment."""
+    match event.name:
+        case "_new":
+            hours = f"{merged_sql('silver.user_hours', 'own.event_hour')} {first_hours_join_sql(evaluator)}"
+        case "_active":
+            hours = f"{merged_sql('silver.user_hours', 'own.event_hour')} WHERE own.active_events > 0"
+        case "_all":
+            hours = merged_sql("silver.user_hours", "own.event_hour")
+        case event_type:
+            hours = events_sql(evaluator, event_type)
+    return by_segment_sql(evaluator, hours, "event_hour", "event_date")
 
 
 def events_sql(evaluator: MacroEvaluator, event_type: str) -> str:

@@ -66,7 +66,7 @@ WITH sessions AS (
   JOIN silver.apps AS apps
     ON apps.project = sessions.project
     AND apps.app = sessions.app
-    AND sessions.session_date <= apps.frontier_date
+    AND @is_shown(sessions.session_date)
 ), first_touches AS (
   SELECT
     *
@@ -81,9 +81,7 @@ WITH sessions AS (
     days.*
   FROM silver.segment_days AS days
   JOIN silver.apps AS apps
-    ON apps.project = days.project
-    AND apps.app = days.app
-    AND days.event_date <= apps.frontier_date
+    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
   WHERE
     days.event_date = days.first_date
 ), touched_sessions AS (

@@ -1,5 +1,5 @@
 /* The numbers of Amplitude's overview for every day, in all and by platform and country: from a segment's first event to the day that the export has
- * reached, days without events included. Users are counted after merging. A user of a segment had an event with that platform or country; a session
+ * reached, days without events included. Days before the export's first hour are not shown (silver.apps). Users are counted after merging. A user of a segment had an event with that platform or country; a session
  * is of the segment that it began in. */
 MODEL (
   name gold.daily_metrics,
@@ -46,9 +46,7 @@ WITH days AS (
     apps.frontier_date
   FROM silver.segment_days AS days
   JOIN silver.apps AS apps
-    ON apps.project = days.project
-    AND apps.app = days.app
-    AND days.event_date <= apps.frontier_date
+    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
 ), segments AS (
   SELECT
     project,

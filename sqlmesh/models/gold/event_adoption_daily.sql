@@ -71,7 +71,7 @@ WITH touched AS (
   JOIN silver.apps AS apps
     ON apps.project = touched.project
     AND apps.app = touched.app
-    AND touched.event_date <= apps.frontier_date
+    AND @is_shown(touched.event_date)
 ), user_events AS (
   SELECT
     events.project,

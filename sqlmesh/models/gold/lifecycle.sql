@@ -44,7 +44,10 @@ WITH days AS (
     days.segment,
     @period_of(@unit, days.event_date) AS start_date,
     @period_of(@unit, days.first_date) AS first_start,
-    @period_of(@unit, days.previous_active_date) AS previous_start,
+    @period_of(
+      @unit,
+      IFF(days.previous_active_date >= apps.first_date, days.previous_active_date, NULL)
+    ) AS previous_start,
     @period_of(
       @unit,
       IFF(days.next_active_date <= apps.frontier_date, days.next_active_date, NULL)
@@ -52,9 +55,7 @@ WITH days AS (
     @period_of(@unit, apps.frontier_date) AS last_start
   FROM silver.segment_days AS days
   JOIN silver.apps AS apps
-    ON apps.project = days.project
-    AND apps.app = days.app
-    AND days.event_date <= apps.frontier_date
+    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
   WHERE
     days.active_events > 0
 ), states AS (

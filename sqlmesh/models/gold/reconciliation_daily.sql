@@ -45,7 +45,7 @@ WITH amplitude AS (
     COUNT_IF(days.event_date = days.first_date) AS new_users
   FROM silver.segment_days AS days
   JOIN apps
-    ON apps.project = days.project AND days.event_date <= apps.frontier_date
+    ON apps.project = days.project AND @is_shown(days.event_date)
   WHERE
     days.breakdown = 'all'
   GROUP BY

@@ -1,8 +1,10 @@
-/* How many of the users who started come back, X times 24 hours later (a week is 7 days, a month 30): Amplitude's retention by 24-hour windows, with
- * the events of the variables retention_start_event and retention_return_event. Times are those of the start of their hour. Each hour with a start
+/* How many of the users who started come back, X times 24 hours later: Amplitude's retention by 24-hour windows (retention-analysis-time,
+ * "Retention using 24-hour windows"), with the events of the variables retention_start_event and retention_return_event. By days, times are rounded
+ * down to the hour. By weeks (7 days) and months (30 days), they are rounded down to the day of the reporting calendar. Each hour or day with a start
  * event opens windows of its own; a user counts once in a cell. A user is once in the cohort of each day, week or month of the reporting calendar
- * with a start event of his, in the segments of these; he may return anywhere. A user is new in the whole hour of his first event. X runs as
- * far as the export has come; what is summed up over all cohorts leaves cells out that are not complete. */
+ * with a start event, in the segments of these events; returns count in any segment. A new user starts with the hour of the first event, by weeks and
+ * months with its day, and is in the segments of that hour or day ("Retention types"). X runs as far as the export has come. The sum over all cohorts
+ * leaves out cells that are not complete (retention-analysis-calculation). */
 MODEL (
   name gold.retention_24h,
   kind VIEW,
@@ -38,45 +40,36 @@ MODEL (
 
 WITH starts AS (
   SELECT
-    hours.project,
-    hours.app,
-    intervals.interval_unit,
-    intervals.interval_days,
-    hours.breakdown,
-    hours.segment,
-    @interval_of(intervals.interval_unit, hours.event_date) AS cohort_date,
-    hours.amplitude_id,
-    hours.event_hour
-  FROM @hours_with(@retention_start_event) AS hours
+    times.*,
+    @interval_of(times.interval_unit, times.event_date) AS cohort_date
+  FROM @times_with(@retention_start_event) AS times
   JOIN silver.apps AS apps
-    ON apps.project = hours.project
-    AND apps.app = hours.app
-    AND hours.event_date <= apps.frontier_date
-  CROSS JOIN @intervals() AS intervals
+    ON apps.project = times.project
+    AND apps.app = times.app
+    AND @is_shown(times.event_date)
 ), returns AS (
   SELECT
-    hours.project,
-    hours.app,
-    hours.amplitude_id,
-    hours.event_hour
-  FROM @hours_with(@retention_return_event) AS hours
+    times.*
+  FROM @times_with(@retention_return_event) AS times
   JOIN silver.apps AS apps
-    ON apps.project = hours.project
-    AND apps.app = hours.app
-    AND hours.event_date <= apps.frontier_date
+    ON apps.project = times.project
+    AND apps.app = times.app
+    AND @is_shown(times.event_date)
   WHERE
-    hours.breakdown = 'all'
+    times.breakdown = 'all'
 ), last_returns AS (
   SELECT
     project,
     app,
     amplitude_id,
-    MAX(event_hour) AS event_hour
+    interval_unit,
+    MAX(time) AS time
   FROM returns
   GROUP BY
     project,
     app,
-    amplitude_id
+    amplitude_id,
+    interval_unit
 ), members AS (
   SELECT
     project,
@@ -87,7 +80,7 @@ WITH starts AS (
     segment,
     cohort_date,
     amplitude_id,
-    MIN(event_hour) AS start_hour
+    MIN(time) AS start_time
   FROM starts
   GROUP BY ALL
 ), windows AS (
@@ -99,13 +92,14 @@ WITH starts AS (
     starts.segment,
     starts.cohort_date,
     starts.amplitude_id,
-    @windows_between(starts.interval_days, starts.event_hour, returns.event_hour) AS interval_number
+    @windows_between(starts.interval_days, starts.time, returns.time) AS interval_number
   FROM starts
   JOIN returns
     ON returns.project = starts.project
     AND returns.app = starts.app
     AND returns.amplitude_id = starts.amplitude_id
-    AND returns.event_hour >= starts.event_hour
+    AND returns.interval_unit = starts.interval_unit
+    AND returns.time >= starts.time
 ), returned AS (
   SELECT
     project,
@@ -129,17 +123,18 @@ WITH starts AS (
     members.segment,
     members.cohort_date,
     IFF(
-      returns.event_hour >= members.start_hour,
-      @windows_between(members.interval_days, members.start_hour, returns.event_hour),
+      returns.time >= members.start_time,
+      @windows_between(members.interval_days, members.start_time, returns.time),
       NULL
     ) AS interval_number,
     COUNT(*) AS users,
-    MIN(members.start_hour) AS start_hour
+    MIN(members.start_time) AS start_time
   FROM members
   LEFT JOIN last_returns AS returns
     ON returns.project = members.project
     AND returns.app = members.app
     AND returns.amplitude_id = members.amplitude_id
+    AND returns.interval_unit = members.interval_unit
   GROUP BY ALL
 ), cohorts AS (
   SELECT
@@ -151,22 +146,9 @@ WITH starts AS (
     segment,
     cohort_date,
     SUM(users) AS users,
-    MIN(start_hour) AS start_hour
+    MIN(start_time) AS start_time
   FROM last_returned
   GROUP BY ALL
-), spans AS (
-  SELECT
-    apps.project,
-    apps.app,
-    apps.frontier_date,
-    @reporting_date(MIN(users.first_seen_at)) AS first_date
-  FROM silver.apps AS apps
-  JOIN silver.users AS users
-    ON users.project = apps.project AND users.app = apps.app
-  GROUP BY
-    apps.project,
-    apps.app,
-    apps.frontier_date
 ), numbers AS (
   SELECT
     ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
@@ -174,13 +156,13 @@ WITH starts AS (
 ), interval_numbers AS (
   /* One more than there are days: where clocks were set back, they have more than 24 hours each. */
   SELECT
-    spans.project,
-    spans.app,
-    spans.frontier_date,
+    apps.project,
+    apps.app,
+    apps.frontier_date,
     numbers.n AS interval_number
-  FROM spans
+  FROM silver.apps AS apps
   JOIN numbers
-    ON numbers.n <= DATEDIFF(DAY, spans.first_date, spans.frontier_date) + 1
+    ON numbers.n <= DATEDIFF(DAY, apps.first_date, apps.frontier_date) + 1
 ), cells AS (
   SELECT
     cohorts.project,
@@ -200,17 +182,21 @@ WITH starts AS (
       DAY,
       cohorts.interval_days * (
         numbers.interval_number + 1
-      ),
+      ) - IFF(cohorts.interval_unit = 'day', 0, 1),
       @intervals_after(cohorts.interval_unit, 1, cohorts.cohort_date)
-    ) <= numbers.frontier_date AS is_complete
+    ) <= numbers.frontier_date AS is_complete /* Windows that begin with an hour end a day later than those that begin with its day. */
   FROM cohorts
   JOIN interval_numbers AS numbers
     ON numbers.project = cohorts.project
     AND numbers.app = cohorts.app
     AND numbers.interval_number <= @windows_between(
       cohorts.interval_days,
-      cohorts.start_hour,
-      DATEADD(MINUTE, -1, @reporting_day_start(DATEADD(DAY, 1, numbers.frontier_date)))
+      cohorts.start_time,
+      IFF(
+        cohorts.interval_unit = 'day',
+        DATEADD(MINUTE, -1, @reporting_day_start(DATEADD(DAY, 1, numbers.frontier_date))),
+        numbers.frontier_date::TIMESTAMPNTZ
+      )
     )
   LEFT JOIN returned
     ON returned.project = cohorts.project
@@ -271,12 +257,12 @@ WITH starts AS (
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   app::BIGINT AS app, /* Amplitude's number of the project */
-  interval_unit::VARCHAR AS interval_unit, /* day (24 hours), week (7 days) or month (30 days); cohorts go by those of the calendar */
+  interval_unit::VARCHAR AS interval_unit, /* day (24 hours), week (7 days) or month (30 days); cohorts go by intervals of the calendar */
   breakdown::VARCHAR AS breakdown, /* all, platform or country */
   segment::VARCHAR AS segment, /* Platform or country of the start event; (none) where it names none, (all) for all */
   cohort::VARCHAR AS cohort, /* The day, or the first day of the week or month, of the start event; (all) sums up the complete cells of all cohorts */
   cohort_date::DATE AS cohort_date, /* The same as a date, NULL for (all) */
-  interval_number::BIGINT AS interval_number, /* X: 0 for the window that begins with the hour of the start event, 1 for the next */
+  interval_number::BIGINT AS interval_number, /* X: 0 for the window that begins with the hour (by weeks and months the day) of the start event, 1 for the next */
   cohort_users::BIGINT AS cohort_users, /* Users with the start event in the cohort's day, week or month, in the segment */
   returned_on::BIGINT AS returned_on, /* Those of them with the return event in X */
   returned_on_or_after::BIGINT AS returned_on_or_after, /* Those of them with the return event in X or later */

@@ -1,7 +1,9 @@
-/* How many of the users who started come back, X days, weeks or months of the reporting calendar later: Amplitude's retention by calendar days,
- * with the events of the variables retention_start_event and retention_return_event. A user is once in the cohort of each day, week or month with
- * a start event of his, in the segments of these; he may return anywhere, from the day of the first of them on. A user is new on the whole day of
- * his first event. X runs as far as the export has come; what is summed up over all cohorts leaves cells out that are not complete. */
+/* How many of the users who started come back, X days, weeks or months of the reporting calendar later: Amplitude's retention by strict calendar dates
+ * (retention-analysis-time, "Retention using strict calendar dates"), with the events of the variables retention_start_event and
+ * retention_return_event. A user is once in the cohort of each day, week or month with a start event, in the segments of these events; returns count
+ * in any segment, from the day of the first start event on. A new user starts on the day of the first event, and is in the segments of the whole
+ * interval of that day ("Retention types"). X runs as far as the export has come. The sum over all cohorts leaves out cells that are not complete
+ * (retention-analysis-calculation). */
 MODEL (
   name gold.retention_calendar,
   kind VIEW,
@@ -42,7 +44,8 @@ WITH starts AS (
   JOIN silver.apps AS apps
     ON apps.project = days.project
     AND apps.app = days.app
-    AND days.event_date <= apps.frontier_date
+    AND @is_shown(days.event_date)
+    AND @is_shown(days.segment_date)
 ), returns AS (
   SELECT
     days.project,
@@ -51,11 +54,9 @@ WITH starts AS (
     days.event_date
   FROM @days_with(@retention_return_event) AS days
   JOIN silver.apps AS apps
-    ON apps.project = days.project
-    AND apps.app = days.app
-    AND days.event_date <= apps.frontier_date
+    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
   WHERE
-    days.breakdown = 'all'
+    days.breakdown = 'all' AND days.segment_date = days.event_date
 ), last_returns AS (
   SELECT
     project,
@@ -89,7 +90,8 @@ WITH starts AS (
     starts.amplitude_id,
     MIN(starts.event_date) AS start_date
   FROM starts
-  CROSS JOIN @intervals() AS intervals
+  JOIN @intervals() AS intervals
+    ON @interval_of(intervals.interval_unit, starts.segment_date) = @interval_of(intervals.interval_unit, starts.event_date)
   GROUP BY ALL
 ), returned AS (
   SELECT
@@ -141,32 +143,19 @@ WITH starts AS (
     SUM(users) AS users
   FROM last_returned
   GROUP BY ALL
-), spans AS (
-  SELECT
-    apps.project,
-    apps.app,
-    apps.frontier_date,
-    @reporting_date(MIN(users.first_seen_at)) AS first_date
-  FROM silver.apps AS apps
-  JOIN silver.users AS users
-    ON users.project = apps.project AND users.app = apps.app
-  GROUP BY
-    apps.project,
-    apps.app,
-    apps.frontier_date
 ), numbers AS (
   SELECT
     ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
   FROM TABLE(GENERATOR(ROWCOUNT => 36525))
 ), interval_numbers AS (
   SELECT
-    spans.project,
-    spans.app,
-    spans.frontier_date,
+    apps.project,
+    apps.app,
+    apps.frontier_date,
     numbers.n AS interval_number
-  FROM spans
+  FROM silver.apps AS apps
   JOIN numbers
-    ON numbers.n <= DATEDIFF(DAY, spans.first_date, spans.frontier_date)
+    ON numbers.n <= DATEDIFF(DAY, apps.first_date, apps.frontier_date)
 ), cells AS (
   SELECT
     cohorts.project,

@@ -101,7 +101,7 @@ WITH touched AS (
   JOIN silver.apps AS apps
     ON apps.project = events.project
     AND apps.app = events.app
-    AND events.event_date <= apps.frontier_date
+    AND @is_shown(events.event_date)
   JOIN silver.user_aliases AS aliases
     ON aliases.project = events.project
     AND aliases.app = events.app

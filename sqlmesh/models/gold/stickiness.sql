@@ -45,9 +45,7 @@ WITH users AS (
     COUNT(*) AS active_days
   FROM silver.segment_days AS days
   JOIN silver.apps AS apps
-    ON apps.project = days.project
-    AND apps.app = days.app
-    AND days.event_date <= apps.frontier_date
+    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
   WHERE
     days.active_events > 0
   GROUP BY

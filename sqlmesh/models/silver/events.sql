@@ -1,11 +1,14 @@
-/* Every event once. Of the copies that a client sent again only the first to arrive counts, however late the others come
- * (Amplitude drops repeats within seven days only; a later repeat arrives in the export as a row of its own). Events of different projects or apps
- * are never copies, whatever ids they share. An empty text is NULL here, so that it is no platform or country of its own. */
+/* Every event once. Two rules leave out a row that repeats the device_id and insert_id of an earlier event of its project and app:
+ * - Amplitude's rule (apis/http-v2, "Event deduplication"): the event was uploaded no more than 7 days before. Type and time do not matter.
+ * - Ours: the row has the event's type and time, too. It is a copy, however late it comes. Amplitude counts a copy that comes after 7 days.
+ * A row with other contents after 7 days is an event of its own. Rows without both ids are compared by their uuid. The rows of a batch are less than
+ * 7 days apart (batch_size), so a batch holds at most one event of the same ids. An empty text is NULL here, so that it is no platform or country
+ * of its own. */
 MODEL (
   name silver.events,
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column export_hour,
-    batch_size 720
+    batch_size 168
   ),
   owner data,
   grain (project, app, uuid),
@@ -35,12 +38,13 @@ WITH ledger AS (
   SELECT
     hours.project,
     hours.export_hour,
-    MAX(hours._dlt_load_id) AS load_id
+    MAX(hours._dlt_load_id) AS load_id,
+    MIN(MIN(hours.export_hour)) OVER (PARTITION BY hours.project) AS first_hour
   FROM bronze.export_hours AS hours
   JOIN bronze._dlt_loads AS loads
     ON loads.load_id = hours._dlt_load_id AND loads.status = 0
   WHERE
-    hours.export_hour BETWEEN @start_ts AND @end_ts
+    hours.export_hour BETWEEN @VAR('first_hour')::TIMESTAMPNTZ AND @end_ts
   GROUP BY
     hours.project,
     hours.export_hour
@@ -48,9 +52,25 @@ WITH ledger AS (
   /* Without what an unfinished load or an earlier content of an hour has left. */
   SELECT
     events.*,
+    ledger.first_hour,
+    COALESCE(events.server_upload_time, events._export_hour) AS uploaded_at,
+    IFF(events.device_id <> '' AND events._insert_id <> '', events.device_id, NULL) AS copied_device_id,
+    IFF(events.device_id <> '' AND events._insert_id <> '', events._insert_id, events.uuid) AS copied_id,
     IFF(
       events.device_id <> '' AND events._insert_id <> '',
-      MD5(CONCAT(LENGTH(events.device_id), ':', events.device_id, events._insert_id)),
+      MD5(
+        CONCAT(
+          LENGTH(events.device_id),
+          ':',
+          events.device_id,
+          LENGTH(events._insert_id),
+          ':',
+          events._insert_id,
+          DATEDIFF(MICROSECOND, '1970-01-01'::TIMESTAMPNTZ, events.event_time),
+          ':',
+          events.event_type
+        )
+      ),
       events.uuid
     ) AS event_key
   FROM bronze.events AS events
@@ -60,28 +80,72 @@ WITH ledger AS (
     AND ledger.load_id = events._dlt_load_id
   WHERE
     events._export_hour BETWEEN @start_ts AND @end_ts
-    AND events._export_hour >= @VAR('first_hour')::TIMESTAMPNTZ
-), first_copies AS (
+), recent AS (
+  /* The last upload, before the run, of an event with the ids of a row. A day more than 7 is read, because hours are whole. */
   SELECT
-    *
+    events.project,
+    events.app,
+    events.device_id,
+    events.insert_id,
+    MAX(COALESCE(events.server_upload_time, events.export_hour)) AS uploaded_at
+  FROM silver.events AS events
+  JOIN exported
+    ON exported._project = events.project
+    AND exported.app = events.app
+    AND exported.copied_device_id = events.device_id
+    AND exported.copied_id = events.insert_id
+  WHERE
+    events.export_hour < @start_ts
+    AND events.export_hour >= DATEADD(DAY, -8, @start_ts)
+  GROUP BY
+    events.project,
+    events.app,
+    events.device_id,
+    events.insert_id
+), new_events AS (
+  SELECT
+    exported.*
   FROM exported
+  LEFT JOIN recent
+    ON recent.project = exported._project
+    AND recent.app = exported.app
+    AND recent.device_id = exported.copied_device_id
+    AND recent.insert_id = exported.copied_id
+  WHERE
+    (
+      recent.uploaded_at IS NULL
+      OR exported.uploaded_at > DATEADD(DAY, 7, recent.uploaded_at)
+    )
+    AND NOT EXISTS(
+      SELECT
+        1
+      FROM silver.events AS earlier
+      WHERE
+        earlier.export_hour < @start_ts
+        AND earlier.project = exported._project
+        AND earlier.app = exported.app
+        AND earlier.event_key = exported.event_key
+    )
   QUALIFY
     ROW_NUMBER() OVER (
-      PARTITION BY _project, app, event_key
-      ORDER BY _export_hour, server_upload_time, uuid, _archive_file, _archive_row
+      PARTITION BY exported._project, exported.app, exported.copied_device_id, exported.copied_id
+      ORDER BY exported._export_hour, exported.server_upload_time, exported.uuid, exported._archive_file, exported._archive_row
     ) = 1
 )
 SELECT
   _project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   app::BIGINT AS app, /* Amplitude's number of the project */
   uuid::VARCHAR AS uuid, /* Amplitude's id of the exported row */
-  event_key::VARCHAR AS event_key, /* What makes copies of one event alike: device_id and insert_id, or the uuid where one is missing */
+  event_key::VARCHAR AS event_key, /* What copies of one event share: a hash of device_id, insert_id, type and time; or the uuid where one of the ids is missing */
   _export_hour::TIMESTAMPNTZ AS export_hour, /* Hour (UTC) of the export that brought the event: the hour of its upload */
   event_time::TIMESTAMPNTZ AS event_time, /* When it happened (UTC), the client's clock corrected by Amplitude */
   @reporting_date(event_time)::DATE AS event_date, /* Its day in the reporting time zone */
   (
     event_time >= DATEADD(HOUR, 1, _export_hour)
   )::BOOLEAN AS is_from_future, /* Whether that is later than its export hour, which no true time can be: a clock was wrong */
+  (
+    @reporting_date(event_time) < @reporting_date(first_hour)
+  )::BOOLEAN AS is_before_export, /* Whether its day lies before the project's first export hour: late, backfilled or by a wrong clock; no chart shows the day */
   event_type::VARCHAR AS event_type, /* Name of the event */
   amplitude_id::BIGINT AS amplitude_id, /* Amplitude's user as of the event; silver.user_aliases gives the merged one */
   NULLIF(user_id, '')::VARCHAR AS user_id, /* The user's id in your product, NULL before login */
@@ -114,15 +178,4 @@ SELECT
   @parsed_json(user_properties) AS user_properties, /* The user's properties as of the event */
   @parsed_json(groups) AS groups, /* The groups that the user was in: {type: [id]} */
   @parsed_json(group_properties) AS group_properties /* Their properties: {type: {id: {}}} */
-FROM first_copies AS copies
-WHERE
-  NOT EXISTS(
-    SELECT
-      1
-    FROM silver.events AS earlier
-    WHERE
-      earlier.export_hour < @start_ts
-      AND earlier.project = copies._project
-      AND earlier.app = copies.app
-      AND earlier.event_key = copies.event_key
-  )
+FROM new_events

@@ -116,7 +116,7 @@ WITH RECURSIVE aliases AS (
   JOIN silver.apps AS apps
     ON apps.project = events.project
     AND apps.app = events.app
-    AND events.event_date <= apps.frontier_date
+    AND @is_shown(events.event_date)
   JOIN steps
     ON steps.funnel = events.funnel AND steps.step = events.step
 ), exact_events AS (

@@ -14,7 +14,15 @@ MODEL (
   grain (project, app, amplitude_id),
   audits (
     not_null(
-      columns := (project, app, amplitude_id, canonical_amplitude_id, first_seen_at, last_seen_at)
+      columns := (
+        project,
+        app,
+        amplitude_id,
+        canonical_amplitude_id,
+        first_seen_at,
+        last_seen_at,
+        is_older_than_export
+      )
     ),
     unique_combination_of_columns(
       columns := (project, app, amplitude_id),
@@ -102,6 +110,13 @@ WITH hours AS (
     project,
     app,
     amplitude_id
+), first_hours AS (
+  SELECT
+    project,
+    MIN(export_hour) AS first_hour
+  FROM silver.export_hours
+  GROUP BY
+    project
 )
 SELECT
   users.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
@@ -111,6 +126,9 @@ SELECT
   users.user_id::VARCHAR AS user_id, /* The user's id in your product by the latest event that carries one, NULL for an anonymous user */
   users.first_seen_at::TIMESTAMPNTZ AS first_seen_at, /* Time of the first event (UTC) */
   users.last_seen_at::TIMESTAMPNTZ AS last_seen_at, /* Time of the last event (UTC) */
+  (
+    users.first_seen_at < first_hours.first_hour
+  )::BOOLEAN AS is_older_than_export, /* Whether the first event is dated before the project's first export hour; others may be older, too */
   users.events::BIGINT AS events, /* Number of events */
   days.active_days::BIGINT AS active_days, /* Number of days with an event of an active type */
   users.devices::BIGINT AS devices, /* Number of devices */
@@ -124,6 +142,8 @@ SELECT
   users.latest_country::VARCHAR AS latest_country, /* Country of the latest event */
   PARSE_JSON(users.user_properties) AS user_properties /* The user's properties as of the latest event that carries any */
 FROM users
+JOIN first_hours
+  ON first_hours.project = users.project
 JOIN silver.user_aliases AS aliases
   ON aliases.project = users.project
   AND aliases.app = users.app
