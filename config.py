@@ -22,9 +22,9 @@ PROJECT = ROOT / "sqlmesh"
 sys.path.insert(0, str(ROOT / "pipelines"))
 
 from amplitude_source.errors import AmplitudeError  # noqa: E402 - from that folder
-from amplitude_source.sqlmesh_config import UNIT_TEST_VARIABLES, project_config, use_settings_of  # noqa: E402 - as above
+from amplitude_source.sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of  # noqa: E402 - as above
 
-WRITERS = ("plan", "run")
+WRITERS = USER_COMMANDS
 LOCK = 20260601  # in the state's own database, so any number does
 BUSY_EXIT = 4  # as the pipeline's
 
@@ -50,8 +50,8 @@ class ProjectLoader(SqlMeshLoader):
             stop_unless_alone(command, state)
 
     def load_model_tests(self) -> list[ModelTestMetadata]:
-        """Reads the unit tests, which takes a second, unless it is for `run`, which has no use for them."""
-        tests = [] if self._subcommand == "run" else super().load_model_tests()
+        """Reads the unit tests, which takes a second, unless it is for a user, who has no use for them."""
+        tests = [] if self._subcommand in USER_COMMANDS else super().load_model_tests()
         for test in tests:
             test.body["vars"] = UNIT_TEST_VARIABLES | test.body.get("vars", {})
         return tests

@@ -1,7 +1,7 @@
 """SQLMesh's configuration: `sqlmesh/config.yaml`, and what the settings of both tools add to it."""
 
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -43,6 +43,9 @@ TRANSIENT = "@IF(@model_kind_name = 'VIEW', NULL, TRANSIENT)"
 # Commands for developers, which must not depend on a user's settings, and the first hour that they take.
 DEVELOPER_COMMANDS = ("test", "lint", "format")
 DEVELOPER_FIRST_HOUR = datetime(2026, 6, 1)
+# Commands for users, who have no use for unit tests: they take a minute, and show nothing of the user's own data.
+USER_COMMANDS = ("plan", "run")
+NEEDS_UNIT_TESTS = "nomissingunittest"  # the rule of the linter
 # What the models' unit tests go by, unless they name their own: nothing of a user's may decide whether they pass.
 UNIT_TEST_VARIABLES = {
     "first_hour": f"{DEVELOPER_FIRST_HOUR}",
@@ -87,7 +90,11 @@ def project_config(root: Path, command: str | None) -> Config:
     if command not in DEVELOPER_COMMANDS:
         projects = first_hours()
         first_hour, now = min(project.first_hour for project in projects), projects[0].now or ""
+    if command in USER_COMMANDS:
+        config.linter.rules = set(config.linter.rules) - {NEEDS_UNIT_TESTS}
     config.model_defaults.start = config.variables["first_hour"] = f"{first_hour}"
+    # Views run by the day. They begin a day early, so that they are there when the first day is not over yet.
+    config.variables["day_before_first_hour"] = f"{first_hour - timedelta(days=1):%Y-%m-%d}"
     config.variables["now"] = now
     return config
 

@@ -6,6 +6,7 @@ MODEL (
   name gold.acquisition,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (
     project,

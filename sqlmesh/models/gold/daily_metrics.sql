@@ -5,6 +5,7 @@ MODEL (
   name gold.daily_metrics,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, app, breakdown, segment, metric_date),
   audits (

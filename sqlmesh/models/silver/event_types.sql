@@ -3,6 +3,7 @@ MODEL (
   name silver.event_types,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, event_type),
   audits (
