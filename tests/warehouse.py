@@ -42,7 +42,7 @@ ORACLE_TABLES = {
     ),
     "silver.sessions": (
         "project, app, amplitude_id, session_id, session_started_at, session_ended_at, session_date, session_seconds, "
-        "events"
+        "events, is_longer_than_a_day"
     ),
 }
 # Everything that a rebuild must give again.
@@ -58,6 +58,7 @@ BUILT_TABLES = (
     "silver.user_device_hours",
     "silver.user_hours",
     "silver.segment_days",
+    "silver.segment_sessions",
     "silver.funnel_steps",
     "silver.funnel_events",
     "silver.funnel_paths",
