@@ -272,10 +272,11 @@ def assert_equals_oracle(
     charts: oracle.Charts = CHARTS,
     inactive: Collection[str] = INACTIVE_EVENT_TYPES,
     merges: Collection[oracle.Merge] = (),
+    deleted: Collection[str] = (),
 ) -> None:
     """Compares every table that the oracle computes, row for row."""
     rows = exported_rows(members)
-    truth = oracle.compute(rows, {DEFAULT: inactive}, charts.timezone, merges)
+    truth = oracle.compute(rows, {DEFAULT: inactive}, charts.timezone, merges, deleted)
     assert_equals_truth(project, truth, charts)
     assert_accounted_for(project, rows, truth)
     coverage = "SELECT export_hour, loaded_rows FROM gold.export_coverage WHERE loaded_rows > 0"
