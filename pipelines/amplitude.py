@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,9 +18,8 @@ import click
 import dlt
 import duckdb
 import pyarrow as pa
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.exceptions import DltException
-from dotenv import load_dotenv
 
 from amplitude_source import (
     Progress,
@@ -40,8 +39,7 @@ from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lake import AWS_ERRORS, no_credentials
 from amplitude_source.ledger import Ledger, coverage, read_ledgers, restatements
-from amplitude_source.lock import BusyError, locked
-from amplitude_source.privacy import PrivacySettings
+from amplitude_source.lock import BUSY_EXIT, BusyError, locked
 from amplitude_source.reports import (
     COMMAND,
     coverage_json,
@@ -54,12 +52,16 @@ from amplitude_source.reports import (
     show_coverage,
 )
 from amplitude_source.settings import (
+    DESTINATION_VARIABLE,
+    DESTINATIONS,
     AmplitudeSettings,
+    destination,
     format_hour,
     hours_between,
     load_projects,
     parse_hour,
     parse_time,
+    settle_settings,
 )
 from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, refusal
 from amplitude_source.work import Planner, Work
@@ -67,7 +69,6 @@ from amplitude_source.work import Planner, Work
 ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()
 MISSING_HOURS_EXIT = 3
-BUSY_EXIT = 4
 STOPPED = "Stopped; a plain re-run continues."
 M_MMAP_THRESHOLD = -3  # of malloc.h
 FROM_ARCHIVE = ""  # --replay without a folder
@@ -107,12 +108,9 @@ def cli() -> None:
 
 destination_option = click.option(
     "--destination",
-    type=click.Choice(["duckdb", "snowflake", "filesystem"]),
-    default="duckdb",
-    show_default=True,
-    envvar="AMPLITUDE_DESTINATION",
-    show_envvar=True,
-    help="Where bronze lies.",
+    type=click.Choice(DESTINATIONS),
+    default=destination,
+    help=f"Where bronze lies; else {DESTINATION_VARIABLE} chooses, and without it DuckDB.",
 )
 
 
@@ -248,9 +246,10 @@ def loading(destination: str, projects: list[AmplitudeSettings]) -> Iterator[dlt
 def looking(destination: str, settings: AmplitudeSettings) -> Iterator[dlt.Pipeline]:
     """The pipeline of a destination for a command that only reads: beside a load, it touches nothing of that."""
     with TemporaryDirectory() as folder:
-        pipeline = make_pipeline(destination, settings, Path(folder))
-        pipeline.sync_destination()
-        yield pipeline
+        pipeline = make_pipeline(destination, settings, Path(folder), read_only=True)
+        with kept_open(pipeline):
+            pipeline.sync_destination()
+            yield pipeline
 
 
 def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline:
@@ -266,7 +265,8 @@ def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline
         pipeline = make_pipeline(destination, settings, pipelines)
     if destination == "filesystem":
         BronzeFiles(pipeline).forget_states()
-    pipeline.sync_destination()
+    with kept_open(pipeline):
+        pipeline.sync_destination()
     return pipeline
 
 
@@ -395,7 +395,7 @@ def load_merges(files: tuple[Path, ...], project: str | None, destination: str) 
             "Merges of users are for silver, which is built in a warehouse: take another --destination."
         )
     merges = read_merges(INVOKED_FROM / file for file in files)
-    with loading(destination, projects) as pipeline:
+    with loading(destination, projects) as pipeline, kept_open(pipeline):
         hour = first_unseen_hour(settings, read_ledgers(pipeline).get(settings.project, {}))
         (load_id,) = run_pipeline(pipeline, amplitude_merges(settings, merges, hour)).loads_ids
         count = f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'"
@@ -418,7 +418,8 @@ def one_sentence() -> Iterator[None]:
         if is_interrupt(error):
             sys.exit(STOPPED)
         err.print(f"error: {explain(error)}", style="bold red")
-        sys.exit(BUSY_EXIT if isinstance(error, BusyError) else 1)
+        is_busy = any(isinstance(cause, BusyError) for cause in chain_of_causes(error))
+        sys.exit(BUSY_EXIT if is_busy else 1)
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -431,20 +432,11 @@ def explain(error: BaseException) -> str:
     for cause in causes:
         if isinstance(cause, AmplitudeError):
             return str(cause)
-        if isinstance(cause, ConfigFieldMissingException):
-            prefix = SNOWFLAKE_VARIABLES if "Snowflake" in cause.spec_name else "SOURCES__AMPLITUDE__"
-            names = ", ".join(f"{prefix}{name.upper()}" for name in cause.fields)
+        if isinstance(cause, ConfigFieldMissingException):  # the destination's: dlt asks for them when it connects
+            names = ", ".join(f"{SNOWFLAKE_VARIABLES}{name.upper()}" for name in cause.fields)
             return f"A setting is missing: set {names} in .env or the environment; .env.example lists them all."
-        if isinstance(cause, ConfigValueCannotBeCoercedException):
-            section = "PRIVACY__" if cause.field_name in {field.name for field in fields(PrivacySettings)} else ""
-            name = f"SOURCES__AMPLITUDE__{section}{cause.field_name.upper()}"
-            return f"{name}: {str(cause.field_value)!r} is no {cause.hint.__name__}."
         if isinstance(cause, AWS_ERRORS):  # S3's own faults are told by the lake: it was asked for credentials
             return no_credentials(cause)
-        if isinstance(cause, duckdb.IOException) and "lock" in str(cause):
-            return (
-                "The DuckDB file is in use by another process; close it (a shell, sqlmesh, a dashboard) and run again."
-            )
         if sentence := refusal(cause):
             return sentence
     return f"{type(causes[-1]).__name__}: {str(causes[-1]).splitlines()[0]}"
@@ -479,8 +471,8 @@ def main() -> None:
     sys.meta_path.insert(0, WithoutPandas())
     keep_memory_flat()
     os.chdir(ROOT)  # the settings' relative paths, and dlt's own, mean the repository's root
-    load_dotenv(ROOT / ".env", override=True)  # as SQLMesh does, so that both tools see the same settings
     with one_sentence():
+        settle_settings(ROOT)
         cli(standalone_mode=False)
 
 

@@ -1,6 +1,5 @@
 """Where bronze lies: dlt's pipelines and destinations, by the settings."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,29 +13,37 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltSource
 
 from .bronze_files import DATASET, LAYOUT
-from .errors import AmplitudeError
-from .settings import AmplitudeSettings
+from .duckdb_file import patiently
+from .settings import AmplitudeSettings, duckdb_path
 from .snowflake import STAGING, snowflake_destination
 
-CATALOG = "amplitude"  # as in sqlmesh/config.yaml
-DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/amplitude.duckdb"
 # A load needs no order among its rows. One thread fills DuckDB's row groups to the brim; what several leave half full
 # is written anew when the file is closed. So two statements run at once, on a file each.
 DUCKDB_CONFIG: dict[str, bool | int | str] = {"preserve_insertion_order": False, "threads": 1}
 PARALLEL_INSERTS = 2
 # DuckDB writes for its version 1.0 by default, though with this format a load takes a fifth less. 1.3 is of May 2025.
-STORAGE_VERSION = "v1.3.0"
+NEW_FILE: dict[str, bool | int | str] = {"storage_compatibility_version": "v1.3.0"}
 # The least memory with which DuckDB writes row groups to disk at full speed. On top it holds some vectors whole.
 DUCKDB_MEMORY_BYTES = 100_000_000
 VECTOR_ROWS, VECTORS_HELD = 2048, 4
 
 
-def make_pipeline(destination: str, settings: AmplitudeSettings, pipelines: Path) -> dlt.Pipeline:
+def make_pipeline(
+    destination: str, settings: AmplitudeSettings, pipelines: Path, *, read_only: bool = False
+) -> dlt.Pipeline:
+    """Make the dlt pipeline of a destination.
+
+    Args:
+        destination: `duckdb`, `snowflake` or `filesystem`.
+        settings: of any project; all share one destination.
+        pipelines: the folder for dlt's working files.
+        read_only: whether other processes may read the DuckDB file at the same time.
+    """
     return dlt.pipeline(
         pipeline_name=f"amplitude_{destination}",
         dataset_name=DATASET,
         pipelines_dir=str(pipelines),
-        destination=make_destination(destination, settings),
+        destination=make_destination(destination, settings, read_only=read_only),
         staging=lake_destination(settings, STAGING) if destination == "snowflake" else None,
     )
 
@@ -54,20 +61,17 @@ def lake_destination(settings: AmplitudeSettings, folder: str = "") -> Destinati
     )
 
 
-def make_destination(destination: str, settings: AmplitudeSettings) -> TDestinationReferenceArg:
+def make_destination(destination: str, settings: AmplitudeSettings, *, read_only: bool) -> TDestinationReferenceArg:
     if destination == "filesystem":
         return lake_destination(settings)
     if destination == "duckdb":
-        path = Path(os.environ.setdefault(DUCKDB_VARIABLE, DUCKDB_DEFAULT))
-        if path.stem.lower() != CATALOG:
-            raise AmplitudeError(
-                f"{DUCKDB_VARIABLE}: name the file {CATALOG}.duckdb, not {path.name}: DuckDB names the "
-                "catalog after it, and the views of silver and gold go by that name."
-            )
+        path = duckdb_path(Path.cwd())  # the repository's root
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():  # a file keeps the format that it was made with
-            duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION}).close()
-        credentials = DuckDbCredentials(str(path.absolute()))  # dlt would keep a relative one as it once was
+            patiently(lambda: duckdb.connect(path, config=NEW_FILE), path).close()
+        credentials = DuckDbCredentials()
+        credentials.database = str(path)  # given to the constructor, it would be parsed as an address
+        credentials.read_only = read_only
         credentials.global_config = DUCKDB_CONFIG
         return dlt.destinations.duckdb(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
     return snowflake_destination(settings.lake.bucket_url.rstrip("/"))
@@ -75,9 +79,17 @@ def make_destination(destination: str, settings: AmplitudeSettings) -> TDestinat
 
 @contextmanager
 def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
-    """Keeps a connection to DuckDB, which puts its file in order, at some cost, whenever the last one closes."""
+    """Keep a connection to DuckDB, so that no other process takes the file, and what dlt opens opens at once.
+
+    DuckDB puts its file in order, at some cost, whenever the last connection closes.
+
+    Raises:
+        BusyError: another process holds the file, and goes on holding it for some seconds.
+    """
     if pipeline.destination.destination_name == "duckdb":
-        with pipeline.sql_client():
+        client = pipeline.sql_client()
+        path, read_only = Path(client.credentials.database), client.credentials.read_only
+        with patiently(lambda: duckdb.connect(path, read_only=read_only), path):
             yield
     else:
         yield

@@ -46,15 +46,16 @@ def times_with(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
     """
     columns = "times.project, times.app, times.amplitude_id, times.breakdown, times.segment, times.event_date"
     interval = "intervals.interval_unit, intervals.interval_days"
+    units, days = (each.sql(evaluator.dialect) for each in (intervals(evaluator), days_with(evaluator, event)))
     return evaluator.parse_one(
         f"""(
         SELECT {columns}, {interval}, times.event_hour AS time
         FROM ({hours_sql(evaluator, event)}) AS times
-        JOIN {intervals(evaluator)} AS intervals ON intervals.interval_unit = 'day'
+        JOIN {units} AS intervals ON intervals.interval_unit = 'day'
         UNION ALL
         SELECT {columns}, {interval}, CAST(times.event_date AS TIMESTAMPNTZ) AS time
-        FROM {days_with(evaluator, event)} AS times
-        JOIN {intervals(evaluator)} AS intervals ON intervals.interval_unit <> 'day'
+        FROM {days} AS times
+        JOIN {units} AS intervals ON intervals.interval_unit <> 'day'
         WHERE times.segment_date = times.event_date
         )"""
     )

@@ -5,6 +5,7 @@ MODEL (
   name gold.reconciliation_daily,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, event_date),
   audits (
@@ -33,6 +34,7 @@ WITH amplitude AS (
 ), apps AS (
   SELECT
     project,
+    MAX(first_date) AS first_date,
     MAX(frontier_date) AS frontier_date
   FROM silver.apps
   GROUP BY
