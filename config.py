@@ -16,10 +16,11 @@ import psycopg2
 from sqlmesh.core.config import Config, PostgresConnectionConfig
 from sqlmesh.core.config.loader import load_config_from_paths
 from sqlmesh.core.context import GenericContext
-from sqlmesh.core.loader import SqlMeshLoader
+from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
 from sqlmesh.core.test import ModelTestMetadata
 
 PROJECT = Path(__file__).parent / "sqlmesh"
+CUSTOM_MODELS = PROJECT / "models" / "custom"  # the user's own
 WRITERS = ("plan", "run")
 LOCK = 20260601  # in the state's own database, so any number does
 BUSY_EXIT = 4  # as the pipeline's
@@ -41,8 +42,22 @@ class ProjectLoader(SqlMeshLoader):
         self.config_path = PROJECT
         command, state = click.get_current_context(silent=True), context.config.get_state_connection(context.gateway)
         self._subcommand = command and command.invoked_subcommand
+        if self._subcommand == "create_external_models":
+            raise click.ClickException(
+                "`sqlmesh create_external_models` would replace sqlmesh/external_models.yaml, which is kept by hand; "
+                "describe tables of your own in sqlmesh/external_models/<name>.yaml, see docs/standard-commands.md."
+            )
         if command and self._subcommand in WRITERS and isinstance(state, PostgresConnectionConfig):
             stop_unless_alone(command, state)
+
+    def load(self, model_fqns: set[str] | None = None, use_project_index: bool = False) -> LoadedProject:
+        """Load all models, and have `sqlmesh format` leave the user's own alone."""
+        project = super().load(model_fqns, use_project_index)
+        own = {
+            name: model for name, model in project.models.items() if CUSTOM_MODELS in (model._path or PROJECT).parents
+        }
+        project.models |= {name: model.copy(update={"formatting": False}) for name, model in own.items()}
+        return project
 
     def load_model_tests(self) -> list[ModelTestMetadata]:
         """Reads the unit tests, which takes a second, unless it is for `run`, which has no use for them."""
