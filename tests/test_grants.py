@@ -238,6 +238,22 @@ def test_pull_requests_build_beside_production_and_never_in_it() -> None:
     assert all(" AMPLITUDE_TRIALS.BRONZE" in statement for statement in replaced)
 
 
+def test_masking_hides_values_from_all_but_two_roles() -> None:
+    masking = SETUP.with_name("masking.sql").read_text()
+    policies = re.findall(
+        r"CREATE MASKING POLICY IF NOT EXISTS AMPLITUDE\.GOVERNANCE\.(\w+) AS (.*?);", masking, re.DOTALL
+    )
+    assert len(policies) == 2
+    for _, policy in policies:
+        assert set(re.findall(r"'(\w+)'", policy)) == {"AMPLITUDE_PERSONAL_DATA", TRANSFORMER}
+        assert "ELSE" not in policy, "everybody else sees NULL"
+    assert rights(masking) == {
+        Right(TRANSFORMER, "USAGE", "SCHEMA AMPLITUDE.GOVERNANCE"),
+        *(Right(TRANSFORMER, "APPLY", f"MASKING POLICY AMPLITUDE.GOVERNANCE.{name}") for name, _ in policies),
+    }
+    assert "AMPLITUDE_PERSONAL_DATA" not in SCRIPT, "analysts must not have it by default"
+
+
 def test_users_come_in_by_key_alone() -> None:
     script = SCRIPT + TRIALS
     users = [statement for statement in statements(script) if statement.startswith("CREATE USER")]
