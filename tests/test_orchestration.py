@@ -184,7 +184,7 @@ def test_the_hourly_workflow_never_breaks_off_a_run_and_waits_for_its_settings()
     assert document["jobs"]["run"]["if"] == "vars.AMPLITUDE_START_HOUR != ''"
 
 
-def test_only_the_environments_of_github_hold_secrets_and_a_branch_gets_none_of_production() -> None:
+def test_a_branch_gets_no_secret_of_production() -> None:
     hourly, trials = workflow("hourly")["jobs"]["run"], workflow("test")["jobs"]["sqlmesh"]
     assert (hourly["environment"], trials["environment"]) == ("production", "trials")
     assert "secrets." not in json.dumps(workflow("test")["jobs"]["test"])
