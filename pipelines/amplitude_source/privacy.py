@@ -37,7 +37,7 @@ PROFILES = {"ip_and_location": ("ip_address", "location_lat", "location_lng", "c
 COPY_KEYS = ("device_id", "$insert_id")
 MIN_KEY_CHARACTERS = 16
 MAX_LINE_BYTES = 16 << 20
-SAMPLED_ROWS = 10_000  # of a run, to know what keys there are; it takes a tenth of a second
+SAMPLED_ROWS = 10_000  # of a run, to know what keys there are; it takes 0.15 s, and only while a rule has met none
 GZIP_LEVEL = 3  # measured: at level 6 files are a fifth smaller, and the whole takes half as long again
 
 Change: TypeAlias = Callable[[dict[str, Any], str], None]  # of the value of a key
@@ -277,9 +277,9 @@ class Redactor:
         return Effects(self._rules, self._sample)
 
     def redact(self, text: Iterable[bytes], effects: Effects | None = None) -> Iterator[bytes]:
-        """Yield pieces of a gzip file from pieces of an export's unzipped text, on which alone its bytes depend.
+        """Yield pieces of a gzip file from pieces of an export's unzipped text.
 
-        Each line gives a line. A line that is not understood may hide what a rule is about: a JSON text that says so
+        The bytes depend on the text alone. Each line gives a line. A line that is not understood may hide what a rule is about: a JSON text that says so
         takes its place, which is no row and ends in the rejected rows.
 
         Args:
