@@ -279,8 +279,8 @@ class Redactor:
     def redact(self, text: Iterable[bytes], effects: Effects | None = None) -> Iterator[bytes]:
         """Yield pieces of a gzip file from pieces of an export's unzipped text.
 
-        The bytes depend on the text alone. Each line gives a line. A line that is not understood may hide what a rule is about: a JSON text that says so
-        takes its place, which is no row and ends in the rejected rows.
+        The bytes depend on the text alone, and each line gives a line. One that is not understood may hide what a rule
+        is about: a JSON text that says so takes its place, which is no row and ends in the rejected rows.
 
         Args:
             text: pieces of any size.
