@@ -1,7 +1,6 @@
 """Makes the repository's root a SQLMesh project: the configuration and the models in `sqlmesh/`, from here.
 
-`sqlmesh -p sqlmesh ...` loads the very same models; SQLMesh wants its configuration beside them, so it stays there.
-From here, and where SQLMesh's state is in PostgreSQL, one `sqlmesh plan` or `run` works at a time.
+Where SQLMesh's state is in PostgreSQL, one `sqlmesh plan` or `run` works at a time.
 """
 
 import os
@@ -14,14 +13,19 @@ from types import TracebackType
 import click
 import psycopg2
 from sqlmesh.core.config import Config, PostgresConnectionConfig
-from sqlmesh.core.config.loader import load_config_from_paths
 from sqlmesh.core.context import GenericContext
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
 from sqlmesh.core.test import ModelTestMetadata
 
-PROJECT = Path(__file__).parent / "sqlmesh"
+ROOT = Path(__file__).parent
+PROJECT = ROOT / "sqlmesh"
+sys.path.insert(0, str(ROOT / "pipelines"))
+
+from amplitude_source.errors import AmplitudeError  # noqa: E402 - from that folder
+from amplitude_source.sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of  # noqa: E402 - as above
+
 CUSTOM_MODELS = PROJECT / "models" / "custom"  # the user's own
-WRITERS = ("plan", "run")
+WRITERS = USER_COMMANDS
 LOCK = 20260601  # in the state's own database, so any number does
 BUSY_EXIT = 4  # as the pipeline's
 
@@ -40,8 +44,9 @@ class ProjectLoader(SqlMeshLoader):
     def __init__(self, context: GenericContext[Config], path: Path) -> None:
         super().__init__(context, path)
         self.config_path = PROJECT
+        use_settings_of(ROOT)  # once more: SQLMesh has put its own reading of .env back
         command, state = click.get_current_context(silent=True), context.config.get_state_connection(context.gateway)
-        self._subcommand = command and command.invoked_subcommand
+        self._subcommand = subcommand()
         if self._subcommand == "create_external_models":
             raise click.ClickException(
                 "`sqlmesh create_external_models` would replace sqlmesh/external_models.yaml, which is kept by hand; "
@@ -60,8 +65,17 @@ class ProjectLoader(SqlMeshLoader):
         return project
 
     def load_model_tests(self) -> list[ModelTestMetadata]:
-        """Reads the unit tests, which takes a second, unless it is for `run`, which has no use for them."""
-        return [] if self._subcommand == "run" else super().load_model_tests()
+        """Reads the unit tests, which takes a second, unless it is for a user, who has no use for them."""
+        tests = [] if self._subcommand in USER_COMMANDS else super().load_model_tests()
+        for test in tests:
+            test.body["vars"] = UNIT_TEST_VARIABLES | test.body.get("vars", {})
+        return tests
+
+
+def subcommand() -> str | None:
+    """Return which command of `sqlmesh` this process runs; None for other callers."""
+    command = click.get_current_context(silent=True)
+    return command.invoked_subcommand if command else None
 
 
 def stop_unless_alone(command: click.Context, state: PostgresConnectionConfig) -> None:
@@ -127,5 +141,8 @@ def gone(error: psycopg2.Error, state: PostgresConnectionConfig) -> str:
     )
 
 
-config = load_config_from_paths(Config, project_paths=[PROJECT / "config.yaml"])
+try:
+    config = project_config(ROOT, subcommand())
+except AmplitudeError as error:
+    sys.exit(f"Error: {error}")
 config.loader = ProjectLoader

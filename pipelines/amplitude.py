@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,9 +18,8 @@ import click
 import dlt
 import duckdb
 import pyarrow as pa
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.exceptions import DltException
-from dotenv import load_dotenv
 
 from amplitude_source import (
     Progress,
@@ -41,7 +40,6 @@ from amplitude_source.errors import AmplitudeError
 from amplitude_source.lake import AWS_ERRORS, no_credentials
 from amplitude_source.ledger import Ledger, coverage, read_ledgers, restatements
 from amplitude_source.lock import BusyError, locked
-from amplitude_source.privacy import PrivacySettings
 from amplitude_source.reports import (
     COMMAND,
     coverage_json,
@@ -56,12 +54,16 @@ from amplitude_source.reports import (
     warn,
 )
 from amplitude_source.settings import (
+    DESTINATION_VARIABLE,
+    DESTINATIONS,
     AmplitudeSettings,
+    destination,
     format_hour,
     hours_between,
     load_projects,
     parse_hour,
     parse_time,
+    settle_settings,
 )
 from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, refusal
 from amplitude_source.work import Planner, Work
@@ -110,12 +112,9 @@ def cli() -> None:
 
 destination_option = click.option(
     "--destination",
-    type=click.Choice(["duckdb", "snowflake", "filesystem"]),
-    default="duckdb",
-    show_default=True,
-    envvar="AMPLITUDE_DESTINATION",
-    show_envvar=True,
-    help="Where bronze lies.",
+    type=click.Choice(DESTINATIONS),
+    default=destination,
+    help=f"Where bronze lies; else {DESTINATION_VARIABLE} chooses, and without it DuckDB.",
 )
 
 
@@ -463,14 +462,9 @@ def explain(error: BaseException) -> str:
     for cause in causes:
         if isinstance(cause, AmplitudeError):
             return str(cause)
-        if isinstance(cause, ConfigFieldMissingException):
-            prefix = SNOWFLAKE_VARIABLES if "Snowflake" in cause.spec_name else "SOURCES__AMPLITUDE__"
-            names = ", ".join(f"{prefix}{name.upper()}" for name in cause.fields)
+        if isinstance(cause, ConfigFieldMissingException):  # the destination's: dlt asks for them when it connects
+            names = ", ".join(f"{SNOWFLAKE_VARIABLES}{name.upper()}" for name in cause.fields)
             return f"A setting is missing: set {names} in .env or the environment; .env.example lists them all."
-        if isinstance(cause, ConfigValueCannotBeCoercedException):
-            section = "PRIVACY__" if cause.field_name in {field.name for field in fields(PrivacySettings)} else ""
-            name = f"SOURCES__AMPLITUDE__{section}{cause.field_name.upper()}"
-            return f"{name}: {str(cause.field_value)!r} is no {cause.hint.__name__}."
         if isinstance(cause, AWS_ERRORS):  # S3's own faults are told by the lake: it was asked for credentials
             return no_credentials(cause)
         if isinstance(cause, duckdb.IOException) and "lock" in str(cause):
@@ -511,8 +505,8 @@ def main() -> None:
     sys.meta_path.insert(0, WithoutPandas())
     keep_memory_flat()
     os.chdir(ROOT)  # the settings' relative paths, and dlt's own, mean the repository's root
-    load_dotenv(ROOT / ".env", override=True)  # as SQLMesh does, so that both tools see the same settings
     with one_sentence():
+        settle_settings(ROOT)
         cli(standalone_mode=False)
 
 

@@ -26,6 +26,7 @@ MONTH_DAYS = 30
 App: TypeAlias = tuple[str, int]  # project, app
 User: TypeAlias = tuple[str, int, int]  # project, app, amplitude_id
 Device: TypeAlias = tuple[str, int, str]  # project, app, device_id
+SessionKey: TypeAlias = tuple[str, int, int, int]  # project, app, canonical amplitude_id, session_id
 DedupeKey: TypeAlias = tuple[str, int, str, str] | tuple[str, int, str]
 LoginRank: TypeAlias = tuple[dt.datetime, dt.datetime, dt.datetime, int]
 
@@ -61,6 +62,8 @@ class Event(NamedTuple):
     client_event_time: dt.datetime | None
     event_date: dt.date | None
     is_active: bool
+    is_deleted: bool
+    """Whether its type is deleted in Amplitude: it still makes its user active, but counts in no session."""
     data: Mapping[str, object]
 
 
@@ -91,6 +94,7 @@ class Session(NamedTuple):
     session_date: dt.date | None
     session_seconds: float | None
     events: int
+    is_longer_than_a_day: bool
 
 
 class UserDay(NamedTuple):
@@ -165,6 +169,7 @@ def compute(
     inactive: Mapping[str, Collection[str]],
     timezone: str = "UTC",
     merges: Collection[Merge] = (),
+    deleted: Collection[str] = (),
 ) -> Truth:
     """Compute all tables from exported rows.
 
@@ -173,6 +178,7 @@ def compute(
         inactive: by project, the event types that do not make a user active; they never did, whenever the rows came in.
         timezone: the reporting time zone, an IANA name.
         merges: Amplitude's merge feed.
+        deleted: the event types that are deleted in Amplitude, in any project.
 
     Returns:
         The truth.
@@ -181,9 +187,9 @@ def compute(
         ValueError: a row has no app, nothing to tell its repeats by, or a value that is no number or time.
     """
     zone = ZoneInfo(timezone)
-    events = unique_events(read_event(row, inactive.get(row.project, ()), zone) for row in rows)
+    events = unique_events(read_event(row, inactive.get(row.project, ()), deleted, zone) for row in rows)
     canonical = canonical_users(events, merges)
-    sessions = find_sessions(events, canonical, zone)
+    sessions = find_sessions(events, canonical)
     user_days = find_user_days(events)
     return Truth(
         events=events,
@@ -253,8 +259,8 @@ def date_in(zone: ZoneInfo, moment: dt.datetime) -> dt.date:
     return moment.replace(tzinfo=dt.UTC).astimezone(zone).date()
 
 
-def read_event(row: Row, inactive: Collection[str], zone: ZoneInfo) -> Event:
-    """A row's columns, its date, and whether it counts as active: its event type is not one of the inactive ones."""
+def read_event(row: Row, inactive: Collection[str], deleted: Collection[str], zone: ZoneInfo) -> Event:
+    """A row's columns, its date, and whether its event type is an inactive or a deleted one."""
     app = read_integer(row.data, "app")
     if app is None:
         raise ValueError(f"no app: {row.member} line {row.position}")
@@ -278,6 +284,7 @@ def read_event(row: Row, inactive: Collection[str], zone: ZoneInfo) -> Event:
         client_event_time=read_time(row.data, "client_event_time"),
         event_date=None if event_time is None else date_in(zone, event_time),
         is_active=event_type not in inactive,
+        is_deleted=event_type in deleted,
         data=row.data,
     )
 
@@ -392,33 +399,41 @@ def canonical_users(events: Iterable[Event], merges: Iterable[Merge] = ()) -> di
     return canonical
 
 
-def find_sessions(events: Iterable[Event], canonical: Mapping[User, int], zone: ZoneInfo) -> list[Session]:
-    """The active events that share a canonical user and a session_id other than -1, dated by their start.
+def sessions_of(events: Iterable[Event], canonical: Mapping[User, int]) -> dict[SessionKey, list[Event]]:
+    """The events of each session: those that share a canonical user and a session_id other than -1.
 
-    Start and end are the first and the last event_time. The length is measured by the client's own clock, with
-    event_time in the place of an absent client_event_time.
+    Events of inactive and of deleted types are in no session (session-length.md).
     """
-    members: defaultdict[tuple[str, int, int, int], list[Event]] = defaultdict(list)
+    members: defaultdict[SessionKey, list[Event]] = defaultdict(list)
     for event in events:
-        if event.is_active and event.amplitude_id is not None and event.session_id not in (None, NO_SESSION):
+        if event.amplitude_id is None or event.session_id is None or event.session_id == NO_SESSION:
+            continue
+        if event.is_active and not event.is_deleted:
             user = canonical[event.project, event.app, event.amplitude_id]
             members[event.project, event.app, user, event.session_id].append(event)
+    return dict(members)
+
+
+def find_sessions(events: Iterable[Event], canonical: Mapping[User, int]) -> list[Session]:
+    """The sessions that some events make up, dated by their start (instrument-track-sessions.md).
+
+    Start and end are the first and the last event_time. The length is measured by the client's own clock
+    (session-length.md), with event_time in the place of an absent client_event_time.
+    """
     sessions = []
-    for (project, app, amplitude_id, session_id), own in sorted(members.items()):
+    for key, own in sorted(sessions_of(events, canonical).items()):
         times = [event.event_time for event in own if event.event_time is not None]
         clock = [time for event in own if (time := event.client_event_time or event.event_time) is not None]
-        started, ended = min(times, default=None), max(times, default=None)
+        length = max(clock) - min(clock) if clock else None
         sessions.append(
             Session(
-                project=project,
-                app=app,
-                amplitude_id=amplitude_id,
-                session_id=session_id,
-                session_started_at=started,
-                session_ended_at=ended,
-                session_date=None if started is None else date_in(zone, started),
-                session_seconds=(max(clock) - min(clock)).total_seconds() if clock else None,
+                *key,
+                session_started_at=min(times, default=None),
+                session_ended_at=max(times, default=None),
+                session_date=min((event.event_date for event in own if event.event_date), default=None),
+                session_seconds=None if length is None else length.total_seconds(),
                 events=len(own),
+                is_longer_than_a_day=length is not None and length > dt.timedelta(days=1),
             )
         )
     return sessions
@@ -573,9 +588,14 @@ def first_dates(events: Iterable[Event], canonical: Mapping[User, int]) -> dict[
 
 
 def session_seconds_by_date(sessions: Iterable[Session]) -> dict[dt.date, list[float]]:
-    """The lengths of the sessions that started on each date."""
+    """The lengths of the sessions that started on each date.
+
+    Those of more than a day are left out (user-sessions-track-engagement-frequency.md, last note).
+    """
     lengths: defaultdict[dt.date, list[float]] = defaultdict(list)
     for session in sessions:
+        if session.is_longer_than_a_day:
+            continue
         if session.session_date is not None and session.session_seconds is not None:
             lengths[session.session_date].append(session.session_seconds)
     return dict(lengths)

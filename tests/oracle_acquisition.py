@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 import oracle
 from oracle import App, Event, User
+from oracle_activity import find_segments
 from oracle_people import Touch, find_session_details, find_user_details, moment
 from oracle_retention import Segment, segments
 
@@ -31,12 +32,12 @@ class Acquisition(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """A session."""
+    """A session as a whole."""
 
+    session_id: int
     started_at: dt.datetime
     number: int
     date: dt.date
-    segments: frozenset[Segment]
     touch: Touch
 
 
@@ -58,15 +59,18 @@ def tables(truth: oracle.Truth, charts: oracle.Charts) -> dict[str, tuple[type, 
 def find_acquisition(truth: oracle.Truth, charts: oracle.Charts) -> Iterator[Acquisition]:
     counts: defaultdict[Key, Count] = defaultdict(Count)
     firsts, visits_of = first_touches(truth), visits_by_user(truth)
+    for place in find_segments(truth):
+        for session in place.sessions:
+            date, user = session.session_date, session[:3]
+            if date is None or date > place.frontier or session.is_longer_than_a_day:
+                continue
+            last = last_touch(session.session_id, visits_of[user], charts.attribution_window_days)
+            for name, touch in {"first": firsts[user], "last": last}.items():
+                count = counts[place.app, date, (place.breakdown, place.name), name, touch]
+                count.sessions += 1
+                count.active_users.add(user)
     for user, own in events_by_merged_user(truth).items():
         app, frontier, visits = user[:2], truth.frontiers[user[:2]], visits_of.get(user, [])
-        for visit in visits:
-            touches = {"first": firsts[user], "last": last_touch(visit, visits, charts.attribution_window_days)}
-            for name, touch in touches.items():
-                for segment in visit.segments if visit.date <= frontier else ():
-                    count = counts[app, visit.date, segment, name, touch]
-                    count.sessions += 1
-                    count.active_users.add(user)
         date = min(event.event_date for event in own if event.event_date)
         met = visits[0].touch if visits and visits[0].date == date else NO_TOUCH
         met_in = set[Segment]().union(*(segments(event) for event in own if event.event_date == date))
@@ -118,17 +122,17 @@ def visits_by_user(truth: oracle.Truth) -> dict[User, list[Visit]]:
     for session in truth.sessions:
         if session.session_started_at is None or session.session_date is None:
             continue
-        own = details[session.project, session.app, session.amplitude_id, session.session_id]
-        began_in = {("all", "(all)"), ("platform", own.platform or "(none)"), ("country", own.country or "(none)")}
+        own = details[session[:4]]
         touch = Touch(own.source, own.medium, own.campaign, own.referrer)
-        visits[session.project, session.app, session.amplitude_id].append(
-            Visit(session.session_started_at, own.session_number, session.session_date, frozenset(began_in), touch)
+        visits[session[:3]].append(
+            Visit(session.session_id, session.session_started_at, own.session_number, session.session_date, touch)
         )
     return {user: sorted(own, key=lambda visit: visit.number) for user, own in visits.items()}
 
 
-def last_touch(visit: Visit, visits: Sequence[Visit], days: int) -> Touch:
+def last_touch(session_id: int, visits: Sequence[Visit], days: int) -> Touch:
     """That of the latest session up to this one with any, unless it is longer ago than so many days."""
+    (visit,) = (each for each in visits if each.session_id == session_id)
     came: Iterable[Visit] = (each for each in visits if each.number <= visit.number and each.touch != NO_TOUCH)
     latest = max(came, key=lambda each: each.number, default=None)
     is_known = latest is not None and visit.started_at - latest.started_at <= dt.timedelta(days=days)

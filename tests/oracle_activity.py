@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import oracle
-import oracle_people
 from oracle import WEEK_DAYS, App, Charts, Event, Session, Truth
 
 ALL, NONE = "(all)", "(none)"
@@ -29,6 +28,21 @@ class SegmentMetrics(NamedTuple):
     sessions: int
     average_session_seconds: float | None
     events: int
+
+
+class SegmentSession(NamedTuple):
+    project: str
+    app: int
+    breakdown: str
+    segment: str
+    amplitude_id: int  # the canonical one
+    session_id: int
+    session_started_at: dt.datetime | None
+    session_ended_at: dt.datetime | None
+    session_date: dt.date | None
+    session_seconds: float | None
+    events: int
+    is_longer_than_a_day: bool
 
 
 class Lifecycle(NamedTuple):
@@ -81,6 +95,10 @@ class Segment:
 def tables(truth: Truth, charts: Charts) -> dict[str, tuple[type, list[tuple[object, ...]]]]:
     segments = find_segments(truth)
     found: dict[str, tuple[type, list[tuple[object, ...]]]] = {
+        "silver.segment_sessions": (
+            SegmentSession,
+            [(*segment.key(), *session[2:]) for segment in segments for session in segment.sessions],
+        ),
         "gold.daily_metrics": (SegmentMetrics, [*find_metrics(truth, segments)]),
     }
     for name, unit in INTERVALS.items():
@@ -116,7 +134,10 @@ class Calendar:
 
 
 def find_segments(truth: Truth) -> list[Segment]:
-    """All of an app, and its events and sessions by platform and by country; a session is of its first event's."""
+    """All of an app, and its events by platform and by country, each with the sessions that these events make up.
+
+    Filters come before sessions: only the events that pass one are grouped (user-sessions-interpret.md).
+    """
     firsts = {app: oracle.first_dates(own, truth.canonical) for app, own in oracle.by_app(truth.events).items()}
     segments: dict[tuple[App, str, str], Segment] = {}
 
@@ -128,10 +149,8 @@ def find_segments(truth: Truth) -> list[Segment]:
         platform, country = (oracle.read_text(event.data, key) for key in ("platform", "country"))
         for breakdown, name in names(platform, country):
             segment((event.project, event.app), breakdown, name).events.append(event)
-    places = {each[:4]: (each.platform, each.country) for each in oracle_people.find_session_details(truth)}
-    for session in truth.sessions:
-        for breakdown, name in names(*places[session[:4]]):
-            segment((session.project, session.app), breakdown, name).sessions.append(session)
+    for each in segments.values():
+        each.sessions = oracle.find_sessions(each.events, truth.canonical)
     return [*segments.values()]
 
 

@@ -7,13 +7,12 @@ from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 import oracle
-from oracle import NO_SESSION, Event, User
+from oracle import Event, SessionKey, User
 
 START, END = "(start)", "(end)"
 ALL, NONE = "(all)", "(none)"
 
 Segment: TypeAlias = tuple[str, str]  # breakdown, segment
-SessionKey: TypeAlias = tuple[User, int | None]  # the canonical user, session_id
 Deed: TypeAlias = tuple[str, int, dt.date, str | None, str, str]  # project, app, date, event_type, breakdown, segment
 Edge: TypeAlias = tuple[str, int, dt.date, str, str, str | None, str | None]  # as SessionPath begins
 
@@ -71,7 +70,10 @@ def shown_events(truth: oracle.Truth) -> Iterator[tuple[Event, dt.date, User]]:
 
 
 def find_event_adoption(truth: oracle.Truth) -> Iterator[EventAdoption]:
-    """Who did what on which day in which segment, and which share that is of those who were active there."""
+    """Who did what on which day in which segment, and how many that is for each user who was active there.
+
+    More than one for each, where many did an inactive type (faq_and_troubleshooting/en/event-segmentation.md).
+    """
     doers: defaultdict[Deed, Counter[User]] = defaultdict(Counter)
     active: defaultdict[tuple[str, int, dt.date, str, str], set[User]] = defaultdict(set)
     for event, date, user in shown_events(truth):
@@ -91,31 +93,29 @@ def find_event_adoption(truth: oracle.Truth) -> Iterator[EventAdoption]:
             events=users.total(),
             users=len(users),
             active_users=len(everybody),
-            active_users_share=len(everybody & users.keys()) / len(everybody) if everybody else None,
+            active_users_share=len(users) / len(everybody) if everybody else None,
         )
 
 
 def find_session_paths(truth: oracle.Truth) -> Iterator[SessionPath]:
-    """From each event of a session to the next one, with a start before the first and an end after the last."""
+    """From each event of a segment's session to the next one, with a start before the first and an end after the last.
+
+    Events that are dated ahead wait until the export has reached their day.
+    """
+    segments: defaultdict[Segment, list[Event]] = defaultdict(list)
+    for event, _, _ in shown_events(truth):
+        for segment in segments_of(event):
+            segments[segment].append(event)
     walked: defaultdict[Edge, Counter[SessionKey]] = defaultdict(Counter)
-    for session, steps in find_sessions(truth).items():
-        project, app, _ = session[0]
-        dates, events = zip(*steps, strict=True)
-        stations = [START, *(event.event_type for event in events), END]
-        for date, (before, after) in zip([dates[0], *dates], pairwise(stations), strict=True):
-            for breakdown, segment in segments_of(events[0]):
-                walked[project, app, date, breakdown, segment, before, after][session] += 1
+    for segment, shown in segments.items():
+        for session, own in oracle.sessions_of(shown, truth.canonical).items():
+            events = sorted(own, key=moment)
+            stations = [START, *(event.event_type for event in events), END]
+            for event, (before, after) in zip([events[0], *events], pairwise(stations), strict=True):
+                assert event.event_date is not None
+                walked[event.project, event.app, event.event_date, *segment, before, after][session] += 1
     for edge, sessions in walked.items():
-        yield SessionPath(*edge, sessions.total(), len(sessions), len({user for user, _ in sessions}))
-
-
-def find_sessions(truth: oracle.Truth) -> dict[SessionKey, list[tuple[dt.date, Event]]]:
-    """The active events of each session in their order; of those that are dated ahead, the ones whose day has come."""
-    sessions: defaultdict[SessionKey, list[tuple[dt.date, Event]]] = defaultdict(list)
-    for event, date, user in shown_events(truth):
-        if event.is_active and event.session_id not in (None, NO_SESSION):
-            sessions[user, event.session_id].append((date, event))
-    return {session: sorted(steps, key=lambda step: moment(step[1])) for session, steps in sessions.items()}
+        yield SessionPath(*edge, sessions.total(), len(sessions), len({session[:3] for session in sessions}))
 
 
 def moment(event: Event) -> tuple[dt.datetime, str]:

@@ -8,14 +8,13 @@ from itertools import zip_longest
 from typing import NamedTuple, TypeAlias
 
 import oracle
-from oracle import NO_SESSION, Event, User
+from oracle import NO_SESSION, Event, SessionKey, User
 
 PAGE_PATH = "[Amplitude] Page Path"
 TOUCH_KEYS = ("utm_source", "utm_medium", "utm_campaign", "referring_domain")
 NO_TOUCH = (None, "", "EMPTY")
 
 TypedText: TypeAlias = tuple[str, str | None]
-SessionKey: TypeAlias = tuple[User, int | None]  # the canonical user, session_id
 
 
 class Touch(NamedTuple):
@@ -29,7 +28,7 @@ class SessionDetails(NamedTuple):
     project: str
     app: int
     amplitude_id: int  # the canonical one
-    session_id: int | None
+    session_id: int
     session_number: int
     entry_event_type: str | None
     exit_event_type: str | None
@@ -139,58 +138,60 @@ def touch(event: Event, prefix: str = "") -> Touch:
 
 
 def find_session_details(truth: oracle.Truth) -> Iterable[SessionDetails]:
-    members: defaultdict[SessionKey, list[Event]] = defaultdict(list)
-    for event in truth.events:
-        if event.is_active and event.amplitude_id is not None and event.session_id not in (None, NO_SESSION):
-            user = event.project, event.app, truth.canonical[event.project, event.app, event.amplitude_id]
-            members[user, event.session_id].append(event)
+    """What each session is grouped by: the first value that is not null of each property, and the last page.
+
+    See data-tables-use-session-metrics.md; an event within the session may show what the ones before it lack.
+    """
+    members = oracle.sessions_of(truth.events, truth.canonical)
     numbers = session_numbers(members)
-    for (user, session_id), own in members.items():
+    for key, own in members.items():
         ordered = sorted(own, key=moment)
-        pages = [
-            path
-            for event in ordered
-            if (path := property_text(event.data.get("event_properties"), PAGE_PATH)) is not None
-        ]
-        entry = ordered[0]
-        source, medium, campaign, referrer = touch(entry)
+        pages = [property_text(event.data.get("event_properties"), PAGE_PATH) for event in ordered]
         yield SessionDetails(
-            project=entry.project,
-            app=entry.app,
-            amplitude_id=user[-1],
-            session_id=session_id,
-            session_number=numbers[user, session_id],
-            entry_event_type=entry.event_type,
+            *key,
+            session_number=numbers[key],
+            entry_event_type=ordered[0].event_type,
             exit_event_type=ordered[-1].event_type,
-            entry_page=pages[0] if pages else None,
-            exit_page=pages[-1] if pages else None,
-            device_id=entry.device_id,
-            platform=oracle.read_text(entry.data, "platform"),
-            country=oracle.read_text(entry.data, "country"),
-            source=source,
-            medium=medium,
-            campaign=campaign,
-            referrer=referrer,
+            entry_page=first_known(pages),
+            exit_page=first_known(reversed(pages)),
+            device_id=first_known(event.device_id for event in ordered),
+            platform=first_known(oracle.read_text(event.data, "platform") for event in ordered),
+            country=first_known(oracle.read_text(event.data, "country") for event in ordered),
+            **session_touch(ordered)._asdict(),
         )
+
+
+def session_key(truth: oracle.Truth, user: User, event: Event) -> SessionKey:
+    """The key that a session of a raw user's event has, if it is in one."""
+    return *user[:2], truth.canonical[user], NO_SESSION if event.session_id is None else event.session_id
+
+
+def first_known(values: Iterable[str | None]) -> str | None:
+    return next((value for value in values if value is not None), None)
+
+
+def session_touch(ordered: Iterable[Event]) -> Touch:
+    """Where a session came from, each property on its own."""
+    return Touch(*(first_known(values) for values in zip(*map(touch, ordered), strict=True)))
 
 
 def session_numbers(members: Mapping[SessionKey, list[Event]]) -> dict[SessionKey, int]:
     """1, 2, ... for the sessions of each user, by the time of the first event, then session_id."""
-    starts: defaultdict[User, list[tuple[dt.datetime, int | None]]] = defaultdict(list)
-    for (user, session_id), own in members.items():
-        starts[user].append((min(moment(event)[0] for event in own), session_id))
+    starts: defaultdict[User, list[tuple[dt.datetime, SessionKey]]] = defaultdict(list)
+    for key, own in members.items():
+        starts[key[:3]].append((min(moment(event)[0] for event in own), key))
     return {
-        (user, session_id): number
-        for user, own_starts in starts.items()
-        for number, (_, session_id) in enumerate(sorted(own_starts), start=1)
+        key: number for own_starts in starts.values() for number, (_, key) in enumerate(sorted(own_starts), start=1)
     }
 
 
 def find_user_details(truth: oracle.Truth) -> Iterable[UserDetails]:
+    sessions = oracle.sessions_of(truth.events, truth.canonical)
     for user, own in oracle.events_by_user(truth.events).items():
         ordered = sorted(own, key=moment)
         first, latest = ordered[0], ordered[-1]
-        came = first_touch(ordered)
+        first_session = sessions.get(session_key(truth, user, first), [first])
+        came = first_touch(ordered, sorted(first_session, key=moment))
         properties = [event.data["user_properties"] for event in ordered if event.data.get("user_properties")]
         yield UserDetails(
             *user,
@@ -206,11 +207,10 @@ def find_user_details(truth: oracle.Truth) -> Iterable[UserDetails]:
         )
 
 
-def first_touch(ordered: Iterable[Event]) -> Touch:
-    """Amplitude's own initial touch as of the latest event that carries some of it, else that of the first event."""
-    events = list(ordered)
-    carriers = [event for event in events if carries_initial_touch(event)]
-    return touch(carriers[-1], prefix="initial_") if carriers else touch(events[0])
+def first_touch(ordered: Iterable[Event], first_session: Iterable[Event]) -> Touch:
+    """Amplitude's own initial touch as of the latest event that carries some of it, else that of the first session."""
+    carriers = [event for event in ordered if carries_initial_touch(event)]
+    return touch(carriers[-1], prefix="initial_") if carriers else session_touch(first_session)
 
 
 def carries_initial_touch(event: Event) -> bool:
@@ -282,8 +282,8 @@ def find_wide_events(truth: oracle.Truth) -> Iterable[WideEvent]:
         if event.amplitude_id is None or event.event_date is None or event.event_date > truth.frontiers[app]:
             continue
         user = *app, truth.canonical[*app, event.amplitude_id]
-        session = sessions.get((*user, event.session_id or 0))
-        detail = details.get((*user, event.session_id))
+        key = session_key(truth, (*app, event.amplitude_id), event)
+        session, detail = sessions.get(key), details.get(key)
         device = devices.get((*app, event.device_id))
         yield WideEvent(
             *app,

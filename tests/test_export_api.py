@@ -31,7 +31,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from dlt.common.configuration.resolve import resolve_configuration
-from dlt.common.storages import FilesystemConfiguration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +39,7 @@ from amplitude_source.archive import Archive, ExportHour
 from amplitude_source.download import ATTEMPTS, LONGEST_WAIT_SECONDS
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.export_api import WINDOW_HOURS, ExportClient, Outcome, WindowSize, export_hours
+from amplitude_source.lake import LakeConfiguration
 from amplitude_source.settings import HOUR, AmplitudeSettings, hours_between, parse_hour
 from conftest import REPOSITORY, SMALL_PRODUCT, Answer, export_row, gzip_lines, member_name, serving
 from simulator.server import DEMO_CREDENTIALS, Simulator
@@ -62,7 +62,7 @@ def settings_at(base_url: str, folder: Path, now: datetime = NOW) -> AmplitudeSe
     configured.start_hour = START.isoformat()
     configured.now = now.isoformat()
     configured.work_dir = str(folder / "work")
-    configured.lake = resolve_configuration(FilesystemConfiguration(bucket_url=str(folder / "lake")))
+    configured.lake = resolve_configuration(LakeConfiguration(bucket_url=str(folder / "lake")))
     return configured
 
 

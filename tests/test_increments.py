@@ -1,8 +1,8 @@
 """Promise 2 as a property: whatever way the same hours are split into runs, silver and gold equal one full rebuild.
 
 Each seed draws a small crowd with rows up to 60 days late, repeats, skewed clocks, logins, merges by Amplitude and
-types that become inactive, then a way to load and build its hours: slices in any order, some replayed, with
-`sqlmesh run` at any time.
+types that become inactive or are deleted, then a way to load and build its hours: slices in any order, some replayed,
+with `sqlmesh run` at any time.
 """
 
 import random
@@ -27,7 +27,7 @@ HOURS_WITH_ROWS, ROWS_PER_HOUR, SLICES = 30, 12, 4
 USERS, MERGES = 12, 10
 DELAYS = (timedelta(seconds=3), timedelta(minutes=40), 5 * HOUR, 3 * DAY, 20 * DAY, 60 * DAY, -4 * DAY)
 EVENT_TYPES = ("open", "view", "buy", "ping")
-FLAGGED = "ping"
+FLAGGED, DELETED = "ping", "view"
 
 FUNNELS = """\
 funnel,step,event_type,property_filter,step_order,window_hours
@@ -58,6 +58,8 @@ class Crowd:
     """By export hour."""
     flags: dict[datetime, bool]
     """With which export hours the type FLAGGED becomes inactive, or active again."""
+    deletions: dict[datetime, bool]
+    """With which export hours the type DELETED is deleted, or restored."""
     merges: list[tuple[datetime, oracle.Merge]]
     """Amplitude's merge feed, with the export hour from which on each row counts."""
 
@@ -71,7 +73,9 @@ def crowd(chance: random.Random) -> Crowd:
             repeated = bool(sent) and chance.random() < 0.15
             rows[hour].append(again(chance.choice(sent), hour) if repeated else row_of(chance, hour))
     flags = dict(zip(sorted(chance.sample(hours, 3)), (True, False, True), strict=True))
-    return Crowd(rows, flags, [(chance.choice(hours), merge_of(chance)) for _ in range(MERGES)])
+    merges = [(chance.choice(hours), merge_of(chance)) for _ in range(MERGES)]
+    deletions = dict(zip(sorted(chance.sample(hours, 3)), (True, False, chance.random() < 0.5), strict=True))
+    return Crowd(rows, flags, deletions, merges)
 
 
 def merge_of(chance: random.Random) -> oracle.Merge:
@@ -98,9 +102,15 @@ def row_of(chance: random.Random, hour: datetime) -> dict[str, object]:
         platform=chance.choice(["Web", "iOS", "", None]),
         country=chance.choice(["Germany", "India", "", None]),
         event_properties={"[Amplitude] Page Path": chance.choice(["/", "/a"]), "n": chance.randint(0, 3)},
-        user_properties={"plan": chance.choice(["free", "pro"]), "utm_source": chance.choice(["EMPTY", "ads"])},
+        user_properties={"plan": chance.choice(["free", "pro"]), **campaign(chance)},
         **{"$insert_id": f"i{chance.random()}"},
     )
+
+
+def campaign(chance: random.Random) -> dict[str, str]:
+    """What brought the user, as far as the event knows it."""
+    known = {"utm_source": chance.choice(["EMPTY", "ads", "mail"]), "utm_campaign": chance.choice(["", "spring"])}
+    return {key: value for key, value in known.items() if chance.random() < 0.5}
 
 
 def again(row: dict[str, object], hour: datetime) -> dict[str, object]:
@@ -124,17 +134,23 @@ def load(project: Project, folder: Path, all_of: Crowd, first: datetime, last: d
         succeeded(project.load_here("--replay", str(folder), *span))
     succeeded(project.load_here("declare-empty", *span))
     list_flags(project, (item for item in all_of.flags.items() if first <= item[0] <= last))
+    list_flags(project, (item for item in all_of.deletions.items() if first <= item[0] <= last), DELETED, "deleted")
     tell_merges(project, [merge for merge in all_of.merges if first <= merge[0] <= last])
 
 
-def list_flags(project: Project, flags: Iterable[tuple[datetime, bool]]) -> None:
-    """Writes to bronze the event lists that changed the flag; once, be the hours loaded twice."""
-    columns = "value, display, non_active, _project, _snapshot_at, _effective_hour, _dlt_load_id, _dlt_id"
+def list_flags(
+    project: Project, flags: Iterable[tuple[datetime, bool]], event_type: str = FLAGGED, flag: str = "non_active"
+) -> None:
+    """Write to bronze the event lists that changed a type's flag; once, even if the hours are loaded twice."""
+    columns = f"value, display, {flag}, _project, _snapshot_at, _effective_hour, _dlt_load_id, _dlt_id"
     with duckdb.connect(str(project.database)) as connection:
-        for hour, is_inactive in flags:
-            row = [FLAGGED, FLAGGED, is_inactive, warehouse.DEFAULT, hour, hour, "lists", hour_text(hour)]
-            connection.execute("DELETE FROM bronze.events_list WHERE _effective_hour = ?", [hour])
-            connection.execute(f"INSERT INTO bronze.events_list ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        for hour, is_set in flags:
+            row = [event_type, event_type, is_set, warehouse.DEFAULT, hour, hour, "lists"]
+            row_id = f"{event_type} {hour_text(hour)}"
+            connection.execute("DELETE FROM bronze.events_list WHERE _dlt_id = ?", [row_id])
+            connection.execute(
+                f"INSERT INTO bronze.events_list ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [*row, row_id]
+            )
 
 
 def tell_merges(project: Project, merges: Collection[tuple[datetime, oracle.Merge]]) -> None:
@@ -165,7 +181,9 @@ def test_any_split_of_the_hours_in_any_order_with_replays_gives_what_one_rebuild
     load(at_once, tmp_path / "exports", all_of, START, end - HOUR)
     warehouse.plan(at_once)
     inactive = {FLAGGED} if all_of.flags[max(all_of.flags)] else set()
-    warehouse.assert_equals_oracle(at_once, members, charts, inactive, [merge for _, merge in all_of.merges])
+    deleted = {DELETED} if all_of.deletions[max(all_of.deletions)] else set()
+    merges = [merge for _, merge in all_of.merges]
+    warehouse.assert_equals_oracle(at_once, members, charts, inactive, merges, deleted)
     cuts = [START, *sorted(chance.sample([hour for hour in all_of.rows if hour > START], SLICES - 1)), end]
     slices = [(first, last - HOUR) for first, last in pairwise(cuts)]
     for number, (first, last) in enumerate(chance.sample(slices, SLICES)):

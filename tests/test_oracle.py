@@ -287,7 +287,7 @@ class TestSessions:
         rows = [row("2024-03-01 23:59:30", session_id=7), row("2024-03-02 00:10:00.500000", session_id=7)]
         truth = compute(rows, {})
         started, ended = moment("2024-03-01 23:59:30"), moment("2024-03-02 00:10:00.500000")
-        assert truth.sessions == [Session(SHOP, 1, 1, 7, started, ended, dt.date(2024, 3, 1), 630.5, 2)]
+        assert truth.sessions == [Session(SHOP, 1, 1, 7, started, ended, dt.date(2024, 3, 1), 630.5, 2, False)]
         assert (daily(truth, "2024-03-01").sessions, daily(truth, "2024-03-01").average_session_seconds) == (1, 630.5)
         assert (daily(truth, "2024-03-02").sessions, daily(truth, "2024-03-02").average_session_seconds) == (0, None)
 
@@ -303,6 +303,27 @@ class TestSessions:
         ]
         (session,) = compute(rows, QUIET).sessions
         assert (session.session_id, session.session_seconds, session.events) == (7, 0.0, 1)
+
+    def test_deleted_types_are_in_no_session_but_make_their_users_active(self) -> None:
+        rows = [row("2024-03-01 10:00:00", session_id=7), row("2024-03-01 10:01:00", session_id=7, event_type="gone")]
+        truth = compute([*rows, row(session_id=8, amplitude_id=2, event_type="gone")], {}, deleted=["gone"])
+        assert [(each.session_id, each.session_seconds) for each in truth.sessions] == [(7, 0.0)]
+        assert daily(truth, "2024-03-01").active_users == 2
+
+    def test_more_than_a_day_is_kept_and_marked_and_no_chart_counts_it(self) -> None:
+        rows = [
+            row("2024-03-01 10:00:00", session_id=7),
+            row("2024-03-01 10:01:00", session_id=7),
+            row("2024-03-01 11:00:00", session_id=8),
+            row("2024-03-04 10:00:00", session_id=8),
+            row("2024-03-02 11:00:00", session_id=9),
+            row("2024-03-03 11:00:00", session_id=9),
+        ]
+        truth = compute(rows, {})
+        assert [each.is_longer_than_a_day for each in truth.sessions] == [False, True, False]
+        first, second = daily(truth, "2024-03-01"), daily(truth, "2024-03-02")
+        assert (first.sessions, first.average_session_seconds) == (1, 60.0)
+        assert (second.sessions, second.average_session_seconds) == (1, 86400.0)
 
     def test_one_session_id_under_two_users_is_two_and_under_two_aliases_one(self) -> None:
         rows = [
@@ -329,7 +350,7 @@ class TestSessions:
 
     def test_without_any_time_it_has_no_date(self) -> None:
         truth = compute([row(None, session_id=7), row()], {})
-        assert truth.sessions == [Session(SHOP, 1, 1, 7, None, None, None, None, 1)]
+        assert truth.sessions == [Session(SHOP, 1, 1, 7, None, None, None, None, 1, False)]
         assert daily(truth, "2024-03-01").sessions == 0
 
     def test_the_average_is_that_of_the_sessions(self) -> None:

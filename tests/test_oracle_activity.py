@@ -102,8 +102,28 @@ def test_a_user_is_in_every_segment_of_the_day_and_new_in_those_of_his_first() -
     ] == [
         ("iOS", 1, 1, 1, 0),
         ("iOS", 2, 1, 0, 1),
-        ("(none)", 2, 1, 0, 0),
+        ("(none)", 2, 1, 0, 1),
     ]
+
+
+def test_a_segment_has_the_sessions_that_its_own_events_make_up() -> None:
+    where = [("10:00:00", "Spain"), ("10:01:00", "Spain"), ("10:01:40", "Chile"), ("10:06:40", "Chile")]
+    rows = [row(f"2024-03-01 {time}", country=country, session_id=7) for time, country in where]
+    found = {each.segment: (each.sessions, each.average_session_seconds) for each in metrics("country", *rows)}
+    assert found == {"Spain": (1, 60.0), "Chile": (1, 300.0)}
+    (of_all,) = metrics("all", *rows)
+    assert (of_all.sessions, of_all.average_session_seconds) == (1, 400.0)
+
+
+def test_a_session_of_days_counts_in_the_segments_where_it_lasts_less() -> None:
+    rows = [
+        row("2024-03-01 10:00:00", country="Spain", session_id=7),
+        row("2024-03-01 10:01:00", country="Spain", session_id=7),
+        row("2024-03-03 10:01:00", country="Chile", session_id=7),
+    ]
+    found = {(each.segment, each.metric_date.day): each.sessions for each in metrics("country", *rows)}
+    assert (found["Spain", 1], found["Chile", 3]) == (1, 1)
+    assert [each.sessions for each in metrics("all", *rows)] == [0, 0, 0]
 
 
 def test_stickiness_counts_users_by_their_active_days() -> None:

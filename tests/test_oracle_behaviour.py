@@ -33,14 +33,14 @@ class TestAdoption:
         assert found["click", "(all)"][-4:] == (3, 2, 3, 2 / 3)
         assert found["buy", "(all)"][-4:] == (1, 1, 3, 1 / 3)
 
-    def test_of_an_inactive_type_those_count_in_the_share_who_were_active(self) -> None:
-        found = adoption(row(), row(event_type="quiet"), row(event_type="quiet", amplitude_id=2))
-        assert found["quiet", "(all)"][-4:] == (2, 2, 1, 1.0)
+    def test_the_share_of_an_inactive_type_may_be_more_than_one(self) -> None:
+        pushed = [row(event_type="quiet", amplitude_id=user) for user in (1, 2, 3)]
+        assert adoption(row(), *pushed)["quiet", "(all)"][-4:] == (3, 3, 1, 3.0)
 
     def test_without_active_users_there_is_no_share(self) -> None:
         assert adoption(row(event_type="quiet"))["quiet", "(all)"][-4:] == (1, 1, 0, None)
 
-    def test_a_user_is_in_every_segment_of_his_events(self) -> None:
+    def test_a_user_is_in_every_segment_of_their_events(self) -> None:
         found = adoption(row(platform="Web"), row(platform="iOS"), row(event_type="buy"), breakdown="platform")
         assert {key: each.users for key, each in found.items()} == {
             ("click", "Web"): 1,
@@ -97,10 +97,17 @@ class TestPaths:
         )
         assert [edge[1:3] for edge in found] == [("(start)", "a"), ("a", "(end)")]
 
-    def test_all_of_a_session_is_of_the_segment_that_it_began_in(self) -> None:
+    def test_a_segment_s_paths_consist_of_its_own_events(self) -> None:
         found = paths(
-            row(f"{DAY} 10:00:00", session_id=1, platform="Web"),
-            row(f"{DAY} 10:01:00", session_id=1, platform="iOS"),
+            row(f"{DAY} 10:00:00", session_id=1, platform="Web", event_type="a"),
+            row(f"{DAY} 10:01:00", session_id=1, platform="iOS", event_type="b"),
+            row(f"{DAY} 10:02:00", session_id=1, platform="Web", event_type="c"),
             breakdown="platform",
         )
-        assert {edge[0] for edge in found} == {"Web"}
+        assert [edge[:3] for edge in found] == [
+            ("Web", "(start)", "a"),
+            ("Web", "a", "c"),
+            ("Web", "c", "(end)"),
+            ("iOS", "(start)", "b"),
+            ("iOS", "b", "(end)"),
+        ]

@@ -42,7 +42,7 @@ ORACLE_TABLES = {
     ),
     "silver.sessions": (
         "project, app, amplitude_id, session_id, session_started_at, session_ended_at, session_date, session_seconds, "
-        "events"
+        "events, is_longer_than_a_day"
     ),
 }
 # Everything that a rebuild must give again.
@@ -58,6 +58,7 @@ BUILT_TABLES = (
     "silver.user_device_hours",
     "silver.user_hours",
     "silver.segment_days",
+    "silver.segment_sessions",
     "silver.funnel_steps",
     "silver.funnel_events",
     "silver.funnel_paths",
@@ -271,10 +272,11 @@ def assert_equals_oracle(
     charts: oracle.Charts = CHARTS,
     inactive: Collection[str] = INACTIVE_EVENT_TYPES,
     merges: Collection[oracle.Merge] = (),
+    deleted: Collection[str] = (),
 ) -> None:
     """Compares every table that the oracle computes, row for row."""
     rows = exported_rows(members)
-    truth = oracle.compute(rows, {DEFAULT: inactive}, charts.timezone, merges)
+    truth = oracle.compute(rows, {DEFAULT: inactive}, charts.timezone, merges, deleted)
     assert_equals_truth(project, truth, charts)
     assert_accounted_for(project, rows, truth)
     coverage = "SELECT export_hour, loaded_rows FROM gold.export_coverage WHERE loaded_rows > 0"

@@ -110,6 +110,7 @@ EVENTS_LIST_COLUMNS = {
     "value": "text",
     "display": "text",
     "non_active": "bool",
+    "deleted": "bool",
     "_project": "text",
     "_snapshot_at": "timestamp",
     "_effective_hour": "timestamp",

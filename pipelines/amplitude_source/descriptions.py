@@ -92,6 +92,7 @@ DESCRIPTIONS = {
     "value": "Name of the event type",
     "display": "Its name as shown in Amplitude",
     "non_active": "Whether its events make no user active",
+    "deleted": "Whether it is deleted in Amplitude",
     # bronze.user_counts
     "event_date": "Day in the time zone of the Amplitude project",
     "metric": "What is counted: active or new users",

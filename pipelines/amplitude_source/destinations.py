@@ -1,6 +1,5 @@
 """Where bronze lies: dlt's pipelines and destinations, by the settings."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +13,9 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltSource
 
 from .bronze_files import DATASET, LAYOUT
-from .errors import AmplitudeError
-from .settings import AmplitudeSettings
+from .settings import AmplitudeSettings, duckdb_path
 from .snowflake import STAGING, snowflake_destination
 
-CATALOG = "amplitude"  # as in sqlmesh/config.yaml
-DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/amplitude.duckdb"
 # A load needs no order among its rows. One thread fills DuckDB's row groups to the brim; what several leave half full
 # is written anew when the file is closed. So two statements run at once, on a file each.
 DUCKDB_CONFIG: dict[str, bool | int | str] = {"preserve_insertion_order": False, "threads": 1}
@@ -58,16 +54,12 @@ def make_destination(destination: str, settings: AmplitudeSettings) -> TDestinat
     if destination == "filesystem":
         return lake_destination(settings)
     if destination == "duckdb":
-        path = Path(os.environ.setdefault(DUCKDB_VARIABLE, DUCKDB_DEFAULT))
-        if path.stem.lower() != CATALOG:
-            raise AmplitudeError(
-                f"{DUCKDB_VARIABLE}: name the file {CATALOG}.duckdb, not {path.name}: DuckDB names the "
-                "catalog after it, and the views of silver and gold go by that name."
-            )
+        path = duckdb_path(Path.cwd())  # the repository's root
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():  # a file keeps the format that it was made with
             duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION}).close()
-        credentials = DuckDbCredentials(str(path.absolute()))  # dlt would keep a relative one as it once was
+        credentials = DuckDbCredentials()
+        credentials.database = str(path)  # given to the constructor, it would be parsed as an address
         credentials.global_config = DUCKDB_CONFIG
         return dlt.destinations.duckdb(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
     return snowflake_destination(settings.lake.bucket_url.rstrip("/"))

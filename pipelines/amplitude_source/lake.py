@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
+from dlt.common.configuration import configspec, resolve_type
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.storages import FilesystemConfiguration
 from fsspec import register_implementation
 
@@ -24,6 +26,21 @@ AWS_ERRORS = (BotoCoreError, ClientError)
 # Whoever in this process asks S3 for something, dlt included, is to be told what was refused. By name, for its imports
 # take half a second.
 register_implementation("s3", "amplitude_source.s3.TellingFileSystem", clobber=True)
+
+
+@configspec
+class LakeConfiguration(FilesystemConfiguration):
+    """`SOURCES__AMPLITUDE__LAKE__*`, or `[sources.amplitude.lake]` of `.dlt/config.toml`."""
+
+    bucket_url: str = "data/lake"
+    """The lake: a folder, or `s3://bucket/prefix`."""
+
+    @resolve_type("credentials")
+    def resolve_credentials_type(self) -> type[CredentialsConfiguration]:
+        """Refuse what is neither a folder nor on S3, before dlt asks for the credentials of another cloud."""
+        if self.protocol not in ("file", "s3"):
+            raise LakeError(f"{LAKE_VARIABLE}: write a folder or s3://bucket/prefix, not {self}.")
+        return super().resolve_credentials_type()
 
 
 class LakeError(AmplitudeError, OSError):
@@ -84,15 +101,13 @@ def together(uploads: Uploads) -> Iterator[Uploads]:
 
 
 def open_lake(config: FilesystemConfiguration) -> Lake:
-    """The lake of the settings.
+    """Return the lake of the settings.
 
     Raises:
-        LakeError: it is neither a folder nor on S3; or its credentials cannot be read.
+        LakeError: its credentials cannot be read.
     """
     if config.is_local_filesystem:
         return LocalLake(Path(config.make_local_path(config.bucket_url)))
-    if config.protocol != "s3":
-        raise LakeError(f"{LAKE_VARIABLE}: take a folder or s3://bucket/prefix, not {config.bucket_url}.")
     from .s3 import S3Lake  # only here: its imports take half a second
 
     with told_credentials():

@@ -2,20 +2,28 @@
 
 import os
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
+from urllib.parse import unquote
 
 import dlt
 from dlt.common.configuration import configspec
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
+from dlt.common.configuration.providers import DictionaryProvider, EnvironProvider
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.configuration.specs.base_configuration import NotResolved
-from dlt.common.storages import FilesystemConfiguration
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.typing import TSecretStrValue
+from dlt.common.utils import update_dict_nested
 
+from .environment import Names, settle
 from .errors import AmplitudeError
-from .lake import told_credentials
+from .lake import LakeConfiguration, told_credentials
 from .privacy import PrivacySettings
 
 HOUR = timedelta(hours=1)
@@ -31,67 +39,76 @@ ONLY_PROJECT = "default"
 PROJECT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 REGIONS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
 
+DESTINATION_VARIABLE, GATEWAY_VARIABLE = "AMPLITUDE_DESTINATION", "SQLMESH_GATEWAY"
+GATEWAYS = {"duckdb": "local", "snowflake": "snowflake"}  # of SQLMesh, by the destination that it builds on
+DESTINATIONS = (*GATEWAYS, "filesystem")
+CATALOG = "amplitude"  # DuckDB names it after the file, and the views of silver and gold go by that name
+DUCKDB_VARIABLE = "DESTINATION__DUCKDB__CREDENTIALS"
+
+Spec = TypeVar("Spec", bound=BaseConfiguration)
+Settings = TypeVar("Settings", bound="FirstHour")
+
 
 @configspec
-class AmplitudeSettings(BaseConfiguration):
+class FirstHour(BaseConfiguration):
+    """The settings of a project that SQLMesh needs as well."""
+
+    start_hour: str = dlt.config.value
+    """The first hour of the warehouse (UTC, hour of upload), as `2026-01-01T00` or `2026-01-01`."""
+    now: str | None = None
+    """The time to take for the present (ISO, UTC), for trials. Default: the clock."""
+    project: Annotated[str, NotResolved()] = ONLY_PROJECT
+    """The name of the Amplitude project."""
+
+    @property
+    def first_hour(self) -> datetime:
+        """Return `start_hour` as a naive UTC datetime."""
+        return parse_hour(self.start_hour, self.variable("start_hour"))
+
+    @property
+    def present(self) -> datetime:
+        """Return the present, naive UTC."""
+        if self.now is None:
+            return datetime.now(UTC).replace(tzinfo=None)
+        return parse_time(self.now, f"{VARIABLE_PREFIX}NOW")
+
+    def variable(self, name: str) -> str:
+        """Return the environment variable of one of the settings that belong to a project."""
+        prefix = VARIABLE_PREFIX if self.project == ONLY_PROJECT else f"{PROJECTS_PREFIX}{self.project.upper()}__"
+        return prefix + name.upper()
+
+
+@configspec
+class AmplitudeSettings(FirstHour):
     """`SOURCES__AMPLITUDE__*`, or `[sources.amplitude]` of `.dlt/config.toml`.
 
     A project among several has its own in `SOURCES__AMPLITUDE__PROJECTS__<NAME>__*`, or
     `[sources.amplitude.projects.<name>]`; what it leaves out it takes from those.
     """
 
-    project: Annotated[str, NotResolved()] = ONLY_PROJECT
-    """The name of the Amplitude project."""
     api_key: TSecretStrValue | None = None
+    """The project's API key."""
     secret_key: TSecretStrValue | None = None
+    """The project's secret key."""
     region: str = "us"
     """Where Amplitude keeps the project's data: `us` or `eu`."""
     base_url: str | None = None
     """Another address than the region's."""
-    start_hour: str = dlt.config.value
-    """The first hour of the warehouse, `YYYY-MM-DDTHH` (UTC)."""
     settle_hours: int = 6
-    """How long after an hour has closed a 404 for it may still turn into data."""
+    """How many hours after its end an hour without data becomes empty for good."""
     recheck_hours: int = 24
-    """How long after an hour has closed it is compared with Amplitude's once more; 0: never."""
+    """How many hours after its end an hour is compared with Amplitude's once more; 0: never."""
     read_timeout_seconds: float = 600
-    """How long Amplitude may send nothing; it prepares a large zip before it sends the first byte."""
-    now: str | None = None
-    """The time to take for the present (ISO, UTC): for the demo and for tests. Default: the clock."""
-    lake: FilesystemConfiguration = None  # type: ignore[assignment]  # dlt resolves it, like every field without a default
+    """How many seconds Amplitude may send nothing; it prepares a large zip before it sends the first byte."""
+    lake: LakeConfiguration = None  # type: ignore[assignment]  # dlt resolves it, like every field without a default
     privacy: PrivacySettings = None  # type: ignore[assignment]  # as above
     work_dir: str = "data/work"
-    """Downloads on their way to the lake, and dlt's working directory. Loses nothing when deleted between two runs."""
-
-    @property
-    def first_hour(self) -> datetime:
-        """`start_hour` as a naive UTC datetime."""
-        return parse_hour(self.start_hour, "SOURCES__AMPLITUDE__START_HOUR")
+    """The folder of downloads on their way and of dlt's working files. Deleting it between two runs loses nothing."""
 
     @property
     def address(self) -> str:
-        """Of the API.
-
-        Raises:
-            AmplitudeError: there is no such region.
-        """
-        if self.base_url:
-            return self.base_url
-        if self.region not in REGIONS:
-            raise AmplitudeError(f"{self.variable('region')}: write us or eu, not {self.region!r}.")
-        return REGIONS[self.region]
-
-    def variable(self, name: str) -> str:
-        """The environment variable of one of the settings that belong to a project."""
-        prefix = VARIABLE_PREFIX if self.project == ONLY_PROJECT else f"{PROJECTS_PREFIX}{self.project.upper()}__"
-        return prefix + name.upper()
-
-    @property
-    def present(self) -> datetime:
-        """The present, naive UTC."""
-        if self.now is None:
-            return datetime.now(UTC).replace(tzinfo=None)
-        return parse_time(self.now, "SOURCES__AMPLITUDE__NOW")
+        """Return the address of the API."""
+        return self.base_url or REGIONS[self.region]
 
     @property
     def newest_hour(self) -> datetime:
@@ -113,46 +130,208 @@ class AmplitudeSettings(BaseConfiguration):
 
     @property
     def work_path(self) -> Path:
-        return Path(self.work_dir)
+        return Path(self.work_dir).expanduser()
+
+    def check(self) -> None:
+        """Refuse values that mean nothing.
+
+        Raises:
+            AmplitudeError: with the variable, the value and what to write instead.
+        """
+        if self.region not in REGIONS:
+            raise AmplitudeError(f"{self.variable('region')}: write us or eu, not {self.region!r}.")
+        for name in ("settle_hours", "recheck_hours", "read_timeout_seconds"):
+            if (value := getattr(self, name)) < 0:
+                raise AmplitudeError(f"{self.variable(name)}: write 0 or more, not {value:g}.")
+        if self.first_hour > self.present:
+            raise AmplitudeError(
+                f"{self.variable('start_hour')}: {format_hour(self.first_hour)} lies in the future; it is "
+                f"{self.present:%Y-%m-%dT%H:%M} UTC."
+            )
+
+
+@configspec
+class DuckDbFile(BaseConfiguration):
+    """`DESTINATION__DUCKDB__*`."""
+
+    credentials: Any = "data/amplitude.duckdb"
+
+
+def settle_settings(root: Path, started_with: Mapping[str, str] = os.environ) -> None:
+    """Make the environment whole from `.env`, and refuse names that are no settings.
+
+    Args:
+        root: the repository's folder, where `.env` and `.dlt` are.
+        started_with: as for `environment.settle`.
+
+    Raises:
+        AmplitudeError: a name is misspelt, or two switches choose different warehouses.
+    """
+    settle(root, started_with)
+    all_names().check(root)
+    destination()
+
+
+def all_names() -> Names:
+    """Return the names of all settings."""
+    from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
+    from dlt.destinations.impl.snowflake.configuration import SnowflakeClientConfiguration
+
+    specs: dict[str, type[BaseConfiguration]] = {
+        VARIABLE_PREFIX: AmplitudeSettings,
+        "DESTINATION__DUCKDB__": DuckDbClientConfiguration,
+        "DESTINATION__SNOWFLAKE__": SnowflakeClientConfiguration,
+    }
+    return Names(specs, PROJECTS_PREFIX, (DESTINATION_VARIABLE, GATEWAY_VARIABLE, *SQLMESH_VARIABLES))
+
+
+# How sqlmesh signs in to Snowflake, and where it keeps its state: the environment has them, dlt's files do not.
+SQLMESH_VARIABLES = (
+    *(
+        f"SQLMESH_SNOWFLAKE_{name}"
+        for name in ("USERNAME", "PRIVATE_KEY_PATH", "ROLE", "WAREHOUSE", "HOST", "PORT", "MASKING")
+    ),
+    *(f"SQLMESH_STATE_{name}" for name in ("FILE", "HOST", "PORT", "DATABASE", "USERNAME", "PASSWORD", "SSLMODE")),
+)
+
+
+def destination() -> str:
+    """Return where bronze lies: `duckdb`, `snowflake` or `filesystem`.
+
+    `AMPLITUDE_DESTINATION` chooses for both tools. `SQLMESH_GATEWAY`, SQLMesh's own switch, chooses where it stands
+    alone.
+
+    Raises:
+        AmplitudeError: the two disagree, or there is no such destination.
+    """
+    chosen, gateway = os.environ.get(DESTINATION_VARIABLE), os.environ.get(GATEWAY_VARIABLE)
+    by_gateway = next((name for name, of in GATEWAYS.items() if of == gateway), None)
+    if chosen is None:
+        return by_gateway or DESTINATIONS[0]
+    if chosen not in DESTINATIONS:
+        nearest = (*get_close_matches(chosen, DESTINATIONS, 1), "duckdb, snowflake or filesystem")[0]
+        raise AmplitudeError(f"{DESTINATION_VARIABLE}: write {nearest}, not {chosen!r}.")
+    if by_gateway and by_gateway != chosen:
+        raise AmplitudeError(
+            f"{DESTINATION_VARIABLE}={chosen} and {GATEWAY_VARIABLE}={gateway} choose different warehouses: leave out "
+            f"{GATEWAY_VARIABLE}."
+        )
+    return chosen
+
+
+def duckdb_path(root: Path) -> Path:
+    """Return the absolute path of the DuckDB file.
+
+    Raises:
+        AmplitudeError: the file has another name than the catalog, or it is not a file.
+    """
+    value = resolve(DuckDbFile(), ("destination", "duckdb")).credentials
+    text = str(value.get("database", "") if isinstance(value, dict) else value)
+    if text.startswith("duckdb:"):
+        text = unquote(text.removeprefix("duckdb:").removeprefix("///").partition("?")[0])
+    if ":" in text.partition("/")[0] and not Path(text).drive:
+        raise AmplitudeError(f"{DUCKDB_VARIABLE}: {text!r} is not a file; write a path like data/{CATALOG}.duckdb.")
+    path = root / Path(text).expanduser()
+    if path.stem.lower() != CATALOG:
+        raise AmplitudeError(
+            f"{DUCKDB_VARIABLE}: name the file {CATALOG}.duckdb, not {path.name}: DuckDB names the "
+            "catalog after it, and the views of silver and gold go by that name."
+        )
+    return path
 
 
 def load_projects() -> list[AmplitudeSettings]:
     """The settings of every project, read as dlt does: environment, `.dlt/secrets.toml`, `.dlt/config.toml`.
 
     Raises:
-        AmplitudeError: a project's name cannot be one, or keys are set beside the projects' own.
+        AmplitudeError: a project's name cannot be one, keys are set beside the projects' own, or a value means nothing.
     """
-    names = project_names()
-    if not names:
-        return [project_settings(ONLY_PROJECT, SECTIONS)]
-    for name in names:
+    projects = [project_settings(AmplitudeSettings(), name) for name in project_names()]
+    for settings in projects:
+        settings.check()
+    return projects
+
+
+def first_hours() -> list[FirstHour]:
+    """Return what SQLMesh needs of each project, for which neither keys nor the lake are asked."""
+    return [project_settings(FirstHour(), name) for name in project_names()]
+
+
+def project_settings(settings: Settings, name: str) -> Settings:
+    """Resolve the settings of one project: its own come first, from whatever place, then those of all projects."""
+    settings.project = name
+    providers = Container()[PluggableRunContext].providers.providers
+    own = DictionaryProvider()
+    providers.insert(0, own)
+    try:
+        with told_credentials(), own.values({"sources": {"amplitude": own_values(name)}}):
+            resolved = resolve(settings, SECTIONS)
+    finally:
+        providers.remove(own)
+    resolved.project = name
+    return resolved
+
+
+def own_values(project: str) -> dict[str, Any]:
+    """Return what is set for one project alone; dlt would take any variable before any file."""
+    values: dict[str, Any] = {}
+    for provider in reversed(dlt.config.config_providers):
+        if not isinstance(provider, EnvironProvider):
+            update_dict_nested(values, provider.get_value(project, dict, "", *SECTIONS, "projects")[0] or {})
+    prefix = f"{PROJECTS_PREFIX}{project.upper()}__"
+    for variable in [name for name in os.environ if name.startswith(prefix)]:
+        *sections, key = variable.removeprefix(prefix).lower().split("__")
+        table = values
+        for section in sections:
+            table = table.setdefault(section, {})
+        table[key] = os.environ[variable]
+    return values
+
+
+def resolve(spec: Spec, sections: tuple[str, ...]) -> Spec:
+    """Resolve a specification by dlt's providers.
+
+    Raises:
+        AmplitudeError: a setting is missing, or its value is of another type.
+    """
+    variable = spec.variable if isinstance(spec, FirstHour) else str.upper
+    try:
+        return resolve_configuration(spec, sections=sections)
+    except ConfigValueCannotBeCoercedException as error:
+        nested = "privacy__" if error.field_name in PrivacySettings.get_resolvable_fields() else ""
+        name, kind = variable(f"{nested}{error.field_name}"), getattr(error.hint, "__name__", error.hint)
+        raise AmplitudeError(f"{name}: {str(error.field_value)!r} is not of the type {kind}.") from error
+    except ConfigFieldMissingException as error:
+        if not set(error.fields) <= spec.get_resolvable_fields().keys() - {"lake"}:
+            raise  # of the lake's credentials
+        names = ", ".join(variable(field) for field in error.fields)
+        raise AmplitudeError(
+            f"A setting is missing: set {names} in .env or the environment; .env.example lists them all."
+        ) from error
+
+
+def project_names() -> list[str]:
+    """Return the names in the environment's variables and in dlt's files, sorted; only `default` if there are none.
+
+    Raises:
+        AmplitudeError: a name cannot be one, or keys are set beside the projects' own.
+    """
+    variables = [name.removeprefix(PROJECTS_PREFIX) for name in os.environ if name.startswith(PROJECTS_PREFIX)]
+    names = {name.partition("__")[0].lower() for name in variables}
+    for provider in (dlt.config, dlt.secrets):
+        names |= (provider.get("sources.amplitude.projects") or {}).keys()
+    for name in sorted(names):
         if not PROJECT_NAME.fullmatch(name):
             raise AmplitudeError(
                 f"{PROJECTS_PREFIX}...: {name!r} cannot be a project's name; take letters, digits and single "
                 "underscores, and a letter first."
             )
-    if dlt.secrets.get("sources.amplitude.api_key") or dlt.secrets.get("sources.amplitude.secret_key"):
+    if names and (dlt.secrets.get("sources.amplitude.api_key") or dlt.secrets.get("sources.amplitude.secret_key")):
         raise AmplitudeError(
             f"{VARIABLE_PREFIX}API_KEY and SECRET_KEY belong to a project of their own here: give it a name, as in "
-            f"{PROJECTS_PREFIX}{names[0].upper()}__API_KEY."
+            f"{PROJECTS_PREFIX}{min(names).upper()}__API_KEY."
         )
-    return [project_settings(name, (*SECTIONS, "projects", name)) for name in names]
-
-
-def project_settings(name: str, sections: tuple[str, ...]) -> AmplitudeSettings:
-    with told_credentials():
-        settings = resolve_configuration(AmplitudeSettings(), sections=sections)
-    settings.project = name
-    return settings
-
-
-def project_names() -> list[str]:
-    """The names in the environment's variables and in dlt's files, sorted."""
-    variables = [name.removeprefix(PROJECTS_PREFIX) for name in os.environ if name.startswith(PROJECTS_PREFIX)]
-    names = {name.partition("__")[0].lower() for name in variables}
-    for provider in (dlt.config, dlt.secrets):
-        names |= (provider.get("sources.amplitude.projects") or {}).keys()
-    return sorted(names)
+    return sorted(names) or [ONLY_PROJECT]
 
 
 def as_utc(time: datetime) -> datetime:
@@ -183,7 +362,7 @@ def parse_hour(text: str, where: str) -> datetime:
         AmplitudeError: the text is none of these; `where` tells the user which setting or option is meant.
     """
     try:
-        hour = as_utc(datetime.fromisoformat(text))
+        hour = as_utc(datetime.fromisoformat(text.strip()))
     except ValueError:
         raise AmplitudeError(f"{where}: {text!r} is no hour; write it like 2026-06-01T00 (UTC).") from None
     if hour != floor_hour(hour):

@@ -5,6 +5,7 @@ from typing import Any
 
 import dlt
 from dlt.common.destination import Destination
+from dlt.destinations.impl.snowflake.configuration import SnowflakeCredentials
 
 from .errors import AmplitudeError
 from .lake import LAKE_VARIABLE
@@ -112,10 +113,20 @@ def names() -> dict[str, str]:
         name: name for name in ("role", "warehouse", "database")
     }
     return {
-        **{name: setting(f"credentials.{key}") for name, key in credentials.items()},
+        **{name: credential(key) for name, key in credentials.items()},
         "stage": setting("stage_name"),
         "staging": staging_url(str(dlt.config.get("sources.amplitude.lake.bucket_url")).rstrip("/")),
     }
+
+
+def credential(name: str) -> str:
+    """Return a part of the destination's credentials, from a setting of its own or from their address; or nothing."""
+    whole: object = dlt.secrets.get("destination.snowflake.credentials")
+    if not isinstance(whole, str):
+        return setting(f"credentials.{name}")
+    credentials = SnowflakeCredentials()
+    credentials.parse_native_representation(whole)
+    return str(getattr(credentials, name) or "")
 
 
 def setting(name: str) -> str:

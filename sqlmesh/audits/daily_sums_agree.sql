@@ -2,7 +2,7 @@ AUDIT (
   name daily_sums_agree
 );
 
-/* On every day that gold shows, and in each breakdown, a value adds up to what a value of a parent does, of which each row is in one segment. */
+/* On every day that gold shows, and in each breakdown, a value adds up to what a value of a parent does. */
 WITH own AS (
   SELECT
     project,
@@ -20,7 +20,7 @@ WITH own AS (
   SELECT
     parent.project,
     parent.app,
-    breakdowns.breakdown,
+    parent.breakdown,
     parent.@parent_date AS event_date,
     SUM(@parent_value) AS total
   FROM @parent AS parent
@@ -28,11 +28,10 @@ WITH own AS (
     ON apps.project = parent.project
     AND apps.app = parent.app
     AND parent.@parent_date <= apps.frontier_date
-  CROSS JOIN @breakdowns() AS breakdowns
   GROUP BY
     parent.project,
     parent.app,
-    breakdowns.breakdown,
+    parent.breakdown,
     parent.@parent_date
 )
 SELECT

@@ -2,18 +2,23 @@ AUDIT (
   name sums_agree
 );
 
-/* What a column adds up to, by the keys, is what a value of a parent adds up to on the days of its app that gold shows. */
+/* In each breakdown a column adds up to what a value of a parent does on the days of its app that gold shows. */
 WITH own AS (
   SELECT
-    @EACH(@keys, key -> key),
+    project,
+    app,
+    breakdown,
     SUM(@column) AS total
   FROM @this_model
   GROUP BY
-    @EACH(@keys, key -> key)
+    project,
+    app,
+    breakdown
 ), parents AS (
   SELECT
     parent.project,
     parent.app,
+    parent.breakdown,
     SUM(@parent_value) AS total
   FROM @parent AS parent
   JOIN silver.apps AS apps
@@ -22,13 +27,16 @@ WITH own AS (
     AND parent.@parent_date <= apps.frontier_date
   GROUP BY
     parent.project,
-    parent.app
+    parent.app,
+    parent.breakdown
 )
 SELECT
   own.*,
   parents.total AS parent_total
 FROM own
 LEFT JOIN parents
-  ON parents.project = own.project AND parents.app = own.app
+  ON parents.project = own.project
+  AND parents.app = own.app
+  AND parents.breakdown = own.breakdown
 WHERE
   own.total <> COALESCE(parents.total, 0)

@@ -3,8 +3,8 @@
 A model whose grain is not the export hour deletes these keys (in a pre-statement) and computes them anew from all of
 their events, however old: no lookback on event time, which a later row would outrun. Each macro gives a query of keys.
 
-Three things touch a key: an event of the run's hours; an event type that became inactive or active again in the run's
-hours, which counts for all time; and a user who counts as another since (silver.user_moves).
+Three things touch a key: an event of the run's hours; an event type that became inactive, active again, deleted or
+restored in the run's hours, which counts for all time; and a user who counts as another since (silver.user_moves).
 """
 
 from sqlglot import exp
@@ -13,18 +13,22 @@ from sqlmesh.core.macros import MacroEvaluator
 
 from .dates import reporting_date_sql
 
-# When an event type became inactive, or active again: the hours with which its flag in Amplitude's event list changes.
+# The hours with which a flag of an event type changes in Amplitude's event list, with its flags from then on.
 # Read from bronze, since a view between would have no gate of its own (see signals/export_hours.py).
 FLAG_CHANGES = """
-    SELECT
-        _project AS project,
-        value AS event_type,
-        _effective_hour AS effective_hour,
-        COALESCE(non_active, FALSE) AS non_active
-    FROM bronze.events_list
+    SELECT *
+    FROM (
+        SELECT
+            _project AS project,
+            value AS event_type,
+            _effective_hour AS effective_hour,
+            COALESCE(non_active, FALSE) AS is_inactive,
+            COALESCE(deleted, FALSE) AS is_deleted
+        FROM bronze.events_list
+    ) AS listed
     QUALIFY
-        COALESCE(non_active, FALSE)
-        <> LAG(COALESCE(non_active, FALSE), 1, FALSE) OVER (PARTITION BY _project, value ORDER BY _effective_hour)
+        is_inactive <> LAG(is_inactive, 1, FALSE) OVER (PARTITION BY project, event_type ORDER BY effective_hour)
+        OR is_deleted <> LAG(is_deleted, 1, FALSE) OVER (PARTITION BY project, event_type ORDER BY effective_hour)
 """
 
 
@@ -74,13 +78,19 @@ def touched_user_days(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr)
 
 @macro()
 def touched_user_summaries(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, amplitude_id) of users whose days or whose merged user may have changed."""
+    """(project, app, amplitude_id) of users whose days, merged user or sessions may have changed.
+
+    A session belongs to a merged user, so an event of one user may change the sessions of those merged with them.
+    """
     return query(
         evaluator,
         f"""
-        SELECT project, app, amplitude_id FROM ({user_days_sql(run(start, end))}) AS days
-        UNION
-        SELECT project, app, amplitude_id FROM ({moves_sql(run(start, end))}) AS moves
+        SELECT aliases.project, aliases.app, aliases.amplitude_id
+        FROM silver.user_aliases AS aliases
+        JOIN ({merged_users_sql(run(start, end))}) AS merged
+            ON merged.project = aliases.project
+            AND merged.app = aliases.app
+            AND merged.amplitude_id = aliases.canonical_amplitude_id
         """,
     )
 
@@ -179,15 +189,17 @@ def touched_session_dates(evaluator: MacroEvaluator, start: exp.Expr, end: exp.E
 @macro()
 def inactive_event_types(evaluator: MacroEvaluator, end: exp.Expr) -> exp.Expr:
     """(project, event_type) of the event types that are inactive as of the end of the run."""
-    return query(
-        evaluator,
-        f"""
-        SELECT project, event_type
-        FROM ({FLAG_CHANGES}) AS flags
-        WHERE effective_hour <= {end}
-        QUALIFY ROW_NUMBER() OVER (PARTITION BY project, event_type ORDER BY effective_hour DESC) = 1 AND non_active
-        """,
-    )
+    return query(evaluator, flagged_types_sql(end, "is_inactive"))
+
+
+@macro()
+def event_types_outside_sessions(evaluator: MacroEvaluator, end: exp.Expr) -> exp.Expr:
+    """(project, event_type) of the event types that no session counts as of the end of the run.
+
+    These are the inactive and the deleted ones (Amplitude's page "How Amplitude calculates session length"). A deleted
+    type still makes its users active: Amplitude keeps it in its charts.
+    """
+    return query(evaluator, flagged_types_sql(end, "is_inactive OR is_deleted"))
 
 
 def moves_sql(run: str) -> str:
@@ -258,8 +270,18 @@ def user_days_sql(run: str) -> str:
     """
 
 
+def flagged_types_sql(end: exp.Expr, flags: str) -> str:
+    """(project, event_type) of the event types whose latest flags, as of the end of the run, fulfil a condition."""
+    return f"""
+        SELECT project, event_type
+        FROM ({FLAG_CHANGES}) AS flags
+        WHERE effective_hour <= {end}
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY project, event_type ORDER BY effective_hour DESC) = 1 AND ({flags})
+    """
+
+
 def changed_types_sql(run: str) -> str:
-    """(project, event_type) of the event types whose flag changes with an hour of the run."""
+    """(project, event_type) of the event types of which a flag changes with an hour of the run."""
     return f"SELECT project, event_type FROM ({FLAG_CHANGES}) AS flags WHERE effective_hour {run}"
 
 

@@ -1,11 +1,14 @@
-/* Where users come from, a day at a time, by first touch and by last touch. First touch is what first brought the user (silver.users; of users who
- * merged, that of the one with the earliest event). Last touch is the latest of the user's sessions up to this one that came from anywhere, if it
- * started within attribution_window_days before; new users go by their first session, if it is of their first day. Sessions are in the segment
- * that they began in, new users in every segment of their first day. Summed up over the sources, sessions and new users are those of the day. */
+/* Where users come from, a day at a time, by first touch and by last touch. First touch is what first brought the user (silver.users; the one with
+ * the earliest event among users who merged). Last touch is the latest of the user's sessions up to this one that came from anywhere, if it started
+ * within attribution_window_days before; new users go by their first session, if it is of their first day. A touch is that of the whole session, and
+ * of all its events: source, medium, campaign and referrer are each the first non-null value ("Use session metrics in Data Tables"). A segment has the
+ * sessions of its own events (silver.segment_sessions), and every user with an event in it on their first day. Sessions of more than a day are
+ * not counted, but may be a touch. Summed up over the sources, sessions and new users are those of the day. */
 MODEL (
   name gold.acquisition,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (
     project,
@@ -49,24 +52,12 @@ MODEL (
   )
 );
 
-WITH sessions AS (
+WITH numbered AS (
+  /* Each session with the number of the latest one up to itself that came from anywhere. */
   SELECT
-    sessions.*,
-    MAX(
-      IFF(
-        COALESCE(sessions.source, sessions.medium, sessions.campaign, sessions.referrer) IS NULL,
-        NULL,
-        sessions.session_number
-      )
-    ) OVER (
-      PARTITION BY sessions.project, sessions.app, sessions.amplitude_id
-      ORDER BY sessions.session_number
-    ) AS touch_number
-  FROM silver.sessions AS sessions
-  JOIN silver.apps AS apps
-    ON apps.project = sessions.project
-    AND apps.app = sessions.app
-    AND sessions.session_date <= apps.frontier_date
+    *,
+    MAX(IFF(COALESCE(source, medium, campaign, referrer) IS NULL, NULL, session_number)) OVER (PARTITION BY project, app, amplitude_id ORDER BY session_number) AS touch_number
+  FROM silver.sessions
 ), first_touches AS (
   SELECT
     *
@@ -86,20 +77,18 @@ WITH sessions AS (
     AND days.event_date <= apps.frontier_date
   WHERE
     days.event_date = days.first_date
-), touched_sessions AS (
+), credits AS (
   SELECT
     sessions.project,
     sessions.app,
-    sessions.session_date,
-    sessions.platform,
-    sessions.country,
     sessions.amplitude_id,
+    sessions.session_id,
     'first' AS touch,
     touches.first_source AS source,
     touches.first_medium AS medium,
     touches.first_campaign AS campaign,
     touches.first_referrer AS referrer
-  FROM sessions
+  FROM silver.sessions AS sessions
   JOIN first_touches AS touches
     ON touches.project = sessions.project
     AND touches.app = sessions.app
@@ -108,22 +97,45 @@ WITH sessions AS (
   SELECT
     sessions.project,
     sessions.app,
-    sessions.session_date,
-    sessions.platform,
-    sessions.country,
     sessions.amplitude_id,
+    sessions.session_id,
     'last' AS touch,
     touches.source,
     touches.medium,
     touches.campaign,
     touches.referrer
-  FROM sessions
+  FROM numbered AS sessions
   LEFT JOIN silver.sessions AS touches
     ON touches.project = sessions.project
     AND touches.app = sessions.app
     AND touches.amplitude_id = sessions.amplitude_id
     AND touches.session_number = sessions.touch_number
     AND touches.session_started_at >= DATEADD(DAY, -@attribution_window_days, sessions.session_started_at)
+), touched_sessions AS (
+  SELECT
+    sessions.project,
+    sessions.app,
+    sessions.session_date,
+    sessions.breakdown,
+    sessions.segment,
+    sessions.amplitude_id,
+    credits.touch,
+    credits.source,
+    credits.medium,
+    credits.campaign,
+    credits.referrer
+  FROM silver.segment_sessions AS sessions
+  JOIN silver.apps AS apps
+    ON apps.project = sessions.project
+    AND apps.app = sessions.app
+    AND sessions.session_date <= apps.frontier_date
+  JOIN credits
+    ON credits.project = sessions.project
+    AND credits.app = sessions.app
+    AND credits.amplitude_id = sessions.amplitude_id
+    AND credits.session_id = sessions.session_id
+  WHERE
+    NOT sessions.is_longer_than_a_day
 ), touched_news AS (
   SELECT
     days.project,
@@ -162,32 +174,31 @@ WITH sessions AS (
     AND touches.session_date = days.event_date
 ), totals AS (
   SELECT
-    sessions.project,
-    sessions.app,
-    sessions.session_date AS metric_date,
-    breakdowns.breakdown,
-    @segment(breakdowns.breakdown, sessions.platform, sessions.country) AS segment,
-    sessions.touch,
-    sessions.source,
-    sessions.medium,
-    sessions.campaign,
-    sessions.referrer,
+    project,
+    app,
+    session_date AS metric_date,
+    breakdown,
+    segment,
+    touch,
+    source,
+    medium,
+    campaign,
+    referrer,
     0 AS new_users,
-    COUNT(DISTINCT sessions.amplitude_id) AS active_users,
+    COUNT(DISTINCT amplitude_id) AS active_users,
     COUNT(*) AS sessions
-  FROM touched_sessions AS sessions
-  CROSS JOIN @breakdowns() AS breakdowns
+  FROM touched_sessions
   GROUP BY
-    sessions.project,
-    sessions.app,
-    sessions.session_date,
-    breakdowns.breakdown,
-    @segment(breakdowns.breakdown, sessions.platform, sessions.country),
-    sessions.touch,
-    sessions.source,
-    sessions.medium,
-    sessions.campaign,
-    sessions.referrer
+    project,
+    app,
+    session_date,
+    breakdown,
+    segment,
+    touch,
+    source,
+    medium,
+    campaign,
+    referrer
   UNION ALL
   SELECT
     project,
@@ -223,13 +234,13 @@ SELECT
   breakdown::VARCHAR AS breakdown, /* all, platform or country */
   segment::VARCHAR AS segment, /* Platform or country; (none) where events name none, (all) for all */
   touch::VARCHAR AS touch, /* Which touch gets the credit: first or last */
-  COALESCE(source, '(none)')::VARCHAR AS source, /* utm_source of the touch; (none) without one */
+  COALESCE(source, '(none)')::VARCHAR AS source, /* utm_source of the touch; (none) without one, or where the SDK writes EMPTY */
   COALESCE(medium, '(none)')::VARCHAR AS medium, /* utm_medium of the same */
   COALESCE(campaign, '(none)')::VARCHAR AS campaign, /* utm_campaign of the same */
   COALESCE(referrer, '(none)')::VARCHAR AS referrer, /* Domain of the referrer of the same */
   SUM(new_users)::BIGINT AS new_users, /* Users whose first event, of whatever type, was on the day */
   SUM(active_users)::BIGINT AS active_users, /* Users with a session that started on the day; with sessions of several sources, they count for each */
-  SUM(sessions)::BIGINT AS sessions /* Sessions that started on the day */
+  SUM(sessions)::BIGINT AS sessions /* Sessions that started on the day, those of more than a day left out */
 FROM totals
 GROUP BY
   project,

@@ -1,10 +1,12 @@
 /* The numbers of Amplitude's overview for every day, in all and by platform and country: from a segment's first event to the day that the export has
- * reached, days without events included. Users are counted after merging. A user of a segment had an event with that platform or country; a session
- * is of the segment that it began in. */
+ * reached, days without events included. Users are counted after merging. A user of a segment had an event with that platform or country. A session
+ * of a segment consists of the segment's events alone ("Interpret your User Sessions chart", how filtering works); sessions of more than a day are
+ * left out ("User Sessions: Track engagement frequency and duration", last note). */
 MODEL (
   name gold.daily_metrics,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, app, breakdown, segment, metric_date),
   audits (
@@ -31,10 +33,9 @@ MODEL (
     ),
     sums_agree(
       column := sessions,
-      parent := silver.sessions,
-      parent_value := 1,
-      parent_date := session_date,
-      keys := (project, app, breakdown)
+      parent := silver.segment_sessions,
+      parent_value := IFF(is_longer_than_a_day, 0, 1),
+      parent_date := session_date
     )
   )
 );
@@ -155,21 +156,22 @@ WITH days AS (
     metric_date
 ), session_totals AS (
   SELECT
-    sessions.project,
-    sessions.app,
-    breakdowns.breakdown,
-    @segment(breakdowns.breakdown, sessions.platform, sessions.country) AS segment,
-    sessions.session_date AS metric_date,
+    project,
+    app,
+    breakdown,
+    segment,
+    session_date AS metric_date,
     COUNT(*) AS sessions,
-    AVG(sessions.session_seconds) AS average_session_seconds
-  FROM silver.sessions AS sessions
-  CROSS JOIN @breakdowns() AS breakdowns
+    AVG(session_seconds) AS average_session_seconds
+  FROM silver.segment_sessions
+  WHERE
+    NOT is_longer_than_a_day
   GROUP BY
-    sessions.project,
-    sessions.app,
-    breakdowns.breakdown,
-    @segment(breakdowns.breakdown, sessions.platform, sessions.country),
-    sessions.session_date
+    project,
+    app,
+    breakdown,
+    segment,
+    session_date
 ), metrics AS (
   SELECT
     dates.*,
@@ -219,7 +221,7 @@ SELECT
   (
     active_users::DOUBLE / NULLIF(monthly_active_users, 0)
   )::DOUBLE AS dau_mau, /* Share of the monthly active users who were active on the day, NULL where there are none */
-  sessions::BIGINT AS sessions, /* Sessions that started on the day */
+  sessions::BIGINT AS sessions, /* Sessions that started on the day, those of more than a day left out */
   average_session_seconds::DOUBLE AS average_session_seconds, /* Their average length in seconds, NULL on a day without sessions */
   events::BIGINT AS events /* Events of the day, of whatever type */
 FROM metrics

@@ -1,7 +1,7 @@
-/* How many users did what on every day, in all and by platform and country: each event type with its events, its users and their share of the day's
- * active users (Amplitude's "active %"). Users are counted after merging. A user of a segment had an event of the type with that platform or country;
- * the share counts active users only, of whom an inactive type may have few. Days are computed anew as a whole when anything of them changes, since
- * users cannot be added up. */
+/* How many users did what on every day, in all and by platform and country: each event type with its events, its users, and these as a share of the
+ * day's active users (Amplitude's "Active %"). Users are counted after merging. A user of a segment had an event of the type with that platform or
+ * country. The share of an inactive type may be more than 1, because its users need not be active (FAQ "Event Segmentation", Active % of more than
+ * 100%). Days are computed anew as a whole when anything of them changes, since users cannot be added up. */
 MODEL (
   name gold.event_adoption_daily,
   kind INCREMENTAL_UNMANAGED (
@@ -32,7 +32,7 @@ MODEL (
       criteria := (
         users > 0,
         users <= events,
-        active_users_share BETWEEN 0 AND 1,
+        active_users_share > 0,
         (
           active_users_share IS NULL
         ) = (
@@ -42,7 +42,7 @@ MODEL (
     ),
     daily_sums_agree(
       value := events,
-      parent := silver.user_days,
+      parent := silver.segment_days,
       parent_value := parent.events,
       parent_date := event_date
     )
@@ -119,35 +119,25 @@ WITH touched AS (
     user_events.amplitude_id,
     breakdowns.breakdown,
     @segment(breakdowns.breakdown, user_events.platform, user_events.country)
-), days AS (
+), segments AS (
   SELECT
     days.project,
     days.app,
-    days.amplitude_id,
     days.breakdown,
     days.segment,
     days.event_date,
-    days.active_events > 0 AS is_active
+    COUNT_IF(days.active_events > 0) AS active_users
   FROM silver.segment_days AS days
   JOIN touched
     ON touched.project = days.project
     AND touched.app = days.app
     AND touched.event_date = days.event_date
-), segments AS (
-  SELECT
-    project,
-    app,
-    breakdown,
-    segment,
-    event_date,
-    COUNT_IF(is_active) AS active_users
-  FROM days
   GROUP BY
-    project,
-    app,
-    breakdown,
-    segment,
-    event_date
+    days.project,
+    days.app,
+    days.breakdown,
+    days.segment,
+    days.event_date
 )
 SELECT
   users.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
@@ -160,16 +150,9 @@ SELECT
   COUNT(*)::BIGINT AS users, /* Users who did it */
   MAX(segments.active_users)::BIGINT AS active_users, /* Active users of the day in the segment, whatever they did */
   (
-    COUNT_IF(days.is_active)::DOUBLE / NULLIF(MAX(segments.active_users), 0)
-  )::DOUBLE AS active_users_share /* Share of them who did it, NULL where there are none */
+    COUNT(*)::DOUBLE / NULLIF(MAX(segments.active_users), 0)
+  )::DOUBLE AS active_users_share /* Users who did it for each of them, NULL where there are none */
 FROM users
-JOIN days
-  ON days.project = users.project
-  AND days.app = users.app
-  AND days.amplitude_id = users.amplitude_id
-  AND days.breakdown = users.breakdown
-  AND days.segment = users.segment
-  AND days.event_date = users.event_date
 JOIN segments
   ON segments.project = users.project
   AND segments.app = users.app

@@ -4,6 +4,7 @@ MODEL (
   name gold.events,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, app, uuid),
   audits (

@@ -3,6 +3,7 @@ MODEL (
   name gold.export_coverage,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, export_hour),
   audits (

@@ -4,6 +4,7 @@ MODEL (
   name gold.export_reconciliation,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, export_date),
   audits (

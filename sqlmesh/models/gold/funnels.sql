@@ -5,6 +5,7 @@ MODEL (
   name gold.funnels,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, app, funnel, breakdown, segment, entry_date, step),
   audits (

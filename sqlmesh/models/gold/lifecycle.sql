@@ -11,6 +11,7 @@ MODEL (
   ),
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, app, breakdown, segment, start_date),
   audits (

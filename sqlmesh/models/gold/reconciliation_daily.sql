@@ -5,6 +5,7 @@ MODEL (
   name gold.reconciliation_daily,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, event_date),
   audits (

@@ -7,6 +7,7 @@ MODEL (
   name gold.retention_24h,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, app, interval_unit, breakdown, segment, cohort, interval_number),
   audits (

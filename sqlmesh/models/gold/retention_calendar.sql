@@ -6,6 +6,7 @@ MODEL (
   name gold.retention_calendar,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, app, interval_unit, breakdown, segment, cohort, interval_number),
   audits (

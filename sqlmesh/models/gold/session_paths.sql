@@ -1,7 +1,9 @@
-/* What follows what in sessions: for each day, in all and by platform and country, how often one active event was followed by another. A session
- * begins with (start) and ends with (end), so each event is the start of one edge and the end of one. An edge is dated by the event that it starts
- * from, (start) by the first event, so that a day's sessions are those that begin on it; its segment is that of the session, where it began. Events
- * are in order of their time, at one time of their uuid. */
+/* What follows what in sessions: for each day, in all and by platform and country, how often one event was followed by another. A session begins with
+ * (start) and ends with (end), so each event is the start of one edge and the end of one. An edge is dated by the event that it starts from, (start)
+ * by the first event, so that a day's sessions are those that begin on it. Events are in order of their time, at one time of their uuid. They are
+ * those of silver.segment_sessions: a segment's paths consist of its own events alone, and inactive and deleted types are passed over ("Interpret
+ * your User Sessions chart", "How Amplitude calculates session length"). Sessions of more than a day have paths, because only the User Sessions
+ * chart leaves them out. */
 MODEL (
   name gold.session_paths,
   kind INCREMENTAL_UNMANAGED (
@@ -13,7 +15,7 @@ MODEL (
   ),
   owner data,
   depends_on (
-    silver.sessions
+    silver.segment_sessions
   ), /* which the audit looks at */
   grain (project, app, event_date, breakdown, segment, from_event_type, to_event_type),
   audits (
@@ -37,7 +39,7 @@ MODEL (
     forall(criteria := (users > 0, users <= sessions, sessions <= transitions)),
     daily_sums_agree(
       value := IFF(from_event_type = '(start)', transitions, 0),
-      parent := silver.sessions,
+      parent := silver.segment_sessions,
       parent_value := 1,
       parent_date := session_date
     ),
@@ -81,16 +83,16 @@ WITH touched AS (
     AND touched.event_date = events.event_date
   WHERE
     NOT events.session_id IS NULL
-), events AS (
+), segment_events AS (
   SELECT
     events.project,
     events.app,
     aliases.canonical_amplitude_id AS amplitude_id,
     events.session_id,
+    breakdowns.breakdown,
+    @segment(breakdowns.breakdown, events.platform, events.country) AS segment,
     events.event_date,
     events.event_type,
-    events.platform,
-    events.country,
     events.event_time,
     events.uuid
   FROM silver.events AS events
@@ -106,32 +108,39 @@ WITH touched AS (
     ON aliases.project = events.project
     AND aliases.app = events.app
     AND aliases.amplitude_id = events.amplitude_id
-  LEFT JOIN @inactive_event_types(@end_ts) AS inactive
-    ON inactive.project = events.project AND inactive.event_type = events.event_type
+  LEFT JOIN @event_types_outside_sessions(@end_ts) AS outside
+    ON outside.project = events.project AND outside.event_type = events.event_type
+  CROSS JOIN @breakdowns() AS breakdowns
   WHERE
-    inactive.event_type IS NULL
+    outside.event_type IS NULL
 ), steps AS (
   SELECT
     project,
     app,
     amplitude_id,
     session_id,
+    breakdown,
+    segment,
     event_date,
     event_type,
-    FIRST_VALUE(platform) OVER (PARTITION BY project, app, amplitude_id, session_id ORDER BY event_time, uuid) AS platform,
-    FIRST_VALUE(country) OVER (PARTITION BY project, app, amplitude_id, session_id ORDER BY event_time, uuid) AS country,
-    ROW_NUMBER() OVER (PARTITION BY project, app, amplitude_id, session_id ORDER BY event_time, uuid) AS event_number,
-    LEAD(event_type) OVER (PARTITION BY project, app, amplitude_id, session_id ORDER BY event_time, uuid) AS next_event_type
-  FROM events
+    ROW_NUMBER() OVER (
+      PARTITION BY project, app, amplitude_id, session_id, breakdown, segment
+      ORDER BY event_time, uuid
+    ) AS event_number,
+    LEAD(event_type) OVER (
+      PARTITION BY project, app, amplitude_id, session_id, breakdown, segment
+      ORDER BY event_time, uuid
+    ) AS next_event_type
+  FROM segment_events
 ), edges AS (
   SELECT
     project,
     app,
     amplitude_id,
     session_id,
+    breakdown,
+    segment,
     event_date,
-    platform,
-    country,
     event_type AS from_event_type,
     COALESCE(next_event_type, '(end)') AS to_event_type
   FROM steps
@@ -141,9 +150,9 @@ WITH touched AS (
     app,
     amplitude_id,
     session_id,
+    breakdown,
+    segment,
     event_date,
-    platform,
-    country,
     '(start)' AS from_event_type,
     event_type AS to_event_type
   FROM steps
@@ -155,9 +164,9 @@ WITH touched AS (
     edges.app,
     edges.amplitude_id,
     edges.session_id,
+    edges.breakdown,
+    edges.segment,
     edges.event_date,
-    edges.platform,
-    edges.country,
     edges.from_event_type,
     edges.to_event_type,
     COUNT(*) AS transitions
@@ -171,47 +180,24 @@ WITH touched AS (
     edges.app,
     edges.amplitude_id,
     edges.session_id,
+    edges.breakdown,
+    edges.segment,
     edges.event_date,
-    edges.platform,
-    edges.country,
     edges.from_event_type,
     edges.to_event_type
-), user_edges AS (
-  SELECT
-    session_edges.project,
-    session_edges.app,
-    session_edges.amplitude_id,
-    session_edges.event_date,
-    breakdowns.breakdown,
-    @segment(breakdowns.breakdown, session_edges.platform, session_edges.country) AS segment,
-    session_edges.from_event_type,
-    session_edges.to_event_type,
-    SUM(session_edges.transitions) AS transitions,
-    COUNT(*) AS sessions
-  FROM session_edges
-  CROSS JOIN @breakdowns() AS breakdowns
-  GROUP BY
-    session_edges.project,
-    session_edges.app,
-    session_edges.amplitude_id,
-    session_edges.event_date,
-    breakdowns.breakdown,
-    @segment(breakdowns.breakdown, session_edges.platform, session_edges.country),
-    session_edges.from_event_type,
-    session_edges.to_event_type
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   app::BIGINT AS app, /* Amplitude's number of the project */
   event_date::DATE AS event_date, /* Day, in the reporting time zone, of the event that the edge starts from */
   breakdown::VARCHAR AS breakdown, /* all, platform or country */
-  segment::VARCHAR AS segment, /* The platform or the country that the session began with; (none) for none, (all) for all */
+  segment::VARCHAR AS segment, /* The platform or the country; (none) where events name none, (all) for all */
   from_event_type::VARCHAR AS from_event_type, /* Type of the event that the edge starts from; (start) before a session's first */
   to_event_type::VARCHAR AS to_event_type, /* Type of the next event; (end) after a session's last */
   SUM(transitions)::BIGINT AS transitions, /* How often the one was followed by the other */
-  SUM(sessions)::BIGINT AS sessions, /* In how many sessions */
-  COUNT(*)::BIGINT AS users /* Of how many users, after merging */
-FROM user_edges
+  COUNT(*)::BIGINT AS sessions, /* In how many sessions */
+  COUNT(DISTINCT amplitude_id)::BIGINT AS users /* Of how many users, after merging */
+FROM session_edges
 GROUP BY
   project,
   app,

@@ -5,6 +5,7 @@ MODEL (
   blueprints ((name := weekly, unit := week), (name := monthly, unit := month)),
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, app, breakdown, segment, start_date, active_days),
   audits (

@@ -3,10 +3,11 @@ MODEL (
   name silver.event_types,
   kind VIEW,
   cron '@daily',
+  start @day_before_first_hour,
   owner data,
   grain (project, event_type),
   audits (
-    not_null(columns := (project, event_type, non_active, events)),
+    not_null(columns := (project, event_type, non_active, deleted, events)),
     unique_combination_of_columns(columns := (project, event_type))
   )
 );
@@ -27,7 +28,8 @@ WITH observed AS (
     _project AS project,
     value AS event_type,
     MAX_BY(display, _effective_hour) AS display_name,
-    MAX_BY(COALESCE(non_active, FALSE), _effective_hour) AS non_active
+    MAX_BY(COALESCE(non_active, FALSE), _effective_hour) AS non_active,
+    MAX_BY(COALESCE(deleted, FALSE), _effective_hour) AS deleted
   FROM bronze.events_list
   GROUP BY
     _project,
@@ -37,7 +39,8 @@ SELECT
   COALESCE(observed.project, listed.project)::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   COALESCE(observed.event_type, listed.event_type)::VARCHAR AS event_type, /* Name of the event */
   listed.display_name::VARCHAR AS display_name, /* Its name in Amplitude's charts, NULL where it never was in the list */
-  COALESCE(listed.non_active, FALSE)::BOOLEAN AS non_active, /* Whether it is inactive: it makes no user active */
+  COALESCE(listed.non_active, FALSE)::BOOLEAN AS non_active, /* Whether it is inactive: it makes no user active, and no session counts it */
+  COALESCE(listed.deleted, FALSE)::BOOLEAN AS deleted, /* Whether it is deleted in Amplitude: no session counts it */
   COALESCE(observed.events, 0)::BIGINT AS events, /* Number of events */
   observed.first_seen_at::TIMESTAMPNTZ AS first_seen_at, /* Time of its first event (UTC) */
   observed.last_seen_at::TIMESTAMPNTZ AS last_seen_at /* Time of its last event (UTC) */

@@ -8,6 +8,7 @@ MODEL (
     batch_size 30
   ),
   cron '@daily',
+  start @day_before_first_hour,
   signals (
     parents_have_run()
   ),

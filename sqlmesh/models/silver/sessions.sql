@@ -1,8 +1,10 @@
-/* Every session: a user's active events with one session_id. Events outside of sessions (session_id -1) are none.
- * Amplitude dates a session by its start and measures its length by the client's clock. What a session began with are the values of its first
- * active event (entry), what it ended with those of its last (exit); of events at one time the uuid decides. Sessions are numbered after the
- * insert, since a late one moves the numbers of sessions whose events nobody needs to read again: those of users who have a session without a
- * number (it is of this run) or a gap (a session went to another user). SQLMesh calls the first run of a model creating. */
+/* Every session: the events of a merged user with one session_id. Events outside of sessions (session_id -1) and events of inactive or deleted types
+ * count in no session. A session is dated by its start ("Track sessions") and measured by the client's clock ("How Amplitude calculates session
+ * length"). Each value that a session shows, where it came from included, is the first non-null one of its events ("Use session metrics in Data
+ * Tables"); a uuid decides between events at one time. Charts read silver.segment_sessions, which has the same sessions by segment.
+ * Sessions are numbered after the insert, because a late session moves the numbers of sessions that the run does not read. The update numbers the
+ * sessions of users who have a session without a number (from this run) or a gap (a session went to another user). SQLMesh calls the first run of a
+ * model "creating". */
 MODEL (
   name silver.sessions,
   kind INCREMENTAL_UNMANAGED (
@@ -74,10 +76,10 @@ WITH events AS (
     ON aliases.project = events.project
     AND aliases.app = events.app
     AND aliases.amplitude_id = events.amplitude_id
-  LEFT JOIN @inactive_event_types(@end_ts) AS inactive
-    ON inactive.project = events.project AND inactive.event_type = events.event_type
+  LEFT JOIN @event_types_outside_sessions(@end_ts) AS outside
+    ON outside.project = events.project AND outside.event_type = events.event_type
   WHERE
-    NOT events.session_id IS NULL AND inactive.event_type IS NULL
+    NOT events.session_id IS NULL AND outside.event_type IS NULL
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
@@ -85,24 +87,23 @@ SELECT
   amplitude_id::BIGINT AS amplitude_id, /* The user after merging */
   session_id::BIGINT AS session_id, /* Start of the session in epoch milliseconds by the client's clock */
   NULL::BIGINT AS session_number, /* 1 for the user's first session, 2 for the next, by their start */
-  MIN(event_time)::TIMESTAMPNTZ AS session_started_at, /* Time of the first active event (UTC) */
-  MAX(event_time)::TIMESTAMPNTZ AS session_ended_at, /* Time of the last active event (UTC) */
+  MIN(event_time)::TIMESTAMPNTZ AS session_started_at, /* Time of the first event (UTC) */
+  MAX(event_time)::TIMESTAMPNTZ AS session_ended_at, /* Time of the last event (UTC) */
   @reporting_date(MIN(event_time))::DATE AS session_date, /* Day of the session's start in the reporting time zone */
-  (
-    DATEDIFF(MICROSECOND, MIN(client_event_time), MAX(client_event_time)) / 1000000.0
-  )::DOUBLE AS session_seconds, /* Seconds from the first to the last active event by the client's clock */
-  COUNT(*)::BIGINT AS events, /* Number of active events */
-  MIN_BY(event_type, event_number)::VARCHAR AS entry_event_type, /* Type of the first active event */
-  MAX_BY(event_type, event_number)::VARCHAR AS exit_event_type, /* Type of the last active event */
-  MIN_BY(page, IFF(page IS NULL, NULL, event_number))::VARCHAR AS entry_page, /* Path of the first page, NULL in an app */
+  @session_seconds(MIN(client_event_time), MAX(client_event_time))::DOUBLE AS session_seconds, /* Seconds from the first to the last event by the client's clock */
+  @is_longer_than_a_day(MIN(client_event_time), MAX(client_event_time))::BOOLEAN AS is_longer_than_a_day, /* Whether that is more than a day: Amplitude's charts leave the session out */
+  COUNT(*)::BIGINT AS events, /* Number of events */
+  MIN_BY(event_type, event_number)::VARCHAR AS entry_event_type, /* Type of the first event */
+  MAX_BY(event_type, event_number)::VARCHAR AS exit_event_type, /* Type of the last event */
+  @first_value(page, event_number)::VARCHAR AS entry_page, /* Path of the first page, NULL in an app */
   MAX_BY(page, IFF(page IS NULL, NULL, event_number))::VARCHAR AS exit_page, /* Path of the last page, NULL in an app */
-  MAX(IFF(event_number = 1, device_id, NULL))::VARCHAR AS device_id, /* Id of the device or browser that it began on */
-  MAX(IFF(event_number = 1, platform, NULL))::VARCHAR AS platform, /* Platform that it began on; NULL for a server's */
-  MAX(IFF(event_number = 1, country, NULL))::VARCHAR AS country, /* Country that it began in */
-  MAX(IFF(event_number = 1, source, NULL))::VARCHAR AS source, /* utm_source that the user had when it began, NULL for none */
-  MAX(IFF(event_number = 1, medium, NULL))::VARCHAR AS medium, /* utm_medium of the same */
-  MAX(IFF(event_number = 1, campaign, NULL))::VARCHAR AS campaign, /* utm_campaign of the same */
-  MAX(IFF(event_number = 1, referrer, NULL))::VARCHAR AS referrer /* Domain of the referrer of the same */
+  @first_value(device_id, event_number)::VARCHAR AS device_id, /* First device or browser */
+  @first_value(platform, event_number)::VARCHAR AS platform, /* First platform; NULL for a server's session */
+  @first_value(country, event_number)::VARCHAR AS country, /* First country */
+  @first_value(source, event_number)::VARCHAR AS source, /* First utm_source, NULL for none */
+  @first_value(medium, event_number)::VARCHAR AS medium, /* First utm_medium, NULL for none */
+  @first_value(campaign, event_number)::VARCHAR AS campaign, /* First utm_campaign, NULL for none */
+  @first_value(referrer, event_number)::VARCHAR AS referrer /* First domain of a referrer, NULL for none */
 FROM events
 GROUP BY
   project,

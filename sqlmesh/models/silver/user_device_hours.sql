@@ -71,6 +71,7 @@ SELECT
   MAX(IFF(is_first, uuid, NULL))::VARCHAR AS first_uuid, /* Its uuid */
   MAX(IFF(is_first, platform, NULL))::VARCHAR AS first_platform, /* Its platform */
   MAX(IFF(is_first, country, NULL))::VARCHAR AS first_country, /* Its country */
+  MAX(IFF(is_first, session_id, NULL))::BIGINT AS first_session_id, /* Its session_id, NULL outside of sessions */
   MAX(IFF(is_first, source, NULL))::VARCHAR AS first_source, /* Its utm_source */
   MAX(IFF(is_first, medium, NULL))::VARCHAR AS first_medium, /* Its utm_medium */
   MAX(IFF(is_first, campaign, NULL))::VARCHAR AS first_campaign, /* Its utm_campaign */

@@ -1,6 +1,7 @@
 /* Every user of Amplitude, not merged, with the user that it is after merging. First and latest go by event_time; of events at one time the uuid
  * decides. Where a user first came from is told by Amplitude itself (initial_utm_source and its like, 'EMPTY' for nowhere) as of the latest event
- * that carries any of them, and only without these by what the first event had. */
+ * that carries any of them. Without these it is where the session of the user's first event came from, because Amplitude captures the first touch at
+ * the start of the first session ("Browser SDK 2", first-touch attribution); a first event outside of sessions shows it by itself. */
 MODEL (
   name silver.users,
   kind INCREMENTAL_UNMANAGED (
@@ -72,6 +73,7 @@ WITH hours AS (
     MAX(IFF(is_initial, initial_medium, NULL)) AS initial_medium,
     MAX(IFF(is_initial, initial_campaign, NULL)) AS initial_campaign,
     MAX(IFF(is_initial, initial_referrer, NULL)) AS initial_referrer,
+    MAX(IFF(is_first, first_session_id, NULL)) AS first_session_id,
     MAX(IFF(is_first, first_source, NULL)) AS first_source,
     MAX(IFF(is_first, first_medium, NULL)) AS first_medium,
     MAX(IFF(is_first, first_campaign, NULL)) AS first_campaign,
@@ -102,6 +104,15 @@ WITH hours AS (
     project,
     app,
     amplitude_id
+), sessions AS (
+  SELECT
+    sessions.*
+  FROM @rows_of_run(
+    silver.sessions,
+    (project, app, amplitude_id),
+    @touched_merged_users(@start_ts, @end_ts),
+    @start_ts
+  ) AS sessions
 )
 SELECT
   users.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
@@ -114,10 +125,34 @@ SELECT
   users.events::BIGINT AS events, /* Number of events */
   days.active_days::BIGINT AS active_days, /* Number of days with an event of an active type */
   users.devices::BIGINT AS devices, /* Number of devices */
-  IFF(users.has_no_initial, users.first_source, users.initial_source)::VARCHAR AS first_source, /* utm_source that first brought the user, NULL for none */
-  IFF(users.has_no_initial, users.first_medium, users.initial_medium)::VARCHAR AS first_medium, /* utm_medium of the same */
-  IFF(users.has_no_initial, users.first_campaign, users.initial_campaign)::VARCHAR AS first_campaign, /* utm_campaign of the same */
-  IFF(users.has_no_initial, users.first_referrer, users.initial_referrer)::VARCHAR AS first_referrer, /* Domain of the referrer of the same */
+  CASE
+    WHEN NOT users.has_no_initial
+    THEN users.initial_source
+    WHEN sessions.session_id IS NULL
+    THEN users.first_source
+    ELSE sessions.source
+  END::VARCHAR AS first_source, /* utm_source that first brought the user, NULL for none */
+  CASE
+    WHEN NOT users.has_no_initial
+    THEN users.initial_medium
+    WHEN sessions.session_id IS NULL
+    THEN users.first_medium
+    ELSE sessions.medium
+  END::VARCHAR AS first_medium, /* utm_medium of the same */
+  CASE
+    WHEN NOT users.has_no_initial
+    THEN users.initial_campaign
+    WHEN sessions.session_id IS NULL
+    THEN users.first_campaign
+    ELSE sessions.campaign
+  END::VARCHAR AS first_campaign, /* utm_campaign of the same */
+  CASE
+    WHEN NOT users.has_no_initial
+    THEN users.initial_referrer
+    WHEN sessions.session_id IS NULL
+    THEN users.first_referrer
+    ELSE sessions.referrer
+  END::VARCHAR AS first_referrer, /* Domain of the referrer of the same */
   users.first_platform::VARCHAR AS first_platform, /* Platform of the first event; NULL for a server's */
   users.first_country::VARCHAR AS first_country, /* Country of the first event */
   users.latest_platform::VARCHAR AS latest_platform, /* Platform of the latest event; NULL for a server's */
@@ -132,3 +167,8 @@ JOIN days
   ON days.project = users.project
   AND days.app = users.app
   AND days.amplitude_id = users.amplitude_id
+LEFT JOIN sessions
+  ON sessions.project = aliases.project
+  AND sessions.app = aliases.app
+  AND sessions.amplitude_id = aliases.canonical_amplitude_id
+  AND sessions.session_id = users.first_session_id
