@@ -22,12 +22,12 @@ PROJECT = ROOT / "sqlmesh"
 sys.path.insert(0, str(ROOT / "pipelines"))
 
 from amplitude_source.errors import AmplitudeError  # noqa: E402 - from that folder
+from amplitude_source.lock import BUSY_EXIT  # noqa: E402 - as above
 from amplitude_source.sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of  # noqa: E402 - as above
 
 CUSTOM_MODELS = PROJECT / "models" / "custom"  # the user's own
 WRITERS = USER_COMMANDS
 LOCK = 20260601  # in the state's own database, so any number does
-BUSY_EXIT = 4  # as the pipeline's
 
 HOLDER = f"""
     SELECT application_name, backend_start AT TIME ZONE 'UTC'
@@ -65,7 +65,11 @@ class ProjectLoader(SqlMeshLoader):
         return project
 
     def load_model_tests(self) -> list[ModelTestMetadata]:
-        """Reads the unit tests, which takes a second, unless it is for a user, who has no use for them."""
+        """Read the models' unit tests, unless the command builds the warehouse.
+
+        They prove the models to those who change them (`sqlmesh test`), not to those who run them: `plan` would spend a
+        minute on them each time.
+        """
         tests = [] if self._subcommand in USER_COMMANDS else super().load_model_tests()
         for test in tests:
             test.body["vars"] = UNIT_TEST_VARIABLES | test.body.get("vars", {})

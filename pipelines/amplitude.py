@@ -39,7 +39,7 @@ from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lake import AWS_ERRORS, no_credentials
 from amplitude_source.ledger import Ledger, coverage, read_ledgers, restatements
-from amplitude_source.lock import BusyError, locked
+from amplitude_source.lock import BUSY_EXIT, BusyError, locked
 from amplitude_source.reports import (
     COMMAND,
     coverage_json,
@@ -71,7 +71,6 @@ from amplitude_source.work import Planner, Work
 ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()
 MISSING_HOURS_EXIT = 3
-BUSY_EXIT = 4
 STOPPED = "Stopped; a plain re-run continues."
 M_MMAP_THRESHOLD = -3  # of malloc.h
 FROM_ARCHIVE = ""  # --replay without a folder
@@ -251,9 +250,10 @@ def loading(destination: str, projects: list[AmplitudeSettings]) -> Iterator[dlt
 def looking(destination: str, settings: AmplitudeSettings) -> Iterator[dlt.Pipeline]:
     """The pipeline of a destination for a command that only reads: beside a load, it touches nothing of that."""
     with TemporaryDirectory() as folder:
-        pipeline = make_pipeline(destination, settings, Path(folder))
-        pipeline.sync_destination()
-        yield pipeline
+        pipeline = make_pipeline(destination, settings, Path(folder), read_only=True)
+        with kept_open(pipeline):
+            pipeline.sync_destination()
+            yield pipeline
 
 
 def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline:
@@ -269,7 +269,8 @@ def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline
         pipeline = make_pipeline(destination, settings, pipelines)
     if destination == "filesystem":
         BronzeFiles(pipeline).forget_states()
-    pipeline.sync_destination()
+    with kept_open(pipeline):
+        pipeline.sync_destination()
     return pipeline
 
 
@@ -398,7 +399,7 @@ def load_merges(files: tuple[Path, ...], project: str | None, destination: str) 
             "Merges of users are for silver, which is built in a warehouse: take another --destination."
         )
     merges = read_merges(INVOKED_FROM / file for file in files)
-    with loading(destination, projects) as pipeline:
+    with loading(destination, projects) as pipeline, kept_open(pipeline):
         hour = first_unseen_hour(settings, read_ledgers(pipeline).get(settings.project, {}))
         (load_id,) = run_pipeline(pipeline, amplitude_merges(settings, merges, hour)).loads_ids
         count = f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'"
@@ -449,7 +450,8 @@ def one_sentence() -> Iterator[None]:
         if is_interrupt(error):
             sys.exit(STOPPED)
         err.print(f"error: {explain(error)}", style="bold red")
-        sys.exit(BUSY_EXIT if isinstance(error, BusyError) else 1)
+        is_busy = any(isinstance(cause, BusyError) for cause in chain_of_causes(error))
+        sys.exit(BUSY_EXIT if is_busy else 1)
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -467,10 +469,6 @@ def explain(error: BaseException) -> str:
             return f"A setting is missing: set {names} in .env or the environment; .env.example lists them all."
         if isinstance(cause, AWS_ERRORS):  # S3's own faults are told by the lake: it was asked for credentials
             return no_credentials(cause)
-        if isinstance(cause, duckdb.IOException) and "lock" in str(cause):
-            return (
-                "The DuckDB file is in use by another process; close it (a shell, sqlmesh, a dashboard) and run again."
-            )
         if sentence := refusal(cause):
             return sentence
     return f"{type(causes[-1]).__name__}: {str(causes[-1]).splitlines()[0]}"

@@ -13,6 +13,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltSource
 
 from .bronze_files import DATASET, LAYOUT
+from .duckdb_file import patiently
 from .settings import AmplitudeSettings, duckdb_path
 from .snowflake import STAGING, snowflake_destination
 
@@ -21,18 +22,28 @@ from .snowflake import STAGING, snowflake_destination
 DUCKDB_CONFIG: dict[str, bool | int | str] = {"preserve_insertion_order": False, "threads": 1}
 PARALLEL_INSERTS = 2
 # DuckDB writes for its version 1.0 by default, though with this format a load takes a fifth less. 1.3 is of May 2025.
-STORAGE_VERSION = "v1.3.0"
+NEW_FILE: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "v1.3.0"}
 # The least memory with which DuckDB writes row groups to disk at full speed. On top it holds some vectors whole.
 DUCKDB_MEMORY_BYTES = 100_000_000
 VECTOR_ROWS, VECTORS_HELD = 2048, 4
 
 
-def make_pipeline(destination: str, settings: AmplitudeSettings, pipelines: Path) -> dlt.Pipeline:
+def make_pipeline(
+    destination: str, settings: AmplitudeSettings, pipelines: Path, *, read_only: bool = False
+) -> dlt.Pipeline:
+    """Make the dlt pipeline of a destination.
+
+    Args:
+        destination: `duckdb`, `snowflake` or `filesystem`.
+        settings: of any project; all share one destination.
+        pipelines: the folder for dlt's working files.
+        read_only: whether other processes may read the DuckDB file at the same time.
+    """
     return dlt.pipeline(
         pipeline_name=f"amplitude_{destination}",
         dataset_name=DATASET,
         pipelines_dir=str(pipelines),
-        destination=make_destination(destination, settings),
+        destination=make_destination(destination, settings, read_only=read_only),
         staging=lake_destination(settings, STAGING) if destination == "snowflake" else None,
     )
 
@@ -50,16 +61,17 @@ def lake_destination(settings: AmplitudeSettings, folder: str = "") -> Destinati
     )
 
 
-def make_destination(destination: str, settings: AmplitudeSettings) -> TDestinationReferenceArg:
+def make_destination(destination: str, settings: AmplitudeSettings, *, read_only: bool) -> TDestinationReferenceArg:
     if destination == "filesystem":
         return lake_destination(settings)
     if destination == "duckdb":
         path = duckdb_path(Path.cwd())  # the repository's root
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():  # a file keeps the format that it was made with
-            duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION}).close()
+            patiently(lambda: duckdb.connect(path, config=NEW_FILE), path).close()
         credentials = DuckDbCredentials()
         credentials.database = str(path)  # given to the constructor, it would be parsed as an address
+        credentials.read_only = read_only
         credentials.global_config = DUCKDB_CONFIG
         return dlt.destinations.duckdb(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
     return snowflake_destination(settings.lake.bucket_url.rstrip("/"))
@@ -67,9 +79,17 @@ def make_destination(destination: str, settings: AmplitudeSettings) -> TDestinat
 
 @contextmanager
 def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
-    """Keeps a connection to DuckDB, which puts its file in order, at some cost, whenever the last one closes."""
+    """Keep a connection to DuckDB, so that no other process takes the file, and what dlt opens opens at once.
+
+    DuckDB puts its file in order, at some cost, whenever the last connection closes.
+
+    Raises:
+        BusyError: another process holds the file, and goes on holding it for some seconds.
+    """
     if pipeline.destination.destination_name == "duckdb":
-        with pipeline.sql_client():
+        client = pipeline.sql_client()
+        path, read_only = Path(client.credentials.database), client.credentials.read_only
+        with patiently(lambda: duckdb.connect(path, read_only=read_only), path):
             yield
     else:
         yield

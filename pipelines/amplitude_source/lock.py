@@ -12,10 +12,11 @@ from typing import TextIO
 from .errors import AmplitudeError
 
 LOCK_FILE = "lock"
+BUSY_EXIT = 4  # the exit code of a command that another one keeps from its work
 
 
 class BusyError(AmplitudeError):
-    """Another command works in the folder."""
+    """Another process uses what the command needs for itself."""
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from .settings import (
     settle_settings,
 )
 from .snowflake import credential
+from .sqlmesh_duckdb import DuckDBFile
 
 # A run's SQL joins as it is written, the right side as the hash table: DuckDB cannot know how few keys a run's hours
 # touch, and would join all events with something else first (1.2 s instead of 0.15 s for an hour's sessions after a
@@ -80,7 +81,8 @@ def project_config(root: Path, command: str | None) -> Config:
         )
     if gateway == "local":
         state = postgres() if os.environ.get("SQLMESH_STATE_HOST") else None
-        config.gateways["local"] = GatewayConfig(connection=duckdb(root), state_connection=state)
+        file = ":memory:" if command in DEVELOPER_COMMANDS else str(duckdb_path(root))
+        config.gateways["local"] = GatewayConfig(connection=duckdb(file), state_connection=state)
     elif gateway == "snowflake":
         config.gateways["snowflake"] = GatewayConfig(connection=snowflake(), state_connection=snowflake_state())
         config.model_defaults.physical_properties = {"creatable_type": TRANSIENT}
@@ -109,14 +111,13 @@ def use_settings_of(root: Path) -> None:
     settle_settings(root, psutil.Process().environ())
 
 
-def duckdb(root: Path) -> DuckDBConnectionConfig:
+def duckdb(path: str) -> DuckDBFile:
     """Return the connection to the DuckDB file.
 
     The catalog's name is in upper case, as the dialect writes names: with a lower-case one SQLMesh finds no table of
     its own and takes every run for the first. SQLMesh puts the path between quotes as it is.
     """
-    path = str(duckdb_path(root)).replace("'", "''")
-    return DuckDBConnectionConfig(catalogs={CATALOG.upper(): path}, connector_config=DUCKDB_SESSION)
+    return DuckDBFile(catalogs={CATALOG.upper(): path.replace("'", "''")}, connector_config=DUCKDB_SESSION)
 
 
 def snowflake() -> SnowflakeConnectionConfig:
