@@ -14,7 +14,7 @@ import click
 import psycopg2
 from sqlmesh.core.config import Config, PostgresConnectionConfig
 from sqlmesh.core.context import GenericContext
-from sqlmesh.core.loader import SqlMeshLoader
+from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
 from sqlmesh.core.test import ModelTestMetadata
 
 ROOT = Path(__file__).parent
@@ -25,6 +25,7 @@ from amplitude_source.errors import AmplitudeError  # noqa: E402 - from that fol
 from amplitude_source.lock import BUSY_EXIT  # noqa: E402 - as above
 from amplitude_source.sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of  # noqa: E402 - as above
 
+CUSTOM_MODELS = PROJECT / "models" / "custom"  # the user's own
 WRITERS = USER_COMMANDS
 LOCK = 20260601  # in the state's own database, so any number does
 
@@ -46,8 +47,22 @@ class ProjectLoader(SqlMeshLoader):
         use_settings_of(ROOT)  # once more: SQLMesh has put its own reading of .env back
         command, state = click.get_current_context(silent=True), context.config.get_state_connection(context.gateway)
         self._subcommand = subcommand()
+        if self._subcommand == "create_external_models":
+            raise click.ClickException(
+                "`sqlmesh create_external_models` would replace sqlmesh/external_models.yaml, which is kept by hand; "
+                "describe tables of your own in sqlmesh/external_models/<name>.yaml, see docs/standard-commands.md."
+            )
         if command and self._subcommand in WRITERS and isinstance(state, PostgresConnectionConfig):
             stop_unless_alone(command, state)
+
+    def load(self, model_fqns: set[str] | None = None, use_project_index: bool = False) -> LoadedProject:
+        """Load all models, and have `sqlmesh format` leave the user's own alone."""
+        project = super().load(model_fqns, use_project_index)
+        own = {
+            name: model for name, model in project.models.items() if CUSTOM_MODELS in (model._path or PROJECT).parents
+        }
+        project.models |= {name: model.copy(update={"formatting": False}) for name, model in own.items()}
+        return project
 
     def load_model_tests(self) -> list[ModelTestMetadata]:
         """Read the models' unit tests, unless the command builds the warehouse.

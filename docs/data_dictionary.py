@@ -15,6 +15,7 @@ from sqlmesh.core.model import Model
 
 ROOT = Path(__file__).resolve().parents[1]
 DICTIONARY = ROOT / "docs" / "data-dictionary.md"
+CUSTOM_MODELS = ROOT / "sqlmesh" / "models" / "custom"
 COMMAND = "python docs/data_dictionary.py"
 
 LAYERS = {
@@ -43,7 +44,7 @@ def main(check: bool) -> None:
 def dictionary(context: Context) -> str:
     parts = [INTRODUCTION]
     for layer, what in LAYERS.items():
-        models = sorted((model for model in context.models.values() if layer_of(model) == layer), key=short_name)
+        models = sorted((model for model in context.models.values() if is_in(layer, model)), key=short_name)
         parts += [f"## {layer.capitalize()}\n\n{what}\n", *map(section, models)]
     return "\n".join(parts)
 
@@ -70,8 +71,9 @@ def columns(model: Model) -> Iterator[str]:
         yield f"| `{name.lower()}` | {type_.sql('snowflake')} | {comment} |"
 
 
-def layer_of(model: Model) -> str:
-    return short_name(model).partition(".")[0]
+def is_in(layer: str, model: Model) -> bool:
+    """Return whether a model is this project's, and not the user's own, and in the layer."""
+    return short_name(model).startswith(f"{layer}.") and CUSTOM_MODELS not in (model._path or ROOT).parents
 
 
 def short_name(model: Model) -> str:

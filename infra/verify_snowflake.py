@@ -58,6 +58,7 @@ NOT_KEPT = (
     "DESTINATION__DUCKDB__",
     "SQLMESH_STATE_",
     "SQLMESH_GATEWAY",
+    "SQLMESH_SNOWFLAKE_MASKING",  # the scratch database has no policies
     "AMPLITUDE_DESTINATION",
 )
 COMMAND_SECONDS = 1_200
@@ -331,6 +332,7 @@ def check_rights(report: Report, loader: SnowflakeConnection, transformer: Snowf
         (transformer, TRANSFORMER, "DELETE FROM BRONZE.EVENTS WHERE FALSE"),
         (transformer, TRANSFORMER, "LIST @BRONZE.LAKE_STAGING"),
         (transformer, TRANSFORMER, "GRANT SELECT ON VIEW GOLD.DAILY_METRICS TO ROLE PUBLIC"),
+        (transformer, TRANSFORMER, "GRANT USAGE ON SCHEMA SILVER_TABLES TO ROLE PUBLIC"),
         *(
             (connection, role, statement)
             for connection, role in ((loader, LOADER), (transformer, TRANSFORMER))

@@ -50,6 +50,8 @@ from amplitude_source.reports import (
     restate_command,
     restate_text,
     show_coverage,
+    show_privacy,
+    warn,
 )
 from amplitude_source.settings import (
     DESTINATION_VARIABLE,
@@ -96,6 +98,7 @@ def cli() -> None:
     python pipelines/amplitude.py --gaps                   load the hours that status shows as missing
     python pipelines/amplitude.py --project web            of several projects, this one only
     python pipelines/amplitude.py status                   which hours are loaded, empty, pending or missing
+    python pipelines/amplitude.py privacy check            what the privacy rules do, on a sample
     python pipelines/amplitude.py load-merges FILES...     whom Amplitude has merged, where your plan exports it
 
     Settings come from the environment or from .env; .env.example lists them. Hours are UTC and mean the time of upload.
@@ -206,6 +209,7 @@ def load_project(
     else:
         if client:
             client.check_address()
+        warn(settings.privacy.doubts())
         load_hours(pipeline, settings, work, ledgers)
     if client and work.cursors and (work.size or is_list_due(pipeline, settings)):
         run_pipeline(
@@ -402,6 +406,34 @@ def load_merges(files: tuple[Path, ...], project: str | None, destination: str) 
         new = pipeline.dataset().query(count).fetchall()[0][0]
     effect = f": silver takes them in with hour {format_hour(hour)}" if new else ""
     out.print(f"{merges.num_rows:,} merges of users read, {new:,} of them new{effect}.")
+
+
+@cli.group()
+def privacy() -> None:
+    """See to the rules that drop, null or hash personal data (SOURCES__AMPLITUDE__PRIVACY__*)."""
+
+
+@privacy.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@project_option
+def check(folder: Path | None, project: str | None) -> None:
+    """Show what the privacy rules would do: counts by rule, and never a value. Nothing is changed.
+
+    Tries them on the newest hour with data of the lake's archive, or of FOLDER, where *.json.gz files lie that you
+    exported. The archive has what the rules at the time of the load have left: a key that was dropped is gone.
+    """
+    projects = chosen_projects(project)
+    if folder and len(projects) > 1:
+        raise click.UsageError("FOLDER: say with --project whose files they are.")
+    for settings in projects:
+        if len(projects) > 1:
+            out.print(f"Project {settings.project}", style="bold")
+        if redactor := settings.privacy.redactor():
+            warn(settings.privacy.doubts())
+            hour = Planner(settings, {}).sample(INVOKED_FROM / folder if folder else None)
+            show_privacy(hour.hour, redactor.try_on(member.text() for member in hour.members))
+        else:
+            out.print("There are no privacy rules; .env.example shows how to write them.")
 
 
 @contextmanager

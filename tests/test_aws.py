@@ -192,19 +192,28 @@ def test_unfinished_uploads_staged_files_and_earlier_versions_expire_and_the_arc
             "ExpirationInDays": 7,
             "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
         },
-        "expire-earlier-versions": {
+        "expire-earlier-versions-of-the-archive": {
+            "Prefix": {"Fn::Sub": "${Prefix}raw/"},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 365},
+            "ExpiredObjectDeleteMarker": True,
+        },
+        "expire-earlier-versions-of-bronze": {
+            "Prefix": {"Fn::Sub": "${Prefix}bronze/"},
             "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
             "ExpiredObjectDeleteMarker": True,
         },
     }
 
 
-def test_nobody_may_ask_over_an_unencrypted_connection(template: dict[str, Any]) -> None:
+def test_nobody_may_ask_over_a_connection_without_tls_1_2(template: dict[str, Any]) -> None:
     policy = template["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]
-    (statement,) = policy["Statement"]
-    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
-    assert statement["Resource"] == [{"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/*"}]
-    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    for statement in policy["Statement"]:
+        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+        assert statement["Resource"] == [{"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/*"}]
+    assert [statement["Condition"] for statement in policy["Statement"]] == [
+        {"Bool": {"aws:SecureTransport": "false"}},
+        {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
+    ]
 
 
 def test_no_statement_allows_anything_to_everybody_or_on_everything(deploy: Callable[..., Stack]) -> None:
@@ -444,6 +453,16 @@ def test_the_loader_lists_the_lake_and_nothing_beside_it(stack: Stack) -> None:
         assert allows(policy, "s3:ListBucket", bucket, prefix=prefix)
     for prefix in ("", "amplitude/", "raw/", "other"):
         assert not allows(policy, "s3:ListBucket", bucket, prefix=prefix)
+
+
+def test_the_loader_removes_members_and_neither_manifests_nor_versions(stack: Stack) -> None:
+    """It must remove members that an hour no longer has: `Archive.store_hour`."""
+    policy, raw = stack.loader_policy(), "amplitude/raw/project=default"
+    assert "s3:DeleteObject" in rights_to(policy, stack.file(f"{raw}/app=1/date=2026-06-01/hour=00/x.json.gz"))
+    kept = rights_to(policy, stack.file(f"{raw}/hours/date=2026-06-01/hour=00.json"))
+    assert kept == {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
+    rights = {right for statement in policy["Statement"] for right in listed(statement["Action"])}
+    assert [right for right in rights if "Version" in right or "Lifecycle" in right] == []
 
 
 def test_the_loader_has_no_rights_but_those_of_s3(stack: Stack) -> None:

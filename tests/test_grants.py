@@ -79,6 +79,7 @@ def covering(wanted: str) -> set[str]:
 
 
 SCRIPT = SETUP.read_text()
+TRIALS = SETUP.with_name("trials.sql").read_text()
 GRANTED = rights(SCRIPT)
 
 # What each command does, and so must be allowed to; together they are all that the script grants.
@@ -101,7 +102,12 @@ NEEDED = {
         Right(TRANSFORMER, "SELECT", "ALL TABLES IN SCHEMA AMPLITUDE.BRONZE"),
         Right(TRANSFORMER, "SELECT", "FUTURE TABLES IN SCHEMA AMPLITUDE.BRONZE"),
     ],
-    "a plan makes the schemas of physical tables and of development environments": [
+    "a plan builds the tables and views behind those": [
+        Right(TRANSFORMER, privilege, f"SCHEMA AMPLITUDE.{layer}_TABLES")
+        for layer in ("SILVER", "GOLD")
+        for privilege in ("USAGE", "CREATE TABLE", "CREATE VIEW")
+    ],
+    "a plan makes the schemas of development environments and of the user's own models": [
         Right(TRANSFORMER, "CREATE SCHEMA", "DATABASE AMPLITUDE")
     ],
     "a plan promotes views": [
@@ -217,13 +223,41 @@ def test_the_script_may_run_again() -> None:
 
 def test_who_owns_a_table_or_a_view_cannot_pass_rights_on() -> None:
     schemas = [statement for statement in statements(SCRIPT) if re.match("CREATE (TRANSIENT )?SCHEMA ", statement)]
-    assert len(schemas) == 4
+    assert len(schemas) == 6
     assert all(" WITH MANAGED ACCESS " in schema for schema in schemas)
 
 
+def test_pull_requests_build_beside_production_and_never_in_it() -> None:
+    granted = rights(TRIALS)
+    assert {right.role for right in granted} == {"AMPLITUDE_TRIALS"}
+    elsewhere = {right[1:] for right in granted if not re.search(r"\bAMPLITUDE_TRIALS\b", right.object)}
+    assert elsewhere == {("USAGE", "WAREHOUSE AMPLITUDE_WH")}
+    roles = {found.groups() for statement in statements(TRIALS) if (found := GRANT_OF_ROLE.fullmatch(statement))}
+    assert roles == {("AMPLITUDE_TRIALS", "ROLE", "SYSADMIN"), ("AMPLITUDE_TRIALS", "USER", "AMPLITUDE_TRIALS")}
+    replaced = [statement for statement in statements(TRIALS) if re.match("CREATE OR REPLACE|DROP", statement)]
+    assert all(" AMPLITUDE_TRIALS.BRONZE" in statement for statement in replaced)
+
+
+def test_masking_hides_values_from_all_but_two_roles() -> None:
+    masking = SETUP.with_name("masking.sql").read_text()
+    policies = re.findall(
+        r"CREATE MASKING POLICY IF NOT EXISTS AMPLITUDE\.GOVERNANCE\.(\w+) AS (.*?);", masking, re.DOTALL
+    )
+    assert len(policies) == 2
+    for _, policy in policies:
+        assert set(re.findall(r"'(\w+)'", policy)) == {"AMPLITUDE_PERSONAL_DATA", TRANSFORMER}
+        assert "ELSE" not in policy, "everybody else sees NULL"
+    assert rights(masking) == {
+        Right(TRANSFORMER, "USAGE", "SCHEMA AMPLITUDE.GOVERNANCE"),
+        *(Right(TRANSFORMER, "APPLY", f"MASKING POLICY AMPLITUDE.GOVERNANCE.{name}") for name, _ in policies),
+    }
+    assert "AMPLITUDE_PERSONAL_DATA" not in SCRIPT, "analysts must not have it by default"
+
+
 def test_users_come_in_by_key_alone() -> None:
-    users = [statement for statement in statements(SCRIPT) if statement.startswith("CREATE USER")]
-    assert len(users) == 2
+    script = SCRIPT + TRIALS
+    users = [statement for statement in statements(script) if statement.startswith("CREATE USER")]
+    assert len(users) == 3
     assert all(" TYPE = SERVICE " in user and "PASSWORD" not in user for user in users)
 
 

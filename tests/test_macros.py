@@ -1,13 +1,14 @@
 """Macros whose SQL differs between engines: what Snowflake gets, which no test here can run."""
 
 import runpy
+from unittest import mock
 
 import pytest
 import sqlglot
 from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core import constants
-from sqlmesh.core.macros import MacroEvaluator
+from sqlmesh.core.macros import MacroEvaluator, RuntimeStage
 
 from conftest import REPOSITORY
 
@@ -23,6 +24,33 @@ def properties_of(gateway: str) -> exp.Expr:
     query = macros["properties_of"](evaluator, relation, exp.column("user_properties"), [exp.column("uuid")])
     assert isinstance(query, exp.Expr)
     return query
+
+
+def masked(text: str, stage: RuntimeStage, **columns: str) -> list[str]:
+    """The statements that hide a view's personal columns, as Snowflake gets them."""
+    registered = macro.get_registry()
+    mask = runpy.run_path(str(REPOSITORY / "sqlmesh/macros/masking.py"))["mask_personal_data"]
+    macro.set_registry(registered)
+    types = {name: exp.DataType.build(type_) for name, type_ in columns.items()}
+    model = mock.Mock(is_model=True, model=mock.Mock(columns_to_types=types))
+    evaluator = MacroEvaluator(
+        dialect="snowflake",
+        runtime_stage=stage,
+        model_fqn='"AMPLITUDE"."GOLD"."EVENTS"',
+        snapshots={'"AMPLITUDE"."GOLD"."EVENTS"': model},
+    )
+    evaluator.locals["this_model"] = exp.to_table(text, dialect="snowflake")
+    return [statement.sql("snowflake") for statement in mask(evaluator)]
+
+
+def test_each_personal_column_of_a_promoted_view_gets_its_policy() -> None:
+    columns = {"USER_ID": "VARCHAR", "EVENT_TYPE": "VARCHAR", "LOCATION_LAT": "DOUBLE"}
+    assert masked("GOLD.EVENTS", RuntimeStage.PROMOTING, **columns) == [
+        'ALTER VIEW "GOLD"."EVENTS" MODIFY COLUMN USER_ID SET MASKING POLICY GOVERNANCE.PERSONAL_TEXT',
+        'ALTER VIEW "GOLD"."EVENTS" MODIFY COLUMN LOCATION_LAT SET MASKING POLICY GOVERNANCE.PERSONAL_NUMBER',
+    ]
+    assert masked("GOLD.EVENTS", RuntimeStage.EVALUATING, **columns) == []
+    assert masked("GOLD.FUNNELS", RuntimeStage.PROMOTING, FUNNEL="VARCHAR") == []
 
 
 @pytest.mark.parametrize("gateway", ["local", "snowflake"])

@@ -184,6 +184,15 @@ def test_the_hourly_workflow_never_breaks_off_a_run_and_waits_for_its_settings()
     assert document["jobs"]["run"]["if"] == "vars.AMPLITUDE_START_HOUR != ''"
 
 
+def test_a_branch_gets_no_secret_of_production() -> None:
+    hourly, trials = workflow("hourly")["jobs"]["run"], workflow("test")["jobs"]["sqlmesh"]
+    assert (hourly["environment"], trials["environment"]) == ("production", "trials")
+    assert "secrets." not in json.dumps(workflow("test")["jobs"]["test"])
+    secrets = {job["environment"]: set(re.findall(r"secrets\.(\w+)", json.dumps(job))) for job in (hourly, trials)}
+    assert secrets["trials"] == {"SNOWFLAKE_TRIALS_KEY", "SQLMESH_TRIALS_PASSWORD", "GITHUB_TOKEN"}
+    assert not secrets["trials"] & secrets["production"]
+
+
 def test_the_test_workflow_runs_what_must_hold_before_a_change_lands() -> None:
     steps = [step["run"] for step in workflow("test")["jobs"]["test"]["steps"] if "run" in step]
     local = (REPOSITORY / ".ci/run").read_text().splitlines()

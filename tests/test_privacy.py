@@ -28,7 +28,7 @@ from amplitude_source.archive import ArchivedMember, Member, MemberName
 from amplitude_source.columns import EXPORT_COLUMNS, REQUIRED_KEYS
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lines import LineReader
-from amplitude_source.privacy import MAX_LINE_BYTES, PrivacySettings, Redactor
+from amplitude_source.privacy import MAX_LINE_BYTES, Effects, PrivacySettings, Redactor
 from amplitude_source.rows import RowTyper
 from conftest import export_row, member_name
 
@@ -305,6 +305,93 @@ def test_nothing_of_a_value_that_a_rule_names_comes_out(row: Row, hidden: list[A
     found = redacted_line(written(row, is_ascii).encode(), **LISTS, hash_key=KEY)
     assert b"SECRET" not in found
     assert b"31415926535" not in found
+
+
+# --- what the rules did
+
+
+def effects_of(rows: list[Row], **rules: Any) -> Effects:
+    return redactor(**rules).try_on([[json.dumps(row).encode() + b"\n" for row in rows]])
+
+
+def test_effects_count_keys_and_values_by_rule() -> None:
+    rows: list[Row] = [
+        {"user_id": "a", "city": None, "event_properties": {"cart": [{"email": "x"}, {"email": ""}]}},
+        {"user_id": "", "language": "de"},
+    ]
+    rules = {"hash": ["user_id", "event_properties/cart/email"], "null": ["city"], "drop": ["language"]}
+    effects = effects_of(rows, **rules, hash_key=KEY)
+    assert effects.rows == 2
+    counts = zip((rule.path for rule in effects.rules), effects.met, effects.values, strict=True)
+    assert {path: (met, values) for path, met, values in counts} == {
+        "user_id": (2, 1),
+        "event_properties/cart/email": (2, 1),
+        "city": (1, 0),
+        "language": (1, 1),
+    }
+    assert effects.by_action() == {"hash": 2, "null": 0, "drop": 1}
+    assert effects.unmet() == []
+
+
+def test_effects_add_up_over_the_members_of_a_load() -> None:
+    rules = redactor(drop=["city", "idfa"])
+    one, other = (rules.try_on([[text]]) for text in (b'{"city":"x"}\n{}', b'{"city":null}\nno row'))
+    both = one + other
+    assert (both.rows, both.met, both.values) == (3, [2, 0], [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("userid", "user_id"),
+        ("UserId", "user_id"),
+        ("USER_ID", "user_id"),
+        ("insert_id", "$insert_id"),
+        ("ip", "ip_address"),
+        ("lat", "location_lat"),
+        ("email", "user_properties/email"),
+        ("user_properties/emial", "user_properties/email"),
+        ("user_property/email", "user_properties/email"),
+        ("event_properties/user_id", "user_id"),
+        ("user_properties/a/b", "user_properties/a~1b"),
+        ("event_properties/carts/name", "event_properties/cart/name"),
+        ("event_properties/cart/0/name", "event_properties/cart/name"),
+        ("zzz", None),
+        ("user_properties/zzz", None),
+    ],
+)
+def test_a_rule_that_met_no_key_names_the_nearest_one(path: str, meant: str | None) -> None:
+    row: Row = dict.fromkeys(EXPORT_COLUMNS)
+    row |= {"user_properties": {"email": "e", "a/b": 1}, "event_properties": {"cart": [{"name": "n"}]}}
+    (sentence,) = effects_of([row], null=[path]).unmet()
+    hint = f"; did you mean {meant}?" if meant else "."
+    assert sentence == f"{SETTINGS}__NULL: {path!r} is in none of 1 rows, so the rule did nothing{hint}"
+
+
+def test_a_rule_that_is_spelled_right_is_reported_without_a_hint() -> None:
+    assert effects_of([{"user_id": "u", "citys": "x"}], null=["city"], profile=None).unmet() == [
+        f"{SETTINGS}__NULL: 'city' is in none of 1 rows, so the rule did nothing."
+    ]
+
+
+def test_a_profile_and_a_load_without_rows_are_not_reported() -> None:
+    assert effects_of([{"user_id": "u"}], profile="ip_and_location").unmet() == []
+    assert effects_of([], null=["userid"]).unmet() == []
+
+
+def test_keys_are_sampled_only_until_every_rule_has_met_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(privacy, "SAMPLED_ROWS", 3)
+    rows: list[Row] = [{"city": "x", f"key_{number}": 1} for number in range(9)]
+    assert effects_of(rows, null=["city"]).sample == {"city": {}, "key_0": {}}
+    assert effects_of(rows, null=["town"]).sample == {"city": {}, "key_0": {}, "key_1": {}, "key_2": {}}
+
+
+def test_a_misspelled_column_is_doubted_before_anything_is_loaded() -> None:
+    settings = PrivacySettings(hash=["userid", "new_column", "user_property/x"], null=["city"], hash_key=KEY)
+    assert settings.doubts() == [
+        f"{SETTINGS}__HASH: {path!r} begins with no known column of Amplitude's export; did you mean {meant}?"
+        for path, meant in [("userid", "user_id"), ("user_property/x", "user_properties/x")]
+    ]
 
 
 # --- lines

@@ -41,6 +41,47 @@ def test_no_personal_value_is_in_the_lake_the_warehouse_or_any_other_file(projec
     assert users > 0
     assert places == 0
     assert project.query("SELECT COUNT(*) FROM bronze.rejected_rows") == [(0,)]
+    ((devices,),) = project.query("SELECT COUNT(NULLIF(device_id, '')) FROM bronze.events")
+    summary = next(line for line in result.stdout.splitlines() if line.startswith("Privacy rules"))
+    assert f"in {rows:,} rows" in summary
+    assert f"{users + devices:,} values hashed" in summary
+    assert "dropped" in summary
+    assert "nulled" in summary
+    assert "warning" not in result.stderr
+
+
+def test_a_misspelled_rule_warns_with_the_nearest_key(project: Project) -> None:
+    env = {f"{SETTINGS}__HASH": '["userid"]', f"{SETTINGS}__HASH_KEY": "a-secret-that-nobody-may-see"}
+    result = succeeded(project.load_here(**env))
+    assert result.stderr.count("did you mean user_id?") == 2, "before the load, and after it"
+    ((rows,),) = project.query("SELECT COUNT(*) FROM bronze.events")
+    assert f"'userid' is in none of {rows:,} rows, so the rule did nothing" in result.stderr
+    assert "0 values hashed" in result.stdout
+    assert "Privacy rules" not in succeeded(project.load_here("--replay", **env)).stdout, "they are not tried twice"
+
+
+def test_privacy_check_shows_counts_and_no_values(loaded: Project, product: Product) -> None:
+    assert "no privacy rules" in succeeded(loaded.load_here("privacy", "check")).stdout
+    loaded.env |= RULES | {f"{SETTINGS}__NULL": '["languge"]', f"{SETTINGS}__DROP": "[]"}
+    before = everything(loaded.root / "data")
+    result = succeeded(loaded.load_here("privacy", "check"))
+    shown = {tuple(line.split()[:2]) for line in result.stdout.splitlines()}
+    assert {("user_id", f"{SETTINGS}__HASH"), ("ip_address", f"{SETTINGS}__PROFILE")} <= shown
+    assert "did you mean language?" in result.stderr
+    output = (result.stdout + result.stderr).encode()
+    assert {value for value in personal_values(product) if value in output} == set()
+    assert everything(loaded.root / "data") == before
+
+
+def test_privacy_check_takes_a_folder_before_anything_is_loaded(project: Project, product: Product) -> None:
+    project.env |= RULES
+    assert "name a folder" in sentence(project.load_here("privacy", "check"))
+    member = next(product.members())
+    (project.root / "exports").mkdir()
+    (project.root / "exports" / member.file_name).write_bytes(member.data)
+    result = succeeded(project.load_here("privacy", "check", "exports"))
+    assert f"on the {member.rows:,} rows of hour {hour_text(member.hour)}" in result.stdout
+    assert not project.database.exists()
 
 
 def test_a_replay_of_the_redacted_archive_hashes_nothing_twice(project: Project) -> None:

@@ -252,6 +252,23 @@ def test_one_switch_chooses_the_warehouse_of_both_tools(checkout: Project, env: 
         assert {name: getattr(connection, name) for name in parts} == parts
 
 
+def test_masking_is_on_where_it_is_set_and_snowflake_is_chosen(checkout: Project) -> None:
+    env = {
+        START: "2026-06-01",
+        "SQLMESH_SNOWFLAKE_MASKING": "1",
+        "DESTINATION__SNOWFLAKE__CREDENTIALS": "snowflake://loader:pw@acc-1/DB?warehouse=W&role=R",
+        "SQLMESH_STATE_HOST": "db",
+    }
+    for settings, statements in (
+        (env | {"SQLMESH_GATEWAY": "snowflake"}, ["@mask_personal_data()"]),
+        (env | {"SQLMESH_GATEWAY": "snowflake", "SQLMESH_SNOWFLAKE_MASKING": ""}, None),
+        (env, None),
+    ):
+        with checkout.entered(settings):
+            config = sqlmesh_config.project_config(checkout.root, "plan")
+        assert config.model_defaults.on_virtual_update == statements
+
+
 def test_files_without_a_warehouse_have_no_silver(checkout: Project) -> None:
     env = {START: "2026-06-01", "AMPLITUDE_DESTINATION": "filesystem"}
     with checkout.entered(env), pytest.raises(AmplitudeError, match="no warehouse for silver"):

@@ -42,6 +42,7 @@ from .files import ROWS_PER_FILE, EventsFile, EventsWriter
 from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
 from .lines import Block, LineReader
 from .merges import amplitude_merges, first_unseen_hour, read_merges
+from .privacy import Effects
 from .rest import amplitude_rest
 from .rows import LOAD_ID, RowTyper
 from .settings import AmplitudeSettings
@@ -84,6 +85,8 @@ class Progress:
     """Hours for which Amplitude has no data any more: what was loaded before stays."""
     new_columns: list[str] = field(default_factory=list)
     """Keys that became columns of `bronze.events`."""
+    effects: Effects | None = None
+    """Of the privacy rules, on the rows that passed them."""
     is_done: bool = False
     """Whether the last hour was read, or an error ended the reading."""
     error: AmplitudeError | None = None
@@ -241,6 +244,8 @@ def blocks(
                     yield block
             read.append(hour)
             progress.bytes += sum(member.size for member in hour.members)
+            for effects in (member.effects for member in hour.members if member.effects):
+                progress.effects = progress.effects + effects if progress.effects else effects
             if lines >= ROWS_PER_LOAD:
                 break
         else:

@@ -23,7 +23,7 @@ from isal import isal_zlib  # zlib's interface at twice its speed
 from .ahead import read_ahead
 from .errors import AmplitudeError
 from .lake import Sink, Uploads, open_lake, together
-from .privacy import Redactor
+from .privacy import Effects, Redactor
 
 MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
 MANIFEST_NAME = re.compile(r"/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)\.json$")
@@ -103,6 +103,8 @@ class ArchivedMember:
     sha256: str
     sent_sha256: str
     """Of what Amplitude sent: another where privacy rules changed it."""
+    effects: Effects | None = field(default=None, repr=False, compare=False)
+    """Of the privacy rules, if it passed them on its way."""
     kept: deque[bytes] = field(default_factory=deque, repr=False, compare=False)
     """Its text, if the check kept it."""
 
@@ -376,9 +378,10 @@ def _copy_checked(
     """Copies a gzip file, or what the redactor makes of it, while it checks that it is complete."""
     chunks: Iterator[bytes] = iter(partial(source.read, READ_BYTES), b"")
     archived = sent = _Tally()
+    effects = redactor.no_effects() if redactor else None
     if redactor:
         sent = _Tally()
-        chunks = redactor.redact(gunzip(sent.of(chunks)))
+        chunks = redactor.redact(gunzip(sent.of(chunks)), effects)
     kept: deque[bytes] = deque()
     try:
         for piece in gunzip(archived.of(chunks, sink)):
@@ -391,7 +394,7 @@ def _copy_checked(
         raise BrokenMemberError(member.name, str(error)) from None
     except OverflowError as error:
         raise ZipBombError(member.name, str(error)) from None
-    return ArchivedMember(member, archived.size, archived.sha256, sent.sha256, kept)
+    return ArchivedMember(member, archived.size, archived.sha256, sent.sha256, effects, kept)
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ from .snowflake import STAGING, snowflake_destination
 DUCKDB_CONFIG: dict[str, bool | int | str] = {"preserve_insertion_order": False, "threads": 1}
 PARALLEL_INSERTS = 2
 # DuckDB writes for its version 1.0 by default, though with this format a load takes a fifth less. 1.3 is of May 2025.
-NEW_FILE: dict[str, bool | int | str] = {"storage_compatibility_version": "v1.3.0"}
+NEW_FILE: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "v1.3.0"}
 # The least memory with which DuckDB writes row groups to disk at full speed. On top it holds some vectors whole.
 DUCKDB_MEMORY_BYTES = 100_000_000
 VECTOR_ROWS, VECTORS_HELD = 2048, 4

@@ -1,20 +1,21 @@
-"""Personal data at the door: what is dropped, nulled or hashed in an export before a byte of it is kept anywhere.
+"""Drop, null or hash personal data of an export before a byte of it is kept anywhere.
 
 A rule is the path to a value: keys joined by `/`, from a column inwards (`ip_address`, `user_properties/email`), where
 `~1` stands for a `/` in a key and `~0` for a `~`. A list has no step of its own in a path: a rule holds for each of its
-elements. A path that is not in a row does nothing there. What no rule names stays, down to how a number is written.
+elements. A path that is not in a row does nothing there; one that is in no row of a load is reported, with the nearest
+that is. Everything that no rule names stays as it is, down to how a number is written.
 
-Hashed are texts (by their UTF-8), numbers and booleans (by their JSON text, like a text of the same characters), and
-of lists and objects each leaf; the keys of an object stay. A value has the same hash wherever it stands, so that joins
-survive. What says nothing keeps saying so: null stays null, and an empty text, which is no device and no user, empty.
+A hash replaces a text (by its UTF-8), a number or a boolean (by its JSON text, like a text of the same characters), and
+each leaf of a list or an object, whose keys stay. A value has the same hash everywhere, so that joins survive. Null and
+an empty text, which stand for no device and no user, stay as they are.
 """
 
 import hmac
 import json
-import re
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import delitem
 from typing import Any, NamedTuple, NoReturn, TypeAlias
@@ -26,18 +27,21 @@ from dlt.common.typing import TSecretStrValue
 
 from .columns import EXPORT_COLUMNS, REQUIRED_KEYS
 from .errors import AmplitudeError
+from .key_paths import KeyPath, Keys, collect_keys, format_path, nearest_path, parse_path
 
 SETTINGS = "SOURCES__AMPLITUDE__PRIVACY"
+PROFILE_SETTING = f"{SETTINGS}__PROFILE"
 # A profile nulls: its columns stay, as do country and region. What an app sends as a property of its own is not in it.
 PROFILES = {"ip_and_location": ("ip_address", "location_lat", "location_lng", "city", "dma")}
 # By these silver tells the copies of one event, which their hashes do as well.
 COPY_KEYS = ("device_id", "$insert_id")
 MIN_KEY_CHARACTERS = 16
 MAX_LINE_BYTES = 16 << 20
+SAMPLED_ROWS = 10_000  # of a run, to know what keys there are; it takes 0.15 s, and only while a rule has met none
 GZIP_LEVEL = 3  # measured: at level 6 files are a fifth smaller, and the whole takes half as long again
 
 Change: TypeAlias = Callable[[dict[str, Any], str], None]  # of the value of a key
-Rules: TypeAlias = "dict[str, Change | Rules]"
+Rules: TypeAlias = "dict[str, Step | Rules]"
 
 
 @configspec
@@ -72,7 +76,22 @@ class PrivacySettings(BaseConfiguration):
                     f"{other.setting}: {other.path!r} falls under {one.path!r} of {one.setting} too; keep one of them."
                 )
         keyed = self._keyed_hash()
-        return Redactor(tree(rules, keyed), keyed) if rules else None
+        return Redactor(rules, keyed) if rules else None
+
+    def doubts(self) -> list[str]:
+        """Return a sentence for each rule whose column Amplitude's export does not have, but one that resembles it.
+
+        Such a rule is followed all the same, because a column may be new.
+        """
+        found = []
+        for rule in self._rules():
+            nearest = nearest_path(rule.keys[:1], {column: {} for column in EXPORT_COLUMNS})
+            if rule.keys[0] not in EXPORT_COLUMNS and nearest:
+                found.append(
+                    f"{rule.setting}: {rule.path!r} begins with no known column of Amplitude's export; did you mean "
+                    f"{format_path((*nearest, *rule.keys[1:]))}?"
+                )
+        return found
 
     def _rules(self) -> Iterator["Rule"]:
         if self.profile and self.profile not in PROFILES:
@@ -102,18 +121,18 @@ class Rule(NamedTuple):
     """What happens to the values at a path, and the setting that says so."""
 
     action: str
-    keys: tuple[str, ...]
+    keys: KeyPath
     path: str
     setting: str
 
     @classmethod
     def parse(cls, action: str, path: str, setting: str) -> "Rule":
-        keys = path.split("/") if isinstance(path, str) else [""]
-        if not all(keys) or re.search("~(?![01])", path):
+        try:
+            return cls(action, parse_path(path), path, setting)
+        except (ValueError, AttributeError):  # it may be of any type
             raise AmplitudeError(
                 f"{setting}: {path!r} is no path; write a column, or keys joined by / as in user_properties/email."
-            )
-        return cls(action, tuple(key.replace("~1", "/").replace("~0", "~") for key in keys), path, setting)
+            ) from None
 
     def objection(self) -> str | None:
         """Why the rule cannot be followed, and what to do instead."""
@@ -155,67 +174,143 @@ def make_null(row: dict[str, Any], key: str) -> None:
     row[key] = None
 
 
+class Step(NamedTuple):
+    """What a rule does once its last key is met."""
+
+    number: int
+    """Of the rule."""
+    change: Change
+
+
 def tree(rules: Iterable[Rule], keyed: KeyedHash | None) -> Rules:
-    """What becomes of which key, level by level."""
+    """Return what becomes of which key, level by level."""
     changes: dict[str, Change] = {"drop": delitem, "null": make_null}
     if keyed:
         changes["hash"] = keyed.change
     root: dict[str, Any] = {}
-    for rule in rules:
+    for number, rule in enumerate(rules):
         *outer, last = rule.keys
         level = root
         for key in outer:
             level = level.setdefault(key, {})
-        level[last] = changes[rule.action]
+        level[last] = Step(number, changes[rule.action])
     return root
 
 
-def follow(rules: Rules, value: Any) -> None:
-    """Changes a value as the rules for it say."""
+@dataclass
+class Effects:
+    """What the rules did to some rows: counts, and never a value."""
+
+    rules: list[Rule]
+    sample: Keys
+    """The keys of the first rows, to name the nearest one to a rule that met none."""
+    rows: int = 0
+    met: list[int] = field(default_factory=list)
+    """By rule, how often its key was there."""
+    values: list[int] = field(default_factory=list)
+    """By rule, how often the key had a value: neither null nor an empty text."""
+
+    def __post_init__(self) -> None:
+        self.met = self.met or [0] * len(self.rules)
+        self.values = self.values or [0] * len(self.rules)
+
+    def __add__(self, other: "Effects") -> "Effects":
+        """Return the effects on both their rows; the rules are the same."""
+        met, values = (
+            [one + more for one, more in zip(*counts, strict=True)]
+            for counts in ((self.met, other.met), (self.values, other.values))
+        )
+        return Effects(self.rules, self.sample, self.rows + other.rows, met, values)
+
+    def by_action(self) -> dict[str, int]:
+        """Return how many values were dropped, nulled and hashed, where there are rules for it."""
+        counts: dict[str, int] = {}
+        for rule, values in zip(self.rules, self.values, strict=True):
+            counts[rule.action] = counts.get(rule.action, 0) + values
+        return counts
+
+    def unmet(self) -> list[str]:
+        """Return a sentence for each of the user's own rules whose key was in no row."""
+        found = []
+        for rule, met in zip(self.rules, self.met, strict=True):
+            if self.rows and not met and rule.setting != PROFILE_SETTING:
+                is_known = rule.path in EXPORT_COLUMNS  # so it is spelled right
+                nearest = None if is_known else nearest_path(rule.keys, self.sample)
+                hint = f"; did you mean {format_path(nearest)}?" if nearest else "."
+                found.append(
+                    f"{rule.setting}: {rule.path!r} is in none of {self.rows:,} rows, so the rule did nothing{hint}"
+                )
+        return found
+
+
+def follow(rules: Rules, value: Any, effects: Effects) -> None:
+    """Change a value as the rules for it say, and count what they did."""
     if isinstance(value, list):
         for element in value:
-            follow(rules, element)
+            follow(rules, element, effects)
     elif isinstance(value, dict):
         for key, rule in rules.items():
             if key not in value:
                 continue
             if isinstance(rule, dict):
-                follow(rule, value[key])
-            else:
-                rule(value, key)
+                follow(rule, value[key], effects)
+                continue
+            number, change = rule
+            effects.met[number] += 1
+            if value[key] is not None and value[key] != "":
+                effects.values[number] += 1
+            change(value, key)
 
 
 class Redactor:
-    """Puts privacy rules into effect. Never twice on the same text: a hash would be hashed again."""
+    """Puts privacy rules into effect. Never twice on the same text, because a hash would be hashed again."""
 
-    def __init__(self, rules: Rules, keyed: KeyedHash | None) -> None:
+    def __init__(self, rules: list[Rule], keyed: KeyedHash | None) -> None:
         self._rules = rules
+        self._tree = tree(rules, keyed)
         self._keyed = keyed
+        self._sample: Keys = {}
+        self._sampled_rows = 0
 
-    def redact(self, text: Iterable[bytes]) -> Iterator[bytes]:
-        """From pieces of an export's unzipped text to pieces of a gzip file, whose bytes depend on the text alone.
+    def no_effects(self) -> Effects:
+        """Return counts that start from nothing."""
+        return Effects(self._rules, self._sample)
 
-        A line comes out for each that goes in. One that is not understood may hide what a rule is about: in its place
-        comes a JSON text that says so, which is no row and ends in the rejected rows.
+    def redact(self, text: Iterable[bytes], effects: Effects | None = None) -> Iterator[bytes]:
+        """Yield pieces of a gzip file from pieces of an export's unzipped text.
+
+        The bytes depend on the text alone, and each line gives a line. One that is not understood may hide what a rule
+        is about: a JSON text that says so takes its place, which is no row and ends in the rejected rows.
+
+        Args:
+            text: pieces of any size.
+            effects: brought up to date line by line.
         """
         gzip = zlib.compressobj(GZIP_LEVEL, wbits=31)
-        for line in self._lines(text):
+        for line in self._lines(text, effects or self.no_effects()):
             if packed := gzip.compress(line):
                 yield packed
         yield gzip.flush()
 
-    def _lines(self, text: Iterable[bytes]) -> Iterator[bytes]:
+    def try_on(self, texts: Iterable[Iterable[bytes]]) -> Effects:
+        """Return what the rules would do to members of an export, which stay as they are."""
+        effects = self.no_effects()
+        for text in texts:
+            deque(self.redact(text, effects), maxlen=0)
+        return effects
+
+    def _lines(self, text: Iterable[bytes], effects: Effects) -> Iterator[bytes]:
         line = Line(self._keyed)
         for piece in text:
             *ends, rest = piece.split(b"\n")
             for end in ends:
                 line.add(end)
-                yield self._redacted(line) + b"\n"
+                yield self._redacted(line, effects) + b"\n"
                 line = Line(self._keyed)
             line.add(rest)
-        yield self._redacted(line)
+        yield self._redacted(line, effects)
 
-    def _redacted(self, line: "Line") -> bytes:
+    def _redacted(self, line: "Line", effects: Effects) -> bytes:
         try:
             text = line.text()
             content = text.removesuffix(b"\r")
@@ -224,7 +319,11 @@ class Redactor:
             row = understood(content)
         except NotUnderstoodError as error:
             return line.withheld(str(error))
-        follow(self._rules, row)
+        effects.rows += 1
+        if self._sampled_rows < SAMPLED_ROWS and 0 in effects.met:
+            self._sampled_rows += 1
+            collect_keys(self._sample, row)
+        follow(self._tree, row, effects)
         return orjson.dumps(row) + text[len(content) :]
 
 

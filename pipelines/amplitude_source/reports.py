@@ -1,7 +1,7 @@
 """What the command prints: how far a load is, its summary, coverage, and the commands that mend something."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -14,9 +14,11 @@ from rich.table import Table
 from . import Progress
 from .archive import ExportHour
 from .ledger import Coverage, Restatement
+from .privacy import Effects
 from .settings import HOUR, format_hour
 from .work import Work
 
+PAST = {"drop": "dropped", "null": "nulled", "hash": "hashed"}
 COMMAND = "python pipelines/amplitude.py"
 SECONDS_BETWEEN_LINES = 30  # of progress, where there is no terminal
 
@@ -69,6 +71,25 @@ def report(work: Work, progress: Progress, seconds: float) -> None:
         out.print(f"New columns in bronze.events: {', '.join(progress.new_columns)}; bronze.schema_changes tells more.")
     if progress.kept:
         out.print(f"{len(progress.kept)} hours are gone from Amplitude and were kept as they are in bronze.")
+    if progress.effects:
+        counts = ", ".join(f"{values:,} values {PAST[name]}" for name, values in progress.effects.by_action().items())
+        out.print(f"Privacy rules, in {progress.effects.rows:,} rows: {counts}.")
+        warn(progress.effects.unmet())
+
+
+def warn(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        err.print(f"warning: {sentence}", style="yellow")
+
+
+def show_privacy(hour: datetime, effects: Effects) -> None:
+    """A row for each rule, then what is wrong with them."""
+    out.print(f"The privacy rules, tried on the {effects.rows:,} rows of hour {format_hour(hour)}:")
+    table = Table("rule", "setting", "found", "with a value", box=None)
+    for rule, met, values in zip(effects.rules, effects.met, effects.values, strict=True):
+        table.add_row(rule.path, rule.setting, f"{met:,}", f"{values:,}")
+    out.print(table)
+    warn(effects.unmet())
 
 
 def restate_text(hours: Restatement) -> str:

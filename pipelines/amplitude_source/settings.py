@@ -187,7 +187,10 @@ def all_names() -> Names:
 
 # How sqlmesh signs in to Snowflake, and where it keeps its state: the environment has them, dlt's files do not.
 SQLMESH_VARIABLES = (
-    *(f"SQLMESH_SNOWFLAKE_{name}" for name in ("USERNAME", "PRIVATE_KEY_PATH", "ROLE", "WAREHOUSE", "HOST", "PORT")),
+    *(
+        f"SQLMESH_SNOWFLAKE_{name}"
+        for name in ("USERNAME", "PRIVATE_KEY_PATH", "ROLE", "WAREHOUSE", "HOST", "PORT", "MASKING")
+    ),
     *(f"SQLMESH_STATE_{name}" for name in ("FILE", "HOST", "PORT", "DATABASE", "USERNAME", "PASSWORD", "SSLMODE")),
 )
 

@@ -7,7 +7,7 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
-from .archive import Archive, ExportHour, IncompleteHourError, folder_hours
+from .archive import Archive, ExportHour, IncompleteHourError, check_all, folder_hours
 from .errors import AmplitudeError
 from .export_api import ExportClient, export_hours
 from .ledger import Ledger, LedgerRow, coverage
@@ -115,6 +115,16 @@ class Planner:
         else:
             hours = (read() for read in self._archive.read_hours(chosen))
         return Work(hours, chosen[0], len(chosen), asks_amplitude=False)
+
+    def sample(self, folder: Path | None) -> ExportHour:
+        """The newest hour with data of the archive, or of a folder of exported files, as it is there."""
+        if folder:
+            hour, members = max(folder_hours(folder).items())
+            return ExportHour(hour, check_all(members), self._settings.present)
+        for hour in reversed(self._archive.hours()):
+            if (found := self._archive.read_hour(hour)).members:
+                return found
+        raise AmplitudeError("The archive holds no hour with data yet: load one, or name a folder of exported files.")
 
     def declared_empty(self, first: datetime, last: datetime) -> Work:
         """The hours `first` to `last` that are not final, as hours without data."""

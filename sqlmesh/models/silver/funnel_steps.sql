@@ -23,9 +23,6 @@ MODEL (
   ),
   owner data,
   grain (funnel, step),
-  ignored_rules (
-    nomissingunittest
-  ), /* SQLMesh tests no seeds */
   audits (
     not_null(columns := (funnel, step, event_type, step_order, window_hours)),
     numbered_without_gaps(column := step, keys := (
