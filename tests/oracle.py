@@ -20,6 +20,8 @@ from zoneinfo import ZoneInfo
 MEMBER_NAME = re.compile(r"\d+_(?P<date>\d{4}-\d{2}-\d{2})_(?P<hour>\d{1,2})#\d+\.json\.gz")
 FUNNELS = (Path(__file__).parents[1] / "sqlmesh/seeds/funnels.csv").read_text()
 NO_SESSION = -1
+LONG_AGO = dt.datetime(1, 1, 3)
+DEDUPLICATION_WINDOW = dt.timedelta(days=7)
 WEEK_DAYS = 7
 MONTH_DAYS = 30
 
@@ -27,7 +29,7 @@ App: TypeAlias = tuple[str, int]  # project, app
 User: TypeAlias = tuple[str, int, int]  # project, app, amplitude_id
 Device: TypeAlias = tuple[str, int, str]  # project, app, device_id
 SessionKey: TypeAlias = tuple[str, int, int, int]  # project, app, canonical amplitude_id, session_id
-DedupeKey: TypeAlias = tuple[str, int, str, str] | tuple[str, int, str]
+Span: TypeAlias = tuple[dt.datetime, dt.datetime]  # first and last export hour
 LoginRank: TypeAlias = tuple[dt.datetime, dt.datetime, dt.datetime, int]
 
 
@@ -160,8 +162,16 @@ class Truth:
     daily_metrics: list[DailyMetrics]
     canonical: dict[User, int]
     """The amplitude_id that each raw user counts under."""
+    reached: dict[App, dt.datetime]
+    """The last export hour of each app's project, with or without events."""
+    openings: dict[App, dt.date]
+    """The first date of each app that charts show: the date of its project's first export hour."""
     frontiers: dict[App, dt.date]
-    """The last date of each app that gold has."""
+    """The last date of each app that charts show: the date of its project's last export hour."""
+
+    def shows(self, app: App, date: dt.date) -> bool:
+        """Whether charts show a date of an app."""
+        return self.openings[app] <= date <= self.frontiers[app]
 
 
 def compute(
@@ -170,6 +180,7 @@ def compute(
     timezone: str = "UTC",
     merges: Collection[Merge] = (),
     deleted: Collection[str] = (),
+    exported: Mapping[str, Span] | None = None,
 ) -> Truth:
     """Compute all tables from exported rows.
 
@@ -179,6 +190,8 @@ def compute(
         timezone: the reporting time zone, an IANA name.
         merges: Amplitude's merge feed.
         deleted: the event types that are deleted in Amplitude, in any project.
+        exported: by project, the first and the last hour that were exported, with rows or without. By default the
+            export ends with the last hour of the rows, and began before all of them.
 
     Returns:
         The truth.
@@ -191,15 +204,20 @@ def compute(
     canonical = canonical_users(events, merges)
     sessions = find_sessions(events, canonical)
     user_days = find_user_days(events)
+    spans = {app: span_of(app, own, exported) for app, own in by_app(events).items()}
+    openings = {app: date_in(zone, first) for app, (first, _) in spans.items()}
+    frontiers = {app: date_in(zone, last) for app, (_, last) in spans.items()}
     return Truth(
         events=events,
         user_aliases=[UserAlias(*user, canonical[user]) for user in sorted(canonical)],
         sessions=sessions,
         user_days=user_days,
         users=find_users(events, canonical, user_days),
-        daily_metrics=find_daily_metrics(events, canonical, sessions, zone),
+        daily_metrics=find_daily_metrics(events, canonical, sessions, openings, frontiers),
         canonical=canonical,
-        frontiers={app: frontier_date(own, zone) for app, own in by_app(events).items()},
+        reached={app: last for app, (_, last) in spans.items()},
+        openings=openings,
+        frontiers=frontiers,
     )
 
 
@@ -301,25 +319,34 @@ def arrival(event: Event) -> tuple[dt.datetime, dt.datetime, bool, str, str, int
     )
 
 
-def dedupe_key(event: Event) -> DedupeKey:
-    """What the repeats of an app's event share: device and insert id where both are present, else the uuid."""
-    if event.device_id is not None and event.insert_id is not None:
-        return event.project, event.app, event.device_id, event.insert_id
-    if event.uuid is None:
-        raise ValueError(f"no uuid, and no device_id and $insert_id: {event.member} line {event.position}")
-    return event.project, event.app, event.uuid
-
-
 def unique_events(events: Iterable[Event]) -> list[Event]:
-    """Of the events with one dedupe key the first to arrive, however far apart they are; by project, app and uuid."""
-    first: dict[DedupeKey, Event] = {}
+    """Leave out repeats; by project, app and uuid.
+
+    In order of arrival, a row repeats an earlier event of the same device and insert id if it was uploaded within 7
+    days of it (Amplitude's rule: apis/http-v2, event deduplication), or if it has its type and time, too (a copy). A
+    row without one of the two ids repeats one of the same uuid.
+    """
+    kept: defaultdict[tuple[object, ...], list[Event]] = defaultdict(list)
     for event in sorted(events, key=arrival):
-        first.setdefault(dedupe_key(event), event)
+        ids: tuple[object, ...] = (event.project, event.app, event.device_id, event.insert_id)
+        if event.device_id is None or event.insert_id is None:
+            if event.uuid is None:
+                raise ValueError(f"no uuid, and no device_id and $insert_id: {event.member} line {event.position}")
+            ids = event.project, event.app, event.uuid
+        if not any(len(ids) == 3 or is_repeat(event, earlier) for earlier in kept[ids]):
+            kept[ids].append(event)
 
     def key(event: Event) -> tuple[object, ...]:
         return event.project, event.app, event.uuid is None, event.uuid or "", arrival(event)
 
-    return sorted(first.values(), key=key)
+    return sorted((event for own in kept.values() for event in own), key=key)
+
+
+def is_repeat(event: Event, earlier: Event) -> bool:
+    """Whether an event repeats an earlier one with the same ids."""
+    is_copy = (event.event_type, event.event_time) == (earlier.event_type, earlier.event_time)
+    uploaded, before = (each.server_upload_time or each.export_hour for each in (event, earlier))
+    return is_copy or uploaded <= before + DEDUPLICATION_WINDOW
 
 
 def events_by_user(events: Iterable[Event]) -> dict[User, list[Event]]:
@@ -493,13 +520,17 @@ def by_app(events: Iterable[Event]) -> dict[App, list[Event]]:
     return dict(apps)
 
 
-def frontier_date(events: Iterable[Event], zone: ZoneInfo) -> dt.date:
-    """The date on which the latest export hour of an app's unique events begins."""
-    return date_in(zone, max(event.export_hour for event in events))
+def span_of(app: App, events: Iterable[Event], exported: Mapping[str, Span] | None) -> Span:
+    """The first and the last export hour of an app's project."""
+    return exported[app[0]] if exported else (LONG_AGO, max(event.export_hour for event in events))
 
 
 def find_daily_metrics(
-    events: Iterable[Event], canonical: Mapping[User, int], sessions: Iterable[Session], zone: ZoneInfo
+    events: Iterable[Event],
+    canonical: Mapping[User, int],
+    sessions: Iterable[Session],
+    openings: Mapping[App, dt.date],
+    frontiers: Mapping[App, dt.date],
 ) -> list[DailyMetrics]:
     """The daily metrics of each app of each project."""
     events_of = by_app(events)
@@ -515,7 +546,8 @@ def find_daily_metrics(
             canonical,
             sessions_of[app],
             first_dates(events_of[app], canonical),
-            frontier_date(events_of[app], zone),
+            openings[app],
+            frontiers[app],
         )
     ]
 
@@ -526,13 +558,16 @@ def daily_metrics_of(
     canonical: Mapping[User, int],
     sessions: Iterable[Session],
     first: Mapping[int, dt.date],
+    opening: dt.date,
     frontier: dt.date,
 ) -> Iterator[DailyMetrics]:
     """The metrics of some events of an app on every date from their earliest to the frontier, others included.
 
-    What is dated later than the frontier waits; a weekly or monthly active user had an active event on one of the 7 or
-    30 dates that end with the date; a new one has an event on the `first` date of all his events.
+    Events dated before the opening or after the frontier do not count. A weekly or monthly active user had an active
+    event on one of the 7 or 30 dates that end with the date; a new one has an event on the `first` date of all of the
+    user's events.
     """
+    events = [event for event in events if event.event_date and opening <= event.event_date <= frontier]
     active = active_users_by_date(events, canonical)
     present = users_by_date(events, canonical)
     lengths = session_seconds_by_date(sessions)

@@ -62,7 +62,7 @@ def find_acquisition(truth: oracle.Truth, charts: oracle.Charts) -> Iterator[Acq
     for place in find_segments(truth):
         for session in place.sessions:
             date, user = session.session_date, session[:3]
-            if date is None or date > place.frontier or session.is_longer_than_a_day:
+            if date is None or not truth.shows(place.app, date) or session.is_longer_than_a_day:
                 continue
             last = last_touch(session.session_id, visits_of[user], charts.attribution_window_days)
             for name, touch in {"first": firsts[user], "last": last}.items():
@@ -70,12 +70,12 @@ def find_acquisition(truth: oracle.Truth, charts: oracle.Charts) -> Iterator[Acq
                 count.sessions += 1
                 count.active_users.add(user)
     for user, own in events_by_merged_user(truth).items():
-        app, frontier, visits = user[:2], truth.frontiers[user[:2]], visits_of.get(user, [])
+        app, visits = user[:2], visits_of.get(user, [])
         date = min(event.event_date for event in own if event.event_date)
         met = visits[0].touch if visits and visits[0].date == date else NO_TOUCH
         met_in = set[Segment]().union(*(segments(event) for event in own if event.event_date == date))
         for name, touch in {"first": firsts[user], "last": met}.items():
-            for segment in met_in if date <= frontier else ():
+            for segment in met_in if truth.shows(app, date) else ():
                 counts[app, date, segment, name, touch].new_users += 1
     for (app, date, segment, name, touch), count in counts.items():
         source, medium, campaign, referrer = (value or "(none)" for value in touch)

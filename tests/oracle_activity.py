@@ -77,13 +77,14 @@ class Stickiness(NamedTuple):
 
 @dataclass
 class Segment:
-    """What happened in a segment of an app; all that charts show of it ends with the frontier."""
+    """What happened in a segment of an app; charts show it from the opening to the frontier."""
 
     app: App
     breakdown: str
     name: str
     first: Mapping[int, dt.date]
     """The date of each canonical user's earliest event in the whole app."""
+    opening: dt.date
     frontier: dt.date
     events: list[Event] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
@@ -142,7 +143,7 @@ def find_segments(truth: Truth) -> list[Segment]:
     segments: dict[tuple[App, str, str], Segment] = {}
 
     def segment(app: App, breakdown: str, name: str) -> Segment:
-        made = Segment(app, breakdown, name, firsts[app], truth.frontiers[app])
+        made = Segment(app, breakdown, name, firsts[app], truth.openings[app], truth.frontiers[app])
         return segments.setdefault((app, breakdown, name), made)
 
     for event in truth.events:
@@ -161,7 +162,13 @@ def names(platform: str | None, country: str | None) -> list[tuple[str, str]]:
 def find_metrics(truth: Truth, segments: list[Segment]) -> Iterator[SegmentMetrics]:
     for segment in segments:
         days = oracle.daily_metrics_of(
-            segment.app, segment.events, truth.canonical, segment.sessions, segment.first, segment.frontier
+            segment.app,
+            segment.events,
+            truth.canonical,
+            segment.sessions,
+            segment.first,
+            segment.opening,
+            segment.frontier,
         )
         for day in days:
             yield SegmentMetrics(
@@ -227,9 +234,9 @@ def find_stickiness(truth: Truth, segments: list[Segment], calendar: Calendar) -
 
 
 def active_by_date(truth: Truth, segment: Segment) -> dict[dt.date, set[int]]:
-    """The canonical users active on each date that the export has reached."""
+    """The canonical users active on each date that charts show."""
     dates = oracle.active_users_by_date(segment.events, truth.canonical)
-    return {date: users for date, users in dates.items() if date <= segment.frontier}
+    return {date: users for date, users in dates.items() if segment.opening <= date <= segment.frontier}
 
 
 def active_by_interval(truth: Truth, segment: Segment, calendar: Calendar) -> dict[dt.date, set[int]]:

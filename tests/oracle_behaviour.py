@@ -61,10 +61,11 @@ def segments_of(event: Event) -> list[Segment]:
 
 
 def shown_events(truth: oracle.Truth) -> Iterator[tuple[Event, dt.date, User]]:
-    """The events of days that the export has reached, each with its day and its user after merging."""
+    """The events of days that charts show, each with its day and its user after merging."""
     for event in truth.events:
-        frontier = truth.frontiers[event.project, event.app]
-        if event.amplitude_id is not None and event.event_date is not None and event.event_date <= frontier:
+        if event.amplitude_id is None or event.event_date is None:
+            continue
+        if truth.shows((event.project, event.app), event.event_date):
             user = truth.canonical[event.project, event.app, event.amplitude_id]
             yield event, event.event_date, (event.project, event.app, user)
 

@@ -167,19 +167,19 @@ def find_funnel_events(truth: oracle.Truth, funnels: Iterable[Funnel]) -> Iterat
 
 def find_paths(truth: oracle.Truth, funnels: Sequence[Funnel]) -> Iterator[FunnelPath]:
     """The steps of the paths of each user, funnel and day of entry that are the best of the day or of a segment."""
-    for user, events in events_to_frontier(truth).items():
+    for user, events in shown_events(truth).items():
         active = sorted(moment(event)[0] for event in events if event.is_active)
         for funnel in funnels:
             yield from paths_of(user, events, active, funnel)
 
 
-def events_to_frontier(truth: oracle.Truth) -> dict[User, list[Event]]:
-    """Each merged user's events, without those after the last day that gold has."""
+def shown_events(truth: oracle.Truth) -> dict[User, list[Event]]:
+    """Each merged user's events on days that charts show."""
     users: defaultdict[User, list[Event]] = defaultdict(list)
     for event in truth.events:
         if event.amplitude_id is None or event.event_date is None:
             continue
-        if event.event_date <= truth.frontiers[event.project, event.app]:
+        if truth.shows((event.project, event.app), event.event_date):
             canonical = truth.canonical[event.project, event.app, event.amplitude_id]
             users[event.project, event.app, canonical].append(event)
     return users
@@ -314,9 +314,6 @@ def find_users(
     truth: oracle.Truth, funnels: Iterable[Funnel], paths: Iterable[FunnelPath], zone: ZoneInfo
 ) -> Iterator[FunnelUsers]:
     """Users and seconds of each step of each funnel, segment and day with entries."""
-    last_hours: dict[oracle.App, dt.datetime] = {
-        app: max(event.export_hour for event in events) for app, events in oracle.by_app(truth.events).items()
-    }
     taken: defaultdict[tuple[str, int, str, str, str, dt.date], defaultdict[int, list[int]]] = defaultdict(
         lambda: defaultdict(list)
     )
@@ -326,7 +323,7 @@ def find_users(
             taken[key][path.step].append((path.reached_at - path.entered_at) // MICROSECOND)
     by_name = {funnel.name: funnel for funnel in funnels}
     for key, by_step in taken.items():
-        funnel, end = by_name[key[2]], last_hours[key[:2]] + dt.timedelta(hours=1)
+        funnel, end = by_name[key[2]], truth.reached[key[:2]] + dt.timedelta(hours=1)
         for number, step in enumerate(funnel.steps, 1):
             own, before = by_step[number], len(by_step[number - 1])
             yield FunnelUsers(

@@ -18,7 +18,7 @@ WEEKDAYS = {"monday": 0, "sunday": 6}
 ALL_COHORTS = "(all)"
 
 Segment: TypeAlias = tuple[str, str]  # breakdown, segment
-CohortKey: TypeAlias = tuple[str, Segment, dt.date]  # unit, segment, first day
+CohortKey: TypeAlias = tuple[Segment, dt.date]  # segment, first day
 Users: TypeAlias = dict[int, list[Event]]  # by canonical amplitude_id
 
 
@@ -43,8 +43,10 @@ class RetentionCell(NamedTuple):
 class Way(ABC):
     """A way to count time from a start to a return; both are moments of the clock that it goes by."""
 
+    unit: str
     zone: ZoneInfo
     week_start: str
+    opening: dt.date
     frontier: dt.date
 
     @abstractmethod
@@ -54,22 +56,31 @@ class Way(ABC):
     def date(self, moment: dt.datetime) -> dt.date: ...
 
     @abstractmethod
-    def number(self, unit: str, start: dt.datetime, returned: dt.datetime) -> int:
+    def is_new_in(self, first: dt.datetime, moment: dt.datetime) -> bool:
+        """Whether a new user, whose first moment is given, is in the segments of what happened at a moment."""
+
+    @abstractmethod
+    def number(self, start: dt.datetime, returned: dt.datetime) -> int:
         """X of a return."""
 
     @abstractmethod
-    def has_begun(self, unit: str, first_start: dt.datetime, number: int) -> bool:
+    def has_begun(self, first_start: dt.datetime, number: int) -> bool:
         """Whether X begins, for the first start of a cohort, by the end of the frontier's day."""
 
     @abstractmethod
-    def is_over(self, unit: str, cohort: dt.date, number: int) -> bool:
+    def is_over(self, cohort: dt.date, number: int) -> bool:
         """Whether X has no day from the frontier on, for any start that the cohort may have."""
 
-    def cohort(self, unit: str, moment: dt.datetime) -> dt.date:
-        return first_day(unit, self.date(moment), self.week_start)
+    def cohort(self, moment: dt.datetime) -> dt.date:
+        return first_day(self.unit, self.date(moment), self.week_start)
+
+    def shows(self, moment: dt.datetime) -> bool:
+        return self.opening <= self.date(moment) <= self.frontier
 
 
 class CalendarWay(Way):
+    """Strict calendar dates (retention-analysis-time.md)."""
+
     def moment(self, event: Event) -> dt.datetime:
         assert event.event_date is not None
         return dt.datetime.combine(event.event_date, dt.time())
@@ -77,37 +88,51 @@ class CalendarWay(Way):
     def date(self, moment: dt.datetime) -> dt.date:
         return moment.date()
 
-    def number(self, unit: str, start: dt.datetime, returned: dt.datetime) -> int:
-        return steps(unit, first_day(unit, start.date(), self.week_start), returned.date())
+    def is_new_in(self, first: dt.datetime, moment: dt.datetime) -> bool:
+        """In the whole interval in which the user is new (retention-analysis-time.md, retention types)."""
+        return self.cohort(moment) == self.cohort(first)
 
-    def has_begun(self, unit: str, first_start: dt.datetime, number: int) -> bool:
-        return number <= steps(unit, self.cohort(unit, first_start), self.frontier)
+    def number(self, start: dt.datetime, returned: dt.datetime) -> int:
+        return steps(self.unit, first_day(self.unit, start.date(), self.week_start), returned.date())
 
-    def is_over(self, unit: str, cohort: dt.date, number: int) -> bool:
-        return number < steps(unit, cohort, self.frontier)
+    def has_begun(self, first_start: dt.datetime, number: int) -> bool:
+        return number <= steps(self.unit, self.cohort(first_start), self.frontier)
+
+    def is_over(self, cohort: dt.date, number: int) -> bool:
+        return number < steps(self.unit, cohort, self.frontier)
 
 
 class WindowWay(Way):
+    """Windows of 24 hours from an hour on; by weeks and months, of 7 and 30 days from a day on."""
+
     def moment(self, event: Event) -> dt.datetime:
-        """The start of the hour, as clocks in the reporting time zone show it, in UTC."""
+        """The start of the hour, as clocks in the reporting time zone show it, in UTC; else the day."""
         assert event.event_time is not None
+        assert event.event_date is not None
+        if self.unit != "day":
+            return dt.datetime.combine(event.event_date, dt.time())
         local = event.event_time.replace(tzinfo=dt.UTC).astimezone(self.zone)
         hour = local.replace(minute=0, second=0, microsecond=0)
         return hour.astimezone(dt.UTC).replace(tzinfo=None)
 
     def date(self, moment: dt.datetime) -> dt.date:
-        return oracle.date_in(self.zone, moment)
+        return oracle.date_in(self.zone, moment) if self.unit == "day" else moment.date()
 
-    def number(self, unit: str, start: dt.datetime, returned: dt.datetime) -> int:
-        return (returned - start) // (24 * HOUR) // WINDOW_DAYS[unit]
+    def is_new_in(self, first: dt.datetime, moment: dt.datetime) -> bool:
+        return moment == first
 
-    def has_begun(self, unit: str, first_start: dt.datetime, number: int) -> bool:
-        return self.date(first_start + number * WINDOW_DAYS[unit] * 24 * HOUR) <= self.frontier
+    def number(self, start: dt.datetime, returned: dt.datetime) -> int:
+        return (returned - start) // (24 * HOUR) // WINDOW_DAYS[self.unit]
 
-    def is_over(self, unit: str, cohort: dt.date, number: int) -> bool:
-        last_day = next_first_day(unit, cohort) - DAY
+    def has_begun(self, first_start: dt.datetime, number: int) -> bool:
+        return self.date(first_start + number * WINDOW_DAYS[self.unit] * 24 * HOUR) <= self.frontier
+
+    def is_over(self, cohort: dt.date, number: int) -> bool:
+        last_day = next_first_day(self.unit, cohort) - DAY
+        if self.unit != "day":
+            return last_day + (number + 1) * WINDOW_DAYS[self.unit] * DAY <= self.frontier
         last_start = dt.datetime.combine(last_day, dt.time(23), self.zone).astimezone(dt.UTC).replace(tzinfo=None)
-        return self.date(last_start + (number + 1) * WINDOW_DAYS[unit] * 24 * HOUR - HOUR) < self.frontier
+        return self.date(last_start + (number + 1) * 24 * HOUR - HOUR) < self.frontier
 
 
 def tables(truth: oracle.Truth, charts: oracle.Charts) -> dict[str, tuple[type, list[tuple[object, ...]]]]:
@@ -121,8 +146,9 @@ def tables(truth: oracle.Truth, charts: oracle.Charts) -> dict[str, tuple[type, 
 def find_cells(truth: oracle.Truth, charts: oracle.Charts, way: type[Way]) -> Iterator[RetentionCell]:
     zone = ZoneInfo(charts.timezone)
     for app, users in users_by_app(truth).items():
-        of_app = way(zone, charts.week_start, truth.frontiers[app])
-        cells = [*cells_of_app(app, users, charts, of_app)]
+        span = truth.openings[app], truth.frontiers[app]
+        ways = [way(unit, zone, charts.week_start, *span) for unit in WINDOW_DAYS]
+        cells = [cell for of_unit in ways for cell in cells_of_app(app, users, charts, of_unit)]
         yield from cells
         yield from overall(cells)
 
@@ -143,21 +169,20 @@ def cells_of_app(app: App, users: Users, charts: oracle.Charts, way: Way) -> Ite
     for user, own in users.items():
         starts = moments(own, charts.retention_start_event, way)
         returns = moments(own, charts.retention_return_event, way)
-        for unit in WINDOW_DAYS:
-            for start, segments in starts.items():
-                numbers = {way.number(unit, start, moment) for moment in returns if moment >= start}
-                for segment in segments:
-                    key = unit, segment, way.cohort(unit, start)
-                    cohorts[key][user] = cohorts[key].get(user, set()) | numbers
-                    first_starts[key] = min(first_starts.get(key, start), start)
+        for start, segments in starts.items():
+            numbers = {way.number(start, moment) for moment in returns if moment >= start}
+            for segment in segments:
+                key = segment, way.cohort(start)
+                cohorts[key][user] = cohorts[key].get(user, set()) | numbers
+                first_starts[key] = min(first_starts.get(key, start), start)
     for key, members in cohorts.items():
-        unit, segment, cohort = key
+        segment, cohort = key
         number = 0
-        while way.has_begun(unit, first_starts[key], number):
+        while way.has_begun(first_starts[key], number):
             on = sum(number in numbers for numbers in members.values())
             on_or_after = sum(max(numbers, default=-1) >= number for numbers in members.values())
-            is_over = way.is_over(unit, cohort, number)
-            yield cell(app, unit, segment, cohort, number, len(members), on, on_or_after, is_over)
+            is_over = way.is_over(cohort, number)
+            yield cell(app, way.unit, segment, cohort, number, len(members), on, on_or_after, is_over)
             number += 1
 
 
@@ -191,18 +216,21 @@ def overall(cells: Iterable[RetentionCell]) -> Iterator[RetentionCell]:
 
 
 def moments(events: Collection[Event], name: str, way: Way) -> dict[dt.datetime, set[Segment]]:
-    """The moments at which a user has the event, up to the frontier, with the segments of the events then.
+    """The moments that charts show at which a user has the event, with the segments of the events then.
 
-    A user is new in the whole moment (day or hour) of his first event, whatever its type.
+    A user is new at the moment of the first event, whatever its type.
     """
     timed = [(way.moment(event), event) for event in events]
     first = min((moment for moment, _ in timed), default=None)
     found: defaultdict[dt.datetime, set[Segment]] = defaultdict(set)
     for moment, event in timed:
-        counts = {"_new": moment == first, "_active": event.is_active, "_all": True}
-        if counts.get(name, event.event_type == name):
+        if not way.shows(moment):
+            continue
+        if name == "_new" and first is not None and way.shows(first) and way.is_new_in(first, moment):
+            found[first] |= segments(event)
+        elif {"_active": event.is_active, "_all": True, "_new": False}.get(name, event.event_type == name):
             found[moment] |= segments(event)
-    return {moment: own for moment, own in found.items() if way.date(moment) <= way.frontier}
+    return dict(found)
 
 
 def segments(event: Event) -> set[Segment]:

@@ -75,7 +75,12 @@ def test_small_histories_have_the_paths_of_the_oracle(tmp_path: Path, simulator:
     succeeded(project.load_here("declare-empty", *span))
     list_flags(project, [(EXPORTED, True)])
     warehouse.plan(project)
-    truth = oracle.compute(warehouse.exported_rows(members), {warehouse.DEFAULT: {FLAGGED}}, charts.timezone)
+    truth = oracle.compute(
+        warehouse.exported_rows(members),
+        {warehouse.DEFAULT: {FLAGGED}},
+        charts.timezone,
+        exported=warehouse.exported(project),
+    )
     warehouse.assert_equals_truth(project, truth, charts)
 
 

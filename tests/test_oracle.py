@@ -90,11 +90,17 @@ class TestUniqueEvents:
         early = row(uuid="b", insert_id="i", hour="2024-03-01 11:00:00", server_upload_time="2024-03-01 11:00:00")
         assert winners(late, early) == ["b"]
 
-    def test_a_repeat_60_days_later_is_no_event(self) -> None:
-        first = row("2024-03-01 10:00:00", uuid="b", insert_id="i", event_type="kept")
-        again = row("2024-04-30 10:00:00", uuid="a", insert_id="i", event_type="dropped")
+    def test_a_copy_60_days_later_is_no_event(self) -> None:
+        first = row("2024-03-01 10:00:00", uuid="b", insert_id="i")
+        again = row("2024-03-01 10:00:00", uuid="a", insert_id="i", hour="2024-04-30 10:00:00")
         (event,) = compute([again, first], {}).events
-        assert (event.uuid, event.event_type, event.event_date) == ("b", "kept", dt.date(2024, 3, 1))
+        assert event.uuid == "b"
+
+    @pytest.mark.parametrize(("days", "events"), [(7, 1), (10, 2)])
+    def test_other_contents_under_the_same_ids_are_an_event_after_7_days(self, days: int, events: int) -> None:
+        ordered = row("2024-06-03 10:00:00", insert_id="order-77", event_type="Order Completed")
+        refunded = row(f"2024-06-{3 + days:02} 10:00:00", insert_id="order-77", event_type="Order Refunded")
+        assert len(compute([ordered, refunded], {}).events) == events
 
     def test_then_uuid_then_member_then_position_decide(self) -> None:
         hour = moment("2024-03-01 10:00:00")
@@ -486,13 +492,27 @@ class TestDailyMetrics:
         assert [(each.session_date, each.session_seconds) for each in truth.sessions] == [(dt.date(2024, 3, 1), 5.0)]
         assert [(metrics.date.isoformat(), metrics.sessions) for metrics in truth.daily_metrics] == [("2024-03-01", 1)]
 
+    def test_days_are_those_of_the_export_be_they_without_events(self) -> None:
+        rows = [row("2024-06-01 10:00:00"), row("2024-06-02 10:00:00")]
+        exported = {SHOP: (moment("2024-06-01 00:00:00"), moment("2024-06-08 12:00:00"))}
+        days = compute(rows, {}, exported=exported).daily_metrics
+        assert [day.active_users for day in days] == [1, 1, 0, 0, 0, 0, 0, 0]
+
+    def test_days_before_the_first_export_hour_are_not_shown(self) -> None:
+        rows = [
+            row(f"{day} 10:00:00", hour="2024-06-01 10:00:00") for day in ("1970-01-01", "2024-05-31", "2024-06-01")
+        ]
+        exported = {SHOP: (moment("2024-06-01 00:00:00"), moment("2024-06-01 12:00:00"))}
+        (day,) = compute(rows, {}, exported=exported).daily_metrics
+        assert (str(day.date), day.active_users, day.new_users) == ("2024-06-01", 1, 0)
+
     def test_each_app_has_days_and_a_frontier_of_its_own(self) -> None:
         rows = [row("2024-03-02 10:00:00", app=2), row("2024-03-01 10:00:00"), row("2024-03-01 10:00:00", app=2)]
         days = [(metrics.app, metrics.date.day, metrics.active_users) for metrics in compute(rows, {}).daily_metrics]
         assert days == [(1, 1, 1), (2, 1, 1), (2, 2, 1)]
 
     def test_no_rows_no_truth(self) -> None:
-        assert compute([], {}) == Truth([], [], [], [], [], [], {}, {})
+        assert compute([], {}) == Truth([], [], [], [], [], [], {}, {}, {}, {})
 
 
 class TestReadMembers:

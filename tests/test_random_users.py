@@ -171,7 +171,8 @@ def test_a_plan_and_a_run_of_any_user_equal_the_oracle(tmp_path: Path, seed: int
         bronze = Counter(dict(project.query("SELECT _project, COUNT(*) FROM bronze.events GROUP BY ALL")))
         assert bronze == Counter(row.project for row in rows)
         assert project.query("SELECT COUNT(*) FROM gold.export_reconciliation WHERE difference <> 0") == [(0,)]
-        truth = oracle.compute(rows, dict.fromkeys(user.products, INACTIVE_EVENT_TYPES), user.charts.timezone)
+        inactive, exported = dict.fromkeys(user.products, INACTIVE_EVENT_TYPES), warehouse.exported(project)
+        truth = oracle.compute(rows, inactive, user.charts.timezone, exported=exported)
         warehouse.assert_equals_truth(project, truth, user.charts)
         warehouse.assert_accounted_for(project, rows, truth)
         if seed % UNIT_TESTS_EVERY == 9:

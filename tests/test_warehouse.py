@@ -158,14 +158,17 @@ def test_two_projects_with_the_same_app_and_ids_stay_apart_and_wait_for_each_oth
     shop = warehouse.exported_rows(archived(project))
     rows = [*shop, *warehouse.rows_of_blog(shop, first)]
     inactive = {warehouse.DEFAULT: INACTIVE_EVENT_TYPES, warehouse.BLOG: {"Order Paid"}}
-    warehouse.assert_equals_truth(project, oracle.compute([row for row in rows if row.hour <= behind], inactive))
+    warehouse.assert_equals_truth(
+        project,
+        oracle.compute([row for row in rows if row.hour <= behind], inactive, exported=warehouse.exported(project)),
+    )
     unasked = "SELECT project, MIN(export_hour), MAX(export_hour) FROM gold.export_coverage WHERE status = 'pending'"
     assert project.query(f"{unasked} GROUP BY ALL") == [(warehouse.BLOG, behind + HOUR, last)]
     warehouse.add_to_blog(project, behind + HOUR, last)
     warehouse.list_event_types_of_blog(project, behind + HOUR, {"session_start"})
     warehouse.run(project)
     inactive[warehouse.BLOG] = {"session_start"}
-    warehouse.assert_equals_truth(project, oracle.compute(rows, inactive))
+    warehouse.assert_equals_truth(project, oracle.compute(rows, inactive, exported=warehouse.exported(project)))
 
 
 @pytest.mark.slow
@@ -182,7 +185,10 @@ def test_a_project_that_is_added_later_is_taken_in_by_restating_and_changes_noth
     warehouse.plan(project, restate=["silver.events"], start=f"{first}")
     shop = warehouse.exported_rows(archived(project))
     inactive = {warehouse.DEFAULT: INACTIVE_EVENT_TYPES, warehouse.BLOG: {"Order Paid"}}
-    warehouse.assert_equals_truth(project, oracle.compute([*shop, *warehouse.rows_of_blog(shop, first)], inactive))
+    warehouse.assert_equals_truth(
+        project,
+        oracle.compute([*shop, *warehouse.rows_of_blog(shop, first)], inactive, exported=warehouse.exported(project)),
+    )
     beside = {
         name: [row for row in rows if row[0] != warehouse.BLOG] for name, rows in warehouse.tables(project).items()
     }

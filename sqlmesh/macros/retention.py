@@ -20,9 +20,9 @@ LONGEST_INTERVAL_DAYS = 31
 def days_with(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
     """Return a query of the days on which merged users had the event, by segment.
 
-    Its columns are (project, app, amplitude_id, breakdown, segment, event_date, segment_date). The segment is that of an
-    event on segment_date. The two dates differ for new users only: they have a row for each of their first days, because
-    the segments of a new user are those of the whole interval in which the user was new.
+    Its columns are (project, app, amplitude_id, breakdown, segment, event_date, segment_date). The segment is that of
+    an event on segment_date. The two dates differ for new users only: they have a row for each of their first days,
+    because the segments of a new user are those of the whole interval in which the user was new.
     """
     match event.name:
         case "_new":

@@ -55,22 +55,9 @@ MODEL (
 WITH numbered AS (
   /* Each session with the number of the latest one up to itself that came from anywhere. */
   SELECT
-    sessions.*,
-    MAX(
-      IFF(
-        COALESCE(sessions.source, sessions.medium, sessions.campaign, sessions.referrer) IS NULL,
-        NULL,
-        sessions.session_number
-      )
-    ) OVER (
-      PARTITION BY sessions.project, sessions.app, sessions.amplitude_id
-      ORDER BY sessions.session_number
-    ) AS touch_number
-  FROM silver.sessions AS sessions
-  JOIN silver.apps AS apps
-    ON apps.project = sessions.project
-    AND apps.app = sessions.app
-    AND @is_shown(sessions.session_date)
+    *,
+    MAX(IFF(COALESCE(source, medium, campaign, referrer) IS NULL, NULL, session_number)) OVER (PARTITION BY project, app, amplitude_id ORDER BY session_number) AS touch_number
+  FROM silver.sessions
 ), first_touches AS (
   SELECT
     *
