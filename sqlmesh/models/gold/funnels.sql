@@ -134,7 +134,9 @@ SELECT
   days.median_seconds::DOUBLE AS median_seconds, /* Median of the seconds from step 1 to the step, NULL where nobody reached it */
   days.average_seconds::DOUBLE AS average_seconds, /* Average of the same */
   (
-    @reporting_date(DATEADD(HOUR, 1 - days.window_hours, apps.last_export_hour)) > days.entry_date
+    @reporting_date(
+      DATEADD(SECOND, 3600 - ROUND(days.window_hours * 3600)::BIGINT, apps.last_export_hour)
+    ) > days.entry_date
   )::BOOLEAN AS is_complete /* Whether the conversion window of every entry of the day is over at the end of the export */
 FROM days
 JOIN silver.apps AS apps

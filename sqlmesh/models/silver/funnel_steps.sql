@@ -11,7 +11,7 @@ MODEL (
     event_type VARCHAR,
     property_filter VARCHAR,
     step_order VARCHAR,
-    window_hours BIGINT
+    window_hours DOUBLE
   ),
   column_descriptions (
     funnel = 'Name of the funnel',
@@ -19,7 +19,7 @@ MODEL (
     event_type = 'Name of the event that does the step',
     property_filter = 'property=value that the event must carry, compared as text; NULL for none. One column, since a column of numbers alone would be read as such',
     step_order = 'this, exact or any',
-    window_hours = 'Hours that a conversion may take from its first event to its last'
+    window_hours = 'Hours that a conversion may take from its first event to its last; a fraction will do, to the second'
   ),
   owner data,
   grain (funnel, step),
@@ -35,7 +35,9 @@ MODEL (
     same_in_all(columns := (step_order, window_hours), keys := (
       funnel
     )),
-    forall(criteria := (window_hours > 0, property_filter LIKE '_%=%')),
+    forall(
+      criteria := (window_hours >= 1 / 3600, window_hours <= 8784, property_filter LIKE '_%=%')
+    ),
     steps_in_any_order_share_no_event
   )
 )
