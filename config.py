@@ -5,6 +5,7 @@ From here, and where SQLMesh's state is in PostgreSQL, one `sqlmesh plan` or `ru
 """
 
 import os
+import runpy
 import socket
 import sys
 from functools import partial
@@ -41,6 +42,7 @@ class ProjectLoader(SqlMeshLoader):
         self.config_path = PROJECT
         command, state = click.get_current_context(silent=True), context.config.get_state_connection(context.gateway)
         self._subcommand = command and command.invoked_subcommand
+        runpy.run_path(str(PROJECT / "seeds/funnels.py"))["check"](PROJECT / "seeds/funnels.csv")
         if command and self._subcommand in WRITERS and isinstance(state, PostgresConnectionConfig):
             stop_unless_alone(command, state)
 

@@ -49,7 +49,6 @@ class Funnel:
     window: dt.timedelta
 
 
-
 class Doing(NamedTuple):
     """An event and what it may do; these compare by time, then uuid."""
 
@@ -285,9 +284,9 @@ def may_follow(event: Doing, path: Path, funnel: Funnel) -> bool:
     if number not in event.steps or event.time > path[0].time + funnel.window:
         return False
     step, before = funnel.steps[number], funnel.steps[:number]
-    if any(other.event_type == step.event_type and step.excludes(other) for other in before):
-        if event[:2] <= max(path)[:2]:
-            return False
+    is_told_apart = any(other.event_type == step.event_type and step.excludes(other) for other in before)
+    if is_told_apart and event[:2] <= max(path)[:2]:
+        return False
     return all(
         event.time > earlier.time + SECOND  # else Amplitude takes both for one
         if other.event_type == step.event_type and not step.excludes(other)

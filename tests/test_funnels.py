@@ -1,27 +1,31 @@
 """The SQL of paths against the oracle, on thousands of small histories with events at nearly the same times."""
 
+import io
 import json
 import random
+import runpy
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.csv
 import pytest
 from sqlmesh.core.audit import Audit
-from sqlmesh.core.model import Model, SeedModel
+from sqlmesh.core.model import Model
+from sqlmesh.utils.errors import ConfigError
 from test_increments import FLAGGED
 from test_oracle import SHOP, row
 
 import oracle
 import oracle_funnels
 import warehouse
-from conftest import Project, succeeded
+from conftest import REPOSITORY, Project, succeeded
 from simulator.server import Simulator
 
 START, EXPORTED = datetime(2026, 6, 8, 10), datetime(2026, 6, 9, 12)
-USERS, EVENTS, TICK = 2_000, 12, timedelta(seconds=0.4)
+USERS, EVENTS, TICK = 1_000, 12, timedelta(seconds=0.4)
 FUNNELS = """\
 funnel,step,event_type,property_filter,step_order,window_hours
 two,1,A,,this,1
@@ -81,41 +85,50 @@ def history(chance: random.Random, user: int) -> list[oracle.Row]:
     ]
 
 
-def fill(connection: duckdb.DuckDBPyConnection, truth: oracle.Truth) -> None:
-    """Make the tables that the models of funnels read, but for what is computed from these in SQL."""
-    connection.execute("CREATE SCHEMA bronze; CREATE SCHEMA silver")
-    connection.execute(
-        "CREATE TABLE bronze.events_list (_project TEXT, value TEXT, _effective_hour TIMESTAMP, non_active BOOLEAN)"
+EVENT_COLUMNS = {
+    "project": "TEXT",
+    "app": "BIGINT",
+    "uuid": "TEXT",
+    "export_hour": "TIMESTAMP",
+    "amplitude_id": "BIGINT",
+    "event_time": "TIMESTAMP",
+    "event_date": "DATE",
+    "event_type": "TEXT",
+    "platform": "TEXT",
+    "country": "TEXT",
+    "event_properties": "JSON",
+}
+
+
+def fill(connection: duckdb.DuckDBPyConnection, truth: oracle.Truth, funnels: str) -> None:
+    """Make the tables from which the models of funnels are computed."""
+    steps = pa.csv.read_csv(
+        io.BytesIO(funnels.encode()), convert_options=pa.csv.ConvertOptions(strings_can_be_null=True)
     )
-    connection.execute("INSERT INTO bronze.events_list VALUES (?, ?, ?, TRUE)", [SHOP, FLAGGED, EXPORTED])
-    connection.execute(
-        """
-        CREATE TABLE silver.events (
-            project TEXT, app BIGINT, uuid TEXT, export_hour TIMESTAMP, amplitude_id BIGINT, event_time TIMESTAMP,
-            event_date DATE, event_type TEXT, platform TEXT, country TEXT, event_properties JSON
-        )
-        """
-    )
-    rows = [
-        [
-            *(event.project, event.app, event.uuid, event.export_hour, event.amplitude_id, event.event_time),
-            *(event.event_date, event.event_type, event.data.get("platform"), None),
-            json.dumps(event.data["event_properties"]),
-        ]
-        for event in truth.events
-    ]
-    names = ["project", "app", "uuid", "export_hour", "amplitude_id", "event_time"]
-    names += ["event_date", "event_type", "platform", "country", "event_properties"]
-    events = pa.table(dict(zip(names, zip(*rows, strict=True), strict=True)))
-    connection.register("events", events)
-    connection.execute("INSERT INTO silver.events SELECT * FROM events")
     aliases = pa.Table.from_pylist([alias._asdict() for alias in truth.user_aliases])
-    connection.register("aliases", aliases)
-    connection.execute("CREATE TABLE silver.user_aliases AS SELECT *, FALSE AS is_identified FROM aliases")
+    events = pa.Table.from_pylist(
+        [
+            {name: getattr(event, name, event.data.get(name)) for name in EVENT_COLUMNS}
+            | {"event_properties": json.dumps(event.data["event_properties"])}
+            for event in truth.events
+        ]
+    )
+    for name, table in {"steps": steps, "aliases": aliases, "events": events}.items():
+        connection.register(name, table)
+    types = ", ".join(f"{name}::{type_} AS {name}" for name, type_ in EVENT_COLUMNS.items())
     connection.execute(
-        "CREATE TABLE silver.apps AS SELECT DISTINCT project, app, export_hour AS last_export_hour, ?::DATE AS frontier_date"
-        " FROM silver.events",
-        [truth.frontiers[SHOP, 1]],
+        f"""
+        CREATE SCHEMA bronze;
+        CREATE SCHEMA silver;
+        CREATE TABLE silver.funnel_steps AS SELECT * FROM steps;
+        CREATE TABLE silver.user_aliases AS SELECT *, FALSE AS is_identified FROM aliases;
+        CREATE TABLE silver.events AS SELECT {types} FROM events;
+        CREATE TABLE bronze.events_list AS
+        SELECT
+            '{SHOP}' AS _project, '{FLAGGED}' AS value, TIMESTAMP '{EXPORTED}' AS _effective_hour, TRUE AS non_active;
+        CREATE TABLE silver.apps AS
+        SELECT DISTINCT project, app, DATE '{truth.frontiers[SHOP, 1]}' AS frontier_date FROM silver.events
+        """
     )
 
 
@@ -123,25 +136,19 @@ def test_small_histories_have_the_paths_of_the_oracle(project: Project) -> None:
     chance, charts = random.Random(1), oracle.Charts(funnels=FUNNELS)
     rows = [row for user in range(USERS) for row in history(chance, user)]
     truth = oracle.compute(rows, {SHOP: {FLAGGED}}, charts.timezone)
-    warehouse.set_charts(project, charts)
+    expected = oracle_funnels.tables(truth, charts)
     with warehouse.opened(project) as context, duckdb.connect() as connection:
         connection.execute("ATTACH ':memory:' AS AMPLITUDE; USE AMPLITUDE")
-        fill(connection, truth)
-        first = context.config.variables["first_hour"]
-        for name in ("silver.event_properties", "silver.funnel_steps", "silver.funnel_events", "silver.funnel_paths"):
-            model = context.get_model(name, raise_if_missing=True)
-            if isinstance(model, SeedModel):
-                seed = next(model.render(context=context.engine_adapter))
-                connection.register("seed", seed)
-                connection.execute(f"CREATE TABLE {name} AS SELECT * FROM seed")
-                continue
-            query = model.render_query_or_raise(start=first, end=EXPORTED + timedelta(hours=1), execution_time=EXPORTED)
+        fill(connection, truth, charts.funnels)
+        for name in ("silver.event_properties", "silver.funnel_events", "silver.funnel_paths"):
+            query = context.get_model(name, raise_if_missing=True).render_query_or_raise(
+                start=context.config.variables["first_hour"], end=EXPORTED + timedelta(hours=1), execution_time=EXPORTED
+            )
             connection.execute(f"CREATE TABLE {name} AS {query.sql('duckdb')}")
-        for name, (row_type, expected) in oracle_funnels.tables(truth, charts).items():
-            if name == "gold.funnels":
-                continue
-            got = connection.execute(f"SELECT {', '.join(row_type._fields)} FROM {name}").fetchall()
-            warehouse.assert_same_rows(name, got, expected)
+        for name in ("silver.funnel_events", "silver.funnel_paths"):
+            got = connection.execute(f"SELECT * FROM {name}").fetchall()
+            assert len(got) > USERS
+            warehouse.assert_same_rows(name, got, expected[name][1])
 
 
 @pytest.mark.slow
@@ -195,3 +202,82 @@ def test_a_funnel_that_makes_no_sense_fails_the_audit_that_tells_why(project: Pr
                 if connection.execute(audit_query(seed, audit, arguments)).fetchall()
             ]
     assert failed == {name: audits for name, (_, audits) in NO_SENSE.items()}
+
+
+HEADER = "funnel,step,event_type,property_filter,step_order,window_hours\n"
+REFUSED = {
+    "f,1,A,,this,1\nf,3,B,,this,1\n": "line 3: funnel 'f' has step 3, but no step 2.",
+    "f,2,A,,this,1\nf,3,B,,this,1\n": "line 2: funnel 'f' has step 2, but no step 1.",
+    "f,1,A,,this,1\nf,1,B,,this,1\n": "line 3: step 1 of funnel 'f' is also in line 2.",
+    "f,0,A,,this,1\nf,1,B,,this,1\n": "line 2: step is '0', not a whole number from 1 on.",
+    "f,1.5,A,,this,1\n": "line 2: step is '1.5', not a whole number from 1 on.",
+    "f,1,A,,this,1\n": "line 2: funnel 'f' has one step; a funnel needs two or more.",
+    "f,1,A,,this,1\nf,2,B,,exact,1\n": "line 3: step_order of funnel 'f' is exact, but this in line 2; steps share it.",
+    "f,1,A,,this,1\nf,2,B,,this,2\n": "line 3: window_hours of funnel 'f' is 2.0, but 1.0 in line 2; steps share it.",
+    "f,1,A,,exatc,1\n": "line 2: step_order is 'exatc', not one of this, exact, any; do you mean exact?",
+    "f,1,A,,this,0\n": "line 2: window_hours is '0', not a number from 0.0003 (a second) to 8784 (366 days).",
+    "f,1,A,,this,1d\n": "line 2: window_hours is '1d', not a number from 0.0003 (a second) to 8784 (366 days).",
+    "f,1,A,price>50,this,1\n": "line 2: property_filter 'price>50' compares by '>'; only = works: price=50.",
+    "f,1,A,price>=50,this,1\n": "line 2: property_filter 'price>=50' compares by '>='; only = works: price=50.",
+    "f,1,A,kind!=a,this,1\n": "line 2: property_filter 'kind!=a' compares by '!='; only = works: kind=a.",
+    "f,1,A,kind==a,this,1\n": "line 2: property_filter 'kind==a' compares by '=='; only = works: kind=a.",
+    "f,1,A,kind = a,this,1\n": "line 2: property_filter 'kind = a' has a blank beside the =; write kind=a.",
+    "f,1,A,Lamps,this,1\n": "line 2: property_filter 'Lamps' is not property=value.",
+    "f,1,A,gp:plan=pro,this,1\n": (
+        "line 2: property_filter 'gp:plan=pro' names a user property (gp:); a step filters event properties."
+    ),
+    "f,1,_active,,this,1\n": "line 2: '_active' is not the type of an exported event; a step names one event type.",
+    "f,1,,,this,1\n": "line 2: event_type is empty.",
+    "f,1, A,,this,1\n": "line 2: event_type ' A' begins or ends with a blank.",
+    ",,,,,\n": "line 2: funnel is empty.",
+    "f,1,A,B,,this,1\n": "line 2: 7 values stand for 6 columns; put a value with a comma in double quotes.",
+    'f,1,"A,,this,1\n': "line 2: the quotes do not match (unexpected end of data).",
+    "f,1,A,,any,1\nf,2,A,,any,1\n": (
+        "line 3: 'A' is also step 1 (line 2); in any order two steps of one event type need filters of one property by "
+        "different values."
+    ),
+}
+CHECK = runpy.run_path(str(REPOSITORY / "sqlmesh/seeds/funnels.py"))["check"]
+
+
+def fault(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as raised:
+        CHECK(path)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("rows", REFUSED)
+def test_a_fault_in_the_seed_is_one_sentence_with_its_line(tmp_path: Path, rows: str) -> None:
+    sentence = fault(tmp_path / "funnels.csv", (HEADER + rows).encode())
+    assert sentence == f"sqlmesh/seeds/funnels.csv, {REFUSED[rows]}"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "line 1: the file is empty; its first line is funnel,step,event_type,"),
+        (
+            HEADER.replace("event_type", "event_typ").encode(),
+            "line 1: there is no column 'event_typ'; do you mean event_t",
+        ),
+        (HEADER.replace(",step_order", "").encode(), "line 1: the header needs the column step_order once"),
+        (b"\xef\xbb\xbf" + HEADER.encode(), "line 1: the file begins with a byte order mark; save it as UTF-8 without"),
+        (HEADER.encode() + "f,1,Käufe,,this,1\n".encode("latin-1"), "line 2: the text is not UTF-8"),
+    ],
+)
+def test_a_fault_of_the_seed_as_a_file_is_one_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+    assert fault(tmp_path / "funnels.csv", content).startswith(f"sqlmesh/seeds/funnels.csv, {sentence}")
+
+
+def test_a_seed_with_quotes_unicode_and_windows_lines_is_right(tmp_path: Path) -> None:
+    rows = 'f,1,"Käufe, ""neu""",a=x=y>1,this,0.5\r\n\r\nf,2,NA,,this,.5\r\n'
+    path = tmp_path / "funnels.csv"
+    path.write_bytes((HEADER.strip() + "\r\n" + rows).encode())
+    CHECK(path)
+
+
+def test_sqlmesh_reads_no_model_before_the_seed_is_right(project: Project) -> None:
+    (project.root / "sqlmesh/seeds/funnels.csv").write_text(HEADER + "f,1,A,price>50,this,1\n")
+    with pytest.raises(ConfigError, match="line 2: property_filter 'price>50'"), warehouse.opened(project):
+        pass

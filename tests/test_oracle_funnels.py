@@ -143,7 +143,6 @@ class TestExactOrder:
         assert (steps("A@0 X@1 B@9", funnel("AB", "exact")), steps("A@0 X@1.1 B@9", funnel("AB", "exact"))) == (2, 1)
         assert (steps("A@0 X@8 B@9", funnel("AB", "exact")), steps("A@0 X@7.9 B@9", funnel("AB", "exact"))) == (2, 1)
 
-
     def test_the_longest_conversion_counts_though_its_events_are_later(self) -> None:
         assert reached("B@0 A@0.3 B@6 C@23", funnel("ABC", "exact")) == [("2024-03-01", [0.3, 6, 23])]
         assert reached("B@0 A@0.3 C@9", funnel("ABC", "exact")) == [("2024-03-01", [0.3, 0.3, 9])]

@@ -112,8 +112,10 @@ def query_values(evaluator: MacroEvaluator, relation: exp.Expr, kept: list[exp.C
 def has_value(
     evaluator: MacroEvaluator, filter_: exp.Expr, property_: exp.Expr, value_type: exp.Expr, value_text: exp.Expr
 ) -> exp.Expr:
-    """Return the condition that a value is the one of a filter, property=value. Charts write booleans True and False."""
-    filter_sql, name, type_, text = (each.sql(evaluator.dialect) for each in (filter_, property_, value_type, value_text))
+    """Return the condition that a value is the one of a filter, property=value; charts write True, exports true."""
+    filter_sql, name, type_, text = (
+        each.sql(evaluator.dialect) for each in (filter_, property_, value_type, value_text)
+    )
     return evaluator.parse_one(
         f"""(
             {filter_sql} = {name} || '=' || {text}

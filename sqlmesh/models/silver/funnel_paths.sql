@@ -109,7 +109,8 @@ WITH RECURSIVE people AS (
     steps.step_order,
     ROUND(steps.window_hours * 3600)::BIGINT AS window_seconds,
     MAX(IFF(repeats.is_exclusive, NULL, repeats.earlier_step)) AS same_step,
-    COALESCE(MAX(IFF(repeats.is_exclusive, 1, 0)), 0) = 1 AS is_in_own_order
+    COALESCE(MAX(IFF(repeats.is_exclusive, 1, 0)), 0) = 1 AS is_in_own_order,
+    MAX(MAX(IFF(steps.step_order = 'exact' OR NOT repeats.step IS NULL, 1, 0))) OVER (PARTITION BY steps.funnel) = 1 AS is_tracked
   FROM silver.funnel_steps AS steps
   LEFT JOIN repeats
     ON repeats.funnel = steps.funnel AND repeats.step = steps.step
@@ -128,6 +129,7 @@ WITH RECURSIVE people AS (
     events.step,
     steps.step_order,
     steps.window_seconds,
+    steps.is_tracked,
     events.uuid,
     events.event_time,
     events.event_date,
@@ -326,6 +328,7 @@ WITH RECURSIVE people AS (
     position AS entry,
     step_order,
     window_seconds,
+    is_tracked,
     uuid AS entry_uuid,
     event_time AS entered_at,
     event_date AS entry_date,
@@ -346,7 +349,7 @@ WITH RECURSIVE people AS (
     entered_at AS reached_at,
     DATEADD(SECOND, window_seconds, entered_at) AS deadline,
     DATEADD(SECOND, window_seconds, entered_at) AS latest_at,
-    CONCAT(REPEAT('0', 14), LPAD(entry::VARCHAR, 8, '0')) AS way
+    IFF(is_tracked, REPEAT('0', 14) || LPAD(entry::VARCHAR, 8, '0'), NULL) AS way
   FROM entries
   WHERE
     step_order <> 'any'
@@ -361,11 +364,12 @@ WITH RECURSIVE people AS (
     GREATEST(paths.reached_at, nexts.next_time, COALESCE(aparts.next_time, nexts.next_time)) AS reached_at,
     paths.deadline,
     IFF(nexts.look = 'next', LEAST(paths.deadline, nexts.latest_at), paths.latest_at) AS latest_at,
-    CONCAT(
+    IFF(
+      paths.way IS NULL,
+      NULL,
       LEFT(paths.way, 22 * (
         nexts.step - 1
-      )),
-      LPAD(
+      )) || LPAD(
         DATEDIFF(
           MICROSECOND,
           paths.entered_at,
@@ -373,8 +377,7 @@ WITH RECURSIVE people AS (
         )::VARCHAR,
         14,
         '0'
-      ),
-      LPAD(GREATEST(nexts.next_position, COALESCE(aparts.next_position, 0))::VARCHAR, 8, '0')
+      ) || LPAD(GREATEST(nexts.next_position, COALESCE(aparts.next_position, 0))::VARCHAR, 8, '0')
     ) AS way
   FROM ordered_paths AS paths
   JOIN nexts
@@ -404,6 +407,8 @@ WITH RECURSIVE people AS (
     way,
     FIRST_VALUE(way) OVER (PARTITION BY person, funnel, entry ORDER BY step DESC, way) AS best_way
   FROM ordered_paths
+  WHERE
+    NOT way IS NULL
   QUALIFY
     STARTSWITH(best_way, way)
 ), windows AS (
@@ -486,6 +491,16 @@ WITH RECURSIVE people AS (
   QUALIFY
     RANK() OVER (PARTITION BY person, funnel, entry ORDER BY last_step DESC, window_start) = 1
 ), paths AS (
+  SELECT
+    person,
+    funnel,
+    entry,
+    step,
+    reached_at
+  FROM ordered_paths
+  WHERE
+    way IS NULL
+  UNION ALL
   SELECT
     person,
     funnel,

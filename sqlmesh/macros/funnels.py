@@ -1,0 +1,66 @@
+"""A warning about steps of funnels that no event has done."""
+
+import difflib
+
+from sqlmesh import macro
+from sqlmesh.core.console import get_console
+from sqlmesh.core.engine_adapter import EngineAdapter
+from sqlmesh.core.macros import MacroEvaluator
+
+UNSEEN = """
+    SELECT steps.funnel, steps.step, steps.event_type, steps.property_filter
+    FROM {silver}.funnel_steps AS steps
+    LEFT JOIN (SELECT DISTINCT funnel, step FROM {silver}.funnel_events) AS done
+        ON done.funnel = steps.funnel AND done.step = steps.step
+    WHERE done.step IS NULL
+    ORDER BY steps.funnel, steps.step
+"""
+EVENT_TYPES = "SELECT DISTINCT event_type FROM {silver}.event_types"
+PROPERTIES = "SELECT DISTINCT event_type, property FROM {silver}.event_properties"
+USER_PROPERTIES = "SELECT DISTINCT property FROM {silver}.user_property_changes"
+
+
+@macro()
+def warn_of_unseen_steps(evaluator: MacroEvaluator) -> None:
+    """Warn, at the end of a plan or a run, of each step that no event has done, with the name that was probably meant.
+
+    The definition may be right all the same, because the event may be new. So nothing stops.
+    """
+    if evaluator.runtime_stage != "after_all":
+        return
+    silver = "silver" if evaluator.this_env == "prod" else f"silver__{evaluator.this_env}"
+    if evaluator.engine_adapter.table_exists(f"{silver}.funnel_events"):
+        for warning in unseen_steps(evaluator.engine_adapter, silver):
+            get_console().log_warning(warning)
+
+
+def unseen_steps(adapter: EngineAdapter, silver: str) -> list[str]:
+    """Return a sentence for each step that no event has done; none while there are no events at all."""
+    steps = adapter.fetchall(UNSEEN.format(silver=silver))
+    types = [name for (name,) in adapter.fetchall(EVENT_TYPES.format(silver=silver))] if steps else []
+    if not types:
+        return []
+    properties = adapter.fetchall(PROPERTIES.format(silver=silver)) if any(step[3] for step in steps) else []
+    user_properties = (
+        {name for (name,) in adapter.fetchall(USER_PROPERTIES.format(silver=silver))} if properties else set()
+    )
+    sentences = []
+    for funnel, step, event_type, property_filter in steps:
+        own = [name for type_, name in properties if type_ == event_type]
+        name = (property_filter or "").partition("=")[0]
+        if event_type not in types:
+            cause = f"no event {event_type!r} has come so far{guess(event_type, types)}"
+        elif property_filter and name.partition(".")[0] not in own and name in user_properties:
+            cause = f"{name!r} is a user property; a step filters event properties."
+        elif property_filter and name.partition(".")[0] not in own:
+            cause = f"no {event_type!r} has had the property {name!r} so far{guess(name, own)}"
+        else:
+            cause = f"no {event_type!r}{f' with {property_filter}' if property_filter else ''} has come so far."
+        sentences.append(f"sqlmesh/seeds/funnels.csv, funnel {funnel!r}, step {step}: {cause}")
+    return sentences
+
+
+def guess(name: str, names: list[str]) -> str:
+    """Return the end of a sentence: a question for the nearest of the names, if any is near."""
+    found = difflib.get_close_matches(name, names, n=1)
+    return f"; do you mean {found[0]!r}?" if found else "."
