@@ -7,6 +7,7 @@ import runpy
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import duckdb
 import pyarrow as pa
@@ -151,14 +152,33 @@ def test_small_histories_have_the_paths_of_the_oracle(project: Project) -> None:
             warehouse.assert_same_rows(name, got, expected[name][1])
 
 
+UNSEEN = """\
+unseen,1,Product Viewd,,this,1
+unseen,2,Product Viewed,categry=Lamps,this,1
+unseen,3,Product Viewed,plan=pro,this,1
+unseen,4,Product Viewed,category=Lamsp,this,1
+"""
+UNSEEN_CAUSES = (
+    "no event 'Product Viewd' has come so far; do you mean 'Product Viewed'?",
+    "no 'Product Viewed' has had the property 'categry' so far; do you mean 'category'?",
+    "'plan' is a user property; a step filters event properties.",
+    "no 'Product Viewed' with category=Lamsp has come so far.",
+)
+
+
 @pytest.mark.slow
 def test_an_edited_seed_rebuilds_what_is_counted_from_it(project: Project, simulator: Simulator) -> None:
     project.set_clock(simulator.product.end + timedelta(days=1), simulator)
     succeeded(project.load_here())
     warehouse.plan(project)
-    charts = oracle.Charts(funnels=oracle.FUNNELS.replace(",this,168", ",exact,2"))
+    charts = oracle.Charts(funnels=oracle.FUNNELS.replace(",this,168", ",exact,0.5") + UNSEEN)
     warehouse.set_charts(project, charts)
-    warehouse.plan(project)
+    with mock.patch.object(warehouse.FailingConsole, "log_warning") as warn:
+        warehouse.plan(project)
+    assert [call.args[0] for call in warn.call_args_list] == [
+        f"sqlmesh/seeds/funnels.csv, funnel 'unseen', step {step}: {cause}"
+        for step, cause in enumerate(UNSEEN_CAUSES, 1)
+    ]
     warehouse.assert_equals_oracle(project, sorted(project.lake.rglob("*.json.gz")), charts)
 
 
