@@ -28,8 +28,8 @@ def warn_of_unseen_steps(evaluator: MacroEvaluator) -> None:
     """
     if evaluator.runtime_stage != "after_all":
         return
-    silver = "silver" if evaluator.this_env == "prod" else f"silver__{evaluator.this_env}"
-    if evaluator.engine_adapter.table_exists(f"{silver}.funnel_events"):
+    silver = "SILVER" if evaluator.this_env == "prod" else f"SILVER__{evaluator.this_env}".upper()
+    if evaluator.engine_adapter.table_exists(f"{silver}.FUNNEL_EVENTS"):
         for warning in unseen_steps(evaluator.engine_adapter, silver):
             get_console().log_warning(warning)
 
