@@ -4,8 +4,8 @@ import difflib
 
 from sqlmesh import macro
 from sqlmesh.core.console import get_console
-from sqlmesh.core.engine_adapter import EngineAdapter
-from sqlmesh.core.macros import MacroEvaluator
+from sqlmesh.core.engine_adapter.base import EngineAdapter
+from sqlmesh.core.macros import MacroEvaluator, RuntimeStage
 
 UNSEEN = """
     SELECT steps.funnel, steps.step, steps.event_type, steps.property_filter
@@ -26,7 +26,7 @@ def warn_of_unseen_steps(evaluator: MacroEvaluator) -> None:
 
     The definition may be right all the same, because the event may be new. So nothing stops.
     """
-    if evaluator.runtime_stage != "after_all":
+    if evaluator.runtime_stage != RuntimeStage.AFTER_ALL:
         return
     silver = "SILVER" if evaluator.this_env == "prod" else f"SILVER__{evaluator.this_env}".upper()
     if evaluator.engine_adapter.table_exists(f"{silver}.FUNNEL_EVENTS"):

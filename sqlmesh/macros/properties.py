@@ -20,7 +20,7 @@ ELEMENTS = {
     "duckdb": "JSON_EACH(CASE WHEN source.value_type IN ('array', 'object') THEN source.value_text END)",
     "snowflake": (
         "LATERAL FLATTEN(INPUT => PARSE_JSON(CASE WHEN source.value_type IN ('array', 'object')"
-        " THEN source.value_text END))"
+        " THEN source.value_text END), MODE => 'BOTH')"
     ),
 }
 VALUE_TYPE = {"duckdb": "JSON_TYPE(entry.value)", "snowflake": "TYPEOF(entry.value)"}
