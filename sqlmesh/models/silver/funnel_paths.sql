@@ -338,7 +338,9 @@ WITH RECURSIVE people AS (
   WHERE
     step = 1
 ), ordered_paths AS (
-  /* `way` holds a path as a text, 22 digits a step: microseconds until it is reached (14), position of its event (8). */
+  /* `way` holds a path as a text, 22 digits a step: microseconds until it is reached (14), position of its event (8).
+   * After a choice of an event another one is tried in its place. Events until `other_until` followed the choice before as well, and events until
+   * `covered_until` that of the step before: such a path `is_covered` by an earlier one and goes no further, so that bursts of events stay cheap. */
   SELECT
     person,
     funnel,
@@ -349,6 +351,9 @@ WITH RECURSIVE people AS (
     entered_at AS reached_at,
     DATEADD(SECOND, window_seconds, entered_at) AS deadline,
     DATEADD(SECOND, window_seconds, entered_at) AS latest_at,
+    NULL::TIMESTAMPNTZ AS other_until,
+    NULL::TIMESTAMPNTZ AS covered_until,
+    FALSE AS is_covered,
     IFF(is_tracked, REPEAT('0', 14) || LPAD(entry::VARCHAR, 8, '0'), NULL) AS way
   FROM entries
   WHERE
@@ -364,6 +369,13 @@ WITH RECURSIVE people AS (
     GREATEST(paths.reached_at, nexts.next_time, COALESCE(aparts.next_time, nexts.next_time)) AS reached_at,
     paths.deadline,
     IFF(nexts.look = 'next', LEAST(paths.deadline, nexts.latest_at), paths.latest_at) AS latest_at,
+    IFF(nexts.look = 'next', NULL, nexts.latest_at) AS other_until,
+    IFF(nexts.look = 'next', paths.other_until, paths.covered_until) AS covered_until,
+    COALESCE(
+      GREATEST(nexts.next_time, COALESCE(aparts.next_time, nexts.next_time)) > paths.reached_at
+      AND GREATEST(nexts.next_time, COALESCE(aparts.next_time, nexts.next_time)) <= IFF(nexts.look = 'next', paths.other_until, paths.covered_until),
+      FALSE
+    ) AS is_covered,
     IFF(
       paths.way IS NULL,
       NULL,
@@ -385,6 +397,9 @@ WITH RECURSIVE people AS (
     AND nexts.funnel = paths.funnel
     AND nexts.position = paths.last_position
     AND nexts.step_before = paths.step
+    AND (
+      nexts.look = 'other' OR NOT paths.is_covered
+    )
   LEFT JOIN looks AS aparts
     ON aparts.look = 'apart'
     AND aparts.person = paths.person
