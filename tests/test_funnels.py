@@ -156,12 +156,14 @@ UNSEEN = """\
 unseen,1,Product Viewd,,this,1
 unseen,2,Product Viewed,categry=Lamps,this,1
 unseen,3,Product Viewed,plan=pro,this,1
-unseen,4,Product Viewed,category=Lamsp,this,1
+unseen,4,Product Viewed,country=Spain,this,1
+unseen,5,Product Viewed,category=Lamsp,this,1
 """
 UNSEEN_CAUSES = (
     "no event 'Product Viewd' has come so far; do you mean 'Product Viewed'?",
     "no 'Product Viewed' has had the property 'categry' so far; do you mean 'category'?",
     "'plan' is a user property; a step filters event properties.",
+    "'country' is a user property; a step filters event properties.",
     "no 'Product Viewed' with category=Lamsp has come so far.",
 )
 

@@ -17,6 +17,20 @@ UNSEEN = """
 """
 EVENT_TYPES = "SELECT DISTINCT event_type FROM {silver}.event_types"
 PROPERTIES = "SELECT DISTINCT event_type, property FROM {silver}.event_properties"
+# Those that Amplitude has for every user: api/en/dashboard-rest.md, user composition.
+BUILT_IN = {
+    "version",
+    "country",
+    "city",
+    "region",
+    "DMA",
+    "language",
+    "platform",
+    "os",
+    "device",
+    "start_version",
+    "paying",
+}
 USER_PROPERTIES = "SELECT DISTINCT property FROM {silver}.user_property_changes"
 
 
@@ -26,7 +40,7 @@ def warn_of_unseen_steps(evaluator: MacroEvaluator) -> None:
 
     The definition may be right all the same, because the event may be new. So nothing stops.
     """
-    if evaluator.runtime_stage != RuntimeStage.AFTER_ALL:
+    if RuntimeStage(evaluator.runtime_stage) is not RuntimeStage.AFTER_ALL:
         return
     silver = "SILVER" if evaluator.this_env == "prod" else f"SILVER__{evaluator.this_env}".upper()
     if evaluator.engine_adapter.table_exists(f"{silver}.FUNNEL_EVENTS"):
@@ -41,21 +55,21 @@ def unseen_steps(adapter: EngineAdapter, silver: str) -> list[str]:
     if not types:
         return []
     properties = adapter.fetchall(PROPERTIES.format(silver=silver)) if any(step[3] for step in steps) else []
-    user_properties = (
-        {name for (name,) in adapter.fetchall(USER_PROPERTIES.format(silver=silver))} if properties else set()
-    )
+    user_properties = {name for (name,) in adapter.fetchall(USER_PROPERTIES.format(silver=silver))} | BUILT_IN
     sentences = []
     for funnel, step, event_type, property_filter in steps:
-        own = [name for type_, name in properties if type_ == event_type]
+        own = [property_ for type_, property_ in properties if type_ == event_type]
         name = (property_filter or "").partition("=")[0]
         if event_type not in types:
             cause = f"no event {event_type!r} has come so far{guess(event_type, types)}"
-        elif property_filter and name.partition(".")[0] not in own and name in user_properties:
+        elif not property_filter:
+            cause = f"no event {event_type!r} has come so far."
+        elif name in own or name.partition(".")[0] in own:
+            cause = f"no {event_type!r} with {property_filter} has come so far."
+        elif name in user_properties:
             cause = f"{name!r} is a user property; a step filters event properties."
-        elif property_filter and name.partition(".")[0] not in own:
-            cause = f"no {event_type!r} has had the property {name!r} so far{guess(name, own)}"
         else:
-            cause = f"no {event_type!r}{f' with {property_filter}' if property_filter else ''} has come so far."
+            cause = f"no {event_type!r} has had the property {name!r} so far{guess(name, own)}"
         sentences.append(f"sqlmesh/seeds/funnels.csv, funnel {funnel!r}, step {step}: {cause}")
     return sentences
 

@@ -17,9 +17,9 @@ from sqlmesh.utils.errors import ConfigError
 COLUMNS = ("funnel", "step", "event_type", "property_filter", "step_order", "window_hours")
 ORDERS = ("this", "exact", "any")
 SECOND_HOURS, MAX_HOURS = 1 / 3_600, 366 * 24  # funnel-analysis-interpret.md
-# Charts offer these as events, and an export has none of them.
-PSEUDO_EVENTS = ("_active", "_all", "_new", "_any_revenue_event", "$popularEvents")
-CUSTOM_EVENT = "ce:"  # how Amplitude's APIs name a custom event
+# Charts and Amplitude's APIs offer these as events (api/en/dashboard-rest.md), and an export has none of them.
+PSEUDO_EVENTS = ("_active", "_all", "_new", "[amplitude] any active event", "[amplitude] any event")
+CUSTOM_EVENT = "ce:"
 USER_PROPERTY = re.compile(r"(gp:|user_properties[.:]|user[.:])")
 COMPARISON = re.compile(r"(?P<name>[^=<>!~]*)(?P<operator>[<>!~]=?|==)(?P<value>.*)")
 
@@ -130,7 +130,7 @@ def read_number(line: int, text: str) -> int:
 
 
 def read_event_type(line: int, text: str) -> str:
-    if text in PSEUDO_EVENTS or text.startswith(CUSTOM_EVENT):
+    if text.lower() in PSEUDO_EVENTS or text.startswith(CUSTOM_EVENT):
         raise FunnelError(line, f"{text!r} is not the type of an exported event; a step names one event type.")
     return text
 
