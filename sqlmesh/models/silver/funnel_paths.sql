@@ -339,6 +339,7 @@ WITH RECURSIVE people AS (
     step = 1
 ), ordered_paths AS (
   /* `way` holds a path as a text, 22 digits a step: microseconds until it is reached (14), position of its event (8).
+   * It is cast, because Snowflake gives a column of a recursion the length that its first rows have.
    * After a choice of an event another one is tried in its place. Events until `other_until` followed the choice before as well, and events until
    * `covered_until` that of the step before: such a path `is_covered` by an earlier one and goes no further, so that bursts of events stay cheap. */
   SELECT
@@ -354,7 +355,7 @@ WITH RECURSIVE people AS (
     NULL::TIMESTAMPNTZ AS other_until,
     NULL::TIMESTAMPNTZ AS covered_until,
     FALSE AS is_covered,
-    IFF(is_tracked, REPEAT('0', 14) || LPAD(entry::VARCHAR, 8, '0'), NULL) AS way
+    IFF(is_tracked, REPEAT('0', 14) || LPAD(entry::VARCHAR, 8, '0'), NULL)::VARCHAR AS way
   FROM entries
   WHERE
     step_order <> 'any'
@@ -390,7 +391,7 @@ WITH RECURSIVE people AS (
         14,
         '0'
       ) || LPAD(GREATEST(nexts.next_position, COALESCE(aparts.next_position, 0))::VARCHAR, 8, '0')
-    ) AS way
+    )::VARCHAR AS way
   FROM ordered_paths AS paths
   JOIN nexts
     ON nexts.person = paths.person
