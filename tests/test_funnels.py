@@ -1,4 +1,4 @@
-"""The SQL of paths against the oracle, on thousands of small histories with events at nearly the same times."""
+"""Funnels: the models' SQL against the oracle on small histories with events at nearly the same times; the seed."""
 
 import io
 import json
