@@ -4,6 +4,7 @@ Where SQLMesh's state is in PostgreSQL, one `sqlmesh plan` or `run` works at a t
 """
 
 import os
+import runpy
 import socket
 import sys
 from functools import partial
@@ -52,6 +53,7 @@ class ProjectLoader(SqlMeshLoader):
                 "`sqlmesh create_external_models` would replace sqlmesh/external_models.yaml, which is kept by hand; "
                 "describe tables of your own in sqlmesh/external_models/<name>.yaml, see docs/standard-commands.md."
             )
+        runpy.run_path(str(PROJECT / "seeds/funnels.py"))["check"](PROJECT / "seeds/funnels.csv")
         if command and self._subcommand in WRITERS and isinstance(state, PostgresConnectionConfig):
             stop_unless_alone(command, state)
 

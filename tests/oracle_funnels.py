@@ -1,7 +1,9 @@
 """Funnels in plain Python: see oracle.py, whose truth this is built on.
 
-What a path may be is written down as a condition on all of its events, and each step of each entry tries all events of
-the user. `exhaustive_way` tries all choices of events besides, which only a handful of them allows.
+The rules are those of Amplitude's pages under funnel-analysis: how Amplitude computes funnels, how it computes
+conversions, how it handles simultaneous events. A condition on all events of a path says which paths there are, and
+each step of each entry tries all events of the user. `exhaustive_way` tries all choices of events, which only a handful
+of events allows.
 """
 
 import csv
@@ -32,6 +34,12 @@ class Step:
     property_filter: str
     """property=value, empty for none."""
 
+    def excludes(self, other: "Step") -> bool:
+        """Whether the filters ask one property for two values, so that Amplitude can tell events of one type apart."""
+        name, _, value = self.property_filter.partition("=")
+        other_name, _, other_value = other.property_filter.partition("=")
+        return "" not in (name, other_name) and name == other_name and value != other_value
+
 
 @dataclass(frozen=True)
 class Funnel:
@@ -39,10 +47,6 @@ class Funnel:
     steps: tuple[Step, ...]
     order: str
     window: dt.timedelta
-
-    def repeats(self, number: int) -> bool:
-        """Whether a step before has the event type of this one; numbers count from 0."""
-        return self.steps[number].event_type in {step.event_type for step in self.steps[:number]}
 
 
 class Doing(NamedTuple):
@@ -131,18 +135,34 @@ def read_funnels(text: str) -> list[Funnel]:
                 Step(row["event_type"], row["property_filter"]) for row in sorted(own, key=lambda row: int(row["step"]))
             ),
             own[0]["step_order"],
-            dt.timedelta(hours=int(own[0]["window_hours"])),
+            dt.timedelta(seconds=round(float(own[0]["window_hours"]) * 3600)),
         )
         for name, own in rows.items()
     ]
 
 
 def does(step: Step, event: Event) -> bool:
-    """Whether the event has the type of the step, and its property with its value as text."""
+    """Whether the event has the type of the step, and its property with its value among those that a query sees."""
     if event.event_type != step.event_type or not step.property_filter:
         return event.event_type == step.event_type
-    texts = [(name, typed_text(value)[1]) for name, value in properties_of(event, "event_properties")]
-    return step.property_filter in [f"{name}={text}" for name, text in texts if text is not None]
+    return any(
+        f"{name}={text}" == step.property_filter
+        for property_, value in properties_of(event, "event_properties")
+        for name, text in query_values(property_, value)
+    )
+
+
+def query_values(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """A value as charts show it: split if it is an array, by keys after a dot if it is an object, True for true."""
+    _, text = typed_text(value)
+    if text is not None:
+        yield name, text
+    if isinstance(value, bool):
+        yield name, str(value)
+    for item in value if isinstance(value, list) else []:
+        yield from query_values(name, item)
+    for key, item in value.items() if isinstance(value, dict) else []:
+        yield from query_values(f"{name}.{key}", item)
 
 
 def find_funnel_events(truth: oracle.Truth, funnels: Iterable[Funnel]) -> Iterator[FunnelEvent]:
@@ -232,11 +252,10 @@ def reached_at(
     entry: Doing, doings: Sequence[Doing], active: Sequence[dt.datetime], funnel: Funnel
 ) -> list[dt.datetime]:
     """When each step that the entry's path comes to is reached."""
-    return (
-        path_in_any_order(entry, doings, funnel)
-        if funnel.order == ANY
-        else times(path_in_order(entry, doings, active, funnel))
-    )
+    if funnel.order == ANY:
+        return path_in_any_order(entry, doings, funnel)
+    find = path_in_exact_order if funnel.order == EXACT else path_in_order
+    return times(find((entry,), doings, active, funnel))
 
 
 def times(path: Path) -> list[dt.datetime]:
@@ -244,28 +263,40 @@ def times(path: Path) -> list[dt.datetime]:
     return [max(event.time for event in path[: number + 1]) for number in range(len(path))]
 
 
-def path_in_order(entry: Doing, doings: Sequence[Doing], active: Sequence[dt.datetime], funnel: Funnel) -> Path:
-    """For one step after the other the earliest of all events that may follow."""
-    path: Path = (entry,)
-    for number in range(1, len(funnel.steps)):
-        following = [event for event in doings if number in event.steps and may_follow(event, path, funnel)]
-        if not following or (funnel.order == EXACT and is_interrupted(path, min(following), active)):
-            break
-        path = *path, min(following)
-    return path
+def path_in_order(path: Path, doings: Sequence[Doing], _active: Sequence[dt.datetime], funnel: Funnel) -> Path:
+    """The path with the earliest event that may follow for one step after the other."""
+    following = [event for event in doings if may_follow(event, path, funnel)]
+    return path_in_order((*path, min(following)), doings, _active, funnel) if following else path
+
+
+def path_in_exact_order(path: Path, doings: Sequence[Doing], active: Sequence[dt.datetime], funnel: Funnel) -> Path:
+    """The longest of all paths that begin with this one, of these the earliest."""
+    following = [
+        event for event in doings if may_follow(event, path, funnel) and not is_interrupted(path, event, active)
+    ]
+    ways = [path_in_exact_order((*path, event), doings, active, funnel) for event in following]
+    return min([path, *ways], key=lambda way: (-len(way), times(way), way))
 
 
 def may_follow(event: Doing, path: Path, funnel: Funnel) -> bool:
-    """Whether an event is soon enough, and in order with every event of the path."""
-    if event.time > path[0].time + funnel.window:
+    """Whether an event does the next step, is soon enough, and in order with every event of the path."""
+    number = len(path)
+    if number not in event.steps or event.time > path[0].time + funnel.window:
         return False
-    if funnel.repeats(len(path)):
-        return all(event[:2] > earlier[:2] for earlier in path)
-    return all(event.time >= earlier.time - SECOND for earlier in path)
+    step, before = funnel.steps[number], funnel.steps[:number]
+    is_told_apart = any(other.event_type == step.event_type and step.excludes(other) for other in before)
+    if is_told_apart and event[:2] <= max(path)[:2]:
+        return False
+    return all(
+        event.time > earlier.time + SECOND  # else Amplitude takes both for one
+        if other.event_type == step.event_type and not step.excludes(other)
+        else event.time >= earlier.time - SECOND
+        for earlier, other in zip(path, before, strict=True)
+    )
 
 
 def is_interrupted(path: Path, event: Doing, active: Iterable[dt.datetime]) -> bool:
-    """Whether an active event lies between the path and the event, at the same time as neither."""
+    """Whether an active event lies between the path and the event, within a second of neither."""
     return any(times(path)[-1] + SECOND < time < event.time - SECOND for time in active)
 
 
@@ -289,25 +320,26 @@ def way_in_window(entry: Doing, doings: Iterable[Doing], funnel: Funnel) -> list
     return way
 
 
-def exhaustive_way(entry: Doing, doings: Sequence[Doing], funnel: Funnel) -> list[dt.datetime]:
-    """The same as `reached_at`, from all choices of an event a step: the furthest of them, and of these the soonest.
-
-    Exact order is no such search: it cuts off the path that this order gives.
-    """
+def exhaustive_way(
+    entry: Doing, doings: Sequence[Doing], active: Sequence[dt.datetime], funnel: Funnel
+) -> list[dt.datetime]:
+    """The same as `reached_at`, from all choices of an event a step: the furthest of them, and of these the soonest."""
     ways = []
     for length in range(1, len(funnel.steps) + 1):
         choices = [[event for event in doings if number in event.steps] for number in range(1, length)]
-        ways += [times(path) for rest in product(*choices) if is_path(path := (entry, *rest), funnel)]
+        ways += [times(path) for rest in product(*choices) if is_path(path := (entry, *rest), active, funnel)]
     return min(ways, key=lambda way: (-len(way), way))
 
 
-def is_path(path: Path, funnel: Funnel) -> bool:
-    """Whether its events are different ones, within one window and, if it matters, in order."""
-    if len(set(path)) < len(path):
-        return False
+def is_path(path: Path, active: Sequence[dt.datetime], funnel: Funnel) -> bool:
+    """Whether its events are within one window and, if it matters, different ones, in order and uninterrupted."""
     if funnel.order == ANY:
         return max(path).time <= min(path).time + funnel.window
-    return all(may_follow(path[number], path[:number], funnel) for number in range(1, len(path)))
+    return len(set(path)) == len(path) and all(
+        may_follow(path[number], path[:number], funnel)
+        and not (funnel.order == EXACT and is_interrupted(path[:number], path[number], active))
+        for number in range(1, len(path))
+    )
 
 
 def find_users(

@@ -1,23 +1,32 @@
-"""The SQL of paths against the oracle, on thousands of small histories with events at nearly the same times."""
+"""Funnels: the models' SQL against the oracle on small histories with events at nearly the same times; the seed."""
 
+import io
+import json
 import random
+import runpy
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import duckdb
+import pyarrow as pa
+import pyarrow.csv
 import pytest
 from sqlmesh.core.audit import Audit
 from sqlmesh.core.model import Model
-from test_increments import FLAGGED, list_flags, write
+from sqlmesh.utils.errors import ConfigError
+from test_increments import FLAGGED
+from test_oracle import SHOP, row
 
 import oracle
+import oracle_funnels
 import warehouse
-from conftest import Project, export_row, hour_text, make_project, succeeded
+from conftest import REPOSITORY, Project, succeeded
 from simulator.server import Simulator
 
 START, EXPORTED = datetime(2026, 6, 8, 10), datetime(2026, 6, 9, 12)
-USERS, EVENTS = 2_000, 9
+USERS, EVENTS, TICK = 1_000, 12, timedelta(seconds=0.4)
 FUNNELS = """\
 funnel,step,event_type,property_filter,step_order,window_hours
 two,1,A,,this,1
@@ -35,6 +44,20 @@ exact,3,C,,exact,1
 exact twice,1,A,,exact,1
 exact twice,2,A,,exact,1
 exact twice,3,B,,exact,1
+exact thrice,1,A,,exact,1
+exact thrice,2,B,,exact,1
+exact thrice,3,A,,exact,1
+exact thrice,4,B,,exact,1
+exact inactive,1,A,,exact,0.5
+exact inactive,2,ping,,exact,0.5
+exact inactive,3,B,,exact,0.5
+apart,1,B,,this,1
+apart,2,A,n=1,this,1
+apart,3,A,n=2,this,1
+apart,4,A,n=1,this,1
+nested,1,A,item.new=True,exact,1
+nested,2,A,n=3,exact,1
+nested,3,A,,exact,1
 any,1,A,,any,1
 any,2,B,,any,1
 any,3,C,,any,1
@@ -45,43 +68,106 @@ any filtered,4,A,,any,1
 """
 
 
-def history(chance: random.Random, user: int) -> list[dict[str, object]]:
+def history(chance: random.Random, user: int) -> list[oracle.Row]:
     """Rows around a few hours and a midnight; conversion windows are an hour."""
     bases = [timedelta(0), timedelta(hours=1), timedelta(hours=2), timedelta(hours=14)]
+    times = [START + chance.choice(bases) + chance.randint(-6, 6) * TICK for _ in range(chance.randint(1, EVENTS))]
     return [
-        export_row(
+        row(
+            f"{time}",
+            f"{EXPORTED}",
             amplitude_id=user,
             device_id=None,
             event_type=chance.choice(["A", "A", "B", "B", "C", "X", FLAGGED]),
-            event_time=f"{START + chance.choice(bases) + chance.randint(-4, 4) * timedelta(seconds=0.4)}",
-            event_properties={"n": chance.randint(1, 2)},
+            event_properties={"n": chance.choice([1, 2, 3, [1, 3]]), "item": {"new": chance.random() < 0.5}},
             platform=chance.choice(["Web", "iOS", None]),
         )
-        for _ in range(chance.randint(1, EVENTS))
+        for time in times
     ]
 
 
-@pytest.mark.slow
-def test_small_histories_have_the_paths_of_the_oracle(tmp_path: Path, simulator: Simulator) -> None:
+EVENT_COLUMNS = {
+    "project": "TEXT",
+    "app": "BIGINT",
+    "uuid": "TEXT",
+    "export_hour": "TIMESTAMP",
+    "amplitude_id": "BIGINT",
+    "event_time": "TIMESTAMP",
+    "event_date": "DATE",
+    "event_type": "TEXT",
+    "platform": "TEXT",
+    "country": "TEXT",
+    "event_properties": "JSON",
+}
+
+
+def fill(connection: duckdb.DuckDBPyConnection, truth: oracle.Truth, funnels: str) -> None:
+    """Make the tables from which the models of funnels are computed."""
+    steps = pa.csv.read_csv(
+        io.BytesIO(funnels.encode()), convert_options=pa.csv.ConvertOptions(strings_can_be_null=True)
+    )
+    aliases = pa.Table.from_pylist([alias._asdict() for alias in truth.user_aliases])
+    events = pa.Table.from_pylist(
+        [
+            {name: getattr(event, name, event.data.get(name)) for name in EVENT_COLUMNS}
+            | {"event_properties": json.dumps(event.data["event_properties"])}
+            for event in truth.events
+        ]
+    )
+    for name, table in {"steps": steps, "aliases": aliases, "events": events}.items():
+        connection.register(name, table)
+    types = ", ".join(f"{name}::{type_} AS {name}" for name, type_ in EVENT_COLUMNS.items())
+    connection.execute(
+        f"""
+        CREATE SCHEMA bronze;
+        CREATE SCHEMA silver;
+        CREATE TABLE silver.funnel_steps AS SELECT * FROM steps;
+        CREATE TABLE silver.user_aliases AS SELECT *, FALSE AS is_identified FROM aliases;
+        CREATE TABLE silver.events AS SELECT {types} FROM events;
+        CREATE TABLE bronze.events_list AS
+        SELECT
+            '{SHOP}' AS _project, '{FLAGGED}' AS value, TIMESTAMP '{EXPORTED}' AS _effective_hour, TRUE AS non_active;
+        CREATE TABLE silver.apps AS
+        SELECT DISTINCT
+            project, app, DATE '1970-01-01' AS first_date, DATE '{truth.frontiers[SHOP, 1]}' AS frontier_date
+        FROM silver.events
+        """
+    )
+
+
+def test_small_histories_have_the_paths_of_the_oracle(project: Project) -> None:
     chance, charts = random.Random(1), oracle.Charts(funnels=FUNNELS)
     rows = [row for user in range(USERS) for row in history(chance, user)]
-    members = write(tmp_path / "exports", {EXPORTED: rows})
-    project = make_project(tmp_path, simulator)
-    project.env["SOURCES__AMPLITUDE__START_HOUR"] = hour_text(EXPORTED)
-    project.set_clock(EXPORTED + timedelta(days=1), simulator)
-    warehouse.set_charts(project, charts)
-    span = "--start", hour_text(EXPORTED), "--end", hour_text(EXPORTED)
-    succeeded(project.load_here("--replay", str(tmp_path / "exports"), *span))
-    succeeded(project.load_here("declare-empty", *span))
-    list_flags(project, [(EXPORTED, True)])
-    warehouse.plan(project)
-    truth = oracle.compute(
-        warehouse.exported_rows(members),
-        {warehouse.DEFAULT: {FLAGGED}},
-        charts.timezone,
-        exported=warehouse.exported(project),
-    )
-    warehouse.assert_equals_truth(project, truth, charts)
+    truth = oracle.compute(rows, {SHOP: {FLAGGED}}, charts.timezone)
+    expected = oracle_funnels.tables(truth, charts)
+    with warehouse.opened(project) as context, duckdb.connect() as connection:
+        connection.execute("ATTACH ':memory:' AS AMPLITUDE; USE AMPLITUDE")
+        fill(connection, truth, charts.funnels)
+        for name in ("silver.event_properties", "silver.funnel_events", "silver.funnel_paths"):
+            query = context.get_model(name, raise_if_missing=True).render_query_or_raise(
+                start=context.config.variables["first_hour"], end=EXPORTED + timedelta(hours=1), execution_time=EXPORTED
+            )
+            connection.execute(f"CREATE TABLE {name} AS {query.sql('duckdb')}")
+        for name in ("silver.funnel_events", "silver.funnel_paths"):
+            got = connection.execute(f"SELECT * FROM {name}").fetchall()
+            assert len(got) > USERS
+            warehouse.assert_same_rows(name, got, expected[name][1])
+
+
+UNSEEN = """\
+unseen,1,Product Viewd,,this,1
+unseen,2,Product Viewed,categry=Lamps,this,1
+unseen,3,Product Viewed,plan=pro,this,1
+unseen,4,Product Viewed,country=Spain,this,1
+unseen,5,Product Viewed,category=Lamsp,this,1
+"""
+UNSEEN_CAUSES = (
+    "no event 'Product Viewd' has come so far; do you mean 'Product Viewed'?",
+    "no 'Product Viewed' has had the property 'categry' so far; do you mean 'category'?",
+    "'plan' is a user property; a step filters event properties.",
+    "'country' is a user property; a step filters event properties.",
+    "no 'Product Viewed' with category=Lamsp has come so far.",
+)
 
 
 @pytest.mark.slow
@@ -89,9 +175,14 @@ def test_an_edited_seed_rebuilds_what_is_counted_from_it(project: Project, simul
     project.set_clock(simulator.product.end + timedelta(days=1), simulator)
     succeeded(project.load_here())
     warehouse.plan(project)
-    charts = oracle.Charts(funnels=oracle.FUNNELS.replace(",this,168", ",exact,2"))
+    charts = oracle.Charts(funnels=oracle.FUNNELS.replace(",this,168", ",exact,0.5") + UNSEEN)
     warehouse.set_charts(project, charts)
-    warehouse.plan(project)
+    with mock.patch.object(warehouse.FailingConsole, "log_warning") as warn:
+        warehouse.plan(project)
+    assert [call.args[0] for call in warn.call_args_list] == [
+        f"sqlmesh/seeds/funnels.csv, funnel 'unseen', step {step}: {cause}"
+        for step, cause in enumerate(UNSEEN_CAUSES, 1)
+    ]
     warehouse.assert_equals_oracle(project, sorted(project.lake.rglob("*.json.gz")), charts)
 
 
@@ -135,3 +226,82 @@ def test_a_funnel_that_makes_no_sense_fails_the_audit_that_tells_why(project: Pr
                 if connection.execute(audit_query(seed, audit, arguments)).fetchall()
             ]
     assert failed == {name: audits for name, (_, audits) in NO_SENSE.items()}
+
+
+HEADER = "funnel,step,event_type,property_filter,step_order,window_hours\n"
+REFUSED = {
+    "f,1,A,,this,1\nf,3,B,,this,1\n": "line 3: funnel 'f' has step 3, but no step 2.",
+    "f,2,A,,this,1\nf,3,B,,this,1\n": "line 2: funnel 'f' has step 2, but no step 1.",
+    "f,1,A,,this,1\nf,1,B,,this,1\n": "line 3: step 1 of funnel 'f' is also in line 2.",
+    "f,0,A,,this,1\nf,1,B,,this,1\n": "line 2: step is '0', not a whole number from 1 on.",
+    "f,1.5,A,,this,1\n": "line 2: step is '1.5', not a whole number from 1 on.",
+    "f,1,A,,this,1\n": "line 2: funnel 'f' has one step; a funnel needs two or more.",
+    "f,1,A,,this,1\nf,2,B,,exact,1\n": "line 3: step_order of funnel 'f' is exact, but this in line 2; steps share it.",
+    "f,1,A,,this,1\nf,2,B,,this,2\n": "line 3: window_hours of funnel 'f' is 2.0, but 1.0 in line 2; steps share it.",
+    "f,1,A,,exatc,1\n": "line 2: step_order is 'exatc', not one of this, exact, any; do you mean exact?",
+    "f,1,A,,this,0\n": "line 2: window_hours is '0', not a number from 0.0003 (a second) to 8784 (366 days).",
+    "f,1,A,,this,1d\n": "line 2: window_hours is '1d', not a number from 0.0003 (a second) to 8784 (366 days).",
+    "f,1,A,price>50,this,1\n": "line 2: property_filter 'price>50' compares by '>'; only = works: price=50.",
+    "f,1,A,price>=50,this,1\n": "line 2: property_filter 'price>=50' compares by '>='; only = works: price=50.",
+    "f,1,A,kind!=a,this,1\n": "line 2: property_filter 'kind!=a' compares by '!='; only = works: kind=a.",
+    "f,1,A,kind==a,this,1\n": "line 2: property_filter 'kind==a' compares by '=='; only = works: kind=a.",
+    "f,1,A,kind = a,this,1\n": "line 2: property_filter 'kind = a' has a blank beside the =; write kind=a.",
+    "f,1,A,Lamps,this,1\n": "line 2: property_filter 'Lamps' is not property=value.",
+    "f,1,A,gp:plan=pro,this,1\n": (
+        "line 2: property_filter 'gp:plan=pro' names a user property (gp:); a step filters event properties."
+    ),
+    "f,1,_active,,this,1\n": "line 2: '_active' is not the type of an exported event; a step names one event type.",
+    "f,1,,,this,1\n": "line 2: event_type is empty.",
+    "f,1, A,,this,1\n": "line 2: event_type ' A' begins or ends with a blank.",
+    ",,,,,\n": "line 2: funnel is empty.",
+    "f,1,A,B,,this,1\n": "line 2: 7 values stand for 6 columns; put a value with a comma in double quotes.",
+    'f,1,"A,,this,1\n': "line 2: the quotes do not match (unexpected end of data).",
+    "f,1,A,,any,1\nf,2,A,,any,1\n": (
+        "line 3: 'A' is also step 1 (line 2); in any order two steps of one event type need filters of one property by "
+        "different values."
+    ),
+}
+CHECK = runpy.run_path(str(REPOSITORY / "sqlmesh/seeds/funnels.py"))["check"]
+
+
+def fault(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as raised:
+        CHECK(path)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("rows", REFUSED)
+def test_a_fault_in_the_seed_is_one_sentence_with_its_line(tmp_path: Path, rows: str) -> None:
+    sentence = fault(tmp_path / "funnels.csv", (HEADER + rows).encode())
+    assert sentence == f"sqlmesh/seeds/funnels.csv, {REFUSED[rows]}"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "line 1: the file is empty; its first line is funnel,step,event_type,"),
+        (
+            HEADER.replace("event_type", "event_typ").encode(),
+            "line 1: there is no column 'event_typ'; do you mean event_t",
+        ),
+        (HEADER.replace(",step_order", "").encode(), "line 1: the header needs the column step_order once"),
+        (b"\xef\xbb\xbf" + HEADER.encode(), "line 1: the file begins with a byte order mark; save it as UTF-8 without"),
+        (HEADER.encode() + "f,1,Käufe,,this,1\n".encode("latin-1"), "line 2: the text is not UTF-8"),
+    ],
+)
+def test_a_fault_of_the_seed_as_a_file_is_one_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+    assert fault(tmp_path / "funnels.csv", content).startswith(f"sqlmesh/seeds/funnels.csv, {sentence}")
+
+
+def test_a_seed_with_quotes_unicode_and_windows_lines_is_right(tmp_path: Path) -> None:
+    rows = 'f,1,"Käufe, ""neu""",a=x=y>1,this,0.5\r\n\r\nf,2,NA,,this,.5\r\n'
+    path = tmp_path / "funnels.csv"
+    path.write_bytes((HEADER.strip() + "\r\n" + rows).encode())
+    CHECK(path)
+
+
+def test_sqlmesh_reads_no_model_before_the_seed_is_right(project: Project) -> None:
+    (project.root / "sqlmesh/seeds/funnels.csv").write_text(HEADER + "f,1,A,price>50,this,1\n")
+    with pytest.raises(ConfigError, match="line 2: property_filter 'price>50'"), warehouse.opened(project):
+        pass

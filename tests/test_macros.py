@@ -15,13 +15,22 @@ from conftest import REPOSITORY
 
 def properties_of(gateway: str) -> exp.Expr:
     """The query that takes apart the user properties of events, as models get it with a gateway."""
+    return called("properties_of", gateway, exp.to_table("silver.events"), exp.column("user_properties"))
+
+
+def values_of(gateway: str) -> exp.Expr:
+    """The query that splits the values of properties, as models get it with a gateway."""
+    return called("query_values", gateway, exp.to_table("silver.event_properties"))
+
+
+def called(name: str, gateway: str, *arguments: exp.Expr) -> exp.Expr:
+    """The query that a macro of properties gives, with the column uuid kept."""
     registered = macro.get_registry()
     macros = runpy.run_path(str(REPOSITORY / "sqlmesh/macros/properties.py"))
     macro.set_registry(registered)  # SQLMesh would take the macros of this run for those of the next checkout
     evaluator = MacroEvaluator(dialect="snowflake")
     evaluator.locals[constants.SQLMESH_VARS] = {constants.GATEWAY: gateway}
-    relation = exp.to_table("silver.events")
-    query = macros["properties_of"](evaluator, relation, exp.column("user_properties"), [exp.column("uuid")])
+    query = macros[name](evaluator, *arguments, [exp.column("uuid")])
     assert isinstance(query, exp.Expr)
     return query
 
@@ -69,3 +78,13 @@ def test_snowflake_gets_its_own_flatten_and_types() -> None:
     assert "LATERAL FLATTEN(INPUT => source.user_properties, MODE => 'OBJECT') AS entry" in sql
     assert "TYPEOF(entry.value)" in sql
     assert "CAST(entry.value AS VARCHAR) AS value_text" in sql
+
+
+def test_values_that_queries_see_are_split_by_sql_of_the_engine() -> None:
+    for gateway, dialect, call in [("local", "duckdb", "JSON_EACH("), ("snowflake", "snowflake", "MODE => 'BOTH'")]:
+        sql = values_of(gateway).sql(dialect)
+        assert sql.count(call) == 3
+        query = sqlglot.parse_one(sql, dialect=dialect)
+        assert query.sql(dialect) == sql
+        (union, *_) = query.find_all(exp.Union)
+        assert union.named_selects == ["uuid", "property", "value_type", "value_text"]

@@ -15,8 +15,18 @@ ENTRIES = {
     "duckdb": "JSON_EACH(CASE WHEN JSON_TYPE(source.{column}) = 'OBJECT' THEN source.{column} END)",
     "snowflake": "LATERAL FLATTEN(INPUT => source.{column}, MODE => 'OBJECT')",
 }
+# The same of the text of an array or an object; the keys of an array are numbers.
+ELEMENTS = {
+    "duckdb": "JSON_EACH(CASE WHEN source.value_type IN ('array', 'object') THEN source.value_text END)",
+    "snowflake": (
+        "LATERAL FLATTEN(INPUT => PARSE_JSON(CASE WHEN source.value_type IN ('array', 'object')"
+        " THEN source.value_text END), MODE => 'BOTH')"
+    ),
+}
 VALUE_TYPE = {"duckdb": "JSON_TYPE(entry.value)", "snowflake": "TYPEOF(entry.value)"}
 VALUE_TEXT = {"duckdb": "entry.value ->> '$'", "snowflake": "CAST(entry.value AS VARCHAR)"}
+
+LEVELS = 3  # of nested values that filters reach: an array, its objects, their arrays
 
 
 @macro()
@@ -55,22 +65,83 @@ def properties_of(evaluator: MacroEvaluator, relation: exp.Expr, column: exp.Exp
     engine = engine_of(evaluator)
     columns = ", ".join(f"source.{each.name}" for each in kept)
     sql = f"""
-        SELECT
-            {columns},
-            entry.key AS property,
-            CASE {VALUE_TYPE[engine]}
-                WHEN 'VARCHAR' THEN 'text'
-                WHEN 'BOOLEAN' THEN 'boolean'
-                WHEN 'OBJECT' THEN 'object'
-                WHEN 'ARRAY' THEN 'array'
-                WHEN 'NULL' THEN 'null'
-                WHEN 'NULL_VALUE' THEN 'null'
-                ELSE 'number'
-            END AS value_type,
-            {VALUE_TEXT[engine]} AS value_text
+        SELECT {columns}, entry.key AS property, {typed_value(engine)}
         FROM {relation.sql(evaluator.dialect)} AS source, {ENTRIES[engine].format(column=column.name)} AS entry
     """
     return sqlglot.parse_one(f"({sql})", dialect=engine)
+
+
+@macro()
+def query_values(evaluator: MacroEvaluator, relation: exp.Expr, kept: list[exp.Column]) -> exp.Expr:
+    """Return a query of the values that Amplitude's charts see of properties, with the columns of `properties_of`.
+
+    Besides the value itself these are the elements of an array, under its name, and the values of an object, under
+    its name, a dot and their key. So `{"items": [{"sku": "a"}]}` has `items.sku` = a. Amplitude splits arrays for
+    queries (data/en/remove-invalid-data.md) and their objects by one level of keys (charts/en/cart-analysis.md).
+
+    Args:
+        relation: rows of (the columns that are kept, property, value_type, value_text).
+        kept: further columns.
+    """
+    engine = engine_of(evaluator)
+    columns = ", ".join(each.name for each in kept)
+    kept_ = ", ".join(f"source.{each.name}" for each in kept)
+    levels = [f"level_0 AS (SELECT {columns}, property, value_type, value_text FROM {relation.sql(engine)})"]
+    levels += [
+        f"""
+        level_{level} AS (
+            SELECT
+                {kept_},
+                CASE source.value_type
+                    WHEN 'object' THEN source.property || '.' || entry.key
+                    ELSE source.property
+                END AS property,
+                {typed_value(engine)}
+            FROM level_{level - 1} AS source, {ELEMENTS[engine]} AS entry
+        )
+        """
+        for level in range(1, LEVELS + 1)
+    ]
+    every = " UNION ALL ".join(
+        f"SELECT {columns}, property, value_type, value_text FROM level_{level}" for level in range(LEVELS + 1)
+    )
+    return sqlglot.parse_one(f"(WITH {', '.join(levels)} {every})", dialect=engine)
+
+
+@macro()
+def has_value(
+    evaluator: MacroEvaluator, filter_: exp.Expr, property_: exp.Expr, value_type: exp.Expr, value_text: exp.Expr
+) -> exp.Expr:
+    """Return the condition that a value is the one of a filter, property=value; charts write True, exports true."""
+    filter_sql, name, type_, text = (
+        each.sql(evaluator.dialect) for each in (filter_, property_, value_type, value_text)
+    )
+    return evaluator.parse_one(
+        f"""(
+            {filter_sql} = {name} || '=' || {text}
+            OR (
+                {type_} = 'boolean'
+                AND STARTSWITH({filter_sql}, {name} || '=')
+                AND LOWER(SUBSTR({filter_sql}, LENGTH({name}) + 2)) = {text}
+            )
+        )"""
+    )
+
+
+def typed_value(engine: str) -> str:
+    """The columns value_type and value_text of an `entry` of a JSON object or array."""
+    return f"""
+        CASE {VALUE_TYPE[engine]}
+            WHEN 'VARCHAR' THEN 'text'
+            WHEN 'BOOLEAN' THEN 'boolean'
+            WHEN 'OBJECT' THEN 'object'
+            WHEN 'ARRAY' THEN 'array'
+            WHEN 'NULL' THEN 'null'
+            WHEN 'NULL_VALUE' THEN 'null'
+            ELSE 'number'
+        END AS value_type,
+        {VALUE_TEXT[engine]} AS value_text
+    """
 
 
 def engine_of(evaluator: MacroEvaluator) -> str:

@@ -130,15 +130,14 @@ def variants(node: exp.Expr) -> exp.Expr:
 
 
 def entries(node: exp.Expr) -> exp.Expr:
-    """LATERAL FLATTEN of objects, whatever characters are in their keys: fakesnow takes those for paths."""
+    """LATERAL FLATTEN of objects and arrays, whatever characters are in keys: fakesnow takes those for paths."""
     explode = node.this if isinstance(node, exp.Lateral | exp.TableFromRows) else None
     if not isinstance(explode, exp.Explode):
         return node
     arguments = {each.this.name.upper(): each.expression for each in (explode.this, *explode.expressions)}
     value, mode = arguments["INPUT"].sql(dialect="duckdb"), arguments["MODE"].name
-    if mode != "OBJECT":
-        raise NotImplementedError(f"FLATTEN of {mode}")
-    call = exp.maybe_parse(f"json_each(CASE WHEN json_type({value}) = 'OBJECT' THEN {value} END)", dialect="duckdb")
+    types = {"OBJECT": "('OBJECT')", "BOTH": "('OBJECT', 'ARRAY')"}[mode]
+    call = exp.maybe_parse(f"json_each(CASE WHEN json_type({value}) IN {types} THEN {value} END)", dialect="duckdb")
     return exp.Table(this=call, alias=exp.TableAlias(this=node.args["alias"].this))
 
 

@@ -1,6 +1,6 @@
-/* How many users went how far in every funnel, by the day on which they entered it: Amplitude's conversion over time of unique users, in all and by
- * platform and country of the event that did step 1. A user counts once on each day that he entered on; silver.funnel_paths has the rules. Every step
- * has its row, be it that nobody reached it; days on which nobody entered have none. */
+/* How many users went how far in every funnel, by the day on which they entered it: Amplitude's conversion over time of unique users
+ * (faq_and_troubleshooting: funnel-analysis.md), in all and by platform and country of the event that did step 1. A user counts once on each day of
+ * entry; silver.funnel_paths has the rules. Every step has its row, also where nobody reached it; days on which nobody entered have none. */
 MODEL (
   name gold.funnels,
   kind VIEW,
@@ -135,7 +135,9 @@ SELECT
   days.median_seconds::DOUBLE AS median_seconds, /* Median of the seconds from step 1 to the step, NULL where nobody reached it */
   days.average_seconds::DOUBLE AS average_seconds, /* Average of the same */
   (
-    @reporting_date(DATEADD(HOUR, 1 - days.window_hours, apps.reached_hour)) > days.entry_date
+    @reporting_date(
+      DATEADD(SECOND, 3600 - ROUND(days.window_hours * 3600)::BIGINT, apps.reached_hour)
+    ) > days.entry_date
   )::BOOLEAN AS is_complete /* Whether the conversion window of every entry of the day is over at the end of the export */
 FROM days
 JOIN silver.apps AS apps

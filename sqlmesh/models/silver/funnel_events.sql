@@ -1,5 +1,6 @@
-/* Every event that can do a step of a funnel, with its step: an event of the step's type that has the step's property, as text. An event may do
- * several steps, of one funnel or of several. */
+/* Every event that can do a step of a funnel, with its step: an event of the step's type that has the step's property. A filter sees values as Amplitude's
+ * charts do: the elements of an array one by one, nested keys after a dot, a boolean as true or True (data: remove-invalid-data.md; charts:
+ * cart-analysis.md). An event may do several steps, of one funnel or of several. */
 MODEL (
   name silver.funnel_events,
   kind INCREMENTAL_BY_TIME_RANGE (
@@ -28,19 +29,37 @@ MODEL (
   )
 );
 
-WITH filtered AS (
-  SELECT DISTINCT
+WITH asked AS (
+  /* The properties that a filter names, or whose nested keys it names. */
+  SELECT
     properties.project,
     properties.app,
     properties.uuid,
+    properties.property,
+    properties.value_type,
+    properties.value_text,
     steps.funnel,
-    steps.step
+    steps.step,
+    steps.property_filter
   FROM silver.event_properties AS properties
   JOIN silver.funnel_steps AS steps
     ON steps.event_type = properties.event_type
-    AND steps.property_filter = properties.property || '=' || properties.value_text
+    AND (
+      STARTSWITH(steps.property_filter, properties.property || '=')
+      OR STARTSWITH(steps.property_filter, properties.property || '.')
+    )
   WHERE
     properties.export_hour BETWEEN @start_ts AND @end_ts
+), filtered AS (
+  SELECT DISTINCT
+    project,
+    app,
+    uuid,
+    funnel,
+    step
+  FROM @query_values(asked, (project, app, uuid, funnel, step, property_filter)) AS query_values
+  WHERE
+    @has_value(property_filter, property, value_type, value_text)
 )
 SELECT
   events.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
