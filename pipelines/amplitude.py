@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, fields
+from datetime import datetime
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ import duckdb
 import pyarrow as pa
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
 from dlt.common.exceptions import DltException
+from dlt.pipeline.exceptions import PipelineStepFailed
 from dotenv import load_dotenv
 
 from amplitude_source import (
@@ -30,12 +32,14 @@ from amplitude_source import (
     cursors,
     empty_tables,
     first_unseen_hour,
+    forget_loads,
     is_list_due,
     read_merges,
+    remove_leftovers,
     remove_superseded,
 )
 from amplitude_source.bronze_files import BronzeFiles
-from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, run_pipeline
+from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lake import AWS_ERRORS, no_credentials
@@ -196,12 +200,12 @@ def for_each_project(projects: list[AmplitudeSettings], act: Callable[[Amplitude
 def load_project(
     pipeline: dlt.Pipeline, settings: AmplitudeSettings, plan: Callable[[AmplitudeSettings, Ledger], Work]
 ) -> None:
-    ledgers = tidied_ledgers(pipeline, settings)
+    ledgers = opened_ledgers(pipeline, settings)
     work = plan(settings, ledgers.get(settings.project, {}))
     client = ExportClient(settings) if work.asks_amplitude else None
     if not work.size:
         out.print(
-            f"Nothing new: hour {format_hour(work.first)} is not available from Amplitude yet."
+            f"Nothing new: the next hour to load is {format_hour(work.first)}."
             if work.cursors
             else "No gaps: no hour is missing."
         )
@@ -210,10 +214,26 @@ def load_project(
             client.check_address()
         load_hours(pipeline, settings, work, ledgers)
     if client and work.cursors and (work.size or is_list_due(pipeline, settings)):
-        run_pipeline(
-            pipeline,
-            amplitude_rest(settings, client, work.first, warn=lambda text: err.print(f"warning: {text}")),
-        )
+        load_lists(pipeline, settings, client, work.first)
+
+
+def load_lists(pipeline: dlt.Pipeline, settings: AmplitudeSettings, client: ExportClient, hour: datetime) -> None:
+    """Load the small endpoints; if Amplitude does not give them, warn: the hours are loaded, and the next run asks again.
+
+    Args:
+        hour: the first one that silver cannot have seen.
+    """
+    try:
+        run_pipeline(pipeline, amplitude_rest(settings, client, hour, warn=warn))
+    except PipelineStepFailed as error:
+        causes = [cause for cause in chain_of_causes(error) if isinstance(cause, AmplitudeError)]
+        if error.step != "extract" or not causes:
+            raise
+        warn(f"The list of event types could not be read; the next run asks for it again. {causes[0]}")
+
+
+def warn(text: str) -> None:
+    err.print(f"warning: {text}")
 
 
 def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger]) -> Progress:
@@ -248,25 +268,33 @@ def loading(destination: str, projects: list[AmplitudeSettings]) -> Iterator[dlt
 def looking(destination: str, settings: AmplitudeSettings) -> Iterator[dlt.Pipeline]:
     """The pipeline of a destination for a command that only reads: beside a load, it touches nothing of that."""
     with TemporaryDirectory() as folder:
-        pipeline = make_pipeline(destination, settings, Path(folder))
-        pipeline.sync_destination()
-        yield pipeline
+        pipeline = make_pipeline(destination, settings, Path(folder), read_only=True)
+        with kept_open(pipeline):
+            pipeline.sync_destination()
+            yield pipeline
 
 
 def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline:
-    """The dlt pipeline of a destination, in the state that its last finished load left."""
+    """The dlt pipeline of a destination, in the state that its last finished load left there.
+
+    The work folder may be another warehouse's, newer than a warehouse that was restored, or broken by a power cut. So
+    nothing in it is believed: each run gets dlt's state from the destination.
+    """
     pipelines = settings.work_path.absolute() / "pipelines"
-    pipeline = make_pipeline(destination, settings, pipelines)
-    if pipeline.has_pending_data:
+    folder = pipelines / pipeline_name(destination)
+    if any(folder.glob("normalize/extracted/*")) or any(folder.glob("load/normalized/*")):
         # An interrupted run's load may be half in place: its hours are read anew, and what it left never counts.
         err.print("The last run was interrupted; its unfinished load is dropped, and its hours are loaded again.")
-        if destination == "filesystem":
-            BronzeFiles(pipeline).forget(pipeline.list_normalized_load_packages())
-        shutil.rmtree(pipelines / pipeline.pipeline_name)
-        pipeline = make_pipeline(destination, settings, pipelines)
+        with TemporaryDirectory() as empty:
+            pipeline = make_pipeline(destination, settings, Path(empty))
+            with kept_open(pipeline):
+                forget_loads(pipeline, [path.name for path in folder.glob("load/normalized/*")])
+    shutil.rmtree(folder, ignore_errors=True)
+    pipeline = make_pipeline(destination, settings, pipelines)
     if destination == "filesystem":
         BronzeFiles(pipeline).forget_states()
-    pipeline.sync_destination()
+    with kept_open(pipeline):
+        pipeline.sync_destination()
     return pipeline
 
 
@@ -285,6 +313,14 @@ def run_loads(
             with kept_open(pipeline):
                 pipeline.load()
                 ledgers = tidied_ledgers(pipeline, settings)
+    return ledgers
+
+
+def opened_ledgers(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> dict[str, Ledger]:
+    """The ledgers at the start of a run; what any earlier run left that does not count is gone from bronze."""
+    with kept_open(pipeline):
+        ledgers = tidied_ledgers(pipeline, settings)
+        remove_leftovers(pipeline, ledgers)
     return ledgers
 
 
@@ -366,7 +402,7 @@ def declare_empty(start: str, end: str, project: str | None, destination: str) -
     (settings,) = projects
     first, last = parse_hour(start, "--start"), parse_hour(end, "--end")
     with loading(destination, projects) as pipeline:
-        ledgers = tidied_ledgers(pipeline, settings)
+        ledgers = opened_ledgers(pipeline, settings)
         work = Planner(settings, ledgers.get(settings.project, {})).declared_empty(first, last)
         progress = Progress()
         run_loads(pipeline, settings, work, ledgers, progress)

@@ -8,6 +8,8 @@ import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedIOBase, BytesIO
 from typing import Any, TypeAlias
@@ -54,9 +56,10 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], answer: Answer) -> None:
+    def __init__(self, address: tuple[str, int], answer: Answer, now: Callable[[], datetime]) -> None:
         super().__init__(address, _Handler)
         self.answer = answer
+        self.now = now
         self.closed = threading.Event()
 
     def server_close(self) -> None:
@@ -145,6 +148,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(length))
         self.end_headers()
         return _Chunks(self.wfile)
+
+    def date_time_string(self, _timestamp: float | None = None) -> str:
+        """The simulated time, as the header Date has it."""
+        return format_datetime(self.server.now().replace(tzinfo=UTC), usegmt=True)
 
     def _stall(self) -> None:
         """Wait for the client to hang up (there is nothing else that it could send), or for the end of the server."""

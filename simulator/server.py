@@ -73,7 +73,7 @@ class Simulator:
         self.faults = FaultPlan()  # none: another plan may take its place at any time
         self.archive = _stored(product, copies)
         self._credentials = f"{api_key}:{secret_key}".encode()
-        self._server = Server(("127.0.0.1", port), self.answer)
+        self._server = Server(("127.0.0.1", port), self.answer, lambda: self.now)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
     @property

@@ -1,8 +1,9 @@
 """Where bronze lies: dlt's pipelines and destinations, by the settings."""
 
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ DUCKDB_VARIABLE, DUCKDB_DEFAULT = "DESTINATION__DUCKDB__CREDENTIALS", "data/ampl
 # is written anew when the file is closed. So two statements run at once, on a file each.
 DUCKDB_CONFIG: dict[str, bool | int | str] = {"preserve_insertion_order": False, "threads": 1}
 PARALLEL_INSERTS = 2
+PATIENCE_SECONDS, RETRY_SECONDS = 5, 0.05  # with a process that holds the file
 # DuckDB writes for its version 1.0 by default, though with this format a load takes a fifth less. 1.3 is of May 2025.
 STORAGE_VERSION = "v1.3.0"
 # The least memory with which DuckDB writes row groups to disk at full speed. On top it holds some vectors whole.
@@ -31,12 +33,19 @@ DUCKDB_MEMORY_BYTES = 100_000_000
 VECTOR_ROWS, VECTORS_HELD = 2048, 4
 
 
-def make_pipeline(destination: str, settings: AmplitudeSettings, pipelines: Path) -> dlt.Pipeline:
+def pipeline_name(destination: str) -> str:
+    """Return dlt's name for it, which is also that of its folder."""
+    return f"amplitude_{destination}"
+
+
+def make_pipeline(
+    destination: str, settings: AmplitudeSettings, pipelines: Path, *, read_only: bool = False
+) -> dlt.Pipeline:
     return dlt.pipeline(
-        pipeline_name=f"amplitude_{destination}",
+        pipeline_name=pipeline_name(destination),
         dataset_name=DATASET,
         pipelines_dir=str(pipelines),
-        destination=make_destination(destination, settings),
+        destination=make_destination(destination, settings, read_only=read_only),
         staging=lake_destination(settings, STAGING) if destination == "snowflake" else None,
     )
 
@@ -54,7 +63,9 @@ def lake_destination(settings: AmplitudeSettings, folder: str = "") -> Destinati
     )
 
 
-def make_destination(destination: str, settings: AmplitudeSettings) -> TDestinationReferenceArg:
+def make_destination(
+    destination: str, settings: AmplitudeSettings, *, read_only: bool = False
+) -> TDestinationReferenceArg:
     if destination == "filesystem":
         return lake_destination(settings)
     if destination == "duckdb":
@@ -69,18 +80,33 @@ def make_destination(destination: str, settings: AmplitudeSettings) -> TDestinat
             duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION}).close()
         credentials = DuckDbCredentials(str(path.absolute()))  # dlt would keep a relative one as it once was
         credentials.global_config = DUCKDB_CONFIG
+        credentials.read_only = read_only
         return dlt.destinations.duckdb(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
     return snowflake_destination(settings.lake.bucket_url.rstrip("/"))
 
 
 @contextmanager
 def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
-    """Keeps a connection to DuckDB, which puts its file in order, at some cost, whenever the last one closes."""
-    if pipeline.destination.destination_name == "duckdb":
-        with pipeline.sql_client():
-            yield
-    else:
+    """Keep a connection to DuckDB open, which puts its file in order, at some cost, whenever the last one closes.
+
+    Another process may have the file open for a moment, such as `status`: it is waited for.
+    """
+    with ExitStack() as stack:
+        if pipeline.destination.destination_name == "duckdb":
+            _open_patiently(pipeline, stack)
         yield
+
+
+def _open_patiently(pipeline: dlt.Pipeline, stack: ExitStack) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            stack.enter_context(pipeline.sql_client())
+            return
+        except duckdb.IOException as error:
+            if "lock" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(RETRY_SECONDS)
 
 
 def run_pipeline(pipeline: dlt.Pipeline, source: DltSource) -> LoadInfo:
