@@ -218,7 +218,7 @@ def load_project(
 
 
 def load_lists(pipeline: dlt.Pipeline, settings: AmplitudeSettings, client: ExportClient, hour: datetime) -> None:
-    """Load the small endpoints; if Amplitude does not give them, warn: the hours are loaded, and the next run asks again.
+    """Load the small endpoints. If Amplitude does not give them, warn: the hours are loaded, the next run asks again.
 
     Args:
         hour: the first one that silver cannot have seen.
@@ -282,13 +282,14 @@ def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline
     """
     pipelines = settings.work_path.absolute() / "pipelines"
     folder = pipelines / pipeline_name(destination)
-    if any(folder.glob("normalize/extracted/*")) or any(folder.glob("load/normalized/*")):
+    loads = [path.name for kind in ("normalize/extracted/*", "load/normalized/*") for path in folder.glob(kind)]
+    if loads:
         # An interrupted run's load may be half in place: its hours are read anew, and what it left never counts.
         err.print("The last run was interrupted; its unfinished load is dropped, and its hours are loaded again.")
         with TemporaryDirectory() as empty:
             pipeline = make_pipeline(destination, settings, Path(empty))
             with kept_open(pipeline):
-                forget_loads(pipeline, [path.name for path in folder.glob("load/normalized/*")])
+                forget_loads(pipeline, loads)
     shutil.rmtree(folder, ignore_errors=True)
     pipeline = make_pipeline(destination, settings, pipelines)
     if destination == "filesystem":

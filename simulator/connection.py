@@ -56,10 +56,10 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], answer: Answer, now: Callable[[], datetime]) -> None:
+    def __init__(self, address: tuple[str, int], answer: Answer, clock: Callable[[], datetime | None]) -> None:
         super().__init__(address, _Handler)
         self.answer = answer
-        self.now = now
+        self.clock = clock
         self.closed = threading.Event()
 
     def server_close(self) -> None:
@@ -136,7 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_head(self, response: Response, length: int | None = None) -> "_Chunks":
         """Send status and headers; without a length the body is to be sent in chunks."""
-        self.send_response(response.status)
+        self.send_response_only(response.status)
+        if clock := self.server.clock():
+            self.send_header("Date", format_datetime(clock.replace(tzinfo=UTC), usegmt=True))
         self.send_header("Content-Type", response.content_type)
         if response.status == 401:
             self.send_header("WWW-Authenticate", 'Basic realm="Amplitude"')
@@ -148,10 +150,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(length))
         self.end_headers()
         return _Chunks(self.wfile)
-
-    def date_time_string(self, _timestamp: float | None = None) -> str:
-        """The simulated time, as the header Date has it."""
-        return format_datetime(self.server.now().replace(tzinfo=UTC), usegmt=True)
 
     def _stall(self) -> None:
         """Wait for the client to hang up (there is nothing else that it could send), or for the end of the server."""

@@ -101,7 +101,9 @@ def _open_patiently(pipeline: dlt.Pipeline, stack: ExitStack) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            stack.enter_context(pipeline.sql_client())
+            client = pipeline.sql_client()
+            client.open_connection()
+            stack.callback(client.close_connection)
             return
         except duckdb.IOException as error:
             if "lock" not in str(error) or time.monotonic() > deadline:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain, groupby
+from itertools import chain, dropwhile, groupby
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +89,15 @@ class Planner:
         self._archive = Archive(settings.lake, settings.project, settings.privacy.redactor())
 
     def new_hours(self, cursors: Cursors, end: datetime | None) -> Work:
-        """Every hour up to `end`, or the newest, that is not final; and those that are due for another look."""
+        """Every hour up to `end`, or the newest, that is not final; and those that are due for another look.
+
+        After the first of them, those come again, too, that were loaded before they had settled.
+        """
         first = self._settings.first_hour
         self._check_bounds(first, end)
-        missing = [hour for hour in hours_between(first, end or self._settings.newest_hour) if self._is_open(hour)]
+        known = hours_between(first, end or self._settings.newest_hour)
+        from_open = dropwhile(lambda hour: not self._is_open(hour), known)
+        missing = [hour for hour in from_open if self._is_open(hour) or not self._had_settled(hour)]
         due, moved = self._due(cursors)
         hours = chain(self._export(missing), self._recheck(due))
         return Work(
@@ -130,9 +135,7 @@ class Planner:
         self._check_start(chosen[0])
         self._check_bounds(chosen[0], chosen[-1])
         if folder:
-            hours: Iterator[ExportHour] = (
-                self._archive.store_hour(hour, members[hour], self._settings.present) for hour in chosen
-            )
+            hours = iter(self._archive.store_hour(hour, members[hour], self._settings.present) for hour in chosen)
         else:
             hours = self._whole(chosen)
         return Work(hours, chosen[0], len(chosen), self._archive, asks_amplitude=False)
@@ -149,6 +152,9 @@ class Planner:
         """Whether an hour may still bring data: it is not final, or it was found empty by a clock that was ahead."""
         row = self._ledger.get(hour)
         return not row or not row.is_final or (row.status == "empty" and row.exported_at > self._settings.present)
+
+    def _had_settled(self, hour: datetime) -> bool:
+        return self._settings.is_settled(hour, self._ledger[hour].exported_at)
 
     def _due(self, cursors: Cursors) -> tuple[list[datetime], Cursors]:
         """The hours to look at once more, and the cursors after that.
