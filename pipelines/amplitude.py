@@ -13,6 +13,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 import click
@@ -38,17 +39,19 @@ from amplitude_source import (
     remove_leftovers,
     remove_superseded,
 )
+from amplitude_source.archive import Archive
 from amplitude_source.bronze_files import BronzeFiles
 from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError
-from amplitude_source.lake import AWS_ERRORS, no_credentials
+from amplitude_source.lake import AWS_ERRORS, LakeError, no_credentials
 from amplitude_source.ledger import Ledger, coverage, read_ledgers, restatements
 from amplitude_source.lock import BusyError, locked
 from amplitude_source.privacy import PrivacySettings
 from amplitude_source.reports import (
     COMMAND,
     coverage_json,
+    damage_text,
     err,
     out,
     progress_bar,
@@ -66,7 +69,8 @@ from amplitude_source.settings import (
     parse_time,
 )
 from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, refusal
-from amplitude_source.work import Planner, Work
+from amplitude_source.verify import archived_hours, damaged_hours, sample_hours
+from amplitude_source.work import VERIFY, Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()
@@ -99,13 +103,14 @@ def cli() -> None:
     python pipelines/amplitude.py --gaps                   load the hours that status shows as missing
     python pipelines/amplitude.py --project web            of several projects, this one only
     python pipelines/amplitude.py status                   which hours are loaded, empty, pending or missing
+    python pipelines/amplitude.py archive verify           compare the lake with its checksums, and mend it
     python pipelines/amplitude.py load-merges FILES...     whom Amplitude has merged, where your plan exports it
 
     Settings come from the environment or from .env; .env.example lists them. Hours are UTC and mean the time of upload.
 
     \b
     Exit codes: 0 done, 1 failed (one sentence says why), 2 a wrong option,
-    3 status found missing hours, 4 another command is loading in the same work folder.
+    3 status found missing or damaged hours, 4 another command is loading in the same work folder.
     """
 
 
@@ -350,7 +355,8 @@ def typed_folder(pipeline: dlt.Pipeline) -> Iterator[Path]:
 def status(as_json: bool, project: str | None, destination: str) -> None:
     """Show which hours are loaded, empty, pending or missing, and the command that fills each gap.
 
-    Exits with 3 where hours are missing.
+    A few hours of the archive are compared with the ledger each time; `archive verify` compares all. Exits with 3 where
+    hours are missing, or damaged in the archive.
     """
     projects = chosen_projects(project)
     with looking(destination, projects[0]) as pipeline:
@@ -359,18 +365,71 @@ def status(as_json: bool, project: str | None, destination: str) -> None:
         settings.project: coverage(ledgers.get(settings.project, {}), settings.first_hour, settings.newest_hour)
         for settings in projects
     }
+    damaged = {settings.project: sample_damage(settings, ledgers.get(settings.project, {})) for settings in projects}
     changed = restatements(ledgers)
     if as_json:
         hours = [{"project": name, **coverage_json(range_)} for name in ranges for range_ in ranges[name]]
         restated = [{name: str(value) for name, value in asdict(hours).items()} for hours in changed]
-        click.echo(json.dumps({"hours": hours, "restatements": restated}, indent=2))
+        damage = [{"project": name, "first_damage": text} for name, text in damaged.items() if text]
+        click.echo(json.dumps({"hours": hours, "restatements": restated, "archive": damage}, indent=2))
     else:
         for name, ranges_ in ranges.items():
             show_coverage(ranges_, name if len(ranges) > 1 else None)
+            if text := damaged[name]:
+                out.print(f"{text} Mend it: {VERIFY}{f' --project {name}' if len(ranges) > 1 else ''}")
         for hours_ in changed:
             out.print(f"{restate_text(hours_)} (since {hours_.since:%Y-%m-%d %H:%M})")
-    if any(range_.status == "missing" for ranges_ in ranges.values() for range_ in ranges_):
+    missing = [range_ for ranges_ in ranges.values() for range_ in ranges_ if range_.status == "missing"]
+    if missing or any(damaged.values()):
         sys.exit(MISSING_HOURS_EXIT)
+
+
+def sample_damage(settings: AmplitudeSettings, ledger: Ledger) -> str | None:
+    """Look at some hours of a project's archive; say what is wrong with them."""
+    try:
+        archive = Archive(settings.lake, settings.project)
+        damaged = damaged_hours(archive, ledger, sample_hours(archive, ledger, Random()))
+    except LakeError as error:
+        return f"The archive could not be looked at. {error}"
+    return damage_text(damaged) if damaged else None
+
+
+@cli.group("archive")
+def archive_commands() -> None:
+    """Look after the lake's archive."""
+
+
+@archive_commands.command()
+@project_option
+@destination_option
+def verify(project: str | None, destination: str) -> None:
+    """Read every file of the archive, compare it with its checksum and the ledger, and fetch again what is damaged.
+
+    Exits with 1 where Amplitude no longer has what is missing or damaged.
+    """
+    projects = chosen_projects(project)
+    with loading(destination, projects) as pipeline:
+        for_each_project(projects, lambda settings: verify_project(pipeline, settings))
+
+
+def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> None:
+    ledgers = opened_ledgers(pipeline, settings)
+    ledger, archive = ledgers.get(settings.project, {}), Archive(settings.lake, settings.project)
+    hours = archived_hours(archive, ledger)
+    damaged = damaged_hours(archive, ledger, hours)
+    out.print(f"{len(hours):,} hours of the archive were compared with their checksums and the ledger.")
+    for path in archive.strangers():
+        warn(f"{path} is not the name of a manifest; remove it once no hour is missing.")
+    if not damaged:
+        return
+    warn(damage_text(damaged))
+    ExportClient(settings).check_address()
+    load_hours(pipeline, settings, Planner(settings, ledger).mend([error.hour for error in damaged]), ledgers)
+    with kept_open(pipeline):
+        ledger = read_ledgers(pipeline).get(settings.project, {})
+    if left := damaged_hours(archive, ledger, [error.hour for error in damaged]):
+        raise AmplitudeError(f"Amplitude does not have them any more: {damage_text(left)}")
+    out.print(f"All {len(damaged):,} were fetched from Amplitude again.")
 
 
 @cli.command()

@@ -11,6 +11,7 @@ import re
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
@@ -360,24 +361,49 @@ class Archive:
         manifest = self._manifest(hour)
         if not manifest:
             raise IncompleteHourError(hour, "its manifest is missing")
-        try:
+        with _told_of_damage(hour):
             members = check_all(sorted(self._members(manifest), key=_by_name))
-        except LakeError:  # that is no fault of the hour
-            raise
-        except FileNotFoundError as error:
-            name = PurePosixPath(str(error.filename or error)).name
-            raise IncompleteHourError(hour, f"{name} is missing") from error
-        except (OSError, BrokenMemberError, ZipBombError) as error:
-            raise IncompleteHourError(hour, str(error)) from error
         if changed := [m.name.name for m in members if m.sha256 != manifest.members[m.name.name]]:
             raise IncompleteHourError(hour, f"{changed[0]} is not the file that was archived")
         return ExportHour(hour, members, manifest.exported_at)
+
+    def verify(self, hour: datetime) -> str | None:
+        """Compare an hour with its manifest by the checksums alone, which is faster than `read_hour`.
+
+        Returns:
+            The SHA-256 of its content, as the ledger has it.
+
+        Raises:
+            IncompleteHourError: it is not what its manifest says.
+        """
+        manifest = self._manifest(hour)
+        if not manifest:
+            raise IncompleteHourError(hour, "its manifest is missing")
+        for member in self._members(manifest):
+            with _told_of_damage(hour):
+                sha256 = _sha256(member)
+            if sha256 != manifest.members[member.name.name]:
+                raise IncompleteHourError(hour, f"{member.name.name} is not the file that was archived")
+        return manifest.content
 
     def read_hours(self, hours: Iterable[datetime]) -> Iterator[Callable[[], ExportHour]]:
         """For each hour, in order, the call that gives it as `read_hour` does; a far lake is read ahead of them."""
         if count := self._lake.reads_ahead:
             return read_ahead(self.read_hour, hours, count)
         return (partial(self.read_hour, hour) for hour in hours)
+
+
+@contextmanager
+def _told_of_damage(hour: datetime) -> Iterator[None]:
+    """Turn what goes wrong with a file of an hour into an error of the hour; a fault of the whole lake stays one."""
+    try:
+        yield
+    except LakeError:
+        raise
+    except FileNotFoundError as error:
+        raise IncompleteHourError(hour, f"{PurePosixPath(str(error.filename or error)).name} is missing") from error
+    except (OSError, BrokenMemberError, ZipBombError) as error:
+        raise IncompleteHourError(hour, str(error)) from error
 
 
 def manifest_hour(path: str) -> datetime | None:

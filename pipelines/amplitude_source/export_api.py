@@ -223,14 +223,16 @@ def _archive_hour(
     """Puts what Amplitude sent of an hour into the archive.
 
     Nothing sent for an hour that has data in the warehouse means that Amplitude no longer has it, not that it is empty:
-    the archive gives what it has. If that is damaged, the hour stays open, or as it is in the warehouse.
+    the archive gives what it has. If that is damaged or older, the hour stays open, or as it is in the warehouse.
     """
-    is_lost = not sent and row is not None and row.status == "loaded"
-    is_final = bool(sent) or (settings.is_settled(hour, asked_at) and not is_lost)
+    lost = row if row and row.status == "loaded" and not sent else None
+    nothing = ExportHour(hour, [], asked_at, is_final=False)
     try:
-        return archive.store_hour(hour, sent, asked_at, is_final)
+        is_final = bool(sent) or (not lost and settings.is_settled(hour, asked_at))
+        exported = archive.store_hour(hour, sent, asked_at, is_final)
     except IncompleteHourError:
-        return ExportHour(hour, [], asked_at, is_final=False)
+        return nothing
+    return nothing if lost and exported.exported_at < lost.exported_at else exported
 
 
 def _zip_members(zip_path: Path) -> dict[datetime, list[Member]]:

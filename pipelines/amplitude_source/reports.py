@@ -12,12 +12,13 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from . import Progress
-from .archive import ExportHour
+from .archive import ExportHour, IncompleteHourError
 from .ledger import Coverage, Restatement
 from .settings import HOUR, format_hour
 from .work import Work
 
 COMMAND = "python pipelines/amplitude.py"
+NAMED_HOURS = 5
 SECONDS_BETWEEN_LINES = 30  # of progress, where there is no terminal
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
@@ -80,6 +81,16 @@ def restate_text(hours: Restatement) -> str:
 
 def restate_command(first: datetime, last: datetime) -> str:
     return f"sqlmesh plan --restate-model silver.events --start '{first}' --end '{last + HOUR}'"
+
+
+def damage_text(damaged: list[IncompleteHourError]) -> str:
+    """Name hours that are damaged in the archive: the first few, and the reason of the first."""
+    hours = ", ".join(format_hour(error.hour) for error in damaged[:NAMED_HOURS])
+    more = f" and {len(damaged) - NAMED_HOURS:,} more" if len(damaged) > NAMED_HOURS else ""
+    return (
+        f"The archive lacks or has damaged {len(damaged):,} hours: {hours}{more}. "
+        f"{format_hour(damaged[0].hour)}: {damaged[0].reason}."
+    )
 
 
 def show_coverage(ranges: list[Coverage], project: str | None) -> None:

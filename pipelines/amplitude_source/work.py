@@ -1,6 +1,6 @@
 """Which hours a run loads, and where each comes from: Amplitude, the archive, or a folder of exported files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, dropwhile, groupby
@@ -135,10 +135,14 @@ class Planner:
         self._check_start(chosen[0])
         self._check_bounds(chosen[0], chosen[-1])
         if folder:
-            hours = iter(self._archive.store_hour(hour, members[hour], self._settings.present) for hour in chosen)
+            hours = (self._archive.store_hour(hour, members[hour], self._settings.present) for hour in chosen)
         else:
             hours = self._whole(chosen)
         return Work(hours, chosen[0], len(chosen), self._archive, asks_amplitude=False)
+
+    def mend(self, hours: list[datetime]) -> Work:
+        """Damaged hours of the archive, from Amplitude: all are archived anew, those that differ are loaded."""
+        return Work(self._recheck(hours, changed_only=False), hours[0], len(hours), self._archive, len(hours))
 
     def declared_empty(self, first: datetime, last: datetime) -> Work:
         """The hours `first` to `last` that are not final, as hours without data."""
@@ -210,7 +214,7 @@ class Planner:
             except IncompleteHourError:
                 yield from self._ask(hour, hour)
 
-    def _whole(self, hours: list[datetime]) -> Iterator[ExportHour]:
+    def _whole(self, hours: list[datetime]) -> Generator[ExportHour, None, None]:
         """Hours of the archive.
 
         Raises:
@@ -223,17 +227,18 @@ class Planner:
             except IncompleteHourError as error:
                 damaged.append(error)
         if damaged:
-            raise damaged_hours(damaged)
+            raise one_error(damaged)
         if strangers := self._archive.strangers():
             raise AmplitudeError(
-                f"{strangers[0]} lies among the archive's manifests and has not the name of one, so its hour may be "
-                f"missing: {VERIFY} loads it again."
+                f"{strangers[0]} is not the name of a manifest, so an hour may be missing in the archive: run "
+                f"{VERIFY}, then remove the file."
             )
 
-    def _recheck(self, hours: list[datetime]) -> Iterator[ExportHour]:
+    def _recheck(self, hours: list[datetime], *, changed_only: bool = True) -> Iterator[ExportHour]:
+        """Hours of the ledger of which Amplitude has another content."""
         for first, last in neighbours(hours):
-            for hour in self._ask(first, last, changed_only=True):
-                if hour.sha256 != self._ledger[hour.hour].sha256:
+            for hour in self._ask(first, last, changed_only=changed_only):
+                if hour.hour in self._ledger and hour.sha256 != self._ledger[hour.hour].sha256:
                     yield hour
 
     def _ask(self, first: datetime, last: datetime, *, changed_only: bool = False) -> Iterator[ExportHour]:
@@ -268,7 +273,7 @@ def neighbours(hours: Iterable[datetime]) -> Iterator[tuple[datetime, datetime]]
         yield run[0], run[-1]
 
 
-def damaged_hours(errors: list[IncompleteHourError]) -> AmplitudeError:
+def one_error(errors: list[IncompleteHourError]) -> AmplitudeError:
     """Make one error of those of several hours."""
     if len(errors) == 1:
         return errors[0]
