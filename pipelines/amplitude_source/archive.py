@@ -229,6 +229,11 @@ class Archive:
             self._write_manifest(hour, Manifest(exported_at, sent_content, shas(archived)))
         return ExportHour(hour, archived, exported_at, is_final)
 
+    def store_empty(self, hour: datetime, exported_at: datetime) -> ExportHour:
+        """Make a manifest without members take the place of a damaged one: the hour is known to have no data."""
+        self._write_manifest(hour, Manifest(exported_at, None, {}))
+        return ExportHour(hour, [], exported_at)
+
     def _replace(self, members: list[Member]) -> list[ArchivedMember]:
         """Copies all members before the first takes its place, so that a broken one changes nothing."""
         with together(self._lake.uploads()) as uploads:

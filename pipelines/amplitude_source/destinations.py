@@ -11,6 +11,7 @@ import dlt
 import duckdb
 from dlt.common.destination import Destination, TDestinationReferenceArg
 from dlt.common.pipeline import LoadInfo
+from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltSource
 
@@ -105,7 +106,7 @@ def _open_patiently(pipeline: dlt.Pipeline, stack: ExitStack) -> None:
             client.open_connection()
             stack.callback(client.close_connection)
             return
-        except duckdb.IOException as error:
+        except DestinationConnectionError as error:
             if "lock" not in str(error) or time.monotonic() > deadline:
                 raise
         time.sleep(RETRY_SECONDS)

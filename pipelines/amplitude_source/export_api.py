@@ -231,7 +231,7 @@ def _archive_hour(
         is_final = bool(sent) or (not lost and settings.is_settled(hour, asked_at))
         exported = archive.store_hour(hour, sent, asked_at, is_final)
     except IncompleteHourError:
-        return nothing
+        return archive.store_empty(hour, asked_at) if row and row.status == "empty" else nothing
     return nothing if lost and exported.exported_at < lost.exported_at else exported
 
 

@@ -12,6 +12,7 @@ from .errors import AmplitudeError
 from .export_api import ExportClient, export_hours
 from .ledger import Ledger, LedgerRow, coverage
 from .settings import HOUR, AmplitudeSettings, floor_hour, format_hour, hours_between
+from .verify import damaged_hours
 
 PROOF_AGES = 3  # times `recheck_hours`: Amplitude was once 34 hours late, and one look after 24 misses that
 VERIFY = "python pipelines/amplitude.py archive verify"
@@ -98,7 +99,8 @@ class Planner:
         known = hours_between(first, end or self._settings.newest_hour)
         from_open = dropwhile(lambda hour: not self._is_open(hour), known)
         missing = [hour for hour in from_open if self._is_open(hour) or not self._had_settled(hour)]
-        due, moved = self._due(cursors)
+        looks, moved = self._due(cursors)
+        due = sorted(looks - set(missing))  # a load must not have an hour twice
         hours = chain(self._export(missing), self._recheck(due))
         return Work(
             hours,
@@ -149,8 +151,14 @@ class Planner:
         self._check_start(first)
         self._check_bounds(first, last)
         open_hours = [hour for hour in hours_between(first, last) if self._is_open(hour)]
-        hours = (self._archive.store_hour(hour, [], self._settings.present) for hour in open_hours)
+        hours = (self._declared_empty(hour) for hour in open_hours)
         return Work(hours, first, len(open_hours), self._archive, asks_amplitude=False)
+
+    def _declared_empty(self, hour: datetime) -> ExportHour:
+        try:
+            return self._archive.store_hour(hour, [], self._settings.present)
+        except IncompleteHourError:
+            return self._archive.store_empty(hour, self._settings.present)
 
     def _is_open(self, hour: datetime) -> bool:
         """Whether an hour may still bring data: it is not final, or it was found empty by a clock that was ahead."""
@@ -160,7 +168,7 @@ class Planner:
     def _had_settled(self, hour: datetime) -> bool:
         return self._settings.is_settled(hour, self._ledger[hour].exported_at)
 
-    def _due(self, cursors: Cursors) -> tuple[list[datetime], Cursors]:
+    def _due(self, cursors: Cursors) -> tuple[set[datetime], Cursors]:
         """The hours to look at once more, and the cursors after that.
 
         All that were young when they were exported; the empty ones a second time, because Amplitude may be days late;
@@ -171,7 +179,7 @@ class Planner:
         again, recheck_hour = self._come_of_age(rows, age, cursors.recheck_hour)
         empty = [row for row in rows if row.status == "empty"]
         late, proof_hour = self._come_of_age(empty, PROOF_AGES * age, cursors.proof_hour)
-        return sorted({*again, *late, *self._unloaded()}), Cursors(recheck_hour, proof_hour)
+        return {*again, *late, *self._unloaded()}, Cursors(recheck_hour, proof_hour)
 
     def _come_of_age(self, rows: list[LedgerRow], age: timedelta, start: datetime) -> tuple[list[datetime], datetime]:
         """The hours from `start` on that are so old now and were younger when they were exported; and the new start.
@@ -188,11 +196,11 @@ class Planner:
         """The hours that the archive announced and the warehouse lacks; the notes of the others go."""
         unloaded = []
         for hour in self._archive.announced():
-            row = self._ledger.get(hour)
-            if row and row.is_final and not self._archive.is_loaded(hour, row.sha256):
-                unloaded.append(hour)
-            elif row:
-                self._archive.settle(hour)
+            if hour in self._ledger and self._ledger[hour].is_final:
+                if damaged_hours(self._archive, self._ledger, [hour]):
+                    unloaded.append(hour)
+                else:
+                    self._archive.settle(hour)
         return unloaded
 
     def _export(self, hours: Iterable[datetime]) -> Iterator[ExportHour]:
