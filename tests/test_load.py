@@ -717,7 +717,10 @@ def test_a_new_warehouse_has_the_format_that_loads_faster(loaded: Project) -> No
 HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
 
-def test_a_database_that_another_process_holds_is_named_as_in_use(loaded: Project, loaded_data: Path) -> None:
+def test_a_database_that_another_process_holds_is_named_as_in_use(
+    loaded: Project, loaded_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amplitude_source.destinations.PATIENCE_SECONDS", 0)
     command = [sys.executable, "-c", HOLD, str(loaded.database)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout

@@ -323,29 +323,27 @@ def remove_leftovers(pipeline: dlt.Pipeline, ledgers: Mapping[str, Ledger]) -> N
     """
     if not ledgers or pipeline.destination.destination_name == "filesystem":
         return
-    is_shared = pipeline.destination.destination_name != "duckdb"
     rows = [row for ledger in ledgers.values() for row in ledger.values()]
+    expected: dict[str, Counter[str]] = {table: Counter() for table in BRONZE_TABLES}
+    for row in rows:
+        for table, count in zip(BRONZE_TABLES, (row.loaded_rows, row.rejected_rows, 1), strict=True):
+            expected[table][row.load_id] += count
     with pipeline.sql_client() as client:
         names = {table: client.make_qualified_table_name(table) for table in BRONZE_TABLES}
         counts = ", ".join(f"(SELECT COUNT(*) FROM {name})" for name in names.values())
-        expected = {
-            "events": sum(row.loaded_rows for row in rows),
-            "rejected_rows": sum(row.rejected_rows for row in rows),
-            "export_hours": len(rows),
-        }
-        found = dict(zip(names, query(client, f"SELECT {counts}")[0], strict=True))
-        if found == expected:
+        if list(query(client, f"SELECT {counts}")[0]) == [loads.total() for loads in expected.values()]:
             return
         finished = {load_id for (load_id,) in query(client, finished_loads(client))}
-        oldest_alive = time.time() - LONGEST_LOAD_SECONDS if is_shared else math.inf
+        is_shared = pipeline.destination.destination_name != "duckdb"
+        alive_since = time.time() - LONGEST_LOAD_SECONDS if is_shared else math.inf
         newest = (
             f"SELECT project, export_hour, MAX(_dlt_load_id) FROM {names['export_hours']} "
             f"WHERE _dlt_load_id IN ({finished_loads(client)}) GROUP BY project, export_hour"
         )
         for table, prefix in BRONZE_TABLES.items():
-            loads = [load_id for (load_id,) in query(client, f"SELECT DISTINCT _dlt_load_id FROM {names[table]}")]
-            over = [load_id for load_id in loads if load_id in finished or float(load_id) < oldest_alive]
-            if over and found[table] != expected[table]:
+            found = query(client, f"SELECT _dlt_load_id, COUNT(*) FROM {names[table]} GROUP BY _dlt_load_id")
+            larger = [load_id for load_id, count in found if count > expected[table][load_id]]
+            if over := [load_id for load_id in larger if load_id in finished or float(load_id) < alive_since]:
                 client.execute_sql(
                     f"DELETE FROM {names[table]} WHERE _dlt_load_id IN ({quoted(over)}) "
                     f"AND ({prefix}project, {prefix}export_hour, _dlt_load_id) NOT IN ({newest})"

@@ -205,6 +205,11 @@ class Archive:
         self._root = f"raw/project={project}"
         self._days: dict[date, set[datetime]] = {}
 
+    @property
+    def redacts(self) -> bool:
+        """Whether the same files may be archived as others, because rules have changed."""
+        return self._redactor is not None
+
     def store_hour(
         self, hour: datetime, members: Iterable[Member], exported_at: datetime, is_final: bool = True
     ) -> ExportHour:

@@ -196,10 +196,10 @@ def _archive_window(
         sent, row = members.get(hour, []), ledger.get(hour)
         try:
             if row and row.is_final:
-                if archive.is_loaded(hour, row.sha256) and archive.holds(hour, sent):
-                    if changed_only:
-                        continue
-                elif sent:
+                is_known = archive.is_loaded(hour, row.sha256) and archive.holds(hour, sent)
+                if is_known and changed_only:
+                    continue
+                if sent and (archive.redacts or not is_known):
                     archive.announce(hour)
             exported = _archive_hour(archive, settings, hour, sent, window.asked_at, row)
         except LakeError:
