@@ -5,6 +5,7 @@ Paths are relative to the lake, with slashes.
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
@@ -128,15 +129,15 @@ def no_credentials(reason: object) -> str:
 class LocalLake:
     """A folder of this machine. A file on its way has a name of its own, ending in `.unfinished`.
 
-    To sync each file as it is written takes five times as long as to sync many at once, so `sync` does that. A file
-    that replaces another is synced before: a power cut in between would leave neither.
+    A thread syncs files to disk while the next ones are written, and `sync` waits for it. A file that replaces another
+    is synced before: a power cut in between would leave neither.
     """
 
     reads_ahead = 0
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._unsynced: list[Path] = []
+        self._syncs = Syncs(root)
 
     def read(self, path: str) -> bytes:
         return (self._root / path).read_bytes()
@@ -149,7 +150,7 @@ class LocalLake:
             file.write(data)
 
     def uploads(self) -> "LocalUploads":
-        return LocalUploads(self._root, self._unsynced)
+        return LocalUploads(self._root, self._syncs)
 
     def paths(self, folder: str) -> list[str]:
         files = (path for path in (self._root / folder).rglob("*") if path.is_file())
@@ -159,23 +160,40 @@ class LocalLake:
         (self._root / path).unlink()
 
     def sync(self) -> None:
-        files = [path for path in self._unsynced if path.exists()]  # others were removed since
-        folders = {folder for path in self._unsynced for folder in path.parents if self._holds(folder)}
-        for path in (*files, *sorted(folders, reverse=True)):
-            sync_path(path)
-        self._unsynced.clear()
+        self._syncs.wait()
 
-    def _holds(self, folder: Path) -> bool:
-        """Whether it is the lake's folder or below it, or has the lake's folder in it."""
-        return folder == self._root.parent or self._root in (folder, *folder.parents)
+
+class Syncs:
+    """Files of a folder that are on their way through to the disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="amplitude-sync")
+        self._files: list[Future[None]] = []
+        self._folders: set[Path] = set()
+
+    def begin(self, path: Path) -> None:
+        self._files.append(self._thread.submit(sync_path, path))
+        self._folders.update(folder for folder in path.parents if self._root in (folder, *folder.parents))
+
+    def wait(self) -> None:
+        """Returns once the files are on the disk, and their names in the folders from the root's own on down."""
+        for file in self._files:
+            with suppress(FileNotFoundError):  # it was removed since
+                file.result()
+        folders = {self._root.parent, *self._folders} if self._folders else set()
+        for folder in folders:
+            sync_path(folder)
+        self._files.clear()
+        self._folders.clear()
 
 
 class LocalUploads:
     """Files that are renamed once they are complete."""
 
-    def __init__(self, root: Path, unsynced: list[Path]) -> None:
+    def __init__(self, root: Path, syncs: Syncs) -> None:
         self._root = root
-        self._unsynced = unsynced
+        self._syncs = syncs
         self._targets: list[Path] = []
 
     def create(self, path: str) -> IO[bytes]:
@@ -189,7 +207,7 @@ class LocalUploads:
             if target.exists():
                 sync_path(unfinished(target))
             unfinished(target).replace(target)
-            self._unsynced.append(target)
+            self._syncs.begin(target)
 
     def discard(self) -> None:
         for target in self._targets:
