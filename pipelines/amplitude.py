@@ -294,6 +294,7 @@ def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline
         with TemporaryDirectory() as empty:
             pipeline = make_pipeline(destination, settings, Path(empty))
             with kept_open(pipeline):
+                pipeline.sync_destination()  # first, because dlt explains here what a destination refuses
                 forget_loads(pipeline, loads)
     shutil.rmtree(folder, ignore_errors=True)
     pipeline = make_pipeline(destination, settings, pipelines)

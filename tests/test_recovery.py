@@ -94,7 +94,7 @@ def test_a_late_file_comes_although_the_recheck_broke_off_after_it_was_archived(
     assert rows(project) == expected
 
 
-def test_a_reload_that_broke_off_after_it_was_archived_is_finished_by_the_next_plain_run(
+def test_a_reload_that_broke_off_once_archived_is_finished_by_the_next_plain_run(
     loaded: Project, simulator: Simulator
 ) -> None:
     simulator.archive = Archive([*MEMBERS, late()])
