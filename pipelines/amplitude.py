@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from datetime import datetime
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 import click
@@ -20,6 +22,7 @@ import duckdb
 import pyarrow as pa
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.exceptions import DltException
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from amplitude_source import (
     Progress,
@@ -29,20 +32,24 @@ from amplitude_source import (
     cursors,
     empty_tables,
     first_unseen_hour,
+    forget_loads,
     is_list_due,
     read_merges,
+    remove_leftovers,
     remove_superseded,
 )
+from amplitude_source.archive import Archive
 from amplitude_source.bronze_files import BronzeFiles
-from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, run_pipeline
+from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError
-from amplitude_source.lake import AWS_ERRORS, no_credentials
+from amplitude_source.lake import AWS_ERRORS, LakeError, no_credentials
 from amplitude_source.ledger import Ledger, coverage, read_ledgers, restatements
 from amplitude_source.lock import BUSY_EXIT, BusyError, locked
 from amplitude_source.reports import (
     COMMAND,
     coverage_json,
+    damage_text,
     err,
     out,
     progress_bar,
@@ -66,7 +73,8 @@ from amplitude_source.settings import (
     settle_settings,
 )
 from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, refusal
-from amplitude_source.work import Planner, Work
+from amplitude_source.verify import archived_hours, damaged_hours, sample_hours
+from amplitude_source.work import VERIFY, Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()
@@ -99,13 +107,14 @@ def cli() -> None:
     python pipelines/amplitude.py --project web            of several projects, this one only
     python pipelines/amplitude.py status                   which hours are loaded, empty, pending or missing
     python pipelines/amplitude.py privacy check            what the privacy rules do, on a sample
+    python pipelines/amplitude.py archive verify           compare the lake with its checksums, and mend it
     python pipelines/amplitude.py load-merges FILES...     whom Amplitude has merged, where your plan exports it
 
     Settings come from the environment or from .env; .env.example lists them. Hours are UTC and mean the time of upload.
 
     \b
     Exit codes: 0 done, 1 failed (one sentence says why), 2 a wrong option,
-    3 status found missing hours, 4 another command is loading in the same work folder.
+    3 status found missing or damaged hours, 4 another command is loading in the same work folder.
     """
 
 
@@ -197,25 +206,38 @@ def for_each_project(projects: list[AmplitudeSettings], act: Callable[[Amplitude
 def load_project(
     pipeline: dlt.Pipeline, settings: AmplitudeSettings, plan: Callable[[AmplitudeSettings, Ledger], Work]
 ) -> None:
-    ledgers = tidied_ledgers(pipeline, settings)
+    ledgers = opened_ledgers(pipeline, settings)
     work = plan(settings, ledgers.get(settings.project, {}))
     client = ExportClient(settings) if work.asks_amplitude else None
     if not work.size:
         out.print(
-            f"Nothing new: hour {format_hour(work.first)} is not available from Amplitude yet."
+            f"Nothing new: the next hour to load is {format_hour(work.first)}."
             if work.cursors
             else "No gaps: no hour is missing."
         )
     else:
         if client:
             client.check_address()
-        warn(settings.privacy.doubts())
+        for doubt in settings.privacy.doubts():
+            warn(doubt)
         load_hours(pipeline, settings, work, ledgers)
     if client and work.cursors and (work.size or is_list_due(pipeline, settings)):
-        run_pipeline(
-            pipeline,
-            amplitude_rest(settings, client, work.first, warn=lambda text: err.print(f"warning: {text}")),
-        )
+        load_lists(pipeline, settings, client, work.first)
+
+
+def load_lists(pipeline: dlt.Pipeline, settings: AmplitudeSettings, client: ExportClient, hour: datetime) -> None:
+    """Load the small endpoints. If Amplitude does not give them, warn: the hours are loaded, the next run asks again.
+
+    Args:
+        hour: the first one that silver cannot have seen.
+    """
+    try:
+        run_pipeline(pipeline, amplitude_rest(settings, client, hour, warn=warn))
+    except PipelineStepFailed as error:
+        causes = [cause for cause in chain_of_causes(error) if isinstance(cause, AmplitudeError)]
+        if error.step != "extract" or not causes:
+            raise
+        warn(f"The list of event types could not be read; the next run asks for it again. {causes[0]}")
 
 
 def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger]) -> Progress:
@@ -257,16 +279,24 @@ def looking(destination: str, settings: AmplitudeSettings) -> Iterator[dlt.Pipel
 
 
 def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline:
-    """The dlt pipeline of a destination, in the state that its last finished load left."""
+    """The dlt pipeline of a destination, in the state that its last finished load left there.
+
+    The work folder may be another warehouse's, newer than a warehouse that was restored, or broken by a power cut. So
+    nothing in it is believed: each run gets dlt's state from the destination.
+    """
     pipelines = settings.work_path.absolute() / "pipelines"
-    pipeline = make_pipeline(destination, settings, pipelines)
-    if pipeline.has_pending_data:
+    folder = pipelines / pipeline_name(destination)
+    loads = [path.name for kind in ("normalize/extracted/*", "load/normalized/*") for path in folder.glob(kind)]
+    if loads:
         # An interrupted run's load may be half in place: its hours are read anew, and what it left never counts.
         err.print("The last run was interrupted; its unfinished load is dropped, and its hours are loaded again.")
-        if destination == "filesystem":
-            BronzeFiles(pipeline).forget(pipeline.list_normalized_load_packages())
-        shutil.rmtree(pipelines / pipeline.pipeline_name)
-        pipeline = make_pipeline(destination, settings, pipelines)
+        with TemporaryDirectory() as empty:
+            pipeline = make_pipeline(destination, settings, Path(empty))
+            with kept_open(pipeline):
+                pipeline.sync_destination()  # first, because dlt explains here what a destination refuses
+                forget_loads(pipeline, loads)
+    shutil.rmtree(folder, ignore_errors=True)
+    pipeline = make_pipeline(destination, settings, pipelines)
     if destination == "filesystem":
         BronzeFiles(pipeline).forget_states()
     with kept_open(pipeline):
@@ -289,6 +319,14 @@ def run_loads(
             with kept_open(pipeline):
                 pipeline.load()
                 ledgers = tidied_ledgers(pipeline, settings)
+    return ledgers
+
+
+def opened_ledgers(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> dict[str, Ledger]:
+    """The ledgers at the start of a run; what any earlier run left that does not count is gone from bronze."""
+    with kept_open(pipeline):
+        ledgers = tidied_ledgers(pipeline, settings)
+        remove_leftovers(pipeline, ledgers)
     return ledgers
 
 
@@ -317,7 +355,8 @@ def typed_folder(pipeline: dlt.Pipeline) -> Iterator[Path]:
 def status(as_json: bool, project: str | None, destination: str) -> None:
     """Show which hours are loaded, empty, pending or missing, and the command that fills each gap.
 
-    Exits with 3 where hours are missing.
+    A few hours of the archive are compared with the ledger each time; `archive verify` compares all. Exits with 3 where
+    hours are missing, or damaged in the archive.
     """
     projects = chosen_projects(project)
     with looking(destination, projects[0]) as pipeline:
@@ -326,18 +365,71 @@ def status(as_json: bool, project: str | None, destination: str) -> None:
         settings.project: coverage(ledgers.get(settings.project, {}), settings.first_hour, settings.newest_hour)
         for settings in projects
     }
+    damaged = {settings.project: sample_damage(settings, ledgers.get(settings.project, {})) for settings in projects}
     changed = restatements(ledgers)
     if as_json:
         hours = [{"project": name, **coverage_json(range_)} for name in ranges for range_ in ranges[name]]
         restated = [{name: str(value) for name, value in asdict(hours).items()} for hours in changed]
-        click.echo(json.dumps({"hours": hours, "restatements": restated}, indent=2))
+        damage = [{"project": name, "first_damage": text} for name, text in damaged.items() if text]
+        click.echo(json.dumps({"hours": hours, "restatements": restated, "archive": damage}, indent=2))
     else:
         for name, ranges_ in ranges.items():
             show_coverage(ranges_, name if len(ranges) > 1 else None)
+            if text := damaged[name]:
+                out.print(f"{text} Mend it: {VERIFY}{f' --project {name}' if len(ranges) > 1 else ''}")
         for hours_ in changed:
             out.print(f"{restate_text(hours_)} (since {hours_.since:%Y-%m-%d %H:%M})")
-    if any(range_.status == "missing" for ranges_ in ranges.values() for range_ in ranges_):
+    missing = [range_ for ranges_ in ranges.values() for range_ in ranges_ if range_.status == "missing"]
+    if missing or any(damaged.values()):
         sys.exit(MISSING_HOURS_EXIT)
+
+
+def sample_damage(settings: AmplitudeSettings, ledger: Ledger) -> str | None:
+    """Look at some hours of a project's archive; say what is wrong with them."""
+    try:
+        archive = Archive(settings.lake, settings.project)
+        damaged = damaged_hours(archive, ledger, sample_hours(archive, ledger, Random()))
+    except LakeError as error:
+        return f"The archive could not be looked at. {error}"
+    return damage_text(damaged) if damaged else None
+
+
+@cli.group("archive")
+def archive_commands() -> None:
+    """Look after the lake's archive."""
+
+
+@archive_commands.command()
+@project_option
+@destination_option
+def verify(project: str | None, destination: str) -> None:
+    """Read every file of the archive, compare it with its checksum and the ledger, and fetch again what is damaged.
+
+    Exits with 1 where Amplitude no longer has what is missing or damaged.
+    """
+    projects = chosen_projects(project)
+    with loading(destination, projects) as pipeline:
+        for_each_project(projects, lambda settings: verify_project(pipeline, settings))
+
+
+def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> None:
+    ledgers = opened_ledgers(pipeline, settings)
+    ledger, archive = ledgers.get(settings.project, {}), Archive(settings.lake, settings.project)
+    hours = archived_hours(archive, ledger)
+    damaged = damaged_hours(archive, ledger, hours)
+    out.print(f"{len(hours):,} hours of the archive were compared with their checksums and the ledger.")
+    for path in archive.strangers():
+        warn(f"{path} is not the name of a manifest; remove it once no hour is missing.")
+    if not damaged:
+        return
+    warn(damage_text(damaged))
+    ExportClient(settings).check_address()
+    load_hours(pipeline, settings, Planner(settings, ledger).mend([error.hour for error in damaged]), ledgers)
+    with kept_open(pipeline):
+        ledger = read_ledgers(pipeline).get(settings.project, {})
+    if left := damaged_hours(archive, ledger, [error.hour for error in damaged]):
+        raise AmplitudeError(f"Amplitude does not have them any more: {damage_text(left)}")
+    out.print(f"All {len(damaged):,} were fetched from Amplitude again.")
 
 
 @cli.command()
@@ -370,7 +462,7 @@ def declare_empty(start: str, end: str, project: str | None, destination: str) -
     (settings,) = projects
     first, last = parse_hour(start, "--start"), parse_hour(end, "--end")
     with loading(destination, projects) as pipeline:
-        ledgers = tidied_ledgers(pipeline, settings)
+        ledgers = opened_ledgers(pipeline, settings)
         work = Planner(settings, ledgers.get(settings.project, {})).declared_empty(first, last)
         progress = Progress()
         run_loads(pipeline, settings, work, ledgers, progress)
@@ -429,7 +521,8 @@ def check(folder: Path | None, project: str | None) -> None:
         if len(projects) > 1:
             out.print(f"Project {settings.project}", style="bold")
         if redactor := settings.privacy.redactor():
-            warn(settings.privacy.doubts())
+            for doubt in settings.privacy.doubts():
+                warn(doubt)
             hour = Planner(settings, {}).sample(INVOKED_FROM / folder if folder else None)
             show_privacy(hour.hour, redactor.try_on(member.text() for member in hour.members))
         else:

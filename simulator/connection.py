@@ -8,6 +8,8 @@ import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedIOBase, BytesIO
 from typing import Any, TypeAlias
@@ -54,9 +56,10 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], answer: Answer) -> None:
+    def __init__(self, address: tuple[str, int], answer: Answer, clock: Callable[[], datetime | None]) -> None:
         super().__init__(address, _Handler)
         self.answer = answer
+        self.clock = clock
         self.closed = threading.Event()
 
     def server_close(self) -> None:
@@ -133,7 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_head(self, response: Response, length: int | None = None) -> "_Chunks":
         """Send status and headers; without a length the body is to be sent in chunks."""
-        self.send_response(response.status)
+        self.send_response_only(response.status)
+        if clock := self.server.clock():
+            self.send_header("Date", format_datetime(clock.replace(tzinfo=UTC), usegmt=True))
         self.send_header("Content-Type", response.content_type)
         if response.status == 401:
             self.send_header("WWW-Authenticate", 'Basic realm="Amplitude"')

@@ -67,13 +67,15 @@ class Simulator:
         """
         self.product = product
         self.now = now or product.end + timedelta(hours=12)
+        self.clock: datetime | None = None
+        """What its answers say the time is; None: nothing. (`now` may be behind: then Amplitude is late.)"""
         self.max_bytes = max_bytes
         self.inactive_event_types = set(INACTIVE_EVENT_TYPES)
         self.requests: list[Request] = []
         self.faults = FaultPlan()  # none: another plan may take its place at any time
         self.archive = _stored(product, copies)
         self._credentials = f"{api_key}:{secret_key}".encode()
-        self._server = Server(("127.0.0.1", port), self.answer)
+        self._server = Server(("127.0.0.1", port), self.answer, lambda: self.clock)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
     @property

@@ -81,8 +81,8 @@ def test_hours_that_were_young_when_loaded_are_compared_once_and_then_left_alone
     young.set_clock(NOON + timedelta(days=1), simulator)
     result = succeeded(young.load_here())
     new = hours_between(PENDING, NOON + timedelta(hours=21))
-    assert asked(simulator) == [*new, *hours_between(NOON - timedelta(days=1), PENDING - HOUR), NOON - 3 * HOUR]
-    assert "20 hours were compared with Amplitude once more: 0 had changed" in result.stdout
+    assert asked(simulator) == [*new, *hours_between(NOON - timedelta(days=1), PENDING - HOUR)]
+    assert "19 hours were compared with Amplitude once more: 0 had changed" in result.stdout
     assert young.query("SELECT DISTINCT revision FROM bronze.export_hours") == [(1,)]
     young.set_clock(NOON + timedelta(days=1, hours=8), simulator)
     succeeded(young.load_here())

@@ -8,6 +8,7 @@ same parts of a run, as far as the machine is as busy.
 import gzip
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +38,8 @@ ENOUGH_KILLS = 10  # to judge by how many of them came in time
 # Values of the code that are others here: no run waits between its attempts, and some take several loads.
 NO_WAITS = {"amplitude_source.download.FIRST_WAIT_SECONDS": 0}
 SMALL_LOADS = {"amplitude_source.ROWS_PER_LOAD": 60, "amplitude_source.lines.BLOCK_BYTES": 10_000}
+
+OLDER_DATABASE, EMPTIED_LAKE, LOST_WORK_FOLDER = ACCIDENTS = "older database", "emptied lake", "lost work folder"
 
 # Twice, for a run's first question is for the list, too, and may go without an answer.
 LIST_FAULTS = (
@@ -70,6 +73,8 @@ class Ordeal:
     faults: FaultPlan
     runs: list[tuple[datetime, float | None]]
     """The present of each, and after what part of a usual run's time it is killed, if it is."""
+    accident: str | None
+    """What happens after them."""
     constants: Mapping[str, object]
     most_runs: int
 
@@ -85,9 +90,10 @@ class Ordeal:
         times = {fault.until - HOUR for fault in faults if fault.until} or {rng.choice((*HOURS[6:], *[NOW] * 120))}
         runs = [(time, rng.choice((None, draw_kill(rng)))) for time in sorted(times) if time < NOW]
         runs += [(NOW, draw_kill(rng)) for _ in range(rng.choice((*[0] * 8, 1, 1, 2)))]
+        accident = rng.choice((None, *ACCIDENTS))
         constants = NO_WAITS | (SMALL_LOADS if rng.random() < 0.15 else {})
         strikes = sum(fault.times or 0 for fault in faults)
-        return cls(FaultPlan(*faults), runs, constants, most_runs=strikes + 3)
+        return cls(FaultPlan(*faults), runs, accident, constants, most_runs=strikes + 4)
 
 
 def draw_kill(rng: Random) -> float:
@@ -168,18 +174,43 @@ def test_after_any_faults_and_kills_plain_runs_bring_the_truth(
         simulator.archive, simulator.faults = ARCHIVE, ordeal.faults
         project = make_project(tmp_path, simulator)
         project.env["RUNTIME__REQUEST_BACKOFF_FACTOR"] = "0"
-        for now, part in ordeal.runs:
+        for number, (now, part) in enumerate(ordeal.runs):
+            if number == 1:
+                copy_database(project.database, tmp_path)
             project.set_clock(now, simulator)
             if part is None:
                 run(project)
             else:
                 soak.start(project, simulator, ordeal.constants)
                 record_property("killed while", assert_survives(project, soak.kill_after(part)))
+        happen(ordeal.accident, project, tmp_path)
         project.set_clock(NOW, simulator)
         run_until_nothing_is_new(project, ordeal.most_runs)
+        if ordeal.accident == EMPTIED_LAKE:
+            succeeded(project.load_here("archive", "verify"))
     assert_bronze_holds(project, TRUTH, LAST)
     assert marked_empty(project) == {*HOURS} - WITH_DATA
     soak.plans += 1
+
+
+def happen(accident: str | None, project: Project, backup: Path) -> None:
+    """An accident between two runs; the backup, if there is one, is of the database after the first run."""
+    if accident == OLDER_DATABASE:
+        copy_database(backup / project.database.name, project.database.parent)
+    elif accident == EMPTIED_LAKE:
+        shutil.rmtree(project.lake, ignore_errors=True)
+    elif accident == LOST_WORK_FOLDER:
+        shutil.rmtree(project.work, ignore_errors=True)
+
+
+def copy_database(database: Path, folder: Path) -> None:
+    """With what a killed run left beside the file, which belongs to it."""
+    if not database.exists():
+        return
+    for path in folder.glob(f"{database.name}*"):
+        path.unlink()
+    for path in database.parent.glob(f"{database.name}*"):
+        shutil.copy(path, folder)
 
 
 def run_until_nothing_is_new(project: Project, most_runs: int) -> None:

@@ -10,8 +10,11 @@ interrupted load or an earlier content of an hour left behind never counts; `rem
 through dlt's staging tables would do, at more than twice the cost: see ARCHITECTURE.md.)
 """
 
+import math
+import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +24,8 @@ import dlt
 import pyarrow as pa
 from dlt.common.schema.typing import TSchemaContractDict
 from dlt.common.typing import TDataItem
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract import DltResource
 
 from .archive import ExportHour
@@ -41,12 +46,12 @@ from .errors import AmplitudeError
 from .files import ROWS_PER_FILE, EventsFile, EventsWriter
 from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
 from .lines import Block, LineReader
-from .merges import amplitude_merges, first_unseen_hour, read_merges
+from .merges import amplitude_merges, read_merges
 from .privacy import Effects
 from .rest import amplitude_rest
 from .rows import LOAD_ID, RowTyper
 from .settings import AmplitudeSettings
-from .work import Cursors, Work, first_open
+from .work import Cursors, Work, first_unseen_hour
 
 __all__ = [
     "Progress",
@@ -56,13 +61,19 @@ __all__ = [
     "cursors",
     "empty_tables",
     "first_unseen_hour",
+    "forget_loads",
     "is_list_due",
     "read_merges",
+    "remove_leftovers",
     "remove_superseded",
 ]
 
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
 ROWS_PER_LOAD = 10 * ROWS_PER_FILE
+
+# What a load of hours appends to, and how the columns of project and hour begin. The ledger last: the others go by it.
+BRONZE_TABLES = {"events": "_", "rejected_rows": "_", "export_hours": ""}
+LONGEST_LOAD_SECONDS = 7 * 86_400  # an unfinished load that is older is dead, on whatever machine
 
 EVENTS_COLUMNS = EXPORT_COLUMNS | ORIGIN_COLUMNS | {LOAD_ID: "text"}
 EVOLVE: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
@@ -187,6 +198,7 @@ def export_batches(
     check_clock(load_id, [row for hour in read if (row := ledger.get(hour.hour))])
     loaded = lines - rejected
     of_ledger = [ledger_row(project, hour, loaded, rejected, ledger.get(hour.hour), now) for hour in read]
+    work.archive.sync()  # before the ledger says that it is there
     if read:
         changes = pa.Table.from_pylist(new_columns, arrow_schema(SCHEMA_CHANGES_COLUMNS))
         # without rows, too: the tables are to be there
@@ -195,11 +207,9 @@ def export_batches(
     progress.new_columns += [str(column["column_name"]) for column in new_columns]
     take_stock(progress, of_ledger, ledger)
     if work.cursors:
-        is_whole = progress.is_done and not progress.error
-        next_hour = first_open(work.cursors.next_hour, {**ledger, **{row.export_hour: row for row in of_ledger}})
-        recheck_hour = work.recheck_end if is_whole else work.cursors.recheck_hour
+        before, after = work.cursors
         state = dlt.current.resource_state().setdefault(project, {})
-        Cursors(next_hour, recheck_hour).write(state)
+        (after if progress.is_done and not progress.error else before).write(state)
         state["asked_from"] = work.first.isoformat()
 
 
@@ -273,8 +283,8 @@ def take_stock(progress: Progress, rows: list[LedgerRow], ledger: Ledger) -> Non
 def remove_superseded(pipeline: dlt.Pipeline, project: str, ledger: Ledger) -> None:
     """Deletes the rows of the newest load's hours that another load brought: earlier contents, unfinished loads.
 
-    Called after each load, and at the start of each run, for one may end between a load and this. Bounded by the load's
-    hours, so that its cost does not grow with history. Files (the filesystem destination) keep such rows.
+    Called after each load. Bounded by the load's hours, so that its cost does not grow with history; what it misses,
+    `remove_leftovers` finds. Files (the filesystem destination) keep such rows.
     """
     newest = max((row.load_id for row in ledger.values()), default=None)
     if newest is None:
@@ -283,9 +293,8 @@ def remove_superseded(pipeline: dlt.Pipeline, project: str, ledger: Ledger) -> N
         BronzeFiles(pipeline).join_ledger()
         return
     hours = [hour for hour, row in ledger.items() if row.load_id == newest]
-    tables = {"events": "_", "rejected_rows": "_", "export_hours": ""}  # the ledger last, as the others go by it
     with pipeline.sql_client() as client:
-        for table, prefix in tables.items():
+        for table, prefix in BRONZE_TABLES.items():
             client.execute_sql(
                 f"DELETE FROM {client.make_qualified_table_name(table)} "
                 f"WHERE {prefix}project = '{project}' "
@@ -296,8 +305,72 @@ def remove_superseded(pipeline: dlt.Pipeline, project: str, ledger: Ledger) -> N
             )
 
 
+def forget_loads(pipeline: dlt.Pipeline, loads: list[str]) -> None:
+    """Delete what loads of this work folder that were interrupted have brought."""
+    if pipeline.destination.destination_name == "filesystem":
+        BronzeFiles(pipeline).forget(loads)
+        return
+    with pipeline.sql_client() as client:
+        for table in BRONZE_TABLES:
+            with suppress(DatabaseUndefinedRelation):  # the load was to make it
+                client.execute_sql(
+                    f"DELETE FROM {client.make_qualified_table_name(table)} WHERE _dlt_load_id IN ({quoted(loads)}) "
+                    f"AND _dlt_load_id NOT IN ({finished_loads(client)})"
+                )
+
+
+def remove_leftovers(pipeline: dlt.Pipeline, ledgers: Mapping[str, Ledger]) -> None:
+    """Delete every row that does not count, whichever run left it.
+
+    The number of rows shows whether there are any, at no cost. Only then are the loads looked at that have more rows
+    than the ledger says. An unfinished load may be under way on another machine, unless bronze is a DuckDB file: that
+    has one writer.
+    """
+    if not ledgers or pipeline.destination.destination_name == "filesystem":
+        return
+    rows = [row for ledger in ledgers.values() for row in ledger.values()]
+    expected: dict[str, Counter[str]] = {table: Counter() for table in BRONZE_TABLES}
+    for row in rows:
+        for table, count in zip(BRONZE_TABLES, (row.loaded_rows, row.rejected_rows, 1), strict=True):
+            expected[table][row.load_id] += count
+    with pipeline.sql_client() as client:
+        names = {table: client.make_qualified_table_name(table) for table in BRONZE_TABLES}
+        counts = ", ".join(f"(SELECT COUNT(*) FROM {name})" for name in names.values())
+        if list(query(client, f"SELECT {counts}")[0]) == [loads.total() for loads in expected.values()]:
+            return
+        finished = {load_id for (load_id,) in query(client, finished_loads(client))}
+        is_shared = pipeline.destination.destination_name != "duckdb"
+        alive_since = time.time() - LONGEST_LOAD_SECONDS if is_shared else math.inf
+        newest = (
+            f"SELECT project, export_hour, MAX(_dlt_load_id) FROM {names['export_hours']} "
+            f"WHERE _dlt_load_id IN ({finished_loads(client)}) GROUP BY project, export_hour"
+        )
+        for table, prefix in BRONZE_TABLES.items():
+            found = query(client, f"SELECT _dlt_load_id, COUNT(*) FROM {names[table]} GROUP BY _dlt_load_id")
+            larger = [load_id for load_id, count in found if count > expected[table][load_id]]
+            if over := [load_id for load_id in larger if load_id in finished or float(load_id) < alive_since]:
+                client.execute_sql(
+                    f"DELETE FROM {names[table]} WHERE _dlt_load_id IN ({quoted(over)}) "
+                    f"AND ({prefix}project, {prefix}export_hour, _dlt_load_id) NOT IN ({newest})"
+                )
+
+
+def finished_loads(client: SqlClientBase[Any]) -> str:
+    """Return the query for the loads that dlt has as finished."""
+    return f"SELECT load_id FROM {client.make_qualified_table_name('_dlt_loads')} WHERE status = 0"
+
+
+def query(client: SqlClientBase[Any], sql: str) -> list[tuple[Any, ...]]:
+    with client.execute_query(sql) as cursor:
+        return list(cursor.fetchall())
+
+
+def quoted(loads: Iterable[str]) -> str:
+    return ", ".join(f"'{load_id}'" for load_id in loads)
+
+
 def cursors(pipeline: dlt.Pipeline, settings: AmplitudeSettings, ledger: Ledger) -> Cursors:
-    """Where the next plain run of a project begins."""
+    """How far a project's hours were looked at again."""
     return Cursors.read(state_of(pipeline, "export").get(settings.project, {}), settings, ledger)
 
 

@@ -2,6 +2,7 @@
 
 raw/project=<project>/app=<app>/date=<yyyy-mm-dd>/hour=<HH>/<app>_<yyyy-MM-dd>_<H>#<n>.json.gz
 raw/project=<project>/hours/date=<yyyy-mm-dd>/hour=<HH>.json     the hour's manifest; without members: it has no data
+raw/project=<project>/unloaded/<yyyy-mm-dd>T<HH>                 a note: the warehouse may lack a change of the hour
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import re
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
@@ -22,11 +24,12 @@ from isal import isal_zlib  # zlib's interface at twice its speed
 
 from .ahead import read_ahead
 from .errors import AmplitudeError
-from .lake import Sink, Uploads, open_lake, together
+from .lake import UNFINISHED, LakeError, Sink, Uploads, open_lake, together
 from .privacy import Effects, Redactor
 
 MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
-MANIFEST_NAME = re.compile(r"/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>\d\d)\.json$")
+MANIFEST_NAME = re.compile(r"/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>[01]\d|2[0-3])\.json$")
+MANIFEST_KEYS = {"exported_at", "sent", "members"}
 EXAMPLE_NAME = "100011471_2026-06-01_0#0.json.gz"
 READ_BYTES = 1 << 18
 PIECE_BYTES = 1 << 18  # of unzipped text
@@ -132,11 +135,17 @@ class ExportHour:
     """When Amplitude was asked for it, naive UTC."""
     is_final: bool = True
 
+    @property
+    def sha256(self) -> str | None:
+        """Of its content; None without members."""
+        return content_sha256(shas(self.members))
+
 
 class IncompleteHourError(AmplitudeError):
     """An hour of the archive that is not what its manifest says."""
 
     def __init__(self, hour: datetime, reason: str) -> None:
+        self.hour, self.reason = hour, reason
         hour_ = f"{hour:%Y-%m-%dT%H}"
         super().__init__(
             f"Hour {hour_} is not whole in the archive ({reason}): load it from Amplitude with --start {hour_} "
@@ -154,12 +163,38 @@ class Manifest(NamedTuple):
     """The SHA-256 of each member by its name."""
 
     @classmethod
-    def parse(cls, text: bytes) -> "Manifest":
-        fields = json.loads(text)
-        return cls(datetime.fromisoformat(fields["exported_at"]), fields["sent"], fields["members"])
+    def parse(cls, text: bytes, hour: datetime) -> "Manifest":
+        """Read the manifest of an hour. Those that were written before manifests had a checksum have none.
 
-    def text(self) -> bytes:
-        return json.dumps(self._asdict(), default=datetime.isoformat, indent=2).encode()
+        Raises:
+            ValueError: it is damaged, or it is another hour's.
+        """
+        try:
+            fields = json.loads(text)
+            stated = fields.pop("sha256", None)
+            manifest = cls(datetime.fromisoformat(fields["exported_at"]), fields["sent"], fields["members"])
+            names = [MemberName.parse(name) for name in manifest.members]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"it lacks {error}") from None
+        if fields.keys() != MANIFEST_KEYS or stated not in (None, manifest.sha256(hour)):
+            raise ValueError("its checksum is wrong")
+        if not all(name and name.hour == hour for name in names):
+            raise ValueError("it names a file that is not the hour's")
+        return manifest
+
+    def sha256(self, hour: datetime) -> str:
+        """Return its own checksum, which covers the hour, too: the file may bear another hour's name."""
+        text = json.dumps([hour, *self], default=datetime.isoformat)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def text(self, hour: datetime) -> bytes:
+        fields = self._asdict() | {"sha256": self.sha256(hour)}
+        return json.dumps(fields, default=datetime.isoformat, indent=2).encode()
+
+    @property
+    def content(self) -> str | None:
+        """The SHA-256 of the members, as the ledger has it."""
+        return content_sha256(self.members)
 
 
 class Archive:
@@ -172,18 +207,25 @@ class Archive:
         self._root = f"raw/project={project}"
         self._days: dict[date, set[datetime]] = {}
 
+    @property
+    def redacts(self) -> bool:
+        """Whether the same files may be archived as others, because rules have changed."""
+        return self._redactor is not None
+
     def store_hour(
         self, hour: datetime, members: Iterable[Member], exported_at: datetime, is_final: bool = True
     ) -> ExportHour:
         """Makes the archive hold exactly these members for the hour, and gives all that it then holds, checked.
 
-        An hour is replaced as a whole, app by app: what another app has there stays, and belongs to the hour too.
+        An hour is replaced as a whole, app by app: what another app has there stays, and belongs to the hour too. A
+        damaged manifest says nothing of other apps, so it is replaced by what comes.
 
         Raises:
             AmplitudeError: a member is no complete gzip file; the archive keeps what it held.
+            IncompleteHourError: there are no members, and what the archive holds of the hour is damaged.
         """
-        before = self._manifest(hour)
         sent = sorted(members, key=_by_name)
+        before = self._sound_manifest(hour) if sent else self._manifest(hour)
         if not sent and before and before.members:  # Amplitude no longer has it
             return self.read_hour(hour)
         kept = check_all(self._members_of_other_apps(before, {member.name.app for member in sent}))
@@ -193,6 +235,11 @@ class Archive:
             sent_content = content_sha256({m.name.name: m.sent_sha256 for m in replaced})
             self._write_manifest(hour, Manifest(exported_at, sent_content, shas(archived)))
         return ExportHour(hour, archived, exported_at, is_final)
+
+    def store_empty(self, hour: datetime, exported_at: datetime) -> ExportHour:
+        """Make a manifest without members take the place of a damaged one: the hour is known to have no data."""
+        self._write_manifest(hour, Manifest(exported_at, None, {}))
+        return ExportHour(hour, [], exported_at)
 
     def _replace(self, members: list[Member]) -> list[ArchivedMember]:
         """Copies all members before the first takes its place, so that a broken one changes nothing."""
@@ -227,14 +274,30 @@ class Archive:
         return f"{self._root}/{name.folder}/{name.name}"
 
     def _manifest(self, hour: datetime) -> Manifest | None:
+        """Read an hour's manifest, if there is one.
+
+        Raises:
+            IncompleteHourError: it is damaged.
+        """
+        path = self._manifest_path(hour)
         try:
-            return Manifest.parse(self._lake.read(self._manifest_path(hour)))
+            return Manifest.parse(self._lake.read(path), hour)
         except FileNotFoundError:
+            return None
+        except LakeError:  # that is no fault of the hour
+            raise
+        except (OSError, ValueError) as error:
+            raise IncompleteHourError(hour, f"its manifest {path} is damaged: {error}") from error
+
+    def _sound_manifest(self, hour: datetime) -> Manifest | None:
+        try:
+            return self._manifest(hour)
+        except IncompleteHourError:
             return None
 
     def _write_manifest(self, hour: datetime, manifest: Manifest) -> None:
         """Last, and at once: it tells an hour that is whole from one that a killed run left half replaced."""
-        self._lake.write(self._manifest_path(hour), manifest.text())
+        self._lake.write(self._manifest_path(hour), manifest.text(hour))
 
     def _manifest_path(self, hour: datetime) -> str:
         return f"{self._root}/hours/date={hour:%Y-%m-%d}/hour={hour:%H}.json"
@@ -252,12 +315,52 @@ class Archive:
         return sorted(self._hours_below(f"{self._root}/hours"))
 
     def _hours_below(self, folder: str) -> set[datetime]:
-        found = [MANIFEST_NAME.search(path) for path in self._lake.paths(folder)]
-        return {datetime.fromisoformat(f"{match['date']}T{match['hour']}") for match in found if match}
+        return {hour for path in self._lake.paths(folder) if (hour := manifest_hour(path))}
+
+    def strangers(self) -> list[str]:
+        """List the files among the manifests that are none, by their names."""
+        paths = self._lake.paths(f"{self._root}/hours")
+        return [path for path in paths if not manifest_hour(path) and not path.endswith(UNFINISHED)]
+
+    def announce(self, hour: datetime) -> None:
+        """Note, for good, that an hour which the warehouse has is about to change here.
+
+        A run that ends before the warehouse has the change leaves the note to the next one.
+        """
+        self._lake.write(self._note_path(hour), b"")
+        self._lake.sync()
+
+    def announced(self) -> list[datetime]:
+        """List the hours with such a note."""
+        names = [PurePosixPath(path).name for path in self._lake.paths(f"{self._root}/unloaded")]
+        return [datetime.fromisoformat(name) for name in names if not name.endswith(UNFINISHED)]
+
+    def settle(self, hour: datetime) -> None:
+        """Remove the note: the warehouse has what the archive has."""
+        self._lake.remove(self._note_path(hour))
+
+    def _note_path(self, hour: datetime) -> str:
+        return f"{self._root}/unloaded/{hour:%Y-%m-%dT%H}"
+
+    def sync(self) -> None:
+        """Return once all that was archived would survive a power cut.
+
+        Raises:
+            AmplitudeError: it cannot be written.
+        """
+        try:
+            self._lake.sync()
+        except OSError as error:
+            raise AmplitudeError(f"The archive cannot be written to disk ({error}); nothing was loaded.") from error
+
+    def is_loaded(self, hour: datetime, sha256: str | None) -> bool:
+        """Whether a warehouse whose ledger has this checksum holds what the archive holds of an hour."""
+        manifest = self._sound_manifest(hour)
+        return manifest is not None and manifest.content == sha256
 
     def holds(self, hour: datetime, members: Iterable[Member]) -> bool:
         """Whether Amplitude sends of an hour what it sent before, byte for byte, or has nothing of it (any more)."""
-        manifest = self._manifest(hour)
+        manifest = self._sound_manifest(hour)
         sent = {member.name.name: _sha256(member) for member in sorted(members, key=_by_name)}
         return manifest is not None and (not sent or manifest.sent == content_sha256(sent))
 
@@ -270,19 +373,58 @@ class Archive:
         manifest = self._manifest(hour)
         if not manifest:
             raise IncompleteHourError(hour, "its manifest is missing")
-        try:
+        with _told_of_damage(hour):
             members = check_all(sorted(self._members(manifest), key=_by_name))
-        except (FileNotFoundError, BrokenMemberError) as error:
-            raise IncompleteHourError(hour, str(error)) from error
         if changed := [m.name.name for m in members if m.sha256 != manifest.members[m.name.name]]:
             raise IncompleteHourError(hour, f"{changed[0]} is not the file that was archived")
         return ExportHour(hour, members, manifest.exported_at)
+
+    def verify(self, hour: datetime) -> str | None:
+        """Compare an hour with its manifest by the checksums alone, which is faster than `read_hour`.
+
+        Returns:
+            The SHA-256 of its content, as the ledger has it.
+
+        Raises:
+            IncompleteHourError: it is not what its manifest says.
+        """
+        manifest = self._manifest(hour)
+        if not manifest:
+            raise IncompleteHourError(hour, "its manifest is missing")
+        for member in self._members(manifest):
+            with _told_of_damage(hour):
+                sha256 = _sha256(member)
+            if sha256 != manifest.members[member.name.name]:
+                raise IncompleteHourError(hour, f"{member.name.name} is not the file that was archived")
+        return manifest.content
 
     def read_hours(self, hours: Iterable[datetime]) -> Iterator[Callable[[], ExportHour]]:
         """For each hour, in order, the call that gives it as `read_hour` does; a far lake is read ahead of them."""
         if count := self._lake.reads_ahead:
             return read_ahead(self.read_hour, hours, count)
         return (partial(self.read_hour, hour) for hour in hours)
+
+
+@contextmanager
+def _told_of_damage(hour: datetime) -> Iterator[None]:
+    """Turn what goes wrong with a file of an hour into an error of the hour; a fault of the whole lake stays one."""
+    try:
+        yield
+    except LakeError:
+        raise
+    except FileNotFoundError as error:
+        raise IncompleteHourError(hour, f"{PurePosixPath(str(error.filename or error)).name} is missing") from error
+    except (OSError, BrokenMemberError, ZipBombError) as error:
+        raise IncompleteHourError(hour, str(error)) from error
+
+
+def manifest_hour(path: str) -> datetime | None:
+    """Return the hour whose manifest a path names; None if it names none."""
+    match = MANIFEST_NAME.search(path)
+    try:
+        return datetime.fromisoformat(f"{match['date']}T{match['hour']}") if match else None
+    except ValueError:
+        return None
 
 
 def shas(members: Iterable[ArchivedMember]) -> dict[str, str]:

@@ -28,6 +28,11 @@ DUCKDB_MEMORY_BYTES = 100_000_000
 VECTOR_ROWS, VECTORS_HELD = 2048, 4
 
 
+def pipeline_name(destination: str) -> str:
+    """Return dlt's name for it, which is also that of its folder."""
+    return f"amplitude_{destination}"
+
+
 def make_pipeline(
     destination: str, settings: AmplitudeSettings, pipelines: Path, *, read_only: bool = False
 ) -> dlt.Pipeline:
@@ -40,7 +45,7 @@ def make_pipeline(
         read_only: whether other processes may read the DuckDB file at the same time.
     """
     return dlt.pipeline(
-        pipeline_name=f"amplitude_{destination}",
+        pipeline_name=pipeline_name(destination),
         dataset_name=DATASET,
         pipelines_dir=str(pipelines),
         destination=make_destination(destination, settings, read_only=read_only),

@@ -12,7 +12,7 @@ import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from functools import partial
@@ -30,6 +30,7 @@ FIRST_WAIT_SECONDS = 4
 LONGEST_WAIT_SECONDS = 300
 NOTICE_SECONDS = 2
 CONNECT_TIMEOUT_SECONDS = 15
+CLOCK_TOLERANCE = timedelta(hours=1)  # harmless: what is final goes by the clock that is behind
 ANSWER_SECONDS = 6 * 3600  # for all of one; 4 GB at 200 KB/s
 READ_BYTES = 1 << 20
 QUOTED_CHARACTERS = 200
@@ -112,6 +113,9 @@ class ExportClient:
             )
         if not settings.read_timeout_seconds > 0:
             raise AmplitudeError("SOURCES__AMPLITUDE__READ_TIMEOUT_SECONDS: write a number above 0, such as 600.")
+        self._settings = settings
+        self.asked_at = settings.present
+        """When the last export was asked for: by Amplitude's clock or this machine's, whichever is behind."""
         self.address = settings.address
         self._url = f"{self.address.rstrip('/')}/api/2/export"
         self._list_url = f"{self.address.rstrip('/')}/{EVENTS_LIST}"
@@ -124,18 +128,24 @@ class ExportClient:
         self._http.auth = partial(_authorize, f"Basic {login}")
 
     def check_address(self) -> None:
-        """Tells an address without Amplitude's API behind it, where a 404 would pass for hours without data.
+        """Check that Amplitude's API is at the address, and that this machine's clock is not ahead of Amplitude's.
 
-        Only that is judged: what else may be wrong comes up with the first download.
+        In both cases a 404 would pass for hours without data. Whatever else is wrong comes up with the first download.
 
         Raises:
-            AmplitudeError: the event list, which every project has, is not found there.
+            AmplitudeError: the event list, which every project has, is not found there; or the clock is ahead.
         """
         try:
             with self._http.get(self._list_url, stream=True, timeout=CONNECT_TIMEOUT_SECONDS) as response:
-                is_lost = response.status_code == 404
+                is_lost, answered_at = response.status_code == 404, _date(response)
         except (requests.RequestException, OSError):
             return
+        if answered_at and self._settings.present - answered_at > CLOCK_TOLERANCE:
+            raise AmplitudeError(
+                f"The time here, {self._settings.present:%Y-%m-%dT%H:%M} UTC, is ahead of that of {self.host}, "
+                f"{answered_at:%Y-%m-%dT%H:%M} UTC: set this machine's clock (or SOURCES__AMPLITUDE__NOW) right and "
+                "run again; nothing was loaded."
+            )
         if is_lost:
             raise AmplitudeError(
                 f"There is no API of Amplitude at {self.host} below the path of {self._variable('BASE_URL')} (HTTP 404 "
@@ -222,10 +232,12 @@ class ExportClient:
 
     def _request(self, first: datetime, last: datetime, target: Path, stopped: threading.Event) -> Outcome:
         params = {"start": f"{first:%Y%m%dT%H}", "end": f"{last:%Y%m%dT%H}"}
+        asked_at = self._settings.present
         with (
             self._http.get(self._url, params=params, stream=True, timeout=self._timeouts) as response,
             _in_time(response),
         ):
+            self.asked_at = min(asked_at, _date(response) or asked_at)
             match response.status_code:
                 case 200:
                     if _save(response, target, stopped):
@@ -383,6 +395,14 @@ def _retry_after(response: requests.Response) -> float | None:
     except (ValueError, OverflowError):
         return None
     return max(0.0, (date - datetime.now(UTC).replace(tzinfo=None)).total_seconds())
+
+
+def _date(response: requests.Response) -> datetime | None:
+    """Return the server's time, naive UTC, if it says it."""
+    try:
+        return as_utc(parsedate_to_datetime(response.headers.get("Date", "")))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _quote(response: requests.Response) -> str:

@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from .ahead import Ahead
-from .archive import Archive, BrokenMemberError, ExportHour, Member, MemberName
+from .archive import Archive, BrokenMemberError, ExportHour, IncompleteHourError, Member, MemberName
 from .download import ATTEMPTS, ExportClient, Outcome
 from .errors import AmplitudeError
 from .lake import LakeError
+from .ledger import Ledger, LedgerRow
 from .settings import HOUR, AmplitudeSettings, format_hour, hours_between
 
 __all__ = ["WINDOW_HOURS", "ExportClient", "Outcome", "export_hours"]
 
 WINDOW_HOURS = 24
 GOOD_WINDOWS = 4
+NOTHING_LOADED: Ledger = MappingProxyType({})
 STOP_SECONDS = 1
 """How long to wait for a download that is called off; it ends by itself at its next read, and with the process."""
 
@@ -31,12 +34,14 @@ def export_hours(
     settings: AmplitudeSettings,
     first: datetime,
     last: datetime,
+    ledger: Ledger = NOTHING_LOADED,
     *,
     changed_only: bool = False,
 ) -> Iterator[ExportHour]:
     """Downloads and archives the hours `first` to `last`, both included, in order.
 
-    With `changed_only`, hours of which Amplitude sends what the archive holds are left out, and stay as they are.
+    The ledger says what the warehouse holds. With `changed_only`, hours are left out of which Amplitude sends what both
+    the archive and the warehouse hold. What the archive alone holds may come from a run that broke off before its load.
 
     A file that turns out to be broken only when it is read is downloaded again, with what is left of its window.
 
@@ -48,7 +53,7 @@ def export_hours(
         while hour <= last:
             window = downloads.window(hour)
             try:
-                for exported in _archive_window(archive, settings, window, changed_only=changed_only):
+                for exported in _archive_window(archive, settings, window, ledger, changed_only=changed_only):
                     yield exported
                     hour, attempts = exported.hour + HOUR, client.attempts()
                 hour = window.last + HOUR
@@ -66,6 +71,8 @@ class Window:
     first: datetime
     last: datetime
     zip_path: Path | None
+    asked_at: datetime
+    """When Amplitude was asked for them, by its clock or this machine's, whichever is behind."""
 
     def remove(self) -> None:
         if self.zip_path:
@@ -140,7 +147,7 @@ class Downloads:
             outcome = self._client.download(first, end, target, stopped)
             if outcome is not Outcome.TOO_LARGE:
                 self._size.fits(asked)
-                return Window(first, end, target if outcome is Outcome.ZIP else None)
+                return Window(first, end, target if outcome is Outcome.ZIP else None, self._client.asked_at)
             self._size.too_large(asked)
 
     def close(self) -> None:
@@ -171,7 +178,7 @@ class _WindowAhead(Ahead[Window]):
 
 
 def _archive_window(
-    archive: Archive, settings: AmplitudeSettings, window: Window, *, changed_only: bool
+    archive: Archive, settings: AmplitudeSettings, window: Window, ledger: Ledger, *, changed_only: bool
 ) -> Iterator[ExportHour]:
     """Puts the window's hours into the archive, one by one.
 
@@ -186,11 +193,15 @@ def _archive_window(
             f"{format_hour(window.last)}, which were asked for; nothing of them was loaded. Run again."
         )
     for hour in hours:
-        sent, is_final = members.get(hour, []), hour in members or settings.is_settled(hour)
+        sent, row = members.get(hour, []), ledger.get(hour)
         try:
-            if changed_only and archive.holds(hour, sent):
-                continue
-            exported = archive.store_hour(hour, sent, settings.present, is_final)
+            if row and row.is_final:
+                is_known = archive.is_loaded(hour, row.sha256) and archive.holds(hour, sent)
+                if is_known and changed_only:
+                    continue
+                if sent and (archive.redacts or not is_known):
+                    archive.announce(hour)
+            exported = _archive_hour(archive, settings, hour, sent, window.asked_at, row)
         except LakeError:
             raise
         except OSError as error:
@@ -199,6 +210,29 @@ def _archive_window(
                 "mend that and run again: finished hours are kept."
             ) from error
         yield exported
+
+
+def _archive_hour(
+    archive: Archive,
+    settings: AmplitudeSettings,
+    hour: datetime,
+    sent: list[Member],
+    asked_at: datetime,
+    row: LedgerRow | None,
+) -> ExportHour:
+    """Puts what Amplitude sent of an hour into the archive.
+
+    Nothing sent for an hour that has data in the warehouse means that Amplitude no longer has it, not that it is empty:
+    the archive gives what it has. If that is damaged or older, the hour stays open, or as it is in the warehouse.
+    """
+    lost = row if row and row.status == "loaded" and not sent else None
+    nothing = ExportHour(hour, [], asked_at, is_final=False)
+    try:
+        is_final = bool(sent) or (not lost and settings.is_settled(hour, asked_at))
+        exported = archive.store_hour(hour, sent, asked_at, is_final)
+    except IncompleteHourError:
+        return archive.store_empty(hour, asked_at) if row and row.status == "empty" else nothing
+    return nothing if lost and exported.exported_at < lost.exported_at else exported
 
 
 def _zip_members(zip_path: Path) -> dict[datetime, list[Member]]:

@@ -3,7 +3,9 @@
 Paths are relative to the lake, with slashes.
 """
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
@@ -22,6 +24,7 @@ CREDENTIALS = (
     "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or SOURCES__AMPLITUDE__LAKE__CREDENTIALS__*, or "
     "give the machine a role"
 )
+UNFINISHED = ".unfinished"
 AWS_ERRORS = (BotoCoreError, ClientError)
 # Whoever in this process asks S3 for something, dlt included, is to be told what was refused. By name, for its imports
 # take half a second.
@@ -89,6 +92,9 @@ class Lake(Protocol):
 
     def remove(self, path: str) -> None: ...
 
+    def sync(self) -> None:
+        """Returns once all that was written would survive a power cut."""
+
 
 @contextmanager
 def together(uploads: Uploads) -> Iterator[Uploads]:
@@ -136,12 +142,17 @@ def no_credentials(reason: object) -> str:
 
 
 class LocalLake:
-    """A folder of this machine. A file on its way has a name of its own, ending in `.unfinished`."""
+    """A folder of this machine. A file on its way has a name of its own, ending in `.unfinished`.
+
+    A thread syncs files to disk while the next ones are written, and `sync` waits for it. A file that replaces another
+    is synced before: a power cut in between would leave neither.
+    """
 
     reads_ahead = 0
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._syncs = Syncs(root)
 
     def read(self, path: str) -> bytes:
         return (self._root / path).read_bytes()
@@ -154,7 +165,7 @@ class LocalLake:
             file.write(data)
 
     def uploads(self) -> "LocalUploads":
-        return LocalUploads(self._root)
+        return LocalUploads(self._root, self._syncs)
 
     def paths(self, folder: str) -> list[str]:
         files = (path for path in (self._root / folder).rglob("*") if path.is_file())
@@ -163,12 +174,41 @@ class LocalLake:
     def remove(self, path: str) -> None:
         (self._root / path).unlink()
 
+    def sync(self) -> None:
+        self._syncs.wait()
+
+
+class Syncs:
+    """Files of a folder that are on their way through to the disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="amplitude-sync")
+        self._files: list[Future[None]] = []
+        self._folders: set[Path] = set()
+
+    def begin(self, path: Path) -> None:
+        self._files.append(self._thread.submit(sync_path, path))
+        self._folders.update(folder for folder in path.parents if self._root in (folder, *folder.parents))
+
+    def wait(self) -> None:
+        """Returns once the files are on the disk, and their names in the folders from the root's own on down."""
+        for file in self._files:
+            with suppress(FileNotFoundError):  # it was removed since
+                file.result()
+        folders = {self._root.parent, *self._folders} if self._folders else set()
+        for folder in folders:
+            sync_path(folder)
+        self._files.clear()
+        self._folders.clear()
+
 
 class LocalUploads:
     """Files that are renamed once they are complete."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, syncs: Syncs) -> None:
         self._root = root
+        self._syncs = syncs
         self._targets: list[Path] = []
 
     def create(self, path: str) -> IO[bytes]:
@@ -179,7 +219,10 @@ class LocalUploads:
 
     def commit(self) -> None:
         for target in self._targets:
+            if target.exists():
+                sync_path(unfinished(target))
             unfinished(target).replace(target)
+            self._syncs.begin(target)
 
     def discard(self) -> None:
         for target in self._targets:
@@ -188,4 +231,13 @@ class LocalUploads:
 
 
 def unfinished(target: Path) -> Path:
-    return target.with_name(f"{target.name}.unfinished")
+    return target.with_name(target.name + UNFINISHED)
+
+
+def sync_path(path: Path) -> None:
+    """Write a file, or the names in a folder, through to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import dlt
 import pyarrow as pa
 
-from .archive import ExportHour, content_sha256, shas
+from .archive import ExportHour
 from .bronze_files import BronzeFiles
 from .columns import LEDGER_COLUMNS, arrow_schema
 from .settings import HOUR, hours_between
@@ -90,8 +90,7 @@ def ledger_row(
     """The ledger's new row for an hour just read; its revision goes up when a final hour's content has changed."""
     is_final = hour.is_final or (known is not None and known.is_final)  # an hour declared empty stays so
     status: Status = "loaded" if hour.members else "empty" if is_final else "pending"
-    sha256 = content_sha256(shas(hour.members))
-    changed = known is not None and known.is_final and (known.status, known.sha256) != (status, sha256)
+    changed = known is not None and known.is_final and (known.status, known.sha256) != (status, hour.sha256)
     return LedgerRow(
         project=project,
         export_hour=hour.hour,
@@ -100,7 +99,7 @@ def ledger_row(
         bytes=sum(member.size for member in hour.members),
         loaded_rows=loaded[hour.hour],
         rejected_rows=rejected[hour.hour],
-        sha256=sha256,
+        sha256=hour.sha256,
         revision=(known.revision if known else 1) + changed,
         revised_at=now if changed else known.revised_at if known else None,
         exported_at=hour.exported_at,

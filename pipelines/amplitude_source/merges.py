@@ -19,9 +19,7 @@ from dlt.extract import DltResource
 
 from .columns import MERGE_IDS_COLUMNS, arrow_schema, column_hints
 from .errors import AmplitudeError
-from .ledger import Ledger
 from .settings import AmplitudeSettings, as_utc
-from .work import first_open
 
 GZIP_MAGIC = b"\x1f\x8b"
 LONGEST_LINE = 65_536  # in bytes; of four numbers and times
@@ -56,16 +54,6 @@ def amplitude_merges(settings: AmplitudeSettings, merges: pa.Table, effective_ho
         primary_key=["_project", *Merge._fields],
         write_disposition={"disposition": "merge", "strategy": "insert-only"},
     )
-
-
-def first_unseen_hour(settings: AmplitudeSettings, ledger: Ledger) -> datetime:
-    """The first hour that the project's ledger lacks or has as pending.
-
-    Silver cannot have seen it, since hours pass in order and a project that has begun holds them back. What is loaded
-    now is applied from that hour on, so that a rebuild gives what the runs gave. (Where a plain run continues could
-    lie before what silver has seen: a folder of files may begin later than the warehouse, beside another project.)
-    """
-    return first_open(min(ledger, default=settings.first_hour), ledger)
 
 
 def read_merges(files: Iterable[Path]) -> pa.Table:

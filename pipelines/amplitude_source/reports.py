@@ -1,7 +1,7 @@
 """What the command prints: how far a load is, its summary, coverage, and the commands that mend something."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from . import Progress
-from .archive import ExportHour
+from .archive import ExportHour, IncompleteHourError
 from .ledger import Coverage, Restatement
 from .privacy import Effects
 from .settings import HOUR, format_hour
@@ -20,6 +20,7 @@ from .work import Work
 
 PAST = {"drop": "dropped", "null": "nulled", "hash": "hashed"}
 COMMAND = "python pipelines/amplitude.py"
+NAMED_HOURS = 5
 SECONDS_BETWEEN_LINES = 30  # of progress, where there is no terminal
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
@@ -74,12 +75,12 @@ def report(work: Work, progress: Progress, seconds: float) -> None:
     if progress.effects:
         counts = ", ".join(f"{values:,} values {PAST[name]}" for name, values in progress.effects.by_action().items())
         out.print(f"Privacy rules, in {progress.effects.rows:,} rows: {counts}.")
-        warn(progress.effects.unmet())
+        for sentence in progress.effects.unmet():
+            warn(sentence)
 
 
-def warn(sentences: Iterable[str]) -> None:
-    for sentence in sentences:
-        err.print(f"warning: {sentence}", style="yellow")
+def warn(sentence: str) -> None:
+    err.print(f"warning: {sentence}", style="yellow")
 
 
 def show_privacy(hour: datetime, effects: Effects) -> None:
@@ -89,7 +90,8 @@ def show_privacy(hour: datetime, effects: Effects) -> None:
     for rule, met, values in zip(effects.rules, effects.met, effects.values, strict=True):
         table.add_row(rule.path, rule.setting, f"{met:,}", f"{values:,}")
     out.print(table)
-    warn(effects.unmet())
+    for sentence in effects.unmet():
+        warn(sentence)
 
 
 def restate_text(hours: Restatement) -> str:
@@ -101,6 +103,16 @@ def restate_text(hours: Restatement) -> str:
 
 def restate_command(first: datetime, last: datetime) -> str:
     return f"sqlmesh plan --restate-model silver.events --start '{first}' --end '{last + HOUR}'"
+
+
+def damage_text(damaged: list[IncompleteHourError]) -> str:
+    """Name hours that are damaged in the archive: the first few, and the reason of the first."""
+    hours = ", ".join(format_hour(error.hour) for error in damaged[:NAMED_HOURS])
+    more = f" and {len(damaged) - NAMED_HOURS:,} more" if len(damaged) > NAMED_HOURS else ""
+    return (
+        f"The archive lacks or has damaged {len(damaged):,} hours: {hours}{more}. "
+        f"{format_hour(damaged[0].hour)}: {damaged[0].reason}."
+    )
 
 
 def show_coverage(ranges: list[Coverage], project: str | None) -> None:

@@ -190,6 +190,9 @@ class S3Lake:
     def remove(self, path: str) -> None:
         self._fs.rm_file(f"{self._root}/{path}")  # not `rm`, which does not tell what it may not delete
 
+    def sync(self) -> None:
+        """Does nothing: S3 answers only once a file is durable."""
+
 
 class Target:
     """A file's place in a bucket."""

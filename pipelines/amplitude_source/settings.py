@@ -97,7 +97,8 @@ class AmplitudeSettings(FirstHour):
     settle_hours: int = 6
     """How many hours after its end an hour without data becomes empty for good."""
     recheck_hours: int = 24
-    """How many hours after its end an hour is compared with Amplitude's once more; 0: never."""
+    """How many hours after its end an hour is compared with Amplitude's once more; 0: never. An hour that was empty is
+    asked for a last time after three times as long."""
     read_timeout_seconds: float = 600
     """How many seconds Amplitude may send nothing; it prepares a large zip before it sends the first byte."""
     lake: LakeConfiguration = None  # type: ignore[assignment]  # dlt resolves it, like every field without a default
@@ -115,18 +116,9 @@ class AmplitudeSettings(FirstHour):
         """The newest hour that Amplitude can have made available by now."""
         return floor_hour(self.present - AVAILABLE_AFTER) - HOUR
 
-    def is_settled(self, hour: datetime) -> bool:
-        """Whether a 404 for this hour is final."""
-        return self.present >= hour + HOUR + self.settle_hours * HOUR
-
-    @property
-    def recheck_end(self) -> datetime:
-        """The first hour that is too young to be compared with Amplitude's once more."""
-        return floor_hour(self.present) - self.recheck_hours * HOUR if self.recheck_hours else datetime.min
-
-    def is_young(self, hour: datetime, exported_at: datetime) -> bool:
-        """Whether an hour was exported so early that it is to be compared with Amplitude's once more."""
-        return exported_at < hour + HOUR + self.recheck_hours * HOUR
+    def is_settled(self, hour: datetime, asked_at: datetime) -> bool:
+        """Whether a 404 for this hour, asked for then, is final."""
+        return asked_at >= hour + HOUR + self.settle_hours * HOUR
 
     @property
     def work_path(self) -> Path:

@@ -1,9 +1,9 @@
 """Which hours a run loads, and where each comes from: Amplitude, the archive, or a folder of exported files."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import chain, groupby
+from datetime import datetime, timedelta
+from itertools import chain, dropwhile, groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,33 @@ from .errors import AmplitudeError
 from .export_api import ExportClient, export_hours
 from .ledger import Ledger, LedgerRow, coverage
 from .settings import HOUR, AmplitudeSettings, floor_hour, format_hour, hours_between
+from .verify import damaged_hours
+
+PROOF_AGES = 3  # times `recheck_hours`: Amplitude was once 34 hours late, and one look after 24 misses that
+VERIFY = "python pipelines/amplitude.py archive verify"
 
 
 @dataclass(frozen=True)
 class Cursors:
-    """The places from which a plain run continues; kept in the state of dlt's resource, by project."""
+    """How far a project's hours were looked at again; kept in the state of dlt's resource, by project.
 
-    next_hour: datetime
-    """The first hour that may still bring data."""
+    Where new hours begin is not kept: the ledger says which hours are final.
+    """
+
     recheck_hour: datetime
     """The first hour that was not compared with Amplitude's once more."""
+    proof_hour: datetime
+    """The first hour that, if it was empty, was not asked for a last time."""
 
     @classmethod
     def read(cls, state: dict[str, str], settings: AmplitudeSettings, ledger: Ledger) -> "Cursors":
         """From a project's state; an empty warehouse begins with its first hour."""
         first = settings.first_hour.isoformat()
-        texts = [state.get(name, first) if ledger else first for name in ("next_hour", "recheck_hour")]
-        next_hour, recheck_hour = map(datetime.fromisoformat, texts)
-        return cls(first_open(next_hour, ledger), recheck_hour)
+        texts = [state.get(name, first) if ledger else first for name in ("recheck_hour", "proof_hour")]
+        return cls(*map(datetime.fromisoformat, texts))
 
     def write(self, state: dict[str, Any]) -> None:
-        state |= {"next_hour": self.next_hour.isoformat(), "recheck_hour": self.recheck_hour.isoformat()}
+        state |= {"recheck_hour": self.recheck_hour.isoformat(), "proof_hour": self.proof_hour.isoformat()}
 
 
 def first_open(hour: datetime, ledger: Ledger) -> datetime:
@@ -42,6 +48,16 @@ def first_open(hour: datetime, ledger: Ledger) -> datetime:
     return hour
 
 
+def first_unseen_hour(settings: AmplitudeSettings, ledger: Ledger) -> datetime:
+    """The first hour from the project's beginning on that its ledger lacks or has as pending.
+
+    Silver cannot have seen it, since hours pass in order and a project that has begun holds them back. What is loaded
+    now is applied from that hour on, so that a rebuild gives what the runs gave. The project begins with its first
+    hour in the ledger, or with START_HOUR if that was moved later.
+    """
+    return first_open(max(min(ledger, default=settings.first_hour), settings.first_hour), ledger)
+
+
 @dataclass(frozen=True)
 class Work:
     """The hours that a run is to load."""
@@ -49,12 +65,11 @@ class Work:
     hours: Iterator[ExportHour]
     first: datetime
     size: int
+    archive: Archive
     rechecks: int = 0
     """How many of them are looked at once more, and come only if they changed."""
-    cursors: Cursors | None = None
-    """The places to continue from before this run, if it moves them."""
-    recheck_end: datetime = datetime.min
-    """Where the one for looking once more is to be after it."""
+    cursors: tuple[Cursors, Cursors] | None = None
+    """Before the run and after it, if it moves them."""
     asks_amplitude: bool = True
 
 
@@ -75,29 +90,40 @@ class Planner:
         self._archive = Archive(settings.lake, settings.project, settings.privacy.redactor())
 
     def new_hours(self, cursors: Cursors, end: datetime | None) -> Work:
-        """From where the last run ended to `end`, or the newest; and those that are due for a second look."""
-        first, last = cursors.next_hour, end or self._settings.newest_hour
+        """Every hour up to `end`, or the newest, that is not final; and those that are due for another look.
+
+        After the first of them, those come again, too, that were loaded before they had settled.
+        """
+        first = self._settings.first_hour
         self._check_bounds(first, end)
-        count = max(0, (last - first) // HOUR + 1)
-        recheck_end = max(cursors.recheck_hour, self._settings.recheck_end)
-        due = [row.export_hour for row in self._ledger.values() if self._is_due(row, cursors.recheck_hour, recheck_end)]
-        hours = chain(self._export(first, last), self._recheck(sorted(due)))
-        return Work(hours, first, count + len(due), len(due), cursors, recheck_end)
+        known = hours_between(first, end or self._settings.newest_hour)
+        from_open = dropwhile(lambda hour: not self._is_open(hour), known)
+        missing = [hour for hour in from_open if self._is_open(hour) or not self._had_settled(hour)]
+        looks, moved = self._due(cursors)
+        due = sorted(looks - set(missing))  # a load must not have an hour twice
+        hours = chain(self._export(missing), self._recheck(due))
+        return Work(
+            hours,
+            first_unseen_hour(self._settings, self._ledger),
+            len(missing) + len(due),
+            self._archive,
+            len(due),
+            (cursors, moved),
+        )
 
     def range(self, first: datetime, end: datetime | None) -> Work:
         """The hours `first` to `end`, or the newest, from Amplitude, whether they are loaded or not."""
-        last = end or self._settings.newest_hour
         self._check_start(first)
         self._check_bounds(first, end)
-        return Work(self._export(first, last), first, max(0, (last - first) // HOUR + 1))
+        hours = hours_between(first, end or self._settings.newest_hour)
+        return Work(self._export(hours), first, len(hours), self._archive)
 
     def gaps(self) -> Work:
         """The hours that were never asked for, though later ones were."""
         ranges = coverage(self._ledger, self._settings.first_hour, self._settings.newest_hour)
-        missing = [range_ for range_ in ranges if range_.status == "missing"]
-        hours = chain.from_iterable(self._export(gap.first, gap.last) for gap in missing)
-        first = missing[0].first if missing else self._settings.first_hour
-        return Work(hours, first, sum(gap.hours for gap in missing))
+        missing = [hour for gap in ranges if gap.status == "missing" for hour in hours_between(gap.first, gap.last)]
+        first = missing[0] if missing else self._settings.first_hour
+        return Work(self._export(missing), first, len(missing), self._archive)
 
     def replay(self, first: datetime | None, last: datetime | None, folder: Path | None) -> Work:
         """The hours of the archive, or of a folder of exported files, within the bounds."""
@@ -113,8 +139,12 @@ class Planner:
         if folder:
             hours = (self._archive.store_hour(hour, members[hour], self._settings.present) for hour in chosen)
         else:
-            hours = (read() for read in self._archive.read_hours(chosen))
-        return Work(hours, chosen[0], len(chosen), asks_amplitude=False)
+            hours = self._whole(chosen)
+        return Work(hours, chosen[0], len(chosen), self._archive, asks_amplitude=False)
+
+    def mend(self, hours: list[datetime]) -> Work:
+        """Damaged hours of the archive, from Amplitude: all are archived anew, those that differ are loaded."""
+        return Work(self._recheck(hours, changed_only=False), hours[0], len(hours), self._archive, len(hours))
 
     def sample(self, folder: Path | None) -> ExportHour:
         """The newest hour with data of the archive, or of a folder of exported files, as it is there."""
@@ -130,18 +160,67 @@ class Planner:
         """The hours `first` to `last` that are not final, as hours without data."""
         self._check_start(first)
         self._check_bounds(first, last)
-        open_hours = [hour for hour in hours_between(first, last) if not is_final(hour, self._ledger)]
-        hours = (self._archive.store_hour(hour, [], self._settings.present) for hour in open_hours)
-        return Work(hours, first, len(open_hours), asks_amplitude=False)
+        open_hours = [hour for hour in hours_between(first, last) if self._is_open(hour)]
+        hours = (self._declared_empty(hour) for hour in open_hours)
+        return Work(hours, first, len(open_hours), self._archive, asks_amplitude=False)
 
-    def _export(self, first: datetime, last: datetime) -> Iterator[ExportHour]:
+    def _declared_empty(self, hour: datetime) -> ExportHour:
+        try:
+            return self._archive.store_hour(hour, [], self._settings.present)
+        except IncompleteHourError:
+            return self._archive.store_empty(hour, self._settings.present)
+
+    def _is_open(self, hour: datetime) -> bool:
+        """Whether an hour may still bring data: it is not final, or it was found empty by a clock that was ahead."""
+        row = self._ledger.get(hour)
+        return not row or not row.is_final or (row.status == "empty" and row.exported_at > self._settings.present)
+
+    def _had_settled(self, hour: datetime) -> bool:
+        return self._settings.is_settled(hour, self._ledger[hour].exported_at)
+
+    def _due(self, cursors: Cursors) -> tuple[set[datetime], Cursors]:
+        """The hours to look at once more, and the cursors after that.
+
+        All that were young when they were exported; the empty ones a second time, because Amplitude may be days late;
+        and those that a run changed in the archive before it broke off, without having loaded the change.
+        """
+        age = self._settings.recheck_hours * HOUR
+        rows = list(self._ledger.values())
+        again, recheck_hour = self._come_of_age(rows, age, cursors.recheck_hour)
+        empty = [row for row in rows if row.status == "empty"]
+        late, proof_hour = self._come_of_age(empty, PROOF_AGES * age, cursors.proof_hour)
+        return {*again, *late, *self._unloaded()}, Cursors(recheck_hour, proof_hour)
+
+    def _come_of_age(self, rows: list[LedgerRow], age: timedelta, start: datetime) -> tuple[list[datetime], datetime]:
+        """The hours from `start` on that are so old now and were younger when they were exported; and the new start.
+
+        A start that lies ahead comes from a clock that was.
+        """
+        if not age:
+            return [], start
+        end = floor_hour(self._settings.present) - age
+        in_range = [row for row in rows if row.is_final and min(start, end) <= row.export_hour < end]
+        return [row.export_hour for row in in_range if row.exported_at < row.export_hour + HOUR + age], end
+
+    def _unloaded(self) -> list[datetime]:
+        """The hours that the archive announced and the warehouse lacks; the notes of the others go."""
+        unloaded = []
+        for hour in self._archive.announced():
+            if hour in self._ledger and self._ledger[hour].is_final:
+                if damaged_hours(self._archive, self._ledger, [hour]):
+                    unloaded.append(hour)
+                else:
+                    self._archive.settle(hour)
+        return unloaded
+
+    def _export(self, hours: Iterable[datetime]) -> Iterator[ExportHour]:
         """Hours from Amplitude; those that are new to the warehouse, but not to the archive, from there."""
-        for is_archived, group in groupby(hours_between(first, last), self._is_only_archived):
-            hours = list(group)
+        for is_archived, group in groupby(hours, self._is_only_archived):
             if is_archived:
-                yield from self._archived(hours)
+                yield from self._archived(list(group))
             else:
-                yield from self._ask(hours[0], hours[-1])
+                for first, last in neighbours(group):
+                    yield from self._ask(first, last)
 
     def _is_only_archived(self, hour: datetime) -> bool:
         return hour not in self._ledger and hour in self._archive
@@ -153,18 +232,36 @@ class Planner:
             except IncompleteHourError:
                 yield from self._ask(hour, hour)
 
-    def _recheck(self, hours: list[datetime]) -> Iterator[ExportHour]:
-        for _, group in groupby(enumerate(hours), lambda place: place[1] - place[0] * HOUR):
-            neighbours = [hour for _, hour in group]
-            yield from self._ask(neighbours[0], neighbours[-1], changed_only=True)
+    def _whole(self, hours: list[datetime]) -> Generator[ExportHour, None, None]:
+        """Hours of the archive.
 
-    def _is_due(self, row: LedgerRow, start: datetime, end: datetime) -> bool:
-        is_in_range = start <= row.export_hour < end
-        return is_in_range and row.is_final and self._settings.is_young(row.export_hour, row.exported_at)
+        Raises:
+            AmplitudeError: some are damaged; this comes after all the others.
+        """
+        damaged = []
+        for read in self._archive.read_hours(hours):
+            try:
+                yield read()
+            except IncompleteHourError as error:
+                damaged.append(error)
+        if damaged:
+            raise one_error(damaged)
+        if strangers := self._archive.strangers():
+            raise AmplitudeError(
+                f"{strangers[0]} is not the name of a manifest, so an hour may be missing in the archive: run "
+                f"{VERIFY}, then remove the file."
+            )
+
+    def _recheck(self, hours: list[datetime], *, changed_only: bool = True) -> Iterator[ExportHour]:
+        """Hours of the ledger of which Amplitude has another content."""
+        for first, last in neighbours(hours):
+            for hour in self._ask(first, last, changed_only=changed_only):
+                if hour.hour in self._ledger and hour.sha256 != self._ledger[hour.hour].sha256:
+                    yield hour
 
     def _ask(self, first: datetime, last: datetime, *, changed_only: bool = False) -> Iterator[ExportHour]:
         client = ExportClient(self._settings)
-        return export_hours(client, self._archive, self._settings, first, last, changed_only=changed_only)
+        return export_hours(client, self._archive, self._settings, first, last, self._ledger, changed_only=changed_only)
 
     def _check_start(self, first: datetime) -> None:
         """Refuses an hour before the warehouse's first one."""
@@ -187,5 +284,19 @@ class Planner:
             )
 
 
-def is_final(hour: datetime, ledger: Ledger) -> bool:
-    return hour in ledger and ledger[hour].is_final
+def neighbours(hours: Iterable[datetime]) -> Iterator[tuple[datetime, datetime]]:
+    """Give the first and the last hour of each run of neighbouring hours; they come in order."""
+    for _, group in groupby(enumerate(hours), lambda place: place[1] - place[0] * HOUR):
+        run = [hour for _, hour in group]
+        yield run[0], run[-1]
+
+
+def one_error(errors: list[IncompleteHourError]) -> AmplitudeError:
+    """Make one error of those of several hours."""
+    if len(errors) == 1:
+        return errors[0]
+    named = ", ".join(format_hour(error.hour) for error in errors[:5]) + (", ..." if len(errors) > 5 else "")
+    return AmplitudeError(
+        f"{len(errors)} hours are not whole in the archive: {named}. The first: {errors[0].reason}. The others are "
+        f"loaded. Fetch these from Amplitude again: {VERIFY}"
+    )
