@@ -30,6 +30,7 @@ from .columns import (
     EXPORT_COLUMNS,
     LEDGER_COLUMNS,
     MERGE_IDS_COLUMNS,
+    ODD_VALUES,
     ORIGIN_COLUMNS,
     REJECTED_COLUMNS,
     SCHEMA_CHANGES_COLUMNS,
@@ -63,7 +64,7 @@ __all__ = [
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
 ROWS_PER_LOAD = 10 * ROWS_PER_FILE
 
-EVENTS_COLUMNS = EXPORT_COLUMNS | ORIGIN_COLUMNS | {LOAD_ID: "text"}
+EVENTS_COLUMNS = EXPORT_COLUMNS | ORIGIN_COLUMNS | {LOAD_ID: "text", ODD_VALUES: "text"}
 EVOLVE: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
 
 
