@@ -37,9 +37,9 @@ from amplitude_source import (
 from amplitude_source.bronze_files import BronzeFiles
 from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, run_pipeline
 from amplitude_source.download import ExportClient
-from amplitude_source.errors import AmplitudeError
+from amplitude_source.errors import AmplitudeError, RejectedRowsError
 from amplitude_source.lake import AWS_ERRORS, no_credentials
-from amplitude_source.ledger import Ledger, coverage, read_ledgers, restatements
+from amplitude_source.ledger import Ledger, coverage, read_ledgers, rejecting_hours, restatements
 from amplitude_source.lock import BusyError, locked
 from amplitude_source.privacy import PrivacySettings
 from amplitude_source.reports import (
@@ -48,6 +48,7 @@ from amplitude_source.reports import (
     err,
     out,
     progress_bar,
+    rejecting_text,
     report,
     restate_command,
     restate_text,
@@ -68,9 +69,11 @@ ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()
 MISSING_HOURS_EXIT = 3
 BUSY_EXIT = 4
+REJECTED_EXIT = 5
 STOPPED = "Stopped; a plain re-run continues."
 M_MMAP_THRESHOLD = -3  # of malloc.h
 FROM_ARCHIVE = ""  # --replay without a folder
+EXITS = {BusyError: BUSY_EXIT, RejectedRowsError: REJECTED_EXIT}
 FAILURES = (DltException, AmplitudeError, duckdb.Error, OSError, *AWS_ERRORS)
 
 
@@ -101,7 +104,8 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done, 1 failed (one sentence says why), 2 a wrong option,
-    3 status found missing hours, 4 another command is loading in the same work folder.
+    3 status found missing hours, 4 another command is loading in the same work folder,
+    5 load or status found hours with too many rejected rows (SOURCES__AMPLITUDE__MAX_REJECTED_SHARE).
     """
 
 
@@ -199,6 +203,7 @@ def load_project(
     ledgers = tidied_ledgers(pipeline, settings)
     work = plan(settings, ledgers.get(settings.project, {}))
     client = ExportClient(settings) if work.asks_amplitude else None
+    rejecting = []
     if not work.size:
         out.print(
             f"Nothing new: hour {format_hour(work.first)} is not available from Amplitude yet."
@@ -208,12 +213,14 @@ def load_project(
     else:
         if client:
             client.check_address()
-        load_hours(pipeline, settings, work, ledgers)
+        rejecting = load_hours(pipeline, settings, work, ledgers).rejecting
     if client and work.cursors and (work.size or is_list_due(pipeline, settings)):
         run_pipeline(
             pipeline,
             amplitude_rest(settings, client, work.first, warn=lambda text: err.print(f"warning: {text}")),
         )
+    if rejecting:
+        raise RejectedRowsError(rejecting_text(rejecting, settings))
 
 
 def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger]) -> Progress:
@@ -313,7 +320,7 @@ def typed_folder(pipeline: dlt.Pipeline) -> Iterator[Path]:
 def status(as_json: bool, project: str | None, destination: str) -> None:
     """Show which hours are loaded, empty, pending or missing, and the command that fills each gap.
 
-    Exits with 3 where hours are missing.
+    Exits with 3 where hours are missing, else with 5 where too many rows of an hour were rejected.
     """
     projects = chosen_projects(project)
     with looking(destination, projects[0]) as pipeline:
@@ -323,17 +330,31 @@ def status(as_json: bool, project: str | None, destination: str) -> None:
         for settings in projects
     }
     changed = restatements(ledgers)
+    rejecting = [
+        (settings, hours)
+        for settings in projects
+        if (hours := rejecting_hours(ledgers.get(settings.project, {}).values(), settings))
+    ]
     if as_json:
-        hours = [{"project": name, **coverage_json(range_)} for name in ranges for range_ in ranges[name]]
+        listed = [{"project": name, **coverage_json(range_)} for name in ranges for range_ in ranges[name]]
         restated = [{name: str(value) for name, value in asdict(hours).items()} for hours in changed]
-        click.echo(json.dumps({"hours": hours, "restatements": restated}, indent=2))
+        rejected = [
+            {"project": settings.project, "hour": format_hour(hour)}
+            for settings, rejecting_ in rejecting
+            for hour in rejecting_
+        ]
+        click.echo(json.dumps({"hours": listed, "restatements": restated, "rejecting": rejected}, indent=2))
     else:
         for name, ranges_ in ranges.items():
             show_coverage(ranges_, name if len(ranges) > 1 else None)
-        for hours_ in changed:
-            out.print(f"{restate_text(hours_)} (since {hours_.since:%Y-%m-%d %H:%M})")
+        for settings, rejecting_ in rejecting:
+            out.print(rejecting_text(rejecting_, settings))
+        for change in changed:
+            out.print(f"{restate_text(change)} (since {change.since:%Y-%m-%d %H:%M})")
     if any(range_.status == "missing" for ranges_ in ranges.values() for range_ in ranges_):
         sys.exit(MISSING_HOURS_EXIT)
+    if rejecting:
+        sys.exit(REJECTED_EXIT)
 
 
 @cli.command()
@@ -418,7 +439,7 @@ def one_sentence() -> Iterator[None]:
         if is_interrupt(error):
             sys.exit(STOPPED)
         err.print(f"error: {explain(error)}", style="bold red")
-        sys.exit(BUSY_EXIT if isinstance(error, BusyError) else 1)
+        sys.exit(next((code for kind, code in EXITS.items() if isinstance(error, kind)), 1))
 
 
 def is_interrupt(error: BaseException) -> bool:

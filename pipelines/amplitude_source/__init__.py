@@ -40,7 +40,7 @@ from .columns import (
 )
 from .errors import AmplitudeError
 from .files import ROWS_PER_FILE, EventsFile, EventsWriter
-from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
+from .ledger import Ledger, LedgerRow, ledger_row, ledger_table, rejecting_hours
 from .lines import Block, LineReader
 from .merges import amplitude_merges, first_unseen_hour, read_merges
 from .rest import amplitude_rest
@@ -76,6 +76,8 @@ class Progress:
     """Hours by their status."""
     loaded_rows: int = 0
     rejected_rows: int = 0
+    rejecting: list[datetime] = field(default_factory=list)
+    """Hours of which too many rows were rejected."""
     bytes: int = 0
     longest_line: int = 0
     """In bytes."""
@@ -192,6 +194,7 @@ def export_batches(
         yield Batch(files, no_rows, ledger_table(of_ledger), changes if new_columns or not ledger else None)
     progress.new_columns += [str(column["column_name"]) for column in new_columns]
     take_stock(progress, of_ledger, ledger)
+    progress.rejecting += rejecting_hours(of_ledger, settings)
     if work.cursors:
         is_whole = progress.is_done and not progress.error
         next_hour = first_open(work.cursors.next_hour, {**ledger, **{row.export_hour: row for row in of_ledger}})

@@ -14,7 +14,7 @@ from rich.table import Table
 from . import Progress
 from .archive import ExportHour
 from .ledger import Coverage, Restatement
-from .settings import HOUR, format_hour
+from .settings import HOUR, ONLY_PROJECT, AmplitudeSettings, format_hour
 from .work import Work
 
 COMMAND = "python pipelines/amplitude.py"
@@ -69,6 +69,18 @@ def report(work: Work, progress: Progress, seconds: float) -> None:
         out.print(f"New columns in bronze.events: {', '.join(progress.new_columns)}; bronze.schema_changes tells more.")
     if progress.kept:
         out.print(f"{len(progress.kept)} hours are gone from Amplitude and were kept as they are in bronze.")
+
+
+def rejecting_text(hours: list[datetime], settings: AmplitudeSettings) -> str:
+    """Name hours of which too many rows were rejected, and the mend."""
+    span = f"--start {format_hour(min(hours))} --end {format_hour(max(hours))}"
+    option = "" if settings.project == ONLY_PROJECT else f" --project {settings.project}"
+    return (
+        f"{len(hours)} hours from {format_hour(min(hours))} to {format_hour(max(hours))} have more than "
+        f"{settings.max_rejected_share:.0%} of their rows in bronze.rejected_rows, whose columns reason and value say "
+        f"why. Once that is mended, load them again: {COMMAND} {span}{option}. To accept it, raise "
+        "SOURCES__AMPLITUDE__MAX_REJECTED_SHARE."
+    )
 
 
 def restate_text(hours: Restatement) -> str:

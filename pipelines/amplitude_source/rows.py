@@ -41,7 +41,8 @@ KEYS = pa.list_(pa.string())
 MAX_COLUMNS = 2_000
 
 REJECTED_SCHEMA = arrow_schema(REJECTED_COLUMNS)
-ODD_SCHEMA = LINES_SCHEMA.append(pa.field(ODD, pa.string()))
+SENT = "$sent"  # a line as it was before odd values were taken out of it
+ODD_SCHEMA = pa.schema([*LINES_SCHEMA, (ODD, pa.string()), (SENT, pa.binary())])
 FAULTY_SCHEMA = pa.schema([*ODD_SCHEMA, ("reason", pa.string()), ("value", pa.string())])
 
 
@@ -196,7 +197,7 @@ class RowTyper:
 
         Only lines that become rows bring new columns.
         """
-        sound, keys, faulty = self._examined(lines.append_column(ODD, pa.nulls(lines.num_rows, pa.string())))
+        sound, keys, faulty = self._examined(with_nothing_odd(lines))
         mended, lost = mend(pa.concat_tables([broken, faulty]))
         mended, more_keys, still_faulty = self._examined(mended)
         lines, keys = pa.concat_tables([sound, mended]), pa.concat_arrays([keys, more_keys])
@@ -217,7 +218,7 @@ class RowTyper:
         return good, facts["$keys"].filter(is_good).cast(KEYS).combine_chunks(), faulty
 
     def _with_room(self, lines: pa.Table, keys: pa.ListArray) -> tuple[pa.Table, pa.Table]:
-        """Return the lines, with the values of keys that have no column beside them, and those that cannot be mended."""
+        """Return the lines, with values that have no column beside them, and those that cannot be mended."""
         names, numbers = keys.flatten(), pc.list_parent_indices(keys)
         crowded: dict[int, Fault] = {}
         for number in np.flatnonzero(pc.invert(pc.is_in(names, pa.array(self._keys)))):
@@ -342,13 +343,18 @@ def has_utf8(lines: pa.Array) -> bool:
 def parted(lines: pa.Table, faults: list[Fault | None]) -> tuple[pa.Table, pa.Table]:
     """Return lines without a fault, and those with one as in `FAULTY_SCHEMA`."""
     is_good = pa.array([fault is None for fault in faults], pa.bool_())
-    faulty = lines.filter(pc.invert(is_good))
-    if ODD not in faulty.column_names:
-        faulty = faulty.append_column(ODD, pa.nulls(faulty.num_rows, pa.string()))
+    faulty = with_nothing_odd(lines.filter(pc.invert(is_good)))
     for name in Fault._fields:
         values = [getattr(fault, name) for fault in faults if fault]
         faulty = faulty.append_column(name, pa.array(values, pa.string()))
     return lines.filter(is_good), faulty.select(FAULTY_SCHEMA.names)
+
+
+def with_nothing_odd(lines: pa.Table) -> pa.Table:
+    """Return lines as in `ODD_SCHEMA`: those from which nothing was taken out lack its last columns."""
+    for field in [*ODD_SCHEMA][lines.num_columns :]:
+        lines = lines.append_column(field, pa.nulls(lines.num_rows, field.type))
+    return lines
 
 
 def mend(faulty: pa.Table, columns: Container[str] | None = None) -> tuple[pa.Table, pa.Table]:
@@ -359,9 +365,10 @@ def mend(faulty: pa.Table, columns: Container[str] | None = None) -> tuple[pa.Ta
         columns: the keys that have a column; None where each key may still get one.
     """
     texts, odd, is_mended = list[str](), list[str](), list[bool]()
-    for line, reason, before in zip(
-        binary(faulty[LINE]), faulty["reason"].to_pylist(), faulty[ODD].to_pylist(), strict=True
-    ):
+    sent = pc.coalesce(faulty[SENT], faulty[LINE].cast(pa.binary()))
+    faulty = faulty.set_column(ODD_SCHEMA.get_field_index(SENT), SENT, sent)
+    columns_of_lines = (binary(faulty[LINE]), faulty["reason"].to_pylist(), faulty[ODD].to_pylist())
+    for line, reason, before in zip(*columns_of_lines, strict=True):
         mended = None if reason in (TOO_LONG, TOO_DEEP) else without_odd_values(line, columns)
         is_mended.append(mended is not None)
         if mended:
@@ -376,9 +383,8 @@ def mend(faulty: pa.Table, columns: Container[str] | None = None) -> tuple[pa.Ta
 
 def rejected(faulty: pa.Table) -> pa.Table:
     """Return lines as in `FAULTY_SCHEMA` as rejected rows."""
-    texts = [
-        line.rstrip(b"\r\n")[:KEPT_LINE_BYTES].decode("utf-8", "backslashreplace") for line in binary(faulty[LINE])
-    ]
+    lines = pc.coalesce(faulty[SENT], faulty[LINE].cast(pa.binary())).to_pylist()
+    texts = [line.rstrip(b"\r\n")[:KEPT_LINE_BYTES].decode("utf-8", "backslashreplace") for line in lines]
     return (
         faulty.append_column("line", pa.array(texts, pa.string())).select(REJECTED_SCHEMA.names).cast(REJECTED_SCHEMA)
     )

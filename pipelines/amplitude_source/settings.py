@@ -56,6 +56,8 @@ class AmplitudeSettings(BaseConfiguration):
     """How long after an hour has closed it is compared with Amplitude's once more; 0: never."""
     read_timeout_seconds: float = 600
     """How long Amplitude may send nothing; it prepares a large zip before it sends the first byte."""
+    max_rejected_share: float = 0.1
+    """The share of an hour's rows, from 0 to 1, that may be rejected before a load and `status` report the hour."""
     now: str | None = None
     """The time to take for the present (ISO, UTC): for the demo and for tests. Default: the clock."""
     lake: FilesystemConfiguration = None  # type: ignore[assignment]  # dlt resolves it, like every field without a default
