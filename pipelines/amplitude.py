@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -38,6 +39,7 @@ from amplitude_source.bronze_files import BronzeFiles
 from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, run_pipeline
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError, RejectedRowsError
+from amplitude_source.exported import Source
 from amplitude_source.lake import AWS_ERRORS, no_credentials
 from amplitude_source.ledger import Ledger, coverage, read_ledgers, rejecting_hours, restatements
 from amplitude_source.lock import BusyError, locked
@@ -94,7 +96,7 @@ def cli() -> None:
     python pipelines/amplitude.py                          continue where the last run ended
     python pipelines/amplitude.py --start 2026-06-01 --end 2026-06-01T23
     python pipelines/amplitude.py --replay                 rebuild bronze from the lake, without the API
-    python pipelines/amplitude.py --replay exports/        load files that you exported before
+    python pipelines/amplitude.py --replay exports/        load files or zips that you exported before
     python pipelines/amplitude.py --gaps                   load the hours that status shows as missing
     python pipelines/amplitude.py --project web            of several projects, this one only
     python pipelines/amplitude.py status                   which hours are loaded, empty, pending or missing
@@ -135,7 +137,7 @@ project_option = click.option(
     metavar="[DIR]",
     is_flag=False,
     flag_value=FROM_ARCHIVE,
-    help="Read the lake's archive, or a folder of exported *.json.gz files, instead of the API.",
+    help="Read the lake's archive, or exported files (a folder, a zip) instead of the API.",
 )
 @click.option("--gaps", is_flag=True, help="Load the hours that `status` shows as missing, and no others.")
 @project_option
@@ -204,13 +206,15 @@ def load_project(
     work = plan(settings, ledgers.get(settings.project, {}))
     client = ExportClient(settings) if work.asks_amplitude else None
     rejecting = []
-    if not work.size:
+    if work.merges:
+        store_merges(pipeline, settings, read_merges(work.merges), ledgers)
+    if not work.size and not work.merges:
         out.print(
             f"Nothing new: hour {format_hour(work.first)} is not available from Amplitude yet."
             if work.cursors
             else "No gaps: no hour is missing."
         )
-    else:
+    elif work.size:
         if client:
             client.check_address()
         rejecting = load_hours(pipeline, settings, work, ledgers).rejecting
@@ -397,7 +401,14 @@ def declare_empty(start: str, end: str, project: str | None, destination: str) -
     out.print(f"{progress.hours['empty']} hours declared empty, {kept} left as they were.")
 
 
-@cli.command("load-merges")
+class FileCommand(click.Command):
+    """A command for files whose names may begin with `-` and a digit, as those of merged users do."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f"./{arg}" if re.match(r"-\d", arg) else arg for arg in args])
+
+
+@cli.command("load-merges", cls=FileCommand)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @project_option
 @destination_option
@@ -415,12 +426,22 @@ def load_merges(files: tuple[Path, ...], project: str | None, destination: str) 
         raise click.UsageError(
             "Merges of users are for silver, which is built in a warehouse: take another --destination."
         )
-    merges = read_merges(INVOKED_FROM / file for file in files)
+    merges = read_merges(Source.of(INVOKED_FROM / file) for file in files)
     with loading(destination, projects) as pipeline:
-        hour = first_unseen_hour(settings, read_ledgers(pipeline).get(settings.project, {}))
-        (load_id,) = run_pipeline(pipeline, amplitude_merges(settings, merges, hour)).loads_ids
-        count = f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'"
-        new = pipeline.dataset().query(count).fetchall()[0][0]
+        store_merges(pipeline, settings, merges, read_ledgers(pipeline))
+
+
+def store_merges(
+    pipeline: dlt.Pipeline, settings: AmplitudeSettings, merges: pa.Table, ledgers: dict[str, Ledger]
+) -> None:
+    """Load what `read_merges` gives, and report it. Files as destination have no use for it."""
+    if pipeline.destination.destination_name == "filesystem":
+        err.print(f"warning: {merges.num_rows:,} merges of users are left out: they are for a warehouse.")
+        return
+    hour = first_unseen_hour(settings, ledgers.get(settings.project, {}))
+    (load_id,) = run_pipeline(pipeline, amplitude_merges(settings, merges, hour)).loads_ids
+    count = f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'"
+    new = pipeline.dataset().query(count).fetchall()[0][0]
     effect = f": silver takes them in with hour {format_hour(hour)}" if new else ""
     out.print(f"{merges.num_rows:,} merges of users read, {new:,} of them new{effect}.")
 

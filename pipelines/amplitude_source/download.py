@@ -8,7 +8,6 @@ import re
 import socket
 import ssl
 import threading
-import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ import requests
 
 from .errors import AmplitudeError
 from .settings import AmplitudeSettings, as_utc, format_hour
+from .zips import is_whole_zip
 
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 4
@@ -291,18 +291,6 @@ class ExportClient:
                 case requests.Timeout() | TimeoutError():
                     return PassingError(f"sent nothing for {self._timeouts[1]:g} s")
         return PassingError(f"gave no whole answer ({_short(str(causes[-1])) or type(causes[-1]).__name__})")
-
-
-def is_whole_zip(path: Path) -> bool:
-    """Whether the file is a zip whose every member can be read and has its checksum.
-
-    What is gzipped in it stays so: the archive reads each member to its end anyway.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except Exception:  # zipfile has no one error for garbage: struct's, zlib's, a seek to before the file's start, ...
-        return False
 
 
 class JsonSession(requests.Session):

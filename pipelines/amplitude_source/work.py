@@ -7,9 +7,10 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
-from .archive import Archive, ExportHour, IncompleteHourError, folder_hours
+from .archive import Archive, ExportHour, IncompleteHourError
 from .errors import AmplitudeError
 from .export_api import ExportClient, export_hours
+from .exported import Exported, Source, exported_files
 from .ledger import Ledger, LedgerRow, coverage
 from .settings import HOUR, AmplitudeSettings, floor_hour, format_hour, hours_between
 
@@ -56,6 +57,8 @@ class Work:
     recheck_end: datetime = datetime.min
     """Where the one for looking once more is to be after it."""
     asks_amplitude: bool = True
+    merges: tuple[Source, ...] = ()
+    """Files of merged users that lie beside the hours."""
 
 
 class Planner:
@@ -101,9 +104,12 @@ class Planner:
 
     def replay(self, first: datetime | None, last: datetime | None, folder: Path | None) -> Work:
         """The hours of the archive, or of a folder of exported files, within the bounds."""
-        members = folder_hours(folder) if folder else {}
-        known = [*members] if folder else self._archive.hours()
+        exported = exported_files(folder) if folder else Exported({}, [])
+        known = [*exported.hours] if folder else self._archive.hours()
         chosen = [hour for hour in sorted(known) if (not first or hour >= first) and (not last or hour <= last)]
+        merges = tuple(exported.merges)
+        if not chosen and merges:
+            return Work(iter(()), self._settings.first_hour, 0, asks_amplitude=False, merges=merges)
         if not chosen:
             raise AmplitudeError(
                 f"{folder or 'The archive'} holds no hours to load; look at python pipelines/amplitude.py status."
@@ -111,10 +117,10 @@ class Planner:
         self._check_start(chosen[0])
         self._check_bounds(chosen[0], chosen[-1])
         if folder:
-            hours = (self._archive.store_hour(hour, members[hour], self._settings.present) for hour in chosen)
+            hours = (self._archive.store_hour(hour, exported.hours[hour], self._settings.present) for hour in chosen)
         else:
             hours = (read() for read in self._archive.read_hours(chosen))
-        return Work(hours, chosen[0], len(chosen), asks_amplitude=False)
+        return Work(hours, chosen[0], len(chosen), asks_amplitude=False, merges=merges)
 
     def declared_empty(self, first: datetime, last: datetime) -> Work:
         """The hours `first` to `last` that are not final, as hours without data."""
