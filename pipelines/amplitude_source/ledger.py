@@ -92,7 +92,9 @@ def ledger_row(
     is_final = hour.is_final or (known is not None and known.is_final)  # an hour declared empty stays so
     status: Status = "loaded" if hour.members else "empty" if is_final else "pending"
     sha256 = content_sha256(shas(hour.members))
-    changed = known is not None and known.is_final and (known.status, known.sha256) != (status, sha256)
+    # The same file may give other rows: an earlier version of this code rejected more of them.
+    content = (status, sha256, loaded[hour.hour])
+    changed = known is not None and known.is_final and (known.status, known.sha256, known.loaded_rows) != content
     return LedgerRow(
         project=project,
         export_hour=hour.hour,
