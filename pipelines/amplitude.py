@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -42,9 +43,10 @@ from amplitude_source.archive import Archive
 from amplitude_source.bronze_files import BronzeFiles
 from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
 from amplitude_source.download import ExportClient
-from amplitude_source.errors import AmplitudeError
+from amplitude_source.errors import AmplitudeError, RejectedRowsError
+from amplitude_source.exported import Source
 from amplitude_source.lake import AWS_ERRORS, LakeError, no_credentials
-from amplitude_source.ledger import Ledger, coverage, read_ledgers, restatements
+from amplitude_source.ledger import Ledger, coverage, read_ledgers, rejecting_hours, restatements
 from amplitude_source.lock import BUSY_EXIT, BusyError, locked
 from amplitude_source.reports import (
     COMMAND,
@@ -53,6 +55,7 @@ from amplitude_source.reports import (
     err,
     out,
     progress_bar,
+    rejecting_text,
     report,
     restate_command,
     restate_text,
@@ -79,9 +82,11 @@ from amplitude_source.work import VERIFY, Planner, Work
 ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()
 MISSING_HOURS_EXIT = 3
+REJECTED_EXIT = 5
 STOPPED = "Stopped; a plain re-run continues."
 M_MMAP_THRESHOLD = -3  # of malloc.h
 FROM_ARCHIVE = ""  # --replay without a folder
+EXITS = {BusyError: BUSY_EXIT, RejectedRowsError: REJECTED_EXIT}
 FAILURES = (DltException, AmplitudeError, duckdb.Error, OSError, *AWS_ERRORS)
 
 
@@ -102,7 +107,7 @@ def cli() -> None:
     python pipelines/amplitude.py                          continue where the last run ended
     python pipelines/amplitude.py --start 2026-06-01 --end 2026-06-01T23
     python pipelines/amplitude.py --replay                 rebuild bronze from the lake, without the API
-    python pipelines/amplitude.py --replay exports/        load files that you exported before
+    python pipelines/amplitude.py --replay exports/        load files or zips that you exported before
     python pipelines/amplitude.py --gaps                   load the hours that status shows as missing
     python pipelines/amplitude.py --project web            of several projects, this one only
     python pipelines/amplitude.py status                   which hours are loaded, empty, pending or missing
@@ -114,7 +119,8 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done, 1 failed (one sentence says why), 2 a wrong option,
-    3 status found missing or damaged hours, 4 another command is loading in the same work folder.
+    3 status found missing or damaged hours, 4 another command is loading in the same work folder,
+    5 load or status found hours with too many rejected rows (SOURCES__AMPLITUDE__MAX_REJECTED_SHARE).
     """
 
 
@@ -141,7 +147,7 @@ project_option = click.option(
     metavar="[DIR]",
     is_flag=False,
     flag_value=FROM_ARCHIVE,
-    help="Read the lake's archive, or a folder of exported *.json.gz files, instead of the API.",
+    help="Read the lake's archive, or exported files (a folder, a zip) instead of the API.",
 )
 @click.option("--gaps", is_flag=True, help="Load the hours that `status` shows as missing, and no others.")
 @project_option
@@ -209,20 +215,25 @@ def load_project(
     ledgers = opened_ledgers(pipeline, settings)
     work = plan(settings, ledgers.get(settings.project, {}))
     client = ExportClient(settings) if work.asks_amplitude else None
-    if not work.size:
+    rejecting = []
+    if work.merges:
+        store_merges(pipeline, settings, read_merges(work.merges), ledgers)
+    if not work.size and not work.merges:
         out.print(
             f"Nothing new: the next hour to load is {format_hour(work.first)}."
             if work.cursors
             else "No gaps: no hour is missing."
         )
-    else:
+    elif work.size:
         if client:
             client.check_address()
         for doubt in settings.privacy.doubts():
             warn(doubt)
-        load_hours(pipeline, settings, work, ledgers)
+        rejecting = load_hours(pipeline, settings, work, ledgers).rejecting
     if client and work.cursors and (work.size or is_list_due(pipeline, settings)):
         load_lists(pipeline, settings, client, work.first)
+    if rejecting:
+        raise RejectedRowsError(rejecting_text(rejecting, settings))
 
 
 def load_lists(pipeline: dlt.Pipeline, settings: AmplitudeSettings, client: ExportClient, hour: datetime) -> None:
@@ -356,7 +367,7 @@ def status(as_json: bool, project: str | None, destination: str) -> None:
     """Show which hours are loaded, empty, pending or missing, and the command that fills each gap.
 
     A few hours of the archive are compared with the ledger each time; `archive verify` compares all. Exits with 3 where
-    hours are missing, or damaged in the archive.
+    hours are missing, or damaged in the archive, else with 5 where too many rows of an hour were rejected.
     """
     projects = chosen_projects(project)
     with looking(destination, projects[0]) as pipeline:
@@ -367,21 +378,36 @@ def status(as_json: bool, project: str | None, destination: str) -> None:
     }
     damaged = {settings.project: sample_damage(settings, ledgers.get(settings.project, {})) for settings in projects}
     changed = restatements(ledgers)
+    rejecting = [
+        (settings, hours)
+        for settings in projects
+        if (hours := rejecting_hours(ledgers.get(settings.project, {}).values(), settings))
+    ]
     if as_json:
-        hours = [{"project": name, **coverage_json(range_)} for name in ranges for range_ in ranges[name]]
+        listed = [{"project": name, **coverage_json(range_)} for name in ranges for range_ in ranges[name]]
         restated = [{name: str(value) for name, value in asdict(hours).items()} for hours in changed]
         damage = [{"project": name, "first_damage": text} for name, text in damaged.items() if text]
-        click.echo(json.dumps({"hours": hours, "restatements": restated, "archive": damage}, indent=2))
+        rejected = [
+            {"project": settings.project, "hour": format_hour(hour)}
+            for settings, rejecting_ in rejecting
+            for hour in rejecting_
+        ]
+        report_ = {"hours": listed, "restatements": restated, "archive": damage, "rejecting": rejected}
+        click.echo(json.dumps(report_, indent=2))
     else:
         for name, ranges_ in ranges.items():
             show_coverage(ranges_, name if len(ranges) > 1 else None)
             if text := damaged[name]:
                 out.print(f"{text} Mend it: {VERIFY}{f' --project {name}' if len(ranges) > 1 else ''}")
-        for hours_ in changed:
-            out.print(f"{restate_text(hours_)} (since {hours_.since:%Y-%m-%d %H:%M})")
+        for settings, rejecting_ in rejecting:
+            out.print(rejecting_text(rejecting_, settings))
+        for change in changed:
+            out.print(f"{restate_text(change)} (since {change.since:%Y-%m-%d %H:%M})")
     missing = [range_ for ranges_ in ranges.values() for range_ in ranges_ if range_.status == "missing"]
     if missing or any(damaged.values()):
         sys.exit(MISSING_HOURS_EXIT)
+    if rejecting:
+        sys.exit(REJECTED_EXIT)
 
 
 def sample_damage(settings: AmplitudeSettings, ledger: Ledger) -> str | None:
@@ -472,7 +498,14 @@ def declare_empty(start: str, end: str, project: str | None, destination: str) -
     out.print(f"{progress.hours['empty']} hours declared empty, {kept} left as they were.")
 
 
-@cli.command("load-merges")
+class FileCommand(click.Command):
+    """A command for files whose names may begin with `-` and a digit, as those of merged users do."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f"./{arg}" if re.match(r"-\d", arg) else arg for arg in args])
+
+
+@cli.command("load-merges", cls=FileCommand)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @project_option
 @destination_option
@@ -490,12 +523,22 @@ def load_merges(files: tuple[Path, ...], project: str | None, destination: str) 
         raise click.UsageError(
             "Merges of users are for silver, which is built in a warehouse: take another --destination."
         )
-    merges = read_merges(INVOKED_FROM / file for file in files)
+    merges = read_merges(Source.of(INVOKED_FROM / file) for file in files)
     with loading(destination, projects) as pipeline, kept_open(pipeline):
-        hour = first_unseen_hour(settings, read_ledgers(pipeline).get(settings.project, {}))
-        (load_id,) = run_pipeline(pipeline, amplitude_merges(settings, merges, hour)).loads_ids
-        count = f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'"
-        new = pipeline.dataset().query(count).fetchall()[0][0]
+        store_merges(pipeline, settings, merges, read_ledgers(pipeline))
+
+
+def store_merges(
+    pipeline: dlt.Pipeline, settings: AmplitudeSettings, merges: pa.Table, ledgers: dict[str, Ledger]
+) -> None:
+    """Load what `read_merges` gives, and report it. Files as destination have no use for it."""
+    if pipeline.destination.destination_name == "filesystem":
+        err.print(f"warning: {merges.num_rows:,} merges of users are left out: they are for a warehouse.")
+        return
+    hour = first_unseen_hour(settings, ledgers.get(settings.project, {}))
+    (load_id,) = run_pipeline(pipeline, amplitude_merges(settings, merges, hour)).loads_ids
+    count = f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'"
+    new = pipeline.dataset().query(count).fetchall()[0][0]
     effect = f": silver takes them in with hour {format_hour(hour)}" if new else ""
     out.print(f"{merges.num_rows:,} merges of users read, {new:,} of them new{effect}.")
 
@@ -543,8 +586,8 @@ def one_sentence() -> Iterator[None]:
         if is_interrupt(error):
             sys.exit(STOPPED)
         err.print(f"error: {explain(error)}", style="bold red")
-        is_busy = any(isinstance(cause, BusyError) for cause in chain_of_causes(error))
-        sys.exit(BUSY_EXIT if is_busy else 1)
+        kinds = {kind for cause in chain_of_causes(error) for kind in type(cause).__mro__}
+        sys.exit(next((code for kind, code in EXITS.items() if kind in kinds), 1))
 
 
 def is_interrupt(error: BaseException) -> bool:

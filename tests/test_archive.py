@@ -3,9 +3,7 @@
 import gzip
 import io
 import json
-import re
 import zlib
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,8 +15,9 @@ from dlt.common.storages import FilesystemConfiguration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplitude_source.archive import Archive, ExportHour, IncompleteHourError, Member, MemberName, check, folder_hours
+from amplitude_source.archive import Archive, ExportHour, IncompleteHourError, Member, MemberName, check
 from amplitude_source.errors import AmplitudeError
+from amplitude_source.exported import exported_files
 from conftest import export_row, gzip_lines, member_name
 
 HOUR = datetime(2026, 6, 1, 5)
@@ -427,76 +426,9 @@ def test_bytes_are_accepted_exactly_when_python_can_gunzip_them(data: bytes) -> 
             check(member(data))
 
 
-# --- folders of exported files
-
-
-def write(path: Path, data: bytes = GOOD) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-
-
-def test_exported_files_are_found_at_any_depth_and_grouped_by_hour_in_order(tmp_path: Path) -> None:
-    for path in ("b/1_2026-06-01_10#0.json.gz", "1_2026-06-01_9#10.json.gz", "a/x/y/1_2026-06-01_9#2.json.gz"):
-        write(tmp_path / path)
-    write(tmp_path / "a/readme.txt")
-    write(tmp_path / "a/1_2026-06-01_8#0.json")
-    found = folder_hours(tmp_path)
-    assert {hour: [m.name.name for m in members] for hour, members in found.items()} == {
-        datetime(2026, 6, 1, 9): ["1_2026-06-01_9#2.json.gz", "1_2026-06-01_9#10.json.gz"],
-        datetime(2026, 6, 1, 10): ["1_2026-06-01_10#0.json.gz"],
-    }
-    assert list(found) == sorted(found)
-
-
-@pytest.mark.parametrize("name", ["notes.json.gz", "1_2026-06-01_9#2 (1).json.gz", "1_2026-06-01_24#0.json.gz"])
-def test_a_file_that_could_be_an_export_but_is_not_named_like_one_is_refused_by_its_path(
-    tmp_path: Path, name: str
-) -> None:
-    """A renamed copy would otherwise be left out in silence."""
-    write(tmp_path / "1_2026-06-01_9#2.json.gz")
-    write(tmp_path / "a" / name)
-    with pytest.raises(AmplitudeError, match="is not named like an exported file") as caught:
-        folder_hours(tmp_path)
-    assert str(tmp_path / "a" / name) in str(caught.value)
-
-
-def test_two_files_of_one_name_in_a_folder_are_refused(tmp_path: Path) -> None:
-    write(tmp_path / "a/1_2026-06-01_9#2.json.gz")
-    write(tmp_path / "b/1_2026-06-01_9#2.json.gz")
-    with pytest.raises(AmplitudeError, match=re.escape("more than one file is named 1_2026-06-01_9#2.json.gz")):
-        folder_hours(tmp_path)
-
-
-def _missing(folder: Path) -> Path:
-    return folder / "missing"
-
-
-def _without_files(folder: Path) -> Path:
-    (folder / "empty").mkdir()
-    return folder / "empty"
-
-
-def _with_other_files(folder: Path) -> Path:
-    write(folder / "other/notes.txt")
-    return folder / "other"
-
-
-def _a_file(folder: Path) -> Path:
-    write(folder / "export.zip")
-    return folder / "export.zip"
-
-
-@pytest.mark.parametrize("make", [_missing, _without_files, _with_other_files, _a_file])
-def test_a_folder_without_exported_files_is_refused_by_name(tmp_path: Path, make: Callable[[Path], Path]) -> None:
-    folder = make(tmp_path)
-    with pytest.raises(AmplitudeError, match="no exported files below it") as caught:
-        folder_hours(folder)
-    assert str(folder) in str(caught.value)
-
-
 def test_the_archive_of_one_warehouse_can_be_loaded_as_a_folder_of_another(archive: Archive, lake: Path) -> None:
     archive.store_hour(HOUR, [member(GOOD, 0), member(GOOD, 12)], ASKED)
     archive.store_hour(datetime(2026, 6, 1, 6), [], ASKED)
-    assert {hour: [m.name.name for m in members] for hour, members in folder_hours(lake).items()} == {
+    assert {hour: [m.name.name for m in members] for hour, members in exported_files(lake).hours.items()} == {
         HOUR: ["100_2026-06-01_5#0.json.gz", "100_2026-06-01_5#12.json.gz"]
     }

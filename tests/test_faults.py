@@ -367,7 +367,7 @@ def test_an_hour_that_cannot_be_loaded_again_stays_as_it_was(
 # --- the list of events
 
 
-NO_LIST = [Reply(503), Reply(401), WEB_PAGE, NoAnswer()]
+NO_LIST = [Reply(503), Reply(401), NoAnswer()]  # a web page is a warning: see test_rest.py
 
 
 def snapshots(project: Project) -> list[datetime]:

@@ -563,25 +563,37 @@ def test_an_hour_that_amplitude_no_longer_has_is_kept(
     assert_same_as_one_load(loaded, loaded_data)
 
 
-def test_lines_that_cannot_be_read_are_kept_in_rejected_rows_with_their_reason_until_the_hour_is_mended(
+def test_rejected_rows_are_kept_and_reported_by_load_and_status_until_the_hour_is_mended(
     project: Project, simulator: Simulator
 ) -> None:
-    """Bad lines end no run: each is kept, counted and named in the summary."""
-    good, bad = export_row(), export_row(session_id="seven")
+    """Bad lines stop no load: each is kept and counted. Too many of them in an hour give an exit code of their own."""
+    good, bad = export_row(session_id="seven"), export_row(event_time="2022:05:27 01:02:50.047099")
     lines = (b"{not json", good, bad, b"[]")
     simulator.archive = Archive(replaced(BUSY_HOUR, made(BUSY_HOUR, gzip_lines(*lines))))
-    result = succeeded(project.load_here("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR)))
+    result = project.load_here("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR))
+    assert result.returncode == 5
+    assert f"error: 1 hours from {hour_text(BUSY_HOUR)} to {hour_text(BUSY_HOUR)} have more than 10%" in result.stderr
+    shown = project.load_here("status", "--json", SOURCES__AMPLITUDE__START_HOUR=hour_text(BUSY_HOUR))
+    assert shown.returncode == 5
+    assert json.loads(shown.stdout)["rejecting"] == [{"project": "default", "hour": hour_text(BUSY_HOUR)}]
+    assert "more than 10%" in project.load_here("status").stdout
+    allowed = {"SOURCES__AMPLITUDE__START_HOUR": hour_text(BUSY_HOUR), "SOURCES__AMPLITUDE__MAX_REJECTED_SHARE": "0.75"}
+    succeeded(project.load_here("status", **allowed))
+    wrong = project.load_here("status", SOURCES__AMPLITUDE__MAX_REJECTED_SHARE="75")
+    assert "MAX_REJECTED_SHARE is 75; write a number from 0 to 1." in sentence(wrong)
     assert "3 in bronze.rejected_rows" in result.stdout
     assert "SELECT reason, COUNT(*) FROM bronze.rejected_rows GROUP BY reason" in result.stdout
     assert [(row["uuid"], row["_archive_row"]) for row in bronze(project)] == [(good["uuid"], 2)]
     rejected = project.query(
-        "SELECT _archive_row, reason, line, _export_hour, _archive_file FROM bronze.rejected_rows ORDER BY 1"
+        "SELECT _archive_row, reason, value, line, _export_hour, _archive_file FROM bronze.rejected_rows ORDER BY 1"
     )
+    assert [row["_odd_values"] for row in bronze(project)] == ['{"session_id":"seven"}']
     origin = (BUSY_HOUR, member_name(BUSY_HOUR))
-    assert [row[3:] for row in rejected] == [origin] * 3
+    assert [row[4:] for row in rejected] == [origin] * 3
     assert [row[0] for row in rejected] == [1, 3, 4]
-    assert [row[2] for row in rejected] == ["{not json", json.dumps(bad), "[]"]
-    assert rejected[1][1] == "session_id is no bigint: seven"
+    assert [row[3] for row in rejected] == ["{not json", json.dumps(bad), "[]"]
+    assert [row[1] for row in rejected] == ["no JSON", "event_time is no timestamp", "no JSON object"]
+    assert rejected[1][2] == bad["event_time"]
     assert ledger(project)[BUSY_HOUR][3:5] == (1, 3)
     simulator.archive = Archive(MEMBERS)
     succeeded(project.load_here("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR)))

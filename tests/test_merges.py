@@ -11,6 +11,7 @@ import pytest
 
 import oracle
 import warehouse
+from amplitude_source.exported import Source
 from amplitude_source.merges import read_merges
 from conftest import SMALL_PRODUCT, Project, sentence, succeeded
 from simulator.server import Simulator
@@ -132,7 +133,7 @@ def test_of_several_projects_one_is_to_be_named(loaded: Project) -> None:
 
 def test_each_merge_of_a_large_file_is_kept_once(tmp_path: Path) -> None:
     (tmp_path / "merges.json").write_bytes(lines(*(GOOD | {"amplitude_id": number % 700} for number in range(2000))))
-    assert sorted(read_merges([tmp_path / "merges.json"])["amplitude_id"].to_pylist()) == [*range(700)]
+    assert sorted(read_merges([Source.of(tmp_path / "merges.json")])["amplitude_id"].to_pylist()) == [*range(700)]
 
 
 @pytest.mark.slow

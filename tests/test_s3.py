@@ -512,11 +512,12 @@ import sys
 from datetime import datetime
 from pathlib import Path
 sys.path.insert(0, "pipelines")
-from amplitude_source.archive import Archive, folder_hours
+from amplitude_source.archive import Archive
+from amplitude_source.exported import exported_files
 from amplitude_source.settings import load_projects
 (settings,) = load_projects()
 archive = Archive(settings.lake, settings.project)
-for hour, members in folder_hours(Path(sys.argv[1])).items():
+for hour, members in exported_files(Path(sys.argv[1])).hours.items():
     archive.store_hour(hour, members, datetime(2026, 6, 2))
     print(sum(len(piece) for member in archive.read_hour(hour).members for piece in member.text()))
 with open("/proc/self/status") as status:

@@ -70,7 +70,9 @@ def test_loads_that_follow_each_other_leave_in_bronze_what_amplitude_has(
     members = with_another(changed, gzip_lines(row, b"[]"))
     simulator.archive = Archive(members)
     project.snowflake.forget()
-    assert "1 rows in bronze.events, 1 in bronze.rejected_rows" in succeeded(project.load_here(*span)).stdout
+    result = project.load_here(*span)
+    assert "1 rows in bronze.events, 1 in bronze.rejected_rows" in result.stdout
+    assert result.returncode == 5, "half of the hour is rejected"
     assert_bronze_holds(project, members, LAST)
     assert project.query("SELECT key, example FROM bronze.schema_changes WHERE column_name = 'brand_new'") == [
         ("brand_new", "it's here")

@@ -35,6 +35,7 @@ from .columns import (
     EXPORT_COLUMNS,
     LEDGER_COLUMNS,
     MERGE_IDS_COLUMNS,
+    ODD_VALUES,
     ORIGIN_COLUMNS,
     REJECTED_COLUMNS,
     SCHEMA_CHANGES_COLUMNS,
@@ -44,7 +45,7 @@ from .columns import (
 )
 from .errors import AmplitudeError
 from .files import ROWS_PER_FILE, EventsFile, EventsWriter
-from .ledger import Ledger, LedgerRow, ledger_row, ledger_table
+from .ledger import Ledger, LedgerRow, ledger_row, ledger_table, rejecting_hours
 from .lines import Block, LineReader
 from .merges import amplitude_merges, read_merges
 from .privacy import Effects
@@ -75,7 +76,7 @@ ROWS_PER_LOAD = 10 * ROWS_PER_FILE
 BRONZE_TABLES = {"events": "_", "rejected_rows": "_", "export_hours": ""}
 LONGEST_LOAD_SECONDS = 7 * 86_400  # an unfinished load that is older is dead, on whatever machine
 
-EVENTS_COLUMNS = EXPORT_COLUMNS | ORIGIN_COLUMNS | {LOAD_ID: "text"}
+EVENTS_COLUMNS = EXPORT_COLUMNS | ORIGIN_COLUMNS | {LOAD_ID: "text", ODD_VALUES: "text"}
 EVOLVE: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
 
 
@@ -87,6 +88,8 @@ class Progress:
     """Hours by their status."""
     loaded_rows: int = 0
     rejected_rows: int = 0
+    rejecting: list[datetime] = field(default_factory=list)
+    """Hours of which too many rows were rejected."""
     bytes: int = 0
     longest_line: int = 0
     """In bytes."""
@@ -206,6 +209,7 @@ def export_batches(
         yield Batch(files, no_rows, ledger_table(of_ledger), changes if new_columns or not ledger else None)
     progress.new_columns += [str(column["column_name"]) for column in new_columns]
     take_stock(progress, of_ledger, ledger)
+    progress.rejecting += rejecting_hours(of_ledger, settings)
     if work.cursors:
         before, after = work.cursors
         state = dlt.current.resource_state().setdefault(project, {})

@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import IO, NamedTuple
 
 from dlt.common.storages import FilesystemConfiguration
@@ -443,30 +444,6 @@ def _sha256(member: Member) -> str:
         return hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]  # it need not be seekable
 
 
-def folder_hours(folder: Path) -> dict[datetime, list[Member]]:
-    """The exported files anywhere below a folder, by hour.
-
-    Raises:
-        AmplitudeError: there are none, or a file has a name that is not Amplitude's or that another one has.
-    """
-    members: dict[MemberName, Member] = {}
-    for path in sorted(folder.rglob("*.json.gz")):
-        if not (name := MemberName.parse(path.name)):
-            raise AmplitudeError(
-                f"{path} is not named like an exported file ({EXAMPLE_NAME}): rename it or move it away."
-            )
-        if name in members:
-            raise AmplitudeError(f"{folder}: more than one file is named {name.name}; keep one of them.")
-        members[name] = Member(name, partial(_open_file, path))
-    if not members:
-        raise AmplitudeError(f"{folder}: no exported files below it; they are named like {EXAMPLE_NAME}.")
-    return {hour: list(group) for hour, group in groupby(sorted(members.values(), key=_by_name), key=_by_hour)}
-
-
-def _open_file(path: Path) -> IO[bytes]:
-    return path.open("rb")
-
-
 def check_all(members: Iterable[Member]) -> list[ArchivedMember]:
     """Reads an hour's members to their ends.
 
@@ -532,7 +509,7 @@ def _copy_checked(
                 kept.clear()
             else:
                 kept.append(piece)
-    except (isal_zlib.error, zipfile.BadZipFile, EOFError) as error:  # type: ignore[misc]  # the stubs have an instance
+    except (isal_zlib.error, zlib.error, zipfile.BadZipFile, EOFError) as error:  # type: ignore[misc]  # the stubs have an instance
         raise BrokenMemberError(member.name, str(error)) from None
     except OverflowError as error:
         raise ZipBombError(member.name, str(error)) from None
@@ -579,7 +556,3 @@ def _check_growth(read: int, given: int, streams: int) -> None:
 
 def _by_name(member: Member | ArchivedMember) -> MemberName:
     return member.name
-
-
-def _by_hour(member: Member) -> datetime:
-    return member.name.hour

@@ -66,7 +66,7 @@ EXPORT_COLUMNS: dict[str, str] = {
     "version_name": "text",
 }
 
-# Without these a row has no identity, no user or no place in time.
+# Without these a row has no identity, no user or no place in time. Only they can cost the row.
 REQUIRED_KEYS = ("uuid", "app", "amplitude_id", "event_type", "event_time", "server_upload_time")
 
 # What the pipeline adds to each row: where it came from.
@@ -76,7 +76,10 @@ ORIGIN_COLUMNS = {"_project": "text", "_export_hour": "timestamp", "_archive_fil
 # for without hints it drops the clustering key with each new column.
 CLUSTERED_BY = "_export_hour"
 
-REJECTED_COLUMNS = {**ORIGIN_COLUMNS, "reason": "text", "line": "text"}
+# Beside a row: the values that do not fit their columns, as a JSON object by key. NULL where each value fits.
+ODD_VALUES = "_odd_values"
+
+REJECTED_COLUMNS = {**ORIGIN_COLUMNS, "reason": "text", "value": "text", "line": "text"}
 
 LEDGER_COLUMNS = {
     "project": "text",

@@ -64,11 +64,12 @@ DESCRIPTIONS = {
     "_archive_file": "Name of the file in the lake that holds the line",
     "_archive_row": "Number of the line in it, from 1",
     "_dlt_load_id": "Load that brought the row; those of an hour's newest finished load count",
+    "_odd_values": "Values that do not fit their columns, which are NULL then: a JSON object by key; else NULL",
     "_snapshot_at": "When Amplitude was asked",
     "_effective_hour": "Export hour from which on it counts",
     # bronze.rejected_rows
     "reason": "Why the line is no row",
-    "line": "The line, up to 64 KB of it",
+    "line": "The line; of a longer one the first 64 KB, because the archive has all of it",
     # bronze.export_hours
     "project": "The Amplitude project, as named in the settings",
     "export_hour": "Hour of the export: the hour of upload",
@@ -89,7 +90,7 @@ DESCRIPTIONS = {
     "example": "Its first value, cut short",
     "changed_at": "When it came",
     # bronze.events_list
-    "value": "Name of the event type",
+    "value": "Of the event list: name of the event type; of a rejected row: the value that is at fault",
     "display": "Its name as shown in Amplitude",
     "non_active": "Whether its events make no user active",
     "deleted": "Whether it is deleted in Amplitude",

@@ -8,7 +8,6 @@ import re
 import socket
 import ssl
 import threading
-import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +21,10 @@ from urllib.parse import urlsplit
 
 import requests
 
+from .connections import LateHeadersError, TimedAdapter
 from .errors import AmplitudeError
 from .settings import AmplitudeSettings, as_utc, format_hour
+from .zips import is_whole_zip
 
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 4
@@ -55,12 +56,25 @@ class Outcome(Enum):
 Answer = TypeVar("Answer")
 
 
+class UnreadAnswerError(AmplitudeError):
+    """An answer that has another form than it should."""
+
+
 class PassingError(Exception):
     """A fault that may be over at the next attempt; its text goes on from the host's name."""
+
+    lasting: type[AmplitudeError] = AmplitudeError
+    """What the fault is if it is not over after all attempts."""
 
     def __init__(self, problem: str, retry_after: float | None = None) -> None:
         super().__init__(problem)
         self.retry_after = retry_after
+
+
+class NoJsonError(PassingError):
+    """A body that should be JSON, and is not."""
+
+    lasting = UnreadAnswerError
 
 
 class StoppedError(Exception):
@@ -125,6 +139,8 @@ class ExportClient:
         self._pause = pause
         login = b64encode(f"{settings.api_key}:{settings.secret_key}".encode()).decode()
         self._http = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, TimedAdapter())
         self._http.auth = partial(_authorize, f"Basic {login}")
 
     def check_address(self) -> None:
@@ -180,7 +196,7 @@ class ExportClient:
                 return once()
             except PassingError as fault:
                 if not stopped.is_set() and not attempts.wait_for_next(str(fault), fault.retry_after):
-                    raise AmplitudeError(
+                    raise fault.lasting(
                         f"{self.host} {fault}, {ATTEMPTS} times for {what}; check {self._variable('BASE_URL')} and "
                         "the network, or run again later: finished hours are kept."
                     ) from fault
@@ -202,7 +218,7 @@ class ExportClient:
             try:
                 response.json()
             except ValueError:
-                raise PassingError("sent a body that is no JSON") from None
+                raise NoJsonError("sent a body that is no JSON") from None
             return response
 
     def _download_once(self, first: datetime, last: datetime, target: Path, stopped: threading.Event) -> Outcome:
@@ -282,6 +298,8 @@ class ExportClient:
         causes = list(_chain(error))
         for cause in causes:
             match cause:
+                case LateHeadersError():
+                    return PassingError(f"sent {cause}")
                 case requests.exceptions.ProxyError():
                     return PassingError("cannot be reached: the proxy (HTTPS_PROXY) does not let the request through")
                 case ssl.SSLCertVerificationError():
@@ -303,29 +321,6 @@ class ExportClient:
                 case requests.Timeout() | TimeoutError():
                     return PassingError(f"sent nothing for {self._timeouts[1]:g} s")
         return PassingError(f"gave no whole answer ({_short(str(causes[-1])) or type(causes[-1]).__name__})")
-
-
-def is_whole_zip(path: Path) -> bool:
-    """Whether the file is a zip whose every member can be read and has its checksum.
-
-    What is gzipped in it stays so: the archive reads each member to its end anyway.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except Exception:  # zipfile has no one error for garbage: struct's, zlib's, a seek to before the file's start, ...
-        return False
-
-
-class JsonSession(requests.Session):
-    """For dlt's `rest_api`: its requests go the way of all others, with the same patience and in the same words."""
-
-    def __init__(self, client: ExportClient) -> None:
-        super().__init__()
-        self._client = client
-
-    def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
-        return self._client.get_json(str(request.url))
 
 
 @contextmanager

@@ -3,3 +3,7 @@
 
 class AmplitudeError(Exception):
     """Something the user can mend: one sentence with the cause, the place and the mend."""
+
+
+class RejectedRowsError(AmplitudeError):
+    """Hours are loaded, but too many of their rows were rejected."""

@@ -1,7 +1,6 @@
 """The Export API: hours in, downloaded in windows ahead of their use; archived hours out."""
 
 import threading
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
 
 from .ahead import Ahead
 from .archive import Archive, BrokenMemberError, ExportHour, IncompleteHourError, Member, MemberName
@@ -18,6 +16,7 @@ from .errors import AmplitudeError
 from .lake import LakeError
 from .ledger import Ledger, LedgerRow
 from .settings import HOUR, AmplitudeSettings, format_hour, hours_between
+from .zips import open_entry, zip_entries
 
 __all__ = ["WINDOW_HOURS", "ExportClient", "Outcome", "export_hours"]
 
@@ -242,20 +241,15 @@ def _zip_members(zip_path: Path) -> dict[datetime, list[Member]]:
         AmplitudeError: an entry's name is not one of Amplitude's, or two entries have the same.
     """
     by_name: dict[MemberName, Member] = {}
-    with zipfile.ZipFile(zip_path) as archive:
-        entries = [entry for entry in archive.namelist() if not entry.endswith("/")]
-    for entry in entries:
-        name = MemberName.parse(entry)
+    for entry in zip_entries(zip_path):
+        name = MemberName.parse(entry.filename)
         if name is None or name in by_name:
             problem = "comes twice" if name else "is not named like an hour's file"
-            raise AmplitudeError(f"In Amplitude's zip {entry!r} {problem}; nothing of it was loaded. Run again.")
-        by_name[name] = Member(name, partial(_open_entry, zip_path, entry))
+            raise AmplitudeError(
+                f"In Amplitude's zip {entry.filename!r} {problem}; nothing of it was loaded. Run again."
+            )
+        by_name[name] = Member(name, partial(open_entry, zip_path, entry))
     by_hour: dict[datetime, list[Member]] = {}
     for name, member in by_name.items():
         by_hour.setdefault(name.hour, []).append(member)
     return by_hour
-
-
-def _open_entry(zip_path: Path, entry: str) -> IO[bytes]:
-    with zipfile.ZipFile(zip_path) as archive:  # the entry keeps the file open for itself
-        return archive.open(entry)

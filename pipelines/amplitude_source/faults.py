@@ -1,9 +1,10 @@
-"""Why a line is no row, where DuckDB must not be asked or does not tell."""
+"""Find out why a line is no row, where DuckDB must not be asked or does not say."""
 
 import json
 import re
 import sys
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -14,17 +15,26 @@ MAX_INTEGER_DIGITS = 38  # what Snowflake's and DuckDB's widest types hold
 MAX_DOUBLE_DIGITS = 17
 EXAMPLE_CHARACTERS = 100
 
+NO_JSON = "no JSON"
+NOT_HELD = "a number that no column holds as it is"
 TOO_LONG = f"longer than {MAX_LINE_BYTES:,} bytes"
 TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 NOT_NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[^][{}"]+', re.DOTALL)
 
 
-def text_fault(line: bytes) -> str | None:
-    """Why DuckDB must not be given a line."""
+class Fault(NamedTuple):
+    """Why a line is no row; `value` is what differs from line to line, so that rejected rows group by reason."""
+
+    reason: str
+    value: str | None = None
+
+
+def text_fault(line: bytes) -> Fault | None:
+    """Return why DuckDB must not be given a line."""
     if line.find(b"\n") > MAX_LINE_BYTES:
-        return TOO_LONG
+        return Fault(TOO_LONG)
     if line.count(b"[") + line.count(b"{") > MAX_DEPTH and depth(line) > MAX_DEPTH:
-        return TOO_DEEP
+        return Fault(TOO_DEEP)
     try:
         line.decode()
     except UnicodeDecodeError:
@@ -33,32 +43,32 @@ def text_fault(line: bytes) -> str | None:
 
 
 def depth(line: bytes) -> int:
-    """How deep brackets outside of texts are nested."""
+    """Return how deep brackets outside of texts are nested."""
     brackets = np.frombuffer(NOT_NESTING.sub(b"", line), np.uint8)
     steps = (brackets & 2).astype(np.int8) - 1  # that bit is set in `[` and `{`, not in `]` and `}`
     return int(np.cumsum(steps, dtype=np.int64).max(initial=0))
 
 
-def json_fault(line: bytes) -> str | None:
-    """Why a line is no JSON by the standard, or has a value that no column can hold."""
+def json_fault(line: bytes) -> Fault | None:
+    """Return why a line is no JSON by the standard, or has a value that no column can hold."""
     return syntax_error(line) or number_fault(line)
 
 
-def syntax_error(line: bytes) -> str | None:
+def syntax_error(line: bytes) -> Fault | None:
     try:
         orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        return f"no JSON: {error}"
+        return Fault(NO_JSON, str(error))
     return None
 
 
-def number_fault(line: bytes) -> str | None:
-    """Why a line of JSON has a number that would not stay what it is."""
-    faults: list[str] = []
+def number_fault(line: bytes) -> Fault | None:
+    """Return why a line of JSON has a number that would not stay what it is."""
+    faults: list[Fault] = []
 
     def check(number: str) -> None:
         if not is_held(number):
-            faults.append(f"a number that no column holds as it is: {number[:EXAMPLE_CHARACTERS]}")
+            faults.append(Fault(NOT_HELD, number[:EXAMPLE_CHARACTERS]))
 
     json.loads(line.decode(), parse_int=check, parse_float=check)
     return faults[0] if faults else None

@@ -13,7 +13,8 @@ import pyarrow as pa
 from .archive import ExportHour
 from .bronze_files import BronzeFiles
 from .columns import LEDGER_COLUMNS, arrow_schema
-from .settings import HOUR, hours_between
+from .errors import AmplitudeError
+from .settings import HOUR, AmplitudeSettings, hours_between
 
 Status = Literal["loaded", "empty", "pending"]
 
@@ -90,7 +91,9 @@ def ledger_row(
     """The ledger's new row for an hour just read; its revision goes up when a final hour's content has changed."""
     is_final = hour.is_final or (known is not None and known.is_final)  # an hour declared empty stays so
     status: Status = "loaded" if hour.members else "empty" if is_final else "pending"
-    changed = known is not None and known.is_final and (known.status, known.sha256) != (status, hour.sha256)
+    # The same file may give other rows: an earlier version of this code rejected more of them.
+    content = (status, hour.sha256, loaded[hour.hour])
+    changed = known is not None and known.is_final and (known.status, known.sha256, known.loaded_rows) != content
     return LedgerRow(
         project=project,
         export_hour=hour.hour,
@@ -152,6 +155,18 @@ def _sum(status: Status | Literal["missing"], hours: list[datetime], ledger: Led
         sum(row.loaded_rows for row in rows),
         sum(row.rejected_rows for row in rows),
     )
+
+
+def rejecting_hours(rows: Iterable[LedgerRow], settings: AmplitudeSettings) -> list[datetime]:
+    """Return the hours of which a larger share of the rows was rejected than the settings allow.
+
+    Raises:
+        AmplitudeError: the share is not one.
+    """
+    share = settings.max_rejected_share
+    if not 0 <= share <= 1:
+        raise AmplitudeError(f"SOURCES__AMPLITUDE__MAX_REJECTED_SHARE is {share:g}; write a number from 0 to 1.")
+    return [row.export_hour for row in rows if row.rejected_rows > share * (row.rejected_rows + row.loaded_rows)]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import zlib
 from array import array
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 import dlt
@@ -19,9 +18,9 @@ from dlt.extract import DltResource
 
 from .columns import MERGE_IDS_COLUMNS, arrow_schema, column_hints
 from .errors import AmplitudeError
+from .exported import Source
 from .settings import AmplitudeSettings, as_utc
 
-GZIP_MAGIC = b"\x1f\x8b"
 LONGEST_LINE = 65_536  # in bytes; of four numbers and times
 EPOCH, MILLISECOND, MICROSECOND = datetime(1970, 1, 1), timedelta(milliseconds=1), timedelta(microseconds=1)
 BIGINT = range(-(2**63), 2**63)
@@ -56,7 +55,7 @@ def amplitude_merges(settings: AmplitudeSettings, merges: pa.Table, effective_ho
     )
 
 
-def read_merges(files: Iterable[Path]) -> pa.Table:
+def read_merges(files: Iterable[Source]) -> pa.Table:
     """The merges in files, each once.
 
     Raises:
@@ -73,20 +72,20 @@ def read_merges(files: Iterable[Path]) -> pa.Table:
     return table.group_by([*Merge._fields]).aggregate([]).select(schema.names).cast(schema)
 
 
-def read_file(file: Path) -> Iterator[Merge]:
+def read_file(file: Source) -> Iterator[Merge]:
     """The lines of a file, which may be gzipped."""
     try:
-        with open(file, "rb") as raw:
-            is_gzipped = raw.peek(2)[:2] == GZIP_MAGIC
+        is_gzipped = file.is_gzipped()
+        with file.open() as raw:
             lines = gzip.GzipFile(fileobj=raw) if is_gzipped else raw
             for number, line in enumerate(iter(lambda: lines.readline(LONGEST_LINE + 1), b""), 1):
                 try:
                     yield read_line(line)
                 except ValueError as error:
-                    raise AmplitudeError(f"{file}, line {number}: {error}; nothing was loaded.") from None
+                    raise AmplitudeError(f"{file.place}, line {number}: {error}; nothing was loaded.") from None
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise AmplitudeError(f"{file} cannot be read ({reason}); nothing was loaded.") from None
+        raise AmplitudeError(f"{file.place} cannot be read ({reason}); nothing was loaded.") from None
 
 
 def read_line(line: bytes) -> Merge:

@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterable
 from typing import Literal
 
-from .columns import EXPORT_COLUMNS, REQUIRED_KEYS
+from .columns import EXPORT_COLUMNS, ODD_VALUES, REQUIRED_KEYS
 from .lines import LINE
 
+ODD = "$odd"  # of a line: values that were taken out of it, as JSON members without the braces
 MAX_KEYS = 500  # of a line: nine times what Amplitude sends, and a quarter of the columns that there is room for
 MAX_KEY_CHARACTERS = 1024  # as Amplitude has it for the keys of properties
 
@@ -69,22 +70,7 @@ NO_OBJECT = "no JSON object"
 TOO_MANY_KEYS = f"more than {MAX_KEYS} keys"
 TOO_LONG_KEY = f"a key of more than {MAX_KEY_CHARACTERS:,} characters"
 DOUBLE_KEY = "a key comes twice"
-
-# Of each line: why it is no row, if that is plain; whether it has to be looked at more closely; its keys.
-FACTS_QUERY = f"""
-    SELECT "$reason", "$suspect", CASE WHEN "$reason" IS NULL THEN "$keys" END AS "$keys"
-    FROM (
-        SELECT *, "$keys" IS NULL OR {SUSPECT_LINE} AS "$suspect", CASE
-            WHEN "$keys" IS NULL THEN '{NOT_READ}'
-            WHEN LEFT(LTRIM("{LINE}", E' \t\r\n'), 1) <> '{{' THEN '{NO_OBJECT}'
-            WHEN LEN("$keys") > {MAX_KEYS} THEN '{TOO_MANY_KEYS}'
-            WHEN LIST_MAX(LIST_TRANSFORM("$keys", LAMBDA key : LENGTH(key))) > {MAX_KEY_CHARACTERS}
-                THEN '{TOO_LONG_KEY}'
-            WHEN LEN("$keys") <> LEN(LIST_DISTINCT("$keys")) THEN '{DOUBLE_KEY}'
-        END AS "$reason"
-        FROM (SELECT "{LINE}", TRY(JSON_KEYS("{LINE}")) AS "$keys" FROM lines)
-    )
-"""
+VALUE_CHARACTERS = 100
 
 
 Values = Literal["none", "some", "all"]
@@ -148,23 +134,87 @@ def written_line(shape: dict[str, Values]) -> str:
 
 
 def shape_query(keys: dict[str, str], shape: list[str]) -> str:
-    """The SQL that types lines with exactly the keys of the shape; any other line gets some `$reason`."""
+    """The SQL that types lines with exactly the keys of the shape and only values that fit.
+
+    Any other line gets some `$reason`, which nobody reads.
+    """
+    keys = {key: keys[key] for key in shape}
+    text = names(keys)
     fields = f'SELECT *, TRY(FROM_JSON_STRICT("{LINE}", {structure(shape)})) AS "$fields" FROM lines'
     odd = [
         '"$fields" IS NULL',  # a key is missing or comes twice, too
         f'LEN(JSON_KEYS("{LINE}")) <> {len(shape)}',
         SUSPECT_LINE,
+        *(f"{text[key]} IS NULL" for key in REQUIRED_KEYS),
+        *misfits_of(keys).values(),
     ]
-    return typing_query({key: keys[key] for key in shape}, texts_query(fields, {key: field(key) for key in shape}), odd)
+    reasons = " ".join(f"WHEN {condition} THEN 'odd'" for condition in odd)
+    return f"""
+        SELECT {", ".join(map(quoted, keys.values()))}, CASE {reasons} END AS "$reason"
+        FROM ({values_query(keys, texts_query(fields, {key: field(key) for key in keys}))})
+    """
 
 
 def odd_query(keys: dict[str, str]) -> str:
-    """The SQL that types JSON objects with any of the keys, those included that no DuckDB struct can hold."""
+    """The SQL that types JSON objects with any of the keys, those included that no DuckDB struct can hold.
+
+    A value that does not fit its column's type is NULL there, and stands in `ODD_VALUES` with those in `ODD`.
+    """
     in_struct = struct_fields(keys)
     fields = f'SELECT *, FROM_JSON("{LINE}", {structure(in_struct)}) AS "$fields" FROM lines'
     texts = {key: f"""FROM_JSON("{LINE}" -> {pointer(key)}, '"VARCHAR"')""" for key in keys}
     texts |= {key: field(key) for key in in_struct}
-    return typing_query(keys, texts_query(fields, texts), [])
+    misfits = misfits_of(keys)
+    members = [f'"{ODD}"']
+    members += [member_if(key, misfit) for key, misfit in misfits.items()]
+    values = [
+        f"CASE WHEN NOT ({misfits[key]}) THEN {quoted(column)} END AS {quoted(column)}"
+        if key in misfits
+        else quoted(column)
+        for key, column in keys.items()
+    ]
+    return f"""
+        SELECT {", ".join(values)}, '{{' || NULLIF(CONCAT_WS(',', {", ".join(members)}), '') || '}}' AS "{ODD_VALUES}"
+        FROM ({values_query(keys, texts_query(fields, texts))})
+    """
+
+
+def facts_query() -> str:
+    """The SQL of each line's `$reason` why it is no row, with the `$value` at fault, `$suspect` and `$keys`.
+
+    What is suspect has to be looked at more closely. Only the required keys are typed here.
+    """
+    keys = {key: f"${key}" for key in REQUIRED_KEYS}
+    fields = f"""
+        SELECT *, CASE WHEN "$reason" IS NULL THEN TRY(FROM_JSON("{LINE}", {structure([*keys])})) END AS "$fields"
+        FROM ({KEYS_QUERY})
+    """
+    text = names(keys)
+    misfits = misfits_of(keys)
+    reasons = [f"WHEN {text[key]} IS NULL THEN {literal(f'{key} is missing')}" for key in keys]
+    reasons += [f"WHEN {is_odd} THEN {literal(not_typed(key))}" for key, is_odd in misfits.items()]
+    misfit_values = [f"WHEN {is_odd} THEN LEFT({text[key]}, {VALUE_CHARACTERS})" for key, is_odd in misfits.items()]
+    return f"""
+        SELECT
+            "$suspect",
+            CASE WHEN "$keys" IS NOT NULL THEN "$keys" ELSE [] END AS "$keys",
+            CASE WHEN "$reason" IS NOT NULL THEN "$reason" {" ".join(reasons)} END AS "$reason",
+            CASE WHEN "$reason" IS NOT NULL THEN NULL {" ".join(misfit_values)} END AS "$value"
+        FROM ({values_query(keys, texts_query(fields, {key: field(key) for key in keys}))})
+    """
+
+
+# Of each line: its keys, whether it has to be looked at more closely, and why it is no row if its form is at fault.
+KEYS_QUERY = f"""
+    SELECT *, "$keys" IS NULL OR {SUSPECT_LINE} AS "$suspect", CASE
+        WHEN "$keys" IS NULL THEN '{NOT_READ}'
+        WHEN LEFT(LTRIM("{LINE}", E' \t\r\n'), 1) <> '{{' THEN '{NO_OBJECT}'
+        WHEN LEN("$keys") > {MAX_KEYS} THEN '{TOO_MANY_KEYS}'
+        WHEN LIST_MAX(LIST_TRANSFORM("$keys", LAMBDA key : LENGTH(key))) > {MAX_KEY_CHARACTERS} THEN '{TOO_LONG_KEY}'
+        WHEN LEN("$keys") <> LEN(LIST_DISTINCT("$keys")) THEN '{DOUBLE_KEY}'
+    END AS "$reason"
+    FROM (SELECT "{LINE}", TRY(JSON_KEYS("{LINE}")) AS "$keys" FROM lines)
+"""
 
 
 def names(keys: Iterable[str]) -> dict[str, str]:
@@ -177,24 +227,25 @@ def texts_query(source: str, texts: dict[str, str]) -> str:
     return f"SELECT *, {', '.join(f'{texts[key]} AS {name}' for key, name in names(texts).items())} FROM ({source})"
 
 
-def typing_query(keys: dict[str, str], texts: str, odd: list[str]) -> str:
-    """The SQL that types lines.
-
-    Args:
-        keys: each key of the export and the column that it lands in.
-        texts: the SQL of the lines with each key's value as text, in the same order.
-        odd: SQL conditions under which a line has to be looked at again, and gets a `$reason` that nobody reads.
-    """
-    types = types_of(keys)
+def values_query(keys: dict[str, str], texts: str) -> str:
+    """The SQL that adds each key's value in its type to the columns of `texts_query`."""
     text = names(keys)
+    types = types_of(keys)
     values = [f"{TYPES[types[key]][0].format(text=text[key])} AS {quoted(column)}" for key, column in keys.items()]
-    reasons = [f"WHEN {condition} THEN 'odd'" for condition in odd]
-    reasons += [f"WHEN {text[key]} IS NULL THEN {literal(f'{key} is missing')}" for key in REQUIRED_KEYS]
-    reasons += [misfit(key, types[key], text[key], quoted(column)) for key, column in keys.items()]
-    return f"""
-        SELECT {", ".join(map(quoted, keys.values()))}, CASE {" ".join(reasons)} END AS "$reason"
-        FROM (SELECT *, {", ".join(values)} FROM ({texts}))
-    """
+    return f"SELECT *, {', '.join(values)} FROM ({texts})"
+
+
+def misfits_of(keys: dict[str, str]) -> dict[str, str]:
+    """The SQL of whether the value in a column is not what its text says, for each key with which that can be."""
+    text = names(keys)
+    misfits = {key: TYPES[type_][1] for key, type_ in types_of(keys).items()}
+    return {key: misfit.format(text=text[key], value=quoted(keys[key])) for key, misfit in misfits.items() if misfit}
+
+
+def member_if(key: str, condition: str) -> str:
+    """The SQL of a key and its value as members of a JSON object, where a condition holds."""
+    name = literal(f"{json.dumps(key, ensure_ascii=False)}:")
+    return f"""CASE WHEN {condition} THEN {name} || ("{LINE}" -> {pointer(key)})::VARCHAR END"""
 
 
 def types_of(keys: Iterable[str]) -> dict[str, str]:
@@ -202,13 +253,8 @@ def types_of(keys: Iterable[str]) -> dict[str, str]:
     return {key: EXPORT_COLUMNS.get(key, "text") for key in keys}
 
 
-def misfit(key: str, type_: str, text: str, value: str) -> str:
-    """The SQL of the reason where a value does not fit its column's type, if that can be."""
-    is_misfit = TYPES[type_][1]
-    if not is_misfit:
-        return ""
-    reason = f"{literal(f'{key} is no {type_}: ')} || LEFT({text}, 100)"
-    return f"WHEN {is_misfit.format(text=text, value=value)} THEN {reason}"
+def not_typed(key: str) -> str:
+    return f"{key} is no {EXPORT_COLUMNS[key]}"
 
 
 def structure(keys: list[str]) -> str:
@@ -235,3 +281,6 @@ def quoted(name: str) -> str:
 
 def literal(text: str) -> str:
     return "'" + text.replace("'", "''").replace("\0", "' || CHR(0) || '") + "'"
+
+
+FACTS_QUERY = facts_query()

@@ -15,7 +15,7 @@ from . import Progress
 from .archive import ExportHour, IncompleteHourError
 from .ledger import Coverage, Restatement
 from .privacy import Effects
-from .settings import HOUR, format_hour
+from .settings import HOUR, ONLY_PROJECT, AmplitudeSettings, format_hour
 from .work import Work
 
 PAST = {"drop": "dropped", "null": "nulled", "hash": "hashed"}
@@ -92,6 +92,18 @@ def show_privacy(hour: datetime, effects: Effects) -> None:
     out.print(table)
     for sentence in effects.unmet():
         warn(sentence)
+
+
+def rejecting_text(hours: list[datetime], settings: AmplitudeSettings) -> str:
+    """Name hours of which too many rows were rejected, and the mend."""
+    span = f"--start {format_hour(min(hours))} --end {format_hour(max(hours))}"
+    option = "" if settings.project == ONLY_PROJECT else f" --project {settings.project}"
+    return (
+        f"{len(hours)} hours from {format_hour(min(hours))} to {format_hour(max(hours))} have more than "
+        f"{settings.max_rejected_share:.0%} of their rows in bronze.rejected_rows, whose columns reason and value say "
+        f"why. Once that is mended, load them again: {COMMAND} {span}{option}. To accept it, raise "
+        "SOURCES__AMPLITUDE__MAX_REJECTED_SHARE."
+    )
 
 
 def restate_text(hours: Restatement) -> str:

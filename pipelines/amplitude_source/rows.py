@@ -1,8 +1,9 @@
 """From blocks of JSON lines to typed Arrow tables and Parquet files; what cannot be read is kept with its reason.
 
-No value is ever rounded or nulled: a row with a value that does not fit its column's type goes to the rejected rows as
-a whole. What becomes of a line depends on that line alone, whatever stands beside it; only when `bronze.events` is full
-(`MAX_COLUMNS`), on the keys that came before, for who comes first has a column.
+No value is ever rounded or lost: one that does not fit its column stands in `ODD_VALUES` as it was sent, and the column
+is NULL. Only a line without a required key, or one that no parser reads, goes to the rejected rows. The outcome depends
+on the line alone, and not on its neighbours. When `bronze.events` is full (`MAX_COLUMNS`), it depends on the keys that
+came before, because the first of them have the columns.
 
 DuckDB types the rows. Lines of one shape, written as DuckDB would write them, are the rule: so a stretch of lines is
 typed by the keys of its first one. What that leaves out is looked at again, ever more closely (see `queries.py`).
@@ -10,7 +11,7 @@ typed by the keys of its first one. What that leaves out is looked at again, eve
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from itertools import chain
@@ -22,10 +23,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .columns import EXPORT_COLUMNS, ORIGIN_COLUMNS, REJECTED_COLUMNS, REQUIRED_KEYS, arrow_schema
-from .faults import EXAMPLE_CHARACTERS, json_fault, text_fault
-from .lines import LINE, Block
-from .queries import FACTS_QUERY, MAX_KEYS, Values, odd_query, shape_query, struct_fields, written_query
+from .columns import EXPORT_COLUMNS, ODD_VALUES, ORIGIN_COLUMNS, REJECTED_COLUMNS, REQUIRED_KEYS, arrow_schema
+from .faults import EXAMPLE_CHARACTERS, TOO_DEEP, TOO_LONG, Fault, json_fault, text_fault
+from .lines import LINE, LINES_SCHEMA, Block
+from .odd_values import without_odd_values
+from .queries import FACTS_QUERY, MAX_KEYS, ODD, Values, odd_query, shape_query, struct_fields, written_query
 
 LOAD_ID = "_dlt_load_id"
 TYPING_THREADS = 2
@@ -33,11 +35,15 @@ STRETCHES_UNDER_WAY = 3  # two being typed, and one for whoever is done first
 STRETCH_BYTES = 10 << 20  # of unzipped JSON; DuckDB takes up 50 MB and four times as much
 STRETCH_LINES = 1 << 16  # more than that of real lines has; a rejected line takes up 1 KB, be it two bytes long
 KEPT_LINE_BYTES = 64 << 10  # of a rejected line; most of Amplitude's have 2 KB
+NO_ROOM = "no room for a key"
+KEYS = pa.list_(pa.string())
 # Of `bronze.events`. With so many DuckDB types half as fast, and takes up twice the memory; wider tables are no use.
 MAX_COLUMNS = 2_000
 
-CUT = f" (the line is cut to {KEPT_LINE_BYTES:,} bytes here; the archive has all of it)"
 REJECTED_SCHEMA = arrow_schema(REJECTED_COLUMNS)
+SENT = "$sent"  # a line as it was before odd values were taken out of it
+ODD_SCHEMA = pa.schema([*LINES_SCHEMA, (ODD, pa.string()), (SENT, pa.binary())])
+FAULTY_SCHEMA = pa.schema([*ODD_SCHEMA, ("reason", pa.string()), ("value", pa.string())])
 
 
 class Stretch(NamedTuple):
@@ -76,7 +82,7 @@ class RegularRows(NamedTuple):
     left_out: pa.Table
     """Lines as in `LINES_SCHEMA`."""
     broken: pa.Table
-    """Rejected rows."""
+    """Lines as in `FAULTY_SCHEMA` that DuckDB must not be given."""
 
 
 class RowTyper:
@@ -91,7 +97,7 @@ class RowTyper:
     def __init__(self, normalize: Callable[[str], str], columns: Iterable[str], load_id: str) -> None:
         self._normalize = normalize
         self._keys = {key: normalize(key) for key in EXPORT_COLUMNS}
-        self._types = dict.fromkeys([*columns, *self._keys.values(), *ORIGIN_COLUMNS, LOAD_ID], "text")
+        self._types = dict.fromkeys([*columns, *self._keys.values(), *ORIGIN_COLUMNS, LOAD_ID, ODD_VALUES], "text")
         self._types |= {column: EXPORT_COLUMNS[key] for key, column in self._keys.items()} | ORIGIN_COLUMNS
         self._load_id = load_id
         self._unseen: dict[str, str] = {}
@@ -167,14 +173,15 @@ class RowTyper:
         return events, lines
 
     def _complete(self, hours: Counter[datetime], under_way: Future[RegularRows]) -> TypedRows:
-        """All rows of a stretch; there is at least one table of events, be it empty."""
-        regular, left_out, refused = under_way.result()
+        """All rows of a stretch; there is at least one table of events, which may be empty."""
+        regular, left_out, broken = under_way.result()
+        refused = REJECTED_SCHEMA.empty_table()
         if left_out.num_rows and not regular:  # a key of its first line may have got its column since it was read
             first_line = binary(left_out[LINE][:1])[0]
             regular, left_out = self._typed_by(self._regular_queries(first_line), left_out)
-        if left_out.num_rows or not regular:
-            odd, faulty = self._type_odd(left_out)
-            regular, refused = [*regular, odd], pa.concat_tables([refused, faulty])
+        if left_out.num_rows or broken.num_rows or not regular:
+            odd, refused = self._type_odd(left_out, broken)
+            regular = [*regular, odd]
         events = [self._with_all_columns(table) for table in regular]
         for table in events:
             nulls = {name: column.null_count for name, column in zip(table.column_names, table.columns, strict=True)}
@@ -185,32 +192,41 @@ class RowTyper:
             raise RuntimeError(f"{hours.total()} lines became {accounted} rows; nothing of them is loaded.")
         return TypedRows(events, refused, hours, self._new_columns(events))
 
-    def _type_odd(self, lines: pa.Table) -> tuple[pa.Table, pa.Table]:
-        """Rows of whatever keys, and the lines that are none as rejected rows."""
-        lines, keys, faulty = self._without_faults(lines)
+    def _type_odd(self, lines: pa.Table, broken: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Return rows of whatever keys, and the lines that are none as rejected rows.
+
+        Only lines that become rows bring new columns.
+        """
+        sound, keys, faulty = self._examined(with_nothing_odd(lines))
+        mended, lost = mend(pa.concat_tables([broken, faulty]))
+        mended, more_keys, still_faulty = self._examined(mended)
+        lines, keys = pa.concat_tables([sound, mended]), pa.concat_arrays([keys, more_keys])
         self._learn(pc.unique(keys.flatten()).to_pylist())
-        lines, crowded_out = parted(lines, self._without_room(keys))
-        events, reasons = typed(self._duckdb, odd_query(self._keys), lines)
-        return events, pa.concat_tables([faulty, crowded_out, rejected(lines, reasons)])
+        lines, crowded_out = self._with_room(lines, keys)
+        events = with_origin(run(self._duckdb, odd_query(self._keys), lines), lines)
+        return events, pa.concat_tables([lost, rejected(still_faulty), crowded_out])
 
-    def _without_faults(self, lines: pa.Table) -> tuple[pa.Table, pa.ListArray, pa.Table]:
-        """Lines that are JSON objects within the limits, their keys, and the others as rejected rows."""
+    def _examined(self, lines: pa.Table) -> tuple[pa.Table, pa.ListArray, pa.Table]:
+        """Return lines that are rows, their keys, and the others with their faults as in `FAULTY_SCHEMA`."""
         facts = run(self._duckdb, FACTS_QUERY, lines)
-        reasons = facts["$reason"].to_pylist()
+        columns = (facts[name].to_pylist() for name in ("$reason", "$value"))
+        faults = [Fault(reason, value) if reason else None for reason, value in zip(*columns, strict=True)]
         for number in np.flatnonzero(facts["$suspect"]):
-            reasons[number] = json_fault(binary(lines[LINE][number : number + 1])[0]) or reasons[number]
-        good, faulty = parted(lines, reasons)
-        keys = facts["$keys"].filter(pa.array(reasons, pa.string()).is_null()).combine_chunks()
-        return good, keys, faulty
+            faults[number] = json_fault(binary(lines[LINE][number : number + 1])[0]) or faults[number]
+        good, faulty = parted(lines, faults)
+        is_good = pa.array([fault is None for fault in faults], pa.bool_())
+        return good, facts["$keys"].filter(is_good).cast(KEYS).combine_chunks(), faulty
 
-    def _without_room(self, keys: pa.ListArray) -> list[str | None]:
-        """For each line with a key that has no column the reason."""
-        reasons: list[str | None] = [None] * len(keys)
-        names, lines = keys.flatten(), pc.list_parent_indices(keys)
-        for number in reversed(np.flatnonzero(pc.invert(pc.is_in(names, pa.array(self._keys))))):
-            name = names[number].as_py()[:EXAMPLE_CHARACTERS]
-            reasons[lines[number].as_py()] = f"no room for key {name}: events has {MAX_COLUMNS:,} columns already"
-        return reasons
+    def _with_room(self, lines: pa.Table, keys: pa.ListArray) -> tuple[pa.Table, pa.Table]:
+        """Return the lines, with values that have no column beside them, and those that cannot be mended."""
+        names, numbers = keys.flatten(), pc.list_parent_indices(keys)
+        crowded: dict[int, Fault] = {}
+        for number in np.flatnonzero(pc.invert(pc.is_in(names, pa.array(self._keys)))):
+            fault = Fault(NO_ROOM, names[number].as_py()[:EXAMPLE_CHARACTERS])
+            crowded.setdefault(numbers[number].as_py(), fault)
+        good, faulty = parted(lines, [crowded.get(number) for number in range(lines.num_rows)])
+        mended, lost = mend(faulty, self._keys)
+        return pa.concat_tables([good, mended]), lost
 
     def _learn(self, keys: Iterable[str]) -> dict[str, str]:
         """Gives each new key a column, as long as there is room; gives all keys that have one, with it."""
@@ -267,10 +283,15 @@ def typed(connection: duckdb.DuckDBPyConnection, query: str, lines: pa.Table) ->
     """The lines without a `$reason` as events, and each line's reason."""
     events = run(connection, query, lines)
     reasons = events["$reason"]
-    events = events.drop_columns("$reason")
-    for name in ORIGIN_COLUMNS:  # rows come in the order of their lines
-        events = events.append_column(name, lines[name])
+    events = with_origin(events.drop_columns("$reason"), lines)
     return events.filter(reasons.is_null()) if reasons.null_count < len(reasons) else events, reasons
+
+
+def with_origin(events: pa.Table, lines: pa.Table) -> pa.Table:
+    """Return the events with the origin of their lines, which have the same order."""
+    for name in ORIGIN_COLUMNS:
+        events = events.append_column(name, lines[name])
+    return events
 
 
 def run(connection: duckdb.DuckDBPyConnection, query: str, lines: pa.Table) -> pa.Table:
@@ -296,16 +317,16 @@ def column_name(key: str, normalize: Callable[[str], str]) -> str:
     except ValueError:  # nothing but blanks
         name = "blank"
     plain = f"_{key[1:]}" if key.startswith("$") else key
-    is_own = name in ORIGIN_COLUMNS or name.startswith("_dlt_")
+    is_own = name in ORIGIN_COLUMNS or name == ODD_VALUES or name.startswith("_dlt_")
     if name == plain and not key.startswith("_") and not is_own:
         return name
     return normalize(f"{name}_{hashlib.sha256(key.encode()).hexdigest()[:6]}")
 
 
 def without_broken_text(block: Block) -> tuple[pa.RecordBatch, pa.Table]:
-    """Lines that DuckDB can be given, for it takes UTF-8 for granted, and the others as rejected rows."""
+    """Lines that DuckDB can be given, which takes UTF-8 for granted, and the others as in `FAULTY_SCHEMA`."""
     if block.is_modest and has_utf8(block.lines[LINE]):
-        return block.lines, REJECTED_SCHEMA.empty_table()
+        return block.lines, FAULTY_SCHEMA.empty_table()
     lines = pa.Table.from_batches([block.lines])
     good, broken = parted(lines, [text_fault(line) for line in binary(lines[LINE])])
     return good.combine_chunks().to_batches()[0] if good.num_rows else block.lines.slice(0, 0), broken
@@ -319,22 +340,54 @@ def has_utf8(lines: pa.Array) -> bool:
     return True
 
 
-def parted(lines: pa.Table, reasons: list[str | None]) -> tuple[pa.Table, pa.Table]:
-    """Lines without a reason, and those with one as rejected rows."""
-    array = pa.array(reasons, pa.string())
-    return lines.filter(array.is_null()), rejected(lines, array)
+def parted(lines: pa.Table, faults: list[Fault | None]) -> tuple[pa.Table, pa.Table]:
+    """Return lines without a fault, and those with one as in `FAULTY_SCHEMA`."""
+    is_good = pa.array([fault is None for fault in faults], pa.bool_())
+    faulty = with_nothing_odd(lines.filter(pc.invert(is_good)))
+    for name in Fault._fields:
+        values = [getattr(fault, name) for fault in faults if fault]
+        faulty = faulty.append_column(name, pa.array(values, pa.string()))
+    return lines.filter(is_good), faulty.select(FAULTY_SCHEMA.names)
 
 
-def rejected(lines: pa.Table, reasons: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """The lines that have a reason, as rejected rows."""
-    bad = lines.append_column("reason", reasons).filter(reasons.is_valid())
-    texts = [line.rstrip(b"\r\n") for line in binary(bad[LINE])]
-    is_cut = pa.array([len(text) > KEPT_LINE_BYTES for text in texts], pa.bool_())
-    kept = [text[:KEPT_LINE_BYTES].decode("utf-8", "backslashreplace") for text in texts]
-    told = pc.binary_join_element_wise(bad["reason"], pc.if_else(is_cut, CUT, ""), "")
-    columns = bad.append_column("line", pa.array(kept, pa.string()))
-    columns = columns.set_column(columns.column_names.index("reason"), "reason", told)
-    return columns.select(REJECTED_SCHEMA.names).cast(REJECTED_SCHEMA)
+def with_nothing_odd(lines: pa.Table) -> pa.Table:
+    """Return lines as in `ODD_SCHEMA`: those from which nothing was taken out lack its last columns."""
+    for field in [*ODD_SCHEMA][lines.num_columns :]:
+        lines = lines.append_column(field, pa.nulls(lines.num_rows, field.type))
+    return lines
+
+
+def mend(faulty: pa.Table, columns: Container[str] | None = None) -> tuple[pa.Table, pa.Table]:
+    """Return the lines that are rows without their odd values, which stand beside them, and the rejected rows.
+
+    Args:
+        faulty: lines as in `FAULTY_SCHEMA`.
+        columns: the keys that have a column; None where each key may still get one.
+    """
+    texts, odd, is_mended = list[str](), list[str](), list[bool]()
+    sent = pc.coalesce(faulty[SENT], faulty[LINE].cast(pa.binary()))
+    faulty = faulty.set_column(ODD_SCHEMA.get_field_index(SENT), SENT, sent)
+    columns_of_lines = (binary(faulty[LINE]), faulty["reason"].to_pylist(), faulty[ODD].to_pylist())
+    for line, reason, before in zip(*columns_of_lines, strict=True):
+        mended = None if reason in (TOO_LONG, TOO_DEEP) else without_odd_values(line, columns)
+        is_mended.append(mended is not None)
+        if mended:
+            texts.append(mended.line)
+            odd.append(f"{before},{mended.odd}" if before else mended.odd)
+    is_row = pa.array(is_mended, pa.bool_())
+    lines = faulty.filter(is_row).select(ODD_SCHEMA.names)
+    for name, values in {LINE: texts, ODD: odd}.items():
+        lines = lines.set_column(ODD_SCHEMA.get_field_index(name), name, pa.array(values, pa.string()))
+    return lines, rejected(faulty.filter(pc.invert(is_row)))
+
+
+def rejected(faulty: pa.Table) -> pa.Table:
+    """Return lines as in `FAULTY_SCHEMA` as rejected rows."""
+    lines = pc.coalesce(faulty[SENT], faulty[LINE].cast(pa.binary())).to_pylist()
+    texts = [line.rstrip(b"\r\n")[:KEPT_LINE_BYTES].decode("utf-8", "backslashreplace") for line in lines]
+    return (
+        faulty.append_column("line", pa.array(texts, pa.string())).select(REJECTED_SCHEMA.names).cast(REJECTED_SCHEMA)
+    )
 
 
 def binary(lines: pa.Array | pa.ChunkedArray) -> list[bytes]:

@@ -101,6 +101,8 @@ class AmplitudeSettings(FirstHour):
     asked for a last time after three times as long."""
     read_timeout_seconds: float = 600
     """How many seconds Amplitude may send nothing; it prepares a large zip before it sends the first byte."""
+    max_rejected_share: float = 0.1
+    """The share of an hour's rows, from 0 to 1, that may be rejected before a load and `status` report the hour."""
     lake: LakeConfiguration = None  # type: ignore[assignment]  # dlt resolves it, like every field without a default
     privacy: PrivacySettings = None  # type: ignore[assignment]  # as above
     work_dir: str = "data/work"

@@ -7,9 +7,10 @@ from itertools import chain, dropwhile, groupby
 from pathlib import Path
 from typing import Any
 
-from .archive import Archive, ExportHour, IncompleteHourError, check_all, folder_hours
+from .archive import Archive, ExportHour, IncompleteHourError, check_all
 from .errors import AmplitudeError
 from .export_api import ExportClient, export_hours
+from .exported import Exported, Source, exported_files
 from .ledger import Ledger, LedgerRow, coverage
 from .settings import HOUR, AmplitudeSettings, floor_hour, format_hour, hours_between
 from .verify import damaged_hours
@@ -71,6 +72,8 @@ class Work:
     cursors: tuple[Cursors, Cursors] | None = None
     """Before the run and after it, if it moves them."""
     asks_amplitude: bool = True
+    merges: tuple[Source, ...] = ()
+    """Files of merged users that lie beside the hours."""
 
 
 class Planner:
@@ -127,9 +130,12 @@ class Planner:
 
     def replay(self, first: datetime | None, last: datetime | None, folder: Path | None) -> Work:
         """The hours of the archive, or of a folder of exported files, within the bounds."""
-        members = folder_hours(folder) if folder else {}
-        known = [*members] if folder else self._archive.hours()
+        exported = exported_files(folder) if folder else Exported({}, [])
+        known = [*exported.hours] if folder else self._archive.hours()
         chosen = [hour for hour in sorted(known) if (not first or hour >= first) and (not last or hour <= last)]
+        merges = tuple(exported.merges)
+        if not chosen and merges:
+            return Work(iter(()), self._settings.first_hour, 0, self._archive, asks_amplitude=False, merges=merges)
         if not chosen:
             raise AmplitudeError(
                 f"{folder or 'The archive'} holds no hours to load; look at python pipelines/amplitude.py status."
@@ -137,10 +143,10 @@ class Planner:
         self._check_start(chosen[0])
         self._check_bounds(chosen[0], chosen[-1])
         if folder:
-            hours = (self._archive.store_hour(hour, members[hour], self._settings.present) for hour in chosen)
+            hours = (self._archive.store_hour(hour, exported.hours[hour], self._settings.present) for hour in chosen)
         else:
             hours = self._whole(chosen)
-        return Work(hours, chosen[0], len(chosen), self._archive, asks_amplitude=False)
+        return Work(hours, chosen[0], len(chosen), self._archive, asks_amplitude=False, merges=merges)
 
     def mend(self, hours: list[datetime]) -> Work:
         """Damaged hours of the archive, from Amplitude: all are archived anew, those that differ are loaded."""
@@ -149,7 +155,8 @@ class Planner:
     def sample(self, folder: Path | None) -> ExportHour:
         """The newest hour with data of the archive, or of a folder of exported files, as it is there."""
         if folder:
-            hour, members = max(folder_hours(folder).items())
+            exported = exported_files(folder)
+            hour, members = max((hour, members) for hour, members in exported.hours.items() if members)
             return ExportHour(hour, check_all(members), self._settings.present)
         for hour in reversed(self._archive.hours()):
             if (found := self._archive.read_hour(hour)).members:
