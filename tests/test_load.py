@@ -5,8 +5,6 @@ import gzip
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -727,20 +725,6 @@ def test_a_new_warehouse_has_the_format_that_loads_faster(loaded: Project) -> No
 
 
 HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
-
-
-def test_a_database_that_another_process_holds_is_named_as_in_use(
-    loaded: Project, loaded_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("amplitude_source.destinations.PATIENCE_SECONDS", 0)
-    command = [sys.executable, "-c", HOLD, str(loaded.database)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"held\n"
-        result = loaded.load_here()
-        holder.communicate()
-    assert "in use by another process" in sentence(result)
-    assert_same_as_one_load(loaded, loaded_data)
 
 
 def test_a_replay_keeps_to_its_bounds_and_leaves_out_only_the_hour_of_a_truncated_member(loaded: Project) -> None:

@@ -6,7 +6,6 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
 from unittest import mock
 
 import duckdb
@@ -40,7 +39,7 @@ NOW = "SOURCES__AMPLITUDE__NOW"
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("amplitude_source.download.FIRST_WAIT_SECONDS", 0)
-    monkeypatch.setattr("amplitude_source.destinations.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("amplitude_source.duckdb_file.PATIENCE_SECONDS", 0.2)
 
 
 def late(rows: int = 3) -> Member:
@@ -190,20 +189,6 @@ def test_an_event_list_that_is_down_is_a_warning_and_asked_for_again(
     simulator.faults = FaultPlan()
     succeeded(project.load_here())
     assert project.query("SELECT COUNT(*) > 0 FROM bronze.events_list") == [(True,)]
-
-
-def test_a_reader_that_holds_the_database_for_a_moment_is_waited_for(project: Project) -> None:
-    """`status` reads, and a load of another process would have to wait for it, too."""
-    succeeded(project.load_here("--end", hour_text(START)))
-    real, answers = duckdb.connect, iter([duckdb.IOException("Could not set lock on file")] * 3)
-
-    def held(*arguments: Any, **options: Any) -> duckdb.DuckDBPyConnection:
-        if error := next(answers, None):
-            raise error
-        return real(*arguments, **options)
-
-    with mock.patch("duckdb.connect", held):
-        succeeded(project.load_here("--end", hour_text(START + HOUR)))
 
 
 # --- R10: clocks
