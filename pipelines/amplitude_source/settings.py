@@ -134,14 +134,9 @@ class AmplitudeSettings(FirstHour):
         """
         if self.region not in REGIONS:
             raise AmplitudeError(f"{self.variable('region')}: write us or eu, not {self.region!r}.")
-        for name in ("settle_hours", "recheck_hours", "read_timeout_seconds"):
+        for name in ("settle_hours", "recheck_hours", "read_timeout_seconds", "max_rejected_share"):
             if (value := getattr(self, name)) < 0:
                 raise AmplitudeError(f"{self.variable(name)}: write 0 or more, not {value:g}.")
-        if self.first_hour > self.present:
-            raise AmplitudeError(
-                f"{self.variable('start_hour')}: {format_hour(self.first_hour)} lies in the future; it is "
-                f"{self.present:%Y-%m-%dT%H:%M} UTC."
-            )
 
 
 @configspec
@@ -243,6 +238,12 @@ def load_projects() -> list[AmplitudeSettings]:
     projects = [project_settings(AmplitudeSettings(), name) for name in project_names()]
     for settings in projects:
         settings.check()
+    first = min(projects, key=lambda settings: settings.first_hour)
+    if first.first_hour > first.present:
+        raise AmplitudeError(
+            f"{first.variable('start_hour')}: {format_hour(first.first_hour)} lies in the future; it is "
+            f"{first.present:%Y-%m-%dT%H:%M} UTC."
+        )
     return projects
 
 
