@@ -1,6 +1,7 @@
 """Silver and gold of a checkout: building them, reading them, and what the oracle says they must hold."""
 
 import functools
+import json
 import re
 import runpy
 from collections import Counter
@@ -115,7 +116,9 @@ def set_charts(project: Project, charts: oracle.Charts) -> None:
         if name == "funnels":
             continue
         variable = {"timezone": "reporting_timezone"}.get(name, name)
-        config, count = re.subn(rf"(?m)^  {variable}: .*$", f"  {variable}: {value}", config)
+        config, count = re.subn(
+            rf"(?m)^  {variable}: .*$", f"  {variable}: {json.dumps(value)}".replace("\\", r"\\"), config
+        )
         assert count == 1, f"config.yaml has no variable {variable}, or more than one"
     path.write_text(config)
 

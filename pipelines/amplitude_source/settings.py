@@ -137,6 +137,10 @@ class AmplitudeSettings(FirstHour):
         for name in ("settle_hours", "recheck_hours", "read_timeout_seconds", "max_rejected_share"):
             if (value := getattr(self, name)) < 0:
                 raise AmplitudeError(f"{self.variable(name)}: write 0 or more, not {value:g}.")
+        if "%" in str(self.work_path.absolute()):  # dlt puts the paths of its files into SQL with placeholders
+            raise AmplitudeError(
+                f"{VARIABLE_PREFIX}WORK_DIR: {self.work_path.absolute()} has a % in it; choose another."
+            )
 
 
 @configspec

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from ruamel.yaml.error import MarkedYAMLError
 from sqlmesh.core.config import (
     Config,
     DuckDBConnectionConfig,
@@ -72,7 +73,13 @@ def project_config(root: Path, command: str | None) -> Config:
     """
     use_settings_of(root)
     path = root / "sqlmesh/config.yaml"
-    config = load_config_from_paths(Config, project_paths=[path])
+    try:
+        config = load_config_from_paths(Config, project_paths=[path])
+    except MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise AmplitudeError(
+            f"{path.relative_to(root)}{line}: {error.problem}; values with brackets or colons need quotes."
+        ) from error
     check_variables(config.variables, path.relative_to(root))
     gateway = os.environ.get(GATEWAY_VARIABLE) or GATEWAYS.get(destination())
     if gateway is None:
