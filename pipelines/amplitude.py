@@ -4,21 +4,31 @@ import ctypes
 import json
 import os
 import re
-import shlex
 import shutil
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
+from difflib import get_close_matches
 from importlib.abc import MetaPathFinder
+from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import NoReturn
+
+try:
+    import dlt
+except ModuleNotFoundError:
+    sys.exit(
+        f"error: {sys.executable} does not have the project's packages. Run `make .venv/installed` once in "
+        f"{Path(__file__).resolve().parents[1]}, then use its .venv/bin/python."
+    )
 
 import click
-import dlt
 import duckdb
 import pyarrow as pa
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
@@ -41,6 +51,7 @@ from amplitude_source import (
 )
 from amplitude_source.archive import Archive
 from amplitude_source.bronze_files import BronzeFiles
+from amplitude_source.commands import CONSOLE_COMMAND, INVOKED_FROM, load_command
 from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError, RejectedRowsError
@@ -49,7 +60,6 @@ from amplitude_source.lake import AWS_ERRORS, LakeError, no_credentials
 from amplitude_source.ledger import Ledger, coverage, read_ledgers, rejecting_hours, restatements
 from amplitude_source.lock import BUSY_EXIT, BusyError, locked
 from amplitude_source.reports import (
-    COMMAND,
     coverage_json,
     damage_text,
     err,
@@ -72,17 +82,18 @@ from amplitude_source.settings import (
     hours_between,
     load_projects,
     parse_hour,
+    parse_last_hour,
     parse_time,
     settle_settings,
 )
 from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, refusal
 from amplitude_source.verify import archived_hours, damaged_hours, sample_hours
-from amplitude_source.work import VERIFY, Planner, Work
+from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
-INVOKED_FROM = Path.cwd()
 MISSING_HOURS_EXIT = 3
 REJECTED_EXIT = 5
+INTERRUPTED_EXIT = 130  # as shells have it for Ctrl-C
 STOPPED = "Stopped; a plain re-run continues."
 M_MMAP_THRESHOLD = -3  # of malloc.h
 FROM_ARCHIVE = ""  # --replay without a folder
@@ -94,33 +105,69 @@ class LoadByDefault(click.Group):
     """`load` may be left out."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0] not in self.commands and args[0] != "--help"):
+        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help", "--version")):
+            refuse_misspelt(args, [*self.commands], ctx)
             args = ["load", *args]
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=LoadByDefault)
+def refuse_misspelt(args: list[str], commands: list[str], ctx: click.Context) -> None:
+    """Refuse a word where only a command can stand, and what is nearly an option of all commands.
+
+    Raises:
+        click.UsageError: with the nearest command or option.
+    """
+    word = args[0] if args else ""
+    if word and not word.startswith("-"):
+        near = get_close_matches(word, commands, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" The commands are {', '.join(sorted(commands))}."
+        raise click.UsageError(f"No such command {word!r}.{hint}", ctx)
+    if near := get_close_matches(word, ["--version", "--help"], n=1, cutoff=0.75):
+        raise click.UsageError(f"No such option: {word} Did you mean {near[0]}?", ctx)
+
+
+def show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        own = (
+            tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+            if (ROOT / "pyproject.toml").exists()
+            else {}
+        )
+        click.echo(f"{CONSOLE_COMMAND} {own.get('version', '(no pyproject.toml beside it)')}")
+        click.echo(", ".join(f"{name} {version(name)}" for name in ("dlt", "sqlmesh", "duckdb")))
+        ctx.exit()
+
+
+@click.group(cls=LoadByDefault, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show versions."
+)
 def cli() -> None:
     """Loads every event that Amplitude exports into your lake and the bronze tables of your warehouse, exactly once.
 
     \b
-    python pipelines/amplitude.py                          continue where the last run ended
-    python pipelines/amplitude.py --start 2026-06-01 --end 2026-06-01T23
-    python pipelines/amplitude.py --replay                 rebuild bronze from the lake, without the API
-    python pipelines/amplitude.py --replay exports/        load files or zips that you exported before
-    python pipelines/amplitude.py --gaps                   load the hours that status shows as missing
-    python pipelines/amplitude.py --project web            of several projects, this one only
-    python pipelines/amplitude.py status                   which hours are loaded, empty, pending or missing
-    python pipelines/amplitude.py privacy check            what the privacy rules do, on a sample
-    python pipelines/amplitude.py archive verify           compare the lake with its checksums, and mend it
-    python pipelines/amplitude.py load-merges FILES...     whom Amplitude has merged, where your plan exports it
+    amplitude.py                   continue after the last run
+    amplitude.py --start 2026-06-01 --end 2026-06-01
+    amplitude.py --replay          bronze anew, from the lake
+    amplitude.py --replay exports/ load files exported before
+    amplitude.py --gaps            load the missing hours
+    amplitude.py --project web     of several, this one only
+    amplitude.py status            what is loaded or missing
+    amplitude.py privacy check     what the privacy rules do
+    amplitude.py archive verify    check and mend the lake
+    amplitude.py load-merges FILES load Amplitude's merges
 
     Settings come from the environment or from .env; .env.example lists them. Hours are UTC and mean the time of upload.
 
     \b
-    Exit codes: 0 done, 1 failed (one sentence says why), 2 a wrong option,
-    3 status found missing or damaged hours, 4 another command is loading in the same work folder,
-    5 load or status found hours with too many rejected rows (SOURCES__AMPLITUDE__MAX_REJECTED_SHARE).
+    Exit codes:
+      0  done
+      1  failed; one sentence says why
+      2  a wrong option
+      3  status: hours are missing or damaged
+      4  another process uses the work folder or the database
+      5  too many rows of an hour were rejected
+    130  stopped by Ctrl-C
     """
 
 
@@ -158,7 +205,7 @@ def load(
     """Load hours into bronze (the default command)."""
     if gaps and (start or end or replay is not None):
         raise click.UsageError("--gaps goes by the ledger: leave out --start, --end and --replay.")
-    first, last = parse_hour(start, "--start") if start else None, parse_hour(end, "--end") if end else None
+    first, last = parse_hour(start, "--start") if start else None, parse_last_hour(end, "--end") if end else None
     projects = chosen_projects(project)
     if replay and len(projects) > 1:
         raise click.UsageError("--replay DIR: say with --project whose files they are.")
@@ -219,6 +266,8 @@ def load_project(
     if work.merges:
         store_merges(pipeline, settings, read_merges(work.merges), ledgers)
     if not work.size and not work.merges:
+        if client:
+            client.check_keys()
         out.print(
             f"Nothing new: the next hour to load is {format_hour(work.first)}."
             if work.cursors
@@ -260,7 +309,8 @@ def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, 
     known = restatements(ledgers)
     progress, started = Progress(), time.monotonic()
     ledgers = run_loads(pipeline, settings, work, ledgers, progress)
-    report(work, progress, time.monotonic() - started)
+    if progress.hours or not progress.error:
+        report(work, progress, time.monotonic() - started)
     for restatement in restatements(ledgers):
         if restatement not in known:
             out.print(restate_text(restatement))
@@ -272,7 +322,7 @@ def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, 
 @contextmanager
 def loading(destination: str, projects: list[AmplitudeSettings]) -> Iterator[dlt.Pipeline]:
     """The pipeline of a destination for a command that loads: alone in the work folders of its projects."""
-    command = shlex.join([*COMMAND.split(), *sys.argv[1:]])
+    command = load_command(*sys.argv[1:])
     with ExitStack() as locks:
         for folder in sorted({settings.work_path.resolve() for settings in projects}):
             locks.enter_context(locked(folder, projects[0].present, command))
@@ -398,7 +448,8 @@ def status(as_json: bool, project: str | None, destination: str) -> None:
         for name, ranges_ in ranges.items():
             show_coverage(ranges_, name if len(ranges) > 1 else None)
             if text := damaged[name]:
-                out.print(f"{text} Mend it: {VERIFY}{f' --project {name}' if len(ranges) > 1 else ''}")
+                option = ["--project", name] if len(ranges) > 1 else []
+                out.print(f"{text} Mend it: {load_command('archive', 'verify', *option)}")
         for settings, rejecting_ in rejecting:
             out.print(rejecting_text(rejecting_, settings))
         for change in changed:
@@ -486,7 +537,7 @@ def declare_empty(start: str, end: str, project: str | None, destination: str) -
     if len(projects) > 1:
         raise click.UsageError("Say with --project whose hours are empty.")
     (settings,) = projects
-    first, last = parse_hour(start, "--start"), parse_hour(end, "--end")
+    first, last = parse_hour(start, "--start"), parse_last_hour(end, "--end")
     with loading(destination, projects) as pipeline:
         ledgers = opened_ledgers(pipeline, settings)
         work = Planner(settings, ledgers.get(settings.project, {})).declared_empty(first, last)
@@ -581,13 +632,18 @@ def one_sentence() -> Iterator[None]:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(STOPPED)
+        stop()
     except FAILURES as error:
         if is_interrupt(error):
-            sys.exit(STOPPED)
+            stop()
         err.print(f"error: {explain(error)}", style="bold red")
         kinds = {kind for cause in chain_of_causes(error) for kind in type(cause).__mro__}
         sys.exit(next((code for kind, code in EXITS.items() if kind in kinds), 1))
+
+
+def stop() -> NoReturn:
+    err.print(STOPPED)
+    sys.exit(INTERRUPTED_EXIT)
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -23,6 +23,7 @@ from dlt.load.load import Load
 import amplitude_source
 from amplitude_source import lines
 from amplitude_source.columns import EXPORT_COLUMNS
+from amplitude_source.commands import load_command
 from amplitude_source.settings import HOUR, hours_between, parse_hour
 from conftest import (
     SMALL_PRODUCT,
@@ -761,7 +762,7 @@ def test_status_shows_the_sums_of_each_status_and_asks_for_nothing_but_the_next_
     assert {status: int(cells[0]) for status, cells in rows.items()} == dict(hours)
     assert rows["loaded"][1:4] == [hour_text(START), hour_text(END - HOUR), str(len(MEMBERS))]
     assert rows["loaded"][5:] == [str(sum(member.rows for member in MEMBERS)), "0"]
-    assert result.stdout.splitlines()[-1] == "Pending hours come with the next load: python pipelines/amplitude.py"
+    assert result.stdout.splitlines()[-1] == f"Pending hours come with the next load: {load_command()}"
 
 
 def test_gaps_loads_every_missing_hour_and_no_other(project: Project, simulator: Simulator, loaded_data: Path) -> None:
@@ -816,7 +817,7 @@ def test_in_a_new_checkout_every_hour_is_pending(project: Project) -> None:
     assert {status: cells[:3] for status, cells in status_rows(result).items()} == {
         "pending": ["82", "2026-06-01T00", "2026-06-04T09"]
     }
-    assert "Pending hours come with the next load: python pipelines/amplitude.py" in result.stdout
+    assert f"Pending hours come with the next load: {load_command()}" in result.stdout
 
 
 def test_hours_declared_empty_stay_so_in_a_replay_and_what_is_loaded_stays_too(

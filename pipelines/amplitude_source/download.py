@@ -168,6 +168,19 @@ class ExportClient:
                 "for the event list): write the host alone, like https://amplitude.com."
             )
 
+    def check_keys(self) -> None:
+        """Check that Amplitude accepts the keys; whatever else may be wrong there is for the next download to say.
+
+        Raises:
+            AmplitudeError: it refuses them.
+        """
+        try:
+            with self._http.get(self._list_url, stream=True, timeout=CONNECT_TIMEOUT_SECONDS) as response:
+                if response.status_code in (401, 403):
+                    raise self._refusal(response, "the event list")
+        except (requests.RequestException, OSError):
+            return
+
     def download(
         self, first: datetime, last: datetime, target: Path, stopped: threading.Event | None = None
     ) -> Outcome:

@@ -13,14 +13,15 @@ from rich.table import Table
 
 from . import Progress
 from .archive import ExportHour, IncompleteHourError
+from .commands import load_command, sqlmesh_command
 from .ledger import Coverage, Restatement
 from .privacy import Effects
 from .settings import HOUR, ONLY_PROJECT, AmplitudeSettings, format_hour
 from .work import Work
 
 PAST = {"drop": "dropped", "null": "nulled", "hash": "hashed"}
-COMMAND = "python pipelines/amplitude.py"
-NAMED_HOURS = 5
+NAMED_HOURS = NAMED_GAPS = 5
+NARROWEST_TABLE = 80  # columns of the terminal
 SECONDS_BETWEEN_LINES = 30  # of progress, where there is no terminal
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
@@ -96,12 +97,12 @@ def show_privacy(hour: datetime, effects: Effects) -> None:
 
 def rejecting_text(hours: list[datetime], settings: AmplitudeSettings) -> str:
     """Name hours of which too many rows were rejected, and the mend."""
-    span = f"--start {format_hour(min(hours))} --end {format_hour(max(hours))}"
-    option = "" if settings.project == ONLY_PROJECT else f" --project {settings.project}"
+    option = [] if settings.project == ONLY_PROJECT else ["--project", settings.project]
+    command = load_command("--start", format_hour(min(hours)), "--end", format_hour(max(hours)), *option)
     return (
         f"{len(hours)} hours from {format_hour(min(hours))} to {format_hour(max(hours))} have more than "
         f"{settings.max_rejected_share:.0%} of their rows in bronze.rejected_rows, whose columns reason and value say "
-        f"why. Once that is mended, load them again: {COMMAND} {span}{option}. To accept it, raise "
+        f"why. Once that is mended, load them again: {command}. To accept it, raise "
         "SOURCES__AMPLITUDE__MAX_REJECTED_SHARE."
     )
 
@@ -114,7 +115,8 @@ def restate_text(hours: Restatement) -> str:
 
 
 def restate_command(first: datetime, last: datetime) -> str:
-    return f"sqlmesh plan --restate-model silver.events --start '{first}' --end '{last + HOUR}'"
+    span = f"--start '{first}' --end '{last + HOUR}'"
+    return sqlmesh_command("plan --restate-model silver.events", span)
 
 
 def damage_text(damaged: list[IncompleteHourError]) -> str:
@@ -128,25 +130,46 @@ def damage_text(damaged: list[IncompleteHourError]) -> str:
 
 
 def show_coverage(ranges: list[Coverage], project: str | None) -> None:
-    """A row for each status, then every gap with the command that fills it."""
-    option = f" --project {project}" if project else ""
+    """Print the sums of each status, then the first gaps with the commands that fill them."""
     if project:
         out.print(f"Project {project}", style="bold")
-    table = Table("status", "hours", "first hour", "last hour", "files", "MB", "rows", "rejected", box=None)
-    for column in table.columns:
-        column.justify = "left" if column.header in ("status", "first hour", "last hour") else "right"
-    for status_ in ("loaded", "empty", "pending", "missing"):
-        if of_status := [range_ for range_ in ranges if range_.status == status_]:
+    names = ("status", "hours", "first hour", "last hour", "files", "MB", "rows", "rejected")
+    by_status = [
+        of_status
+        for status in ("loaded", "empty", "pending", "missing")
+        if (of_status := [range_ for range_ in ranges if range_.status == status])
+    ]
+    if out.width < NARROWEST_TABLE:
+        for of_status in by_status:
+            status, *values = coverage_row(of_status)
+            out.print(
+                f"{status}: {', '.join(f'{name} {value}' for name, value in zip(names[1:], values, strict=True))}"
+            )
+    else:
+        table = Table(*names, box=None)
+        for column in table.columns:
+            column.justify = "left" if column.header in ("status", "first hour", "last hour") else "right"
+        for of_status in by_status:
             table.add_row(*coverage_row(of_status))
-    out.print(table)
-    for gap in (range_ for range_ in ranges if range_.status == "missing"):
-        span = f"--start {format_hour(gap.first)} --end {format_hour(gap.last)}{option}"
-        out.print(f"{gap.hours} missing hours hold silver back from {format_hour(gap.first)} on: {COMMAND} {span}")
-        out.print(f"  or, if Amplitude has nothing there: {COMMAND} declare-empty {span}")
-    if sum(range_.status == "missing" for range_ in ranges) > 1:
-        out.print(f"All of them at once: {COMMAND} --gaps{option}")
+        out.print(table)
+    show_gaps([range_ for range_ in ranges if range_.status == "missing"], project)
     if any(range_.status == "pending" for range_ in ranges):
-        out.print(f"Pending hours come with the next load: {COMMAND}")
+        out.print(f"Pending hours come with the next load: {load_command()}")
+
+
+def show_gaps(gaps: list[Coverage], project: str | None) -> None:
+    """Print the first gaps with the commands for each, then those for all of them."""
+    option = ["--project", project] if project else []
+    for gap in gaps[:NAMED_GAPS]:
+        span = ["--start", format_hour(gap.first), "--end", format_hour(gap.last), *option]
+        out.print(f"{gap.hours} missing hours hold silver back from {format_hour(gap.first)} on: {load_command(*span)}")
+        out.print(f"  or, if Amplitude has nothing there: {load_command('declare-empty', *span)}")
+    if len(gaps) > NAMED_GAPS:
+        out.print(f"{len(gaps) - NAMED_GAPS:,} more gaps, to {format_hour(gaps[-1].last)}, are not shown.")
+    if len(gaps) > 1:
+        span = ["--start", format_hour(gaps[0].first), "--end", format_hour(gaps[-1].last), *option]
+        out.print(f"All of them at once: {load_command('--gaps', *option)}")
+        out.print(f"  or, if Amplitude has nothing there: {load_command('declare-empty', *span)}")
 
 
 def coverage_json(range_: Coverage) -> dict[str, str | int]:

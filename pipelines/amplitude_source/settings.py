@@ -36,6 +36,7 @@ AVAILABLE_AFTER = 2 * HOUR
 VARIABLE_PREFIX = "SOURCES__AMPLITUDE__"
 PROJECTS_PREFIX = f"{VARIABLE_PREFIX}PROJECTS__"
 ONLY_PROJECT = "default"
+DATE = re.compile(r"\d{4}-?\d\d-?\d\d")
 PROJECT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 REGIONS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
 
@@ -351,7 +352,7 @@ def parse_time(text: str, where: str) -> datetime:
     try:
         return as_utc(datetime.fromisoformat(text))
     except ValueError:
-        raise AmplitudeError(f"{where}: {text!r} is no ISO date and time.") from None
+        raise AmplitudeError(f"{where}: {text!r} is not an ISO date and time.") from None
 
 
 def parse_hour(text: str, where: str) -> datetime:
@@ -363,10 +364,20 @@ def parse_hour(text: str, where: str) -> datetime:
     try:
         hour = as_utc(datetime.fromisoformat(text.strip()))
     except ValueError:
-        raise AmplitudeError(f"{where}: {text!r} is no hour; write it like 2026-06-01T00 (UTC).") from None
+        raise AmplitudeError(f"{where}: {text!r} is not an hour; write it like 2026-06-01T00 (UTC).") from None
     if hour != floor_hour(hour):
         raise AmplitudeError(f"{where}: {text!r} is not a full hour; write it like 2026-06-01T00 (UTC).")
     return hour
+
+
+def parse_last_hour(text: str, where: str) -> datetime:
+    """Parse the hour that ends a range: a date means its last hour.
+
+    Raises:
+        AmplitudeError: as for `parse_hour`.
+    """
+    hour = parse_hour(text, where)
+    return hour + 23 * HOUR if DATE.fullmatch(text.strip()) else hour
 
 
 def format_hour(hour: datetime) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .archive import Archive, ExportHour, IncompleteHourError, check_all
+from .commands import load_command
 from .errors import AmplitudeError
 from .export_api import ExportClient, export_hours
 from .exported import Exported, Source, exported_files
@@ -16,7 +17,6 @@ from .settings import HOUR, AmplitudeSettings, floor_hour, format_hour, hours_be
 from .verify import damaged_hours
 
 PROOF_AGES = 3  # times `recheck_hours`: Amplitude was once 34 hours late, and one look after 24 misses that
-VERIFY = "python pipelines/amplitude.py archive verify"
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,7 @@ class Planner:
         if not chosen and merges:
             return Work(iter(()), self._settings.first_hour, 0, self._archive, asks_amplitude=False, merges=merges)
         if not chosen:
-            raise AmplitudeError(
-                f"{folder or 'The archive'} holds no hours to load; look at python pipelines/amplitude.py status."
-            )
+            raise AmplitudeError(f"{folder or 'The archive'} holds no hours to load; look at {load_command('status')}.")
         self._check_start(chosen[0])
         self._check_bounds(chosen[0], chosen[-1])
         if folder:
@@ -256,7 +254,7 @@ class Planner:
         if strangers := self._archive.strangers():
             raise AmplitudeError(
                 f"{strangers[0]} is not the name of a manifest, so an hour may be missing in the archive: run "
-                f"{VERIFY}, then remove the file."
+                f"{load_command('archive', 'verify')}, then remove the file."
             )
 
     def _recheck(self, hours: list[datetime], *, changed_only: bool = True) -> Iterator[ExportHour]:
@@ -305,5 +303,5 @@ def one_error(errors: list[IncompleteHourError]) -> AmplitudeError:
     named = ", ".join(format_hour(error.hour) for error in errors[:5]) + (", ..." if len(errors) > 5 else "")
     return AmplitudeError(
         f"{len(errors)} hours are not whole in the archive: {named}. The first: {errors[0].reason}. The others are "
-        f"loaded. Fetch these from Amplitude again: {VERIFY}"
+        f"loaded. Fetch these from Amplitude again: {load_command('archive', 'verify')}"
     )
