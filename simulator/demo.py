@@ -1,7 +1,10 @@
 """The demo: a simulated Amplitude, the two commands of the product against it, and the metrics that come out."""
 
+import os
 import subprocess
 import sys
+import time
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,30 +17,33 @@ from simulator.product import Product
 from simulator.server import Simulator
 
 ROOT = Path(__file__).resolve().parents[1]
+# Prefixes of the project's own settings, as in amplitude_source.environment, which the simulator does not import.
+OURS = ("SOURCES__", "DESTINATION__", "SQLMESH_", "AMPLITUDE_")
 SETTINGS = Path(__file__).with_name("demo.env")
 PORT = 8765  # of SOURCES__AMPLITUDE__BASE_URL in demo.env
 DATABASE = ROOT / "data/demo/amplitude.duckdb"
 
 LAST_DAYS = """
-    SELECT * EXCLUDE (app, breakdown, segment, dau_mau)
-    FROM (SELECT * FROM gold.daily_metrics WHERE breakdown = 'all' ORDER BY metric_date DESC LIMIT 14)
+    SELECT metric_date, active_users, new_users, weekly_active_users, monthly_active_users, sessions, events
+    FROM (SELECT * FROM gold.daily_metrics WHERE breakdown = 'all' ORDER BY metric_date DESC LIMIT 7)
     ORDER BY metric_date
 """
 
-NEXT = """
-What to try next:
-  .venv/bin/sqlmesh ui, or any SQL client, on data/demo/amplitude.duckdb: gold.events is the wide view of every event
-  .venv/bin/python pipelines/amplitude.py status     which hours are loaded, empty, pending or missing
-  .venv/bin/sqlmesh plan dev                         change a model and see it in an environment of its own
-  make demo                                          once more: nothing is loaded twice
-
-Your own Amplitude project: cp .env.example .env, put your two keys and the first hour in, and run
-  .venv/bin/python pipelines/amplitude.py && .venv/bin/sqlmesh plan --auto-apply
-"""
+TRIES = {
+    '.venv/bin/sqlmesh fetchdf "SELECT * FROM gold.events LIMIT 5"': "every event, wide",
+    ".venv/bin/python pipelines/amplitude.py status": "what is loaded or missing",
+    ".venv/bin/sqlmesh plan dev --auto-apply": "an environment of your own",
+    "make demo": "once more: nothing is loaded twice",
+}
+OWN_PROJECT = """
+Your own project: remove .env, cp .env.example .env, put your
+two keys and the first hour in. Then:
+  .venv/bin/python pipelines/amplitude.py
+  .venv/bin/sqlmesh plan --auto-apply"""
 
 
 def run_demo(product: Product) -> None:
-    """Runs the pipeline and SQLMesh as a user would and prints the last 14 days."""
+    """Run the pipeline and SQLMesh as a user would, and print the last days of a gold table."""
     console = Console(highlight=False)
     settle_env()
     try:
@@ -48,9 +54,13 @@ def run_demo(product: Product) -> None:
         ) from None
     with simulator:
         step(console, "python", "pipelines/amplitude.py")
-        step(console, "sqlmesh", "plan", "--auto-apply")
-    console.print(metrics_table())
-    console.print(NEXT, soft_wrap=True)
+        seconds = step(console, "sqlmesh", "plan", "--auto-apply", is_quiet=True)
+    console.print(f"Silver and gold are up to date, after {seconds:.0f} s.", soft_wrap=True)
+    show_metrics(console)
+    console.print("\nWhat to try next:")
+    for command, purpose in TRIES.items():
+        console.print(f"  {command}\n      {purpose}", soft_wrap=True, markup=False)
+    console.print(OWN_PROJECT, soft_wrap=True, markup=False)
 
 
 def settle_env() -> None:
@@ -64,22 +74,33 @@ def settle_env() -> None:
         )
 
 
-def step(console: Console, *command: str) -> None:
-    """Runs a command of this environment, as the user would."""
-    console.print(f"\n[bold]$ {' '.join(command)}[/bold]")
+def step(console: Console, *command: str, is_quiet: bool = False) -> float:
+    """Run a command of this environment, as the user would, and return the seconds that it took.
+
+    Settings in the environment are left out: they would win over the demo's own in `.env`. A quiet command shows what
+    it printed only if it fails.
+    """
+    console.print(f"[bold]$ {' '.join(command)}[/bold]")
     program = Path(sys.executable).with_name(command[0])
-    if subprocess.run([program, *command[1:]], cwd=ROOT, check=False).returncode:  # noqa: S603 - our own commands
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    started = time.monotonic()
+    with console.status("building ...") if is_quiet else nullcontext():
+        result = subprocess.run(  # noqa: S603 - our own commands
+            [program, *command[1:]], cwd=ROOT, env=environment, check=False, capture_output=is_quiet, text=True
+        )
+    if result.returncode:
+        console.print(result.stdout or "", result.stderr or "", soft_wrap=True, markup=False)
         raise SystemExit(1)
+    return time.monotonic() - started
 
 
-def metrics_table() -> Table:
+def show_metrics(console: Console) -> None:
+    """Print the last days of gold.daily_metrics, in as many columns as the terminal has room for."""
     with duckdb.connect(str(DATABASE), read_only=True) as connection:
-        result = connection.execute(LAST_DAYS)
-        names = [column[0].lower() for column in result.description or []]
-        rows = result.fetchall()
-    table = Table(title="gold.daily_metrics, the last 14 days", box=None)
-    for name in names:
-        table.add_column(name.replace("_", "\n"), justify="right")
+        rows = connection.execute(LAST_DAYS).fetchall()
+    table = Table(title="gold.daily_metrics, the last 7 days", box=None, title_justify="left")
+    for name in ("day", "active", "new", "weekly", "monthly", "sessions", "events"):
+        table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(*(f"{value:.0f}" if isinstance(value, float) else str(value) for value in row))
-    return table
+        table.add_row(*map(str, row))
+    console.print(table)
