@@ -29,15 +29,17 @@ lint: .venv/installed
 	$(BIN)/sqlmesh lint
 	$(BIN)/sqlmesh format --check
 	$(BIN)/python docs/data_dictionary.py --check
+	$(BIN)/python docs/settings_reference.py --check
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlmesh format
 
-# The data dictionary, from the models.
+# The data dictionary, from the models, and the reference of settings, from the code.
 docs: .venv/installed
 	$(BIN)/python docs/data_dictionary.py
+	$(BIN)/python docs/settings_reference.py
 
 # The environment, from the lock alone: every package in its pinned version, with its hash.
 .venv/installed: requirements.lock

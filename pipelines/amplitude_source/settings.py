@@ -180,13 +180,22 @@ def all_names() -> Names:
 
 
 # How sqlmesh signs in to Snowflake, and where it keeps its state: the environment has them, dlt's files do not.
-SQLMESH_VARIABLES = (
-    *(
-        f"SQLMESH_SNOWFLAKE_{name}"
-        for name in ("USERNAME", "PRIVATE_KEY_PATH", "ROLE", "WAREHOUSE", "HOST", "PORT", "MASKING")
-    ),
-    *(f"SQLMESH_STATE_{name}" for name in ("FILE", "HOST", "PORT", "DATABASE", "USERNAME", "PASSWORD", "SSLMODE")),
-)
+SQLMESH_VARIABLES = {
+    "SQLMESH_SNOWFLAKE_USERNAME": "The user as whom sqlmesh signs in. Default: the pipeline's, as all of these.",
+    "SQLMESH_SNOWFLAKE_PRIVATE_KEY_PATH": "The file of the user's private key.",
+    "SQLMESH_SNOWFLAKE_ROLE": "The user's role.",
+    "SQLMESH_SNOWFLAKE_WAREHOUSE": "The warehouse that computes.",
+    "SQLMESH_SNOWFLAKE_HOST": "Another address than the account's.",
+    "SQLMESH_SNOWFLAKE_PORT": "Its port. Default: 443.",
+    "SQLMESH_SNOWFLAKE_MASKING": "1 sets the masking policies of `infra/snowflake/masking.sql` on each view.",
+    "SQLMESH_STATE_HOST": "The host of the PostgreSQL that keeps SQLMesh's state; needed with Snowflake.",
+    "SQLMESH_STATE_PORT": "Its port. Default: 5432.",
+    "SQLMESH_STATE_DATABASE": "Its database. Default: sqlmesh.",
+    "SQLMESH_STATE_USERNAME": "Its user. Default: sqlmesh.",
+    "SQLMESH_STATE_PASSWORD": "The user's password.",
+    "SQLMESH_STATE_SSLMODE": "libpq's sslmode. Default: require.",
+    "SQLMESH_STATE_FILE": "With Snowflake, for trials: a DuckDB file for the state, instead of PostgreSQL.",
+}
 
 
 def destination() -> str:
