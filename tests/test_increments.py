@@ -91,7 +91,7 @@ def row_of(chance: random.Random, hour: datetime) -> dict[str, object]:
     happened = uploaded - chance.choice(DELAYS) if chance.random() < 0.97 else chance.choice(WRONG_CLOCKS)
     user = chance.randint(1, USERS)
     hour_of_day = happened.replace(minute=0, second=0, microsecond=0)
-    session = chance.choice([hour_of_day, datetime(happened.year, happened.month, 1)])  # some last for a month
+    session = chance.choice([hour_of_day, datetime(happened.year, happened.month, 1), START])  # some last for months
     return export_row(
         amplitude_id=user,
         user_id=f"u{user}" if user > 6 and chance.random() < 0.7 else None,
