@@ -101,16 +101,21 @@ def find_event_adoption(truth: oracle.Truth) -> Iterator[EventAdoption]:
 def find_session_paths(truth: oracle.Truth) -> Iterator[SessionPath]:
     """From each event of a segment's session to the next one, with a start before the first and an end after the last.
 
-    Events that are dated ahead wait until the export has reached their day.
+    Events that are dated ahead wait until the export has reached their day. A session that began on a day before those
+    that charts show is in no chart.
     """
     segments: defaultdict[Segment, list[Event]] = defaultdict(list)
-    for event, _, _ in shown_events(truth):
-        for segment in segments_of(event):
-            segments[segment].append(event)
+    for event in truth.events:
+        if event.event_date and event.event_date <= truth.frontiers[event.project, event.app]:
+            for segment in segments_of(event):
+                segments[segment].append(event)
     walked: defaultdict[Edge, Counter[SessionKey]] = defaultdict(Counter)
     for segment, shown in segments.items():
         for session, own in oracle.sessions_of(shown, truth.canonical).items():
             events = sorted(own, key=moment)
+            began = events[0].event_date
+            if began is None or not truth.shows(session[:2], began):
+                continue
             stations = [START, *(event.event_type for event in events), END]
             for event, (before, after) in zip([events[0], *events], pairwise(stations), strict=True):
                 assert event.event_date is not None

@@ -1,8 +1,8 @@
 """Promise 2 as a property: whatever way the same hours are split into runs, silver and gold equal one full rebuild.
 
-Each seed draws a small crowd with rows up to 60 days late, repeats, skewed clocks, logins, merges by Amplitude and
-types that become inactive or are deleted, then a way to load and build its hours: slices in any order, some replayed,
-with `sqlmesh run` at any time.
+Each seed draws a small crowd with rows up to 60 days late, repeats, reused insert ids, wrong clocks, logins, merges by
+Amplitude and types that become inactive or are deleted, then a way to load and build its hours: slices in any order,
+some replayed, with `sqlmesh run` at any time. In the end the export goes on for days without any row.
 """
 
 import random
@@ -22,10 +22,11 @@ from simulator.server import Simulator
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 EPOCH, MILLISECOND = datetime(1970, 1, 1), timedelta(milliseconds=1)
-START, DAYS = datetime(2026, 6, 1), 75
+START, DAYS, SILENT_DAYS = datetime(2026, 6, 1), 75, 9
 HOURS_WITH_ROWS, ROWS_PER_HOUR, SLICES = 30, 12, 4
 USERS, MERGES = 12, 10
 DELAYS = (timedelta(seconds=3), timedelta(minutes=40), 5 * HOUR, 3 * DAY, 20 * DAY, 60 * DAY, -4 * DAY)
+WRONG_CLOCKS = (datetime(1970, 1, 1, 12), datetime(9000, 1, 1, 12))
 EVENT_TYPES = ("open", "view", "buy", "ping")
 FLAGGED, DELETED = "ping", "view"
 
@@ -71,7 +72,8 @@ def crowd(chance: random.Random) -> Crowd:
         for _ in range(chance.randint(1, ROWS_PER_HOUR)):
             sent = [row for earlier in hours if earlier <= hour for row in rows[earlier]]
             repeated = bool(sent) and chance.random() < 0.15
-            rows[hour].append(again(chance.choice(sent), hour) if repeated else row_of(chance, hour))
+            new = row_of(chance, hour)
+            rows[hour].append(repeat(chance, chance.choice(sent), new) if repeated else new)
     flags = dict(zip(sorted(chance.sample(hours, 3)), (True, False, True), strict=True))
     merges = [(chance.choice(hours), merge_of(chance)) for _ in range(MERGES)]
     deletions = dict(zip(sorted(chance.sample(hours, 3)), (True, False, chance.random() < 0.5), strict=True))
@@ -86,10 +88,10 @@ def merge_of(chance: random.Random) -> oracle.Merge:
 
 def row_of(chance: random.Random, hour: datetime) -> dict[str, object]:
     uploaded = hour + chance.random() * HOUR
-    happened = uploaded - chance.choice(DELAYS)
+    happened = uploaded - chance.choice(DELAYS) if chance.random() < 0.97 else chance.choice(WRONG_CLOCKS)
     user = chance.randint(1, USERS)
     hour_of_day = happened.replace(minute=0, second=0, microsecond=0)
-    session = chance.choice([hour_of_day, datetime(happened.year, happened.month, 1)])  # some last for a month
+    session = chance.choice([hour_of_day, datetime(happened.year, happened.month, 1), START])  # some last for months
     return export_row(
         amplitude_id=user,
         user_id=f"u{user}" if user > 6 and chance.random() < 0.7 else None,
@@ -113,11 +115,11 @@ def campaign(chance: random.Random) -> dict[str, str]:
     return {key: value for key, value in known.items() if chance.random() < 0.5}
 
 
-def again(row: dict[str, object], hour: datetime) -> dict[str, object]:
-    """The same event, sent once more: with another uuid, later."""
-    return export_row(
-        **{**row, "uuid": export_row()["uuid"], "server_upload_time": f"{hour + 59 * timedelta(minutes=1)}"}
-    )
+def repeat(chance: random.Random, sent: dict[str, object], new: dict[str, object]) -> dict[str, object]:
+    """The event that was sent, once more with another uuid; or another event that uses its ids anew."""
+    if chance.random() < 0.5:
+        return {**new, "device_id": sent["device_id"], "$insert_id": sent["$insert_id"]}
+    return {**sent, "uuid": new["uuid"], "server_upload_time": new["server_upload_time"]}
 
 
 def write(folder: Path, rows: dict[datetime, list[dict[str, object]]]) -> list[Path]:
@@ -171,7 +173,7 @@ def tell_merges(project: Project, merges: Collection[tuple[datetime, oracle.Merg
 def test_any_split_of_the_hours_in_any_order_with_replays_gives_what_one_rebuild_gives(
     tmp_path: Path, simulator: Simulator, seed: int
 ) -> None:
-    chance, charts, end = random.Random(seed), CHARTS[seed], START + DAYS * DAY
+    chance, charts, end = random.Random(seed), CHARTS[seed], START + (DAYS + SILENT_DAYS) * DAY
     all_of = crowd(chance)
     members = write(tmp_path / "exports", all_of.rows)
     split, at_once = (make_project(tmp_path / name, simulator) for name in ("split", "once"))
@@ -184,11 +186,14 @@ def test_any_split_of_the_hours_in_any_order_with_replays_gives_what_one_rebuild
     deleted = {DELETED} if all_of.deletions[max(all_of.deletions)] else set()
     merges = [merge for _, merge in all_of.merges]
     warehouse.assert_equals_oracle(at_once, members, charts, inactive, merges, deleted)
-    cuts = [START, *sorted(chance.sample([hour for hour in all_of.rows if hour > START], SLICES - 1)), end]
+    silence = START + DAYS * DAY
+    cuts = [START, *sorted(chance.sample([hour for hour in all_of.rows if hour > START], SLICES - 1)), silence]
     slices = [(first, last - HOUR) for first, last in pairwise(cuts)]
     for number, (first, last) in enumerate(chance.sample(slices, SLICES)):
         for _ in range(chance.choice([1, 1, 2])):
             load(split, tmp_path / "exports", all_of, first, last)
         if number == 0 or chance.random() < 0.6 or number == SLICES - 1:
             warehouse.run(split) if number else warehouse.plan(split)
+    load(split, tmp_path / "exports", all_of, silence, end - HOUR)
+    warehouse.run(split)
     warehouse.assert_same_tables(warehouse.tables(split), warehouse.tables(at_once))

@@ -57,6 +57,65 @@ class TestAmplitudesExample:
         assert calendar["2021-12-01"] == windows["2021-12-01"] == [3]
 
 
+class TestIntervalsInDays:
+    def test_weeks_and_months_of_24_hour_windows_go_by_days(self) -> None:
+        charts = Charts(retention_start_event="open", retention_return_event="buy")
+        rows = [row("2026-06-03 17:59:00", event_type="open")]  # a Wednesday
+        rows += [row(f"2026-0{day} 10:00:00", event_type="buy") for day in ("6-10", "7-03")]
+        assert returned(WindowWay, "week", *rows, charts=charts)["2026-06-01"] == [0, 1, 0, 0, 1]
+        assert returned(WindowWay, "month", *rows, charts=charts)["2026-06-01"] == [1, 1]
+        assert returned(WindowWay, "day", *rows, charts=charts)["2026-06-03"] == [int(n in (6, 29)) for n in range(31)]
+
+    def test_a_return_before_the_start_on_its_day_is_one_of_week_0_but_not_of_day_0(self) -> None:
+        charts = Charts(retention_start_event="open", retention_return_event="buy")
+        rows = row("2026-06-03 09:00:00", event_type="buy"), row("2026-06-03 17:59:00", event_type="open")
+        assert returned(WindowWay, "week", *rows, charts=charts)["2026-06-01"] == [1]
+        assert returned(WindowWay, "day", *rows, charts=charts)["2026-06-03"] == [0]
+
+    def test_a_week_of_windows_is_complete_when_its_last_day_is_over(self) -> None:
+        for last_day, complete in (("2024-03-16", [True, False]), ("2024-03-17", [True, True])):
+            found = cells(WindowWay, Charts(), row("2024-02-26 10:00:00"), until(last_day))
+            of_week = [
+                each.is_complete
+                for each in found
+                if (each.interval_unit, each.segment, each.cohort) == ("week", "(all)", "2024-02-26")
+            ]
+            assert of_week[:2] == complete
+
+
+class TestSegmentsOfNewUsers:
+    """A new user of a Monday on Web at 10:00 and on Android at 15:00, and on iOS on Wednesday."""
+
+    ROWS = (
+        row("2026-06-01 10:00:00", platform="Web"),
+        row("2026-06-01 15:00:00", platform="Android"),
+        row("2026-06-03 10:00:00", platform="iOS"),
+        until("2026-06-07"),
+    )
+
+    @pytest.mark.parametrize(
+        ("way", "unit", "expected"),
+        [
+            (CalendarWay, "day", {"Web", "Android"}),
+            (CalendarWay, "week", {"Web", "Android", "iOS"}),
+            (CalendarWay, "month", {"Web", "Android", "iOS"}),
+            (WindowWay, "day", {"Web"}),
+            (WindowWay, "week", {"Web", "Android"}),
+            (WindowWay, "month", {"Web", "Android"}),
+        ],
+    )
+    def test_are_those_of_the_interval_or_of_the_first_hour_or_day(
+        self, way: type[Way], unit: str, expected: set[str]
+    ) -> None:
+        platforms = {"Web", "Android", "iOS"}
+        first = [each for each in cells(way, Charts(), *self.ROWS) if each.cohort == "2026-06-01"]
+        found = {each.segment for each in first if each.interval_unit == unit and each.segment in platforms}
+        assert found == expected
+
+    def test_and_the_first_day_is_the_start_in_each(self) -> None:
+        assert returned(CalendarWay, "week", *self.ROWS, segment="iOS") == {"2026-06-01": [1]}
+
+
 class TestCells:
     def test_a_calendar_day_is_complete_when_it_is_over_a_window_when_it_is_for_the_last_hour(self) -> None:
         complete = {

@@ -26,7 +26,7 @@ def days_with(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
     """
     match event.name:
         case "_new":
-            sql = segment_days_sql("first_date", f"event_date < DATEADD(DAY, {LONGEST_INTERVAL_DAYS}, first_date)")
+            sql = segment_days_sql("first_date", f"DATEDIFF(DAY, first_date, event_date) < {LONGEST_INTERVAL_DAYS}")
         case "_active":
             sql = segment_days_sql("event_date", "active_events > 0")
         case "_all":

@@ -34,7 +34,7 @@ WITH amplitude AS (
 ), apps AS (
   SELECT
     project,
-    MAX(first_date) AS first_date,
+    MIN(first_date) AS first_date,
     MAX(frontier_date) AS frontier_date
   FROM silver.apps
   GROUP BY
@@ -79,10 +79,11 @@ SELECT
   )::DOUBLE AS new_users_difference_share, /* As a share of Amplitude's */
   amplitude.asked_at::TIMESTAMPNTZ AS asked_at, /* When Amplitude was last asked about the day (UTC) */
   COALESCE(
-    amplitude.event_date < apps.frontier_date
+    amplitude.event_date > apps.first_date
+    AND amplitude.event_date < apps.frontier_date
     AND amplitude.event_date < @reporting_date(amplitude.asked_at),
     FALSE
-  )::BOOLEAN AS is_complete /* Whether the day was over when Amplitude was asked, and the export has gone beyond it */
+  )::BOOLEAN AS is_complete /* Whether the day was over when Amplitude was asked, and the export begins before it and ends after it */
 FROM amplitude
 LEFT JOIN apps
   ON apps.project = amplitude.project

@@ -3,7 +3,7 @@
  * by the first event, so that a day's sessions are those that begin on it. Events are in order of their time, at one time of their uuid. They are
  * those of silver.segment_sessions: a segment's paths consist of its own events alone, and inactive and deleted types are passed over ("Interpret
  * your User Sessions chart", "How Amplitude calculates session length"). Sessions of more than a day have paths, because only the User Sessions
- * chart leaves them out. */
+ * chart leaves them out. Sessions that began before the days that charts show (silver.apps) have none. */
 MODEL (
   name gold.session_paths,
   kind INCREMENTAL_UNMANAGED (
@@ -94,7 +94,8 @@ WITH touched AS (
     events.event_date,
     events.event_type,
     events.event_time,
-    events.uuid
+    events.uuid,
+    apps.first_date
   FROM silver.events AS events
   JOIN sessions
     ON sessions.project = events.project
@@ -103,7 +104,7 @@ WITH touched AS (
   JOIN silver.apps AS apps
     ON apps.project = events.project
     AND apps.app = events.app
-    AND @is_shown(events.event_date)
+    AND events.event_date <= apps.frontier_date
   JOIN silver.user_aliases AS aliases
     ON aliases.project = events.project
     AND aliases.app = events.app
@@ -132,6 +133,8 @@ WITH touched AS (
       ORDER BY event_time, uuid
     ) AS next_event_type
   FROM segment_events
+  QUALIFY
+    MIN(event_date) OVER (PARTITION BY project, app, amplitude_id, session_id, breakdown, segment) >= first_date
 ), edges AS (
   SELECT
     project,
