@@ -26,7 +26,7 @@ START, DAYS, SILENT_DAYS = datetime(2026, 6, 1), 75, 9
 HOURS_WITH_ROWS, ROWS_PER_HOUR, SLICES = 30, 12, 4
 USERS, MERGES = 12, 10
 DELAYS = (timedelta(seconds=3), timedelta(minutes=40), 5 * HOUR, 3 * DAY, 20 * DAY, 60 * DAY, -4 * DAY)
-WRONG_CLOCKS = (datetime(1970, 1, 1, 12), datetime(9000, 1, 1, 12))
+WRONG_CLOCKS = (datetime(1970, 1, 1, 12), datetime(2100, 1, 1, 12))
 EVENT_TYPES = ("open", "view", "buy", "ping")
 FLAGGED, DELETED = "ping", "view"
 
