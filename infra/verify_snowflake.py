@@ -31,8 +31,6 @@ from dlt.destinations.impl.snowflake.configuration import SnowflakeCredentials
 from dotenv import dotenv_values
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.util_text import split_statements
-from sqlmesh.core.config import Config
-from sqlmesh.core.config.loader import load_config_from_paths
 
 from handshake import SETUP, one_sentence, render
 
@@ -40,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path += [str(ROOT), str(ROOT / "pipelines")]
 
 from amplitude_source.settings import load_projects  # noqa: E402 - after the path to it
+from amplitude_source.sqlmesh_config import project_config  # noqa: E402 - as above
 from simulator.product import Product  # noqa: E402 - as above
 from simulator.server import DEMO_CREDENTIALS, Simulator  # noqa: E402 - as above
 
@@ -249,7 +248,7 @@ def connect_loader(checkout: Checkout) -> SnowflakeConnection:
 def connect_transformer(checkout: Checkout) -> SnowflakeConnection:
     """As SQLMesh connects: by its gateway."""
     with entered(checkout):
-        config = load_config_from_paths(Config, project_paths=[Path("sqlmesh/config.yaml")])
+        config = project_config(Path.cwd(), None)
         connection: SnowflakeConnection = config.get_connection("snowflake").create_engine_adapter().connection
         connection.autocommit(True)  # a question must not be part of one that failed
         return connection

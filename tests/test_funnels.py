@@ -126,7 +126,8 @@ def fill(connection: duckdb.DuckDBPyConnection, truth: oracle.Truth, funnels: st
         CREATE TABLE silver.events AS SELECT {types} FROM events;
         CREATE TABLE bronze.events_list AS
         SELECT
-            '{SHOP}' AS _project, '{FLAGGED}' AS value, TIMESTAMP '{EXPORTED}' AS _effective_hour, TRUE AS non_active;
+            '{SHOP}' AS _project, '{FLAGGED}' AS value, TIMESTAMP '{EXPORTED}' AS _effective_hour,
+            TRUE AS non_active, FALSE AS deleted;
         CREATE TABLE silver.apps AS
         SELECT DISTINCT
             project, app, DATE '1970-01-01' AS first_date, DATE '{truth.frontiers[SHOP, 1]}' AS frontier_date

@@ -40,6 +40,7 @@ from conftest import (
     succeeded,
 )
 from simulator.archive import Archive, Member
+from simulator.faults import EVENTS_LIST
 from simulator.product import Product
 from simulator.server import Simulator
 
@@ -301,15 +302,16 @@ def test_pending_hours_are_loaded_once_amplitude_has_them(
     assert_same_as_one_load(project, loaded_data)
 
 
-def test_nothing_new_is_said_and_nothing_asked_when_the_newest_hour_is_loaded(
-    project: Project, simulator: Simulator
-) -> None:
+def test_without_new_hours_only_the_keys_are_tried(project: Project, simulator: Simulator) -> None:
     project.env["SOURCES__AMPLITUDE__SETTLE_HOURS"] = "0"
     project.set_clock(START + 18 * HOUR, simulator)
     succeeded(project.load_here())
     simulator.requests.clear()
     assert "Nothing new" in succeeded(project.load_here()).stdout
-    assert simulator.requests == []
+    assert [request.path for request in simulator.requests] == [EVENTS_LIST]
+    refused = project.load_here(SOURCES__AMPLITUDE__API_KEY="another")
+    assert "refuses the keys (HTTP 401" in sentence(refused)
+    assert "Nothing new" not in refused.stdout
 
 
 @pytest.mark.slow
@@ -346,7 +348,7 @@ def test_runs_that_were_stopped_in_each_step_leave_no_half_hour_and_the_next_run
     for step, effects in STEPS.items():
         with mock.patch(step, side_effect=effects):
             result = project.load_here("--end", hour_text(last))
-        assert (result.returncode, "a plain re-run continues" in result.stderr) == (1, True), result.stderr
+        assert (result.returncode, "a plain re-run continues" in result.stderr) == (130, True), result.stderr
         assert_no_half_hour(project)
     assert_whole(project, last)
     succeeded(project.load_here("--start", hour_text(START), "--end", hour_text(last)))
@@ -369,7 +371,7 @@ def test_a_load_that_was_stopped_before_dlt_had_it_as_finished_is_loaded_again(p
     """The ledger's file can be in place before those of the events are, for dlt copies tables side by side."""
     last = START + 14 * HOUR
     with mock.patch("dlt.load.load.Load.complete_package", stopped_for_the_export()):
-        assert project.load_here("--end", hour_text(last)).returncode == 1
+        assert project.load_here("--end", hour_text(last)).returncode == 130
     with duckdb.connect(str(project.database)) as connection:
         connection.execute("DELETE FROM bronze.events WHERE _archive_row % 2 = 0")
     succeeded(project.load_here("--end", hour_text(last)))
@@ -380,7 +382,7 @@ def test_an_hour_keeps_what_it_had_until_its_reload_is_finished(loaded: Project,
     hour, before = ("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR)), ledger(loaded)
     simulator.archive = Archive(replaced(BUSY_HOUR, made(BUSY_HOUR, gzip_lines(export_row()))))
     with mock.patch("dlt.load.load.Load.complete_package", stopped_for_the_export()):
-        assert loaded.load_here(*hour).returncode == 1
+        assert loaded.load_here(*hour).returncode == 130
     assert "missing" not in status_rows(succeeded(loaded.load_here("status")))
     assert status_rows(loaded.load_here("status"))["loaded"][5] == f"{sum(row[3] for row in before.values()):,}"
     succeeded(loaded.load_here(*hour))
@@ -392,7 +394,7 @@ def test_what_a_reload_replaced_goes_with_the_next_run_though_that_has_nothing_t
     before = rows_by_hour(loaded)
     with mock.patch("amplitude.remove_superseded", side_effect=[None, KeyboardInterrupt]):  # the second, after the load
         hour = ("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR))
-        assert loaded.load_here(*hour).returncode == 1
+        assert loaded.load_here(*hour).returncode == 130
     assert rows_by_hour(loaded)[BUSY_HOUR] == 2 * before[BUSY_HOUR]
     assert "No gaps" in succeeded(loaded.load_here("--gaps")).stdout
     assert rows_by_hour(loaded) == before

@@ -69,7 +69,7 @@ def test_a_second_load_says_who_is_at_work_and_a_kill_of_that_lets_the_next_one_
         message = refused(project.load_here())
         assert f"{project.work} is in use by process {first.pid} on {socket.gethostname()}" in message
         assert f"since {simulator.now:%Y-%m-%d %H:%M} UTC" in message
-        assert "UTC: python pipelines/amplitude.py --start 2026-06-01T00 --end 2026-06-01T23." in message
+        assert "pipelines/amplitude.py --start 2026-06-01T00 --end 2026-06-01T23." in message
         assert zips(project) == left, "the download of the first is left alone"
         first.kill()
         first.wait()

@@ -113,7 +113,9 @@ class Soak:
         """How long an undisturbed run takes from its first request on, on this machine, as busy as it is."""
         with Simulator(PRODUCT, NOW) as simulator:
             simulator.archive = ARCHIVE
-            self.start(make_project(folder, simulator), simulator, NO_WAITS)
+            project = make_project(folder, simulator)
+            project.env["SOURCES__AMPLITUDE__MAX_REJECTED_SHARE"] = "1"
+            self.start(project, simulator, NO_WAITS)
             began = time.monotonic()
             succeeded(self.warm.end())
             return time.monotonic() - began
@@ -173,6 +175,7 @@ def test_after_any_faults_and_kills_plain_runs_bring_the_truth(
     with Simulator(PRODUCT) as simulator:
         simulator.archive, simulator.faults = ARCHIVE, ordeal.faults
         project = make_project(tmp_path, simulator)
+        project.env["SOURCES__AMPLITUDE__MAX_REJECTED_SHARE"] = "1"
         project.env["RUNTIME__REQUEST_BACKOFF_FACTOR"] = "0"
         for number, (now, part) in enumerate(ordeal.runs):
             if number == 1:

@@ -88,7 +88,7 @@ def test_all_of_it_holds_on_the_standin_but_what_an_account_alone_can_show(snowf
         check=False,
     )
     held, failed = told(result.stdout)
-    assert held == SHOWN_BY_THE_STANDIN, result.stdout
+    assert held == SHOWN_BY_THE_STANDIN, result.stdout + result.stderr
     assert failed.keys() == NOT_SHOWN_BY_THE_STANDIN.keys(), result.stdout
     assert [what for what, why in NOT_SHOWN_BY_THE_STANDIN.items() if why not in failed[what]] == [], result.stdout
     assert result.stderr == f"Error: {len(NOT_SHOWN_BY_THE_STANDIN)} things do not hold.\n"

@@ -292,17 +292,11 @@ def test_exports_of_several_apps_and_years_load_and_no_session_is_minus_one(proj
 KEYS_SINCE_2020 = {"$insert_key", "data_type", "global_user_properties", "partner_id", "plan", "source_id"}
 
 
-@pytest.mark.slow
-def test_a_plan_from_the_root_after_one_from_the_folder_finds_no_changes(
-    project: Project, simulator: Simulator
-) -> None:
-    settle(project, simulator)
-    load(project)
-    sqlmesh = "-c", "from sqlmesh.cli.main import cli; cli()"
-    first = project.run(*sqlmesh, "-p", "sqlmesh", "plan", "--auto-apply", "--no-prompts", "--skip-tests")
-    assert first.returncode == 0, first.stdout + first.stderr
-    second = project.run(*sqlmesh, "plan", "--no-prompts", "--skip-tests")
-    assert "No changes to plan" in second.stdout, second.stdout
+def test_sqlmesh_in_the_folder_of_the_models_refers_to_the_root(project: Project) -> None:
+    """There it would not have the settings, and would build with others."""
+    result = project.run("-c", "from sqlmesh.cli.main import cli; cli()", "-p", "sqlmesh", "plan", "--auto-apply")
+    assert result.returncode == 1
+    assert "start-sqlmesh-in-the-root-of-the-repository" in result.stdout + result.stderr
 
 
 @pytest.mark.slow
