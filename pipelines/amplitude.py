@@ -266,8 +266,8 @@ def load_project(
     if work.merges:
         store_merges(pipeline, settings, read_merges(work.merges), ledgers)
     if not work.size and not work.merges:
-        if client:
-            client.check_keys()
+        if client and (refusal_ := client.refused_keys()):
+            warn(refusal_)
         out.print(
             f"Nothing new: the next hour to load is {format_hour(work.first)}."
             if work.cursors

@@ -168,18 +168,17 @@ class ExportClient:
                 "for the event list): write the host alone, like https://amplitude.com."
             )
 
-    def check_keys(self) -> None:
-        """Check that Amplitude accepts the keys; whatever else may be wrong there is for the next download to say.
+    def refused_keys(self) -> str | None:
+        """Say so if Amplitude refuses the keys; whatever else may be wrong is for the next download to say.
 
-        Raises:
-            AmplitudeError: it refuses them.
+        Only a download shows for certain that keys are wrong: the event list may be refused to keys that may export.
         """
         try:
             with self._http.get(self._list_url, stream=True, timeout=CONNECT_TIMEOUT_SECONDS) as response:
-                if response.status_code in (401, 403):
-                    raise self._refusal(response, "the event list")
+                is_refused = response.status_code in (401, 403)
+                return str(self._refusal(response, "the event list")) if is_refused else None
         except (requests.RequestException, OSError):
-            return
+            return None
 
     def download(
         self, first: datetime, last: datetime, target: Path, stopped: threading.Event | None = None
