@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, fields
+from datetime import datetime
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,12 +35,13 @@ from amplitude_source import (
     read_merges,
     remove_superseded,
 )
+from amplitude_source.behind import complaints, standing
 from amplitude_source.bronze_files import BronzeFiles
 from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, run_pipeline
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lake import AWS_ERRORS, no_credentials
-from amplitude_source.ledger import Ledger, coverage, read_ledgers, restatements
+from amplitude_source.ledger import Ledger, coverage, read_ledgers
 from amplitude_source.lock import BusyError, locked
 from amplitude_source.privacy import PrivacySettings
 from amplitude_source.reports import (
@@ -62,12 +64,14 @@ from amplitude_source.settings import (
     parse_time,
 )
 from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, refusal
+from amplitude_source.taken import read_taken, restatements
 from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
 INVOKED_FROM = Path.cwd()
 MISSING_HOURS_EXIT = 3
 BUSY_EXIT = 4
+BEHIND_EXIT = 6
 STOPPED = "Stopped; a plain re-run continues."
 M_MMAP_THRESHOLD = -3  # of malloc.h
 FROM_ARCHIVE = ""  # --replay without a folder
@@ -101,7 +105,8 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done, 1 failed (one sentence says why), 2 a wrong option,
-    3 status found missing hours, 4 another command is loading in the same work folder.
+    3 status found missing hours, 4 another command is loading in the same work folder,
+    6 status found that the export, silver or gold is behind, or that silver and gold are to be restated.
     """
 
 
@@ -222,11 +227,12 @@ def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, 
     Raises:
         AmplitudeError: not all could be had; those before are loaded.
     """
-    known = restatements(ledgers)
+    taken = read_taken(pipeline)
+    known = restatements(ledgers, taken)
     progress, started = Progress(), time.monotonic()
     ledgers = run_loads(pipeline, settings, work, ledgers, progress)
     report(work, progress, time.monotonic() - started)
-    for restatement in restatements(ledgers):
+    for restatement in restatements(ledgers, taken):
         if restatement not in known:
             out.print(restate_text(restatement))
     if progress.error:
@@ -311,44 +317,50 @@ def typed_folder(pipeline: dlt.Pipeline) -> Iterator[Path]:
 @project_option
 @destination_option
 def status(as_json: bool, project: str | None, destination: str) -> None:
-    """Show which hours are loaded, empty, pending or missing, and the command that fills each gap.
+    """Show which hours are loaded, how far silver and gold are, and the command that mends what is wrong.
 
-    Exits with 3 where hours are missing.
+    Exits with 3 where hours are missing; with 6 where the export is stale, or silver and gold are behind, wait for a
+    project, or hold another content than bronze.
     """
-    projects = chosen_projects(project)
-    with looking(destination, projects[0]) as pipeline:
-        ledgers = read_ledgers(pipeline)
+    chosen = chosen_projects(project)
+    with looking(destination, chosen[0]) as pipeline:
+        ledgers, taken = read_ledgers(pipeline), read_taken(pipeline)
     ranges = {
         settings.project: coverage(ledgers.get(settings.project, {}), settings.first_hour, settings.newest_hour)
-        for settings in projects
+        for settings in chosen
     }
-    changed = restatements(ledgers)
+    projects = load_projects()
+    found = complaints(ledgers, taken, projects)
     if as_json:
         hours = [{"project": name, **coverage_json(range_)} for name in ranges for range_ in ranges[name]]
-        restated = [{name: str(value) for name, value in asdict(hours).items()} for hours in changed]
-        click.echo(json.dumps({"hours": hours, "restatements": restated}, indent=2))
+        restated = [{name: str(value) for name, value in asdict(each).items()} for each in restatements(ledgers, taken)]
+        silver = {"standing": standing(ledgers, taken, projects), "complaints": found}
+        click.echo(json.dumps({"hours": hours, "restatements": restated, "silver": silver}, indent=2))
     else:
         for name, ranges_ in ranges.items():
             show_coverage(ranges_, name if len(ranges) > 1 else None)
-        for hours_ in changed:
-            out.print(f"{restate_text(hours_)} (since {hours_.since:%Y-%m-%d %H:%M})")
+        for sentence in filter(None, [standing(ledgers, taken, projects), *found]):
+            out.print(sentence)
     if any(range_.status == "missing" for ranges_ in ranges.values() for range_ in ranges_):
         sys.exit(MISSING_HOURS_EXIT)
+    if found:
+        sys.exit(BEHIND_EXIT)
 
 
 @cli.command()
-@click.option("--since", metavar="TIME", required=True, help="As 2026-06-01T00:00 (UTC): what changed from then on.")
+@click.option("--since", metavar="TIME", help="As 2026-06-01T00:00 (UTC): only what changed from then on.")
 @destination_option
-def restate(since: str, destination: str) -> None:
-    """Print the sqlmesh command that takes hours which changed into silver and gold: nothing where none did.
+def restate(since: str | None, destination: str) -> None:
+    """Print the sqlmesh command that updates silver and gold where they hold another content than bronze.
 
-    For schedules, which have a shell run what is printed; `status` shows all changes there ever were. SQLMesh's tests
-    and linter are left out, as a restatement builds what production has, not what lies here.
+    It prints nothing where all is well, so that a schedule can have a shell run the output. A restatement that was
+    interrupted is printed again. SQLMesh's tests and linter are left out, because a restatement builds what production
+    has.
     """
-    start = parse_time(since, "--since")
+    start = parse_time(since, "--since") if since else datetime.min
     with looking(destination, load_projects()[0]) as pipeline:
-        changed = [hours for hours in restatements(read_ledgers(pipeline)) if hours.since >= start]
-    if changed:
+        outdated = restatements(read_ledgers(pipeline), read_taken(pipeline))
+    if changed := [hours for hours in outdated if hours.since >= start]:
         command = restate_command(changed[0].first, max(hours.last for hours in changed))
         click.echo(f"{command} --auto-apply --no-prompts --skip-tests --skip-linter")
 

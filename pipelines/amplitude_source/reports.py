@@ -13,8 +13,9 @@ from rich.table import Table
 
 from . import Progress
 from .archive import ExportHour
-from .ledger import Coverage, Restatement
+from .ledger import Coverage
 from .settings import HOUR, format_hour
+from .taken import Restatement
 from .work import Work
 
 COMMAND = "python pipelines/amplitude.py"
@@ -73,8 +74,8 @@ def report(work: Work, progress: Progress, seconds: float) -> None:
 
 def restate_text(hours: Restatement) -> str:
     return (
-        f"Hours {format_hour(hours.first)} to {format_hour(hours.last)} changed. If silver has them already: "
-        f"{restate_command(hours.first, hours.last)}"
+        f"Hours {format_hour(hours.first)} to {format_hour(hours.last)} changed after silver took them in. "
+        f"To update silver and gold: {restate_command(hours.first, hours.last)}"
     )
 
 

@@ -54,6 +54,8 @@ class AmplitudeSettings(BaseConfiguration):
     """How long after an hour has closed a 404 for it may still turn into data."""
     recheck_hours: int = 24
     """How long after an hour has closed it is compared with Amplitude's once more; 0: never."""
+    freshness_hours: int = 12
+    """How old the newest finished hour may be before `status` and an audit call the export stale."""
     read_timeout_seconds: float = 600
     """How long Amplitude may send nothing; it prepares a large zip before it sends the first byte."""
     now: str | None = None
