@@ -1,12 +1,14 @@
 """Makes the repository's root a SQLMesh project: the configuration and the models in `sqlmesh/`, from here.
 
-Where SQLMesh's state is in PostgreSQL, one `sqlmesh plan` or `run` works at a time.
+Where SQLMesh's state is in PostgreSQL, one `sqlmesh plan` or `run` works at a time. A restatement that was killed is
+finished by the next `sqlmesh run`.
 """
 
 import os
 import runpy
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -14,9 +16,13 @@ from types import TracebackType
 import click
 import psycopg2
 from sqlmesh.core.config import Config, PostgresConnectionConfig
+from sqlmesh.core.config.scheduler import BuiltInSchedulerConfig
 from sqlmesh.core.context import GenericContext
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
+from sqlmesh.core.plan import BuiltInPlanEvaluator, EvaluatablePlan
+from sqlmesh.core.plan.stages import BackfillStage
 from sqlmesh.core.test import ModelTestMetadata
+from sqlmesh.utils.date import now_timestamp, to_timestamp
 
 ROOT = Path(__file__).parent
 PROJECT = ROOT / "sqlmesh"
@@ -29,6 +35,7 @@ from amplitude_source.sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, 
 CUSTOM_MODELS = PROJECT / "models" / "custom"  # the user's own
 WRITERS = USER_COMMANDS
 LOCK = 20260601  # in the state's own database, so any number does
+MINUTE_IN_MS = 60_000
 
 HOLDER = f"""
     SELECT application_name, backend_start AT TIME ZONE 'UTC'
@@ -147,8 +154,48 @@ def gone(error: psycopg2.Error, state: PostgresConnectionConfig) -> str:
     )
 
 
+class ResumablePlanEvaluator(BuiltInPlanEvaluator):
+    """Restates so that a kill leaves work to do, and not tables that are half restated and count as done.
+
+    SQLMesh itself leaves the intervals in its state while it builds them again: after a kill nothing is missing.
+    """
+
+    def evaluate(self, plan: EvaluatablePlan, circuit_breaker: Callable[[], bool] | None = None) -> None:
+        """Give the plan the time at which it really begins, for which SQLMesh takes the start of the minute.
+
+        `gold.export_hours_taken` compares it with the ends of loads.
+        """
+        started = now_timestamp()
+        if plan.execution_time and 0 <= started - to_timestamp(plan.execution_time) < MINUTE_IN_MS:
+            plan = plan.copy(update={"execution_time": started})
+        super().evaluate(plan, circuit_breaker)
+
+    def visit_backfill_stage(self, stage: BackfillStage, plan: EvaluatablePlan) -> None:
+        """Remove the intervals of production first; each model adds its own again when it is built."""
+        if plan.is_prod:
+            snapshots = [snapshot for snapshot in stage.all_snapshots.values() if snapshot.name in plan.restatements]
+            self.state_sync.remove_intervals(
+                [(snapshot, plan.restatements[snapshot.name]) for snapshot in snapshots], remove_shared_versions=True
+            )
+        super().visit_backfill_stage(stage, plan)
+
+
+class ResumableScheduler(BuiltInSchedulerConfig):
+    """SQLMesh's scheduler with that evaluator of plans."""
+
+    def create_plan_evaluator(self, context: GenericContext[Config]) -> ResumablePlanEvaluator:
+        return ResumablePlanEvaluator(
+            state_sync=context.state_sync,
+            snapshot_evaluator=context.snapshot_evaluator,
+            create_scheduler=context.create_scheduler,
+            default_catalog=context.default_catalog,
+            console=context.console,
+        )
+
+
 try:
     config = project_config(ROOT, subcommand())
 except AmplitudeError as error:
     sys.exit(f"Error: {error}")
 config.loader = ProjectLoader
+config.default_scheduler = ResumableScheduler()

@@ -50,6 +50,7 @@ from amplitude_source import (
     remove_superseded,
 )
 from amplitude_source.archive import Archive
+from amplitude_source.behind import complaints, standing
 from amplitude_source.bronze_files import BronzeFiles
 from amplitude_source.commands import CONSOLE_COMMAND, INVOKED_FROM, load_command
 from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
@@ -57,7 +58,7 @@ from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError, RejectedRowsError
 from amplitude_source.exported import Source
 from amplitude_source.lake import AWS_ERRORS, LakeError, no_credentials
-from amplitude_source.ledger import Ledger, coverage, read_ledgers, rejecting_hours, restatements
+from amplitude_source.ledger import Ledger, coverage, read_ledgers, rejecting_hours
 from amplitude_source.lock import BUSY_EXIT, BusyError, locked
 from amplitude_source.reports import (
     coverage_json,
@@ -87,12 +88,14 @@ from amplitude_source.settings import (
     settle_settings,
 )
 from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, refusal
+from amplitude_source.taken import read_taken, restatements
 from amplitude_source.verify import archived_hours, damaged_hours, sample_hours
 from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
 MISSING_HOURS_EXIT = 3
 REJECTED_EXIT = 5
+BEHIND_EXIT = 6
 INTERRUPTED_EXIT = 130  # as shells have it for Ctrl-C
 STOPPED = "Stopped; a plain re-run continues."
 M_MMAP_THRESHOLD = -3  # of malloc.h
@@ -167,6 +170,7 @@ def cli() -> None:
       3  status: hours are missing or damaged
       4  another process uses the work folder or the database
       5  too many rows of an hour were rejected
+      6  status: the export, silver or gold is behind
     130  stopped by Ctrl-C
     """
 
@@ -306,12 +310,13 @@ def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, 
     Raises:
         AmplitudeError: not all could be had; those before are loaded.
     """
-    known = restatements(ledgers)
+    taken = read_taken(pipeline)
+    known = restatements(ledgers, taken)
     progress, started = Progress(), time.monotonic()
     ledgers = run_loads(pipeline, settings, work, ledgers, progress)
     if progress.hours or not progress.error:
         report(work, progress, time.monotonic() - started)
-    for restatement in restatements(ledgers):
+    for restatement in restatements(ledgers, taken):
         if restatement not in known:
             out.print(restate_text(restatement))
     if progress.error:
@@ -414,35 +419,44 @@ def typed_folder(pipeline: dlt.Pipeline) -> Iterator[Path]:
 @project_option
 @destination_option
 def status(as_json: bool, project: str | None, destination: str) -> None:
-    """Show which hours are loaded, empty, pending or missing, and the command that fills each gap.
+    """Show which hours are loaded, how far silver and gold are, and the command that mends what is wrong.
 
     A few hours of the archive are compared with the ledger each time; `archive verify` compares all. Exits with 3 where
-    hours are missing, or damaged in the archive, else with 5 where too many rows of an hour were rejected.
+    hours are missing, or damaged in the archive; else with 5 where too many rows of an hour were rejected; else with 6
+    where the export is stale, or silver and gold are behind, wait for a project, or hold another content than bronze.
     """
-    projects = chosen_projects(project)
-    with looking(destination, projects[0]) as pipeline:
-        ledgers = read_ledgers(pipeline)
+    chosen = chosen_projects(project)
+    with looking(destination, chosen[0]) as pipeline:
+        ledgers, taken = read_ledgers(pipeline), read_taken(pipeline)
     ranges = {
         settings.project: coverage(ledgers.get(settings.project, {}), settings.first_hour, settings.newest_hour)
-        for settings in projects
+        for settings in chosen
     }
-    damaged = {settings.project: sample_damage(settings, ledgers.get(settings.project, {})) for settings in projects}
-    changed = restatements(ledgers)
+    damaged = {settings.project: sample_damage(settings, ledgers.get(settings.project, {})) for settings in chosen}
     rejecting = [
         (settings, hours)
-        for settings in projects
+        for settings in chosen
         if (hours := rejecting_hours(ledgers.get(settings.project, {}).values(), settings))
     ]
+    projects = load_projects()
+    found = complaints(ledgers, taken, projects)
     if as_json:
         listed = [{"project": name, **coverage_json(range_)} for name in ranges for range_ in ranges[name]]
-        restated = [{name: str(value) for name, value in asdict(hours).items()} for hours in changed]
+        restated = [{name: str(value) for name, value in asdict(each).items()} for each in restatements(ledgers, taken)]
         damage = [{"project": name, "first_damage": text} for name, text in damaged.items() if text]
         rejected = [
             {"project": settings.project, "hour": format_hour(hour)}
             for settings, rejecting_ in rejecting
             for hour in rejecting_
         ]
-        report_ = {"hours": listed, "restatements": restated, "archive": damage, "rejecting": rejected}
+        silver = {"standing": standing(ledgers, taken, projects), "complaints": found}
+        report_ = {
+            "hours": listed,
+            "restatements": restated,
+            "archive": damage,
+            "rejecting": rejected,
+            "silver": silver,
+        }
         click.echo(json.dumps(report_, indent=2))
     else:
         for name, ranges_ in ranges.items():
@@ -452,13 +466,15 @@ def status(as_json: bool, project: str | None, destination: str) -> None:
                 out.print(f"{text} Mend it: {load_command('archive', 'verify', *option)}")
         for settings, rejecting_ in rejecting:
             out.print(rejecting_text(rejecting_, settings))
-        for change in changed:
-            out.print(f"{restate_text(change)} (since {change.since:%Y-%m-%d %H:%M})")
+        for sentence in filter(None, [standing(ledgers, taken, projects), *found]):
+            out.print(sentence)
     missing = [range_ for ranges_ in ranges.values() for range_ in ranges_ if range_.status == "missing"]
     if missing or any(damaged.values()):
         sys.exit(MISSING_HOURS_EXIT)
     if rejecting:
         sys.exit(REJECTED_EXIT)
+    if found:
+        sys.exit(BEHIND_EXIT)
 
 
 def sample_damage(settings: AmplitudeSettings, ledger: Ledger) -> str | None:
@@ -510,18 +526,19 @@ def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> None:
 
 
 @cli.command()
-@click.option("--since", metavar="TIME", required=True, help="As 2026-06-01T00:00 (UTC): what changed from then on.")
+@click.option("--since", metavar="TIME", help="As 2026-06-01T00:00 (UTC): only what changed from then on.")
 @destination_option
-def restate(since: str, destination: str) -> None:
-    """Print the sqlmesh command that takes hours which changed into silver and gold: nothing where none did.
+def restate(since: str | None, destination: str) -> None:
+    """Print the sqlmesh command that updates silver and gold where they hold another content than bronze.
 
-    For schedules, which have a shell run what is printed; `status` shows all changes there ever were. SQLMesh's tests
-    and linter are left out, as a restatement builds what production has, not what lies here.
+    It prints nothing where all is well, so that a schedule can have a shell run the output. A restatement that was
+    interrupted is printed again. SQLMesh's tests and linter are left out, because a restatement builds what production
+    has.
     """
-    start = parse_time(since, "--since")
+    start = parse_time(since, "--since") if since else datetime.min
     with looking(destination, load_projects()[0]) as pipeline:
-        changed = [hours for hours in restatements(read_ledgers(pipeline)) if hours.since >= start]
-    if changed:
+        outdated = restatements(read_ledgers(pipeline), read_taken(pipeline))
+    if changed := [hours for hours in outdated if hours.since >= start]:
         command = restate_command(changed[0].first, max(hours.last for hours in changed))
         click.echo(f"{command} --auto-apply --no-prompts --skip-tests --skip-linter")
 

@@ -13,7 +13,14 @@ FROM bronze.export_hours AS hours
 JOIN bronze._dlt_loads AS loads
   ON loads.load_id = hours._dlt_load_id AND loads.status = 0
 WHERE
-  hours.status <> 'pending'
+  hours.status IN ('loaded', 'empty')
+  AND NOT hours.project IN (
+    SELECT
+      marks.project
+    FROM bronze.export_hours AS marks
+    WHERE
+      marks.status = 'retired'
+  )
 GROUP BY
   hours.project
 HAVING
