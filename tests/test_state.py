@@ -15,9 +15,9 @@ import click
 import pytest
 from sqlmesh.core.config import PostgresConnectionConfig
 
-import config
 import postgres as postgres_module
 import warehouse
+from amplitude_source import state_lock
 from conftest import COMMAND_TIMEOUT_SECONDS, Project, Result, hour_text, make_project, succeeded
 from postgres import Postgres, find_binaries
 from simulator.product import Product
@@ -118,7 +118,7 @@ def test_a_run_whose_models_failed_says_if_postgresql_is_gone(
     if is_gone:
         postgres.execute("postgres", f"SELECT pg_terminate_backend({connection.info.backend_pid})")
     with suppress(click.ClickException), click.Context(click.Command("run")) as command:
-        command.call_on_close(partial(config.tell_if_gone, connection, state))
+        command.call_on_close(partial(state_lock.tell_if_gone, connection, state))
         raise click.ClickException("Run failed.")
     assert ("where SQLMesh keeps its state, cannot be reached" in capsys.readouterr().err) is is_gone
 

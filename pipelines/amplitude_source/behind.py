@@ -54,9 +54,8 @@ def _lag(state: Built) -> list[str]:
             f"{format_hour(state.next_hour)}: {load_command()}"
         )
     elif state.is_overdue:
-        found.append(
-            f"{state.waiting_hours} hours wait in bronze from {format_hour(state.next_hour)} on: {sqlmesh_command('run')}"
-        )
+        hour = format_hour(state.next_hour)
+        found.append(f"{state.waiting_hours} hours wait in bronze from {hour} on: {sqlmesh_command('run')}")
     return found
 
 

@@ -1,7 +1,7 @@
 """The ways in which gold's numbers are broken down: for all, by platform, by country.
 
 As in Amplitude's charts with such a filter, a number of a segment is counted from the events with that value alone: a
-user is in every segment that an event of his had.
+user is in every segment that an event of theirs had, and a session consists of the segment's events.
 """
 
 from sqlglot import exp

@@ -233,9 +233,9 @@ SELECT
   segment::VARCHAR AS segment, /* Platform or country; (none) where events name none, (all) for all */
   touch::VARCHAR AS touch, /* Which touch gets the credit: first or last */
   COALESCE(source, '(none)')::VARCHAR AS source, /* utm_source of the touch; (none) without one, or where the SDK writes EMPTY */
-  COALESCE(medium, '(none)')::VARCHAR AS medium, /* utm_medium of the same */
-  COALESCE(campaign, '(none)')::VARCHAR AS campaign, /* utm_campaign of the same */
-  COALESCE(referrer, '(none)')::VARCHAR AS referrer, /* Domain of the referrer of the same */
+  COALESCE(medium, '(none)')::VARCHAR AS medium, /* utm_medium of the touch, likewise */
+  COALESCE(campaign, '(none)')::VARCHAR AS campaign, /* utm_campaign of the touch, likewise */
+  COALESCE(referrer, '(none)')::VARCHAR AS referrer, /* Domain of the referrer of the touch, likewise */
   SUM(new_users)::BIGINT AS new_users, /* Users whose first event, of whatever type, was on the day */
   SUM(active_users)::BIGINT AS active_users, /* Users with a session that started on the day; with sessions of several sources, they count for each */
   SUM(sessions)::BIGINT AS sessions /* Sessions that started on the day, those of more than a day left out */

@@ -35,9 +35,9 @@ SELECT
   sessions.session_seconds::DOUBLE AS session_seconds, /* Length of the session in seconds */
   sessions.session_number::BIGINT AS session_number, /* 1 for the merged user's first session, 2 for the next */
   sessions.entry_page::VARCHAR AS entry_page, /* Path of the session's first page, NULL in an app */
-  sessions.source::VARCHAR AS source, /* utm_source that the user had when the session began, NULL for none */
-  sessions.medium::VARCHAR AS medium, /* utm_medium of the same */
-  sessions.campaign::VARCHAR AS campaign, /* utm_campaign of the same */
+  sessions.source::VARCHAR AS source, /* First utm_source of the session, NULL for none */
+  sessions.medium::VARCHAR AS medium, /* First utm_medium of the session, NULL for none */
+  sessions.campaign::VARCHAR AS campaign, /* First utm_campaign of the session, NULL for none */
   events.platform::VARCHAR AS platform, /* Web, iOS, Android; NULL for events of a server */
   events.os_name::VARCHAR AS os_name, /* Operating system or browser */
   events.os_version::VARCHAR AS os_version, /* Its version */

@@ -156,21 +156,21 @@ SELECT
     WHEN sessions.session_id IS NULL
     THEN users.first_medium
     ELSE sessions.medium
-  END::VARCHAR AS first_medium, /* utm_medium of the same */
+  END::VARCHAR AS first_medium, /* utm_medium that did, NULL for none */
   CASE
     WHEN NOT users.has_no_initial
     THEN users.initial_campaign
     WHEN sessions.session_id IS NULL
     THEN users.first_campaign
     ELSE sessions.campaign
-  END::VARCHAR AS first_campaign, /* utm_campaign of the same */
+  END::VARCHAR AS first_campaign, /* utm_campaign that did, NULL for none */
   CASE
     WHEN NOT users.has_no_initial
     THEN users.initial_referrer
     WHEN sessions.session_id IS NULL
     THEN users.first_referrer
     ELSE sessions.referrer
-  END::VARCHAR AS first_referrer, /* Domain of the referrer of the same */
+  END::VARCHAR AS first_referrer, /* Domain of the referrer that did, NULL for none */
   users.first_platform::VARCHAR AS first_platform, /* Platform of the first event; NULL for a server's */
   users.first_country::VARCHAR AS first_country, /* Country of the first event */
   users.latest_platform::VARCHAR AS latest_platform, /* Platform of the latest event; NULL for a server's */
