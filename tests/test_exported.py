@@ -226,7 +226,7 @@ def test_an_empty_file_is_no_hour_without_rows(tmp_path: Path) -> None:
         texts(tmp_path)
 
 
-@pytest.mark.parametrize("data", [b"", gzip.compress(b""), b"\n"])
+@pytest.mark.parametrize("data", [b"", gzip.compress(b"", mtime=0), b"\n"], ids=["nothing", "gzip", "line end"])
 def test_a_complete_file_marks_an_hour_that_has_no_data(tmp_path: Path, data: bytes) -> None:
     write(tmp_path / NAME)
     for hour in (9, 10):
