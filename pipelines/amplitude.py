@@ -45,6 +45,7 @@ from amplitude_source import (
     first_unseen_hour,
     forget_loads,
     is_list_due,
+    ledger_mark,
     read_merges,
     remove_leftovers,
     remove_superseded,
@@ -60,6 +61,7 @@ from amplitude_source.exported import Source
 from amplitude_source.lake import AWS_ERRORS, LakeError, no_credentials
 from amplitude_source.ledger import Ledger, coverage, read_ledgers, rejecting_hours
 from amplitude_source.lock import BUSY_EXIT, BusyError, locked
+from amplitude_source.renames import rename, retirement
 from amplitude_source.reports import (
     coverage_json,
     damage_text,
@@ -77,6 +79,7 @@ from amplitude_source.reports import (
 from amplitude_source.settings import (
     DESTINATION_VARIABLE,
     DESTINATIONS,
+    HOUR,
     AmplitudeSettings,
     destination,
     format_hour,
@@ -541,6 +544,37 @@ def restate(since: str | None, destination: str) -> None:
     if changed := [hours for hours in outdated if hours.since >= start]:
         command = restate_command(changed[0].first, max(hours.last for hours in changed))
         click.echo(f"{command} --auto-apply --no-prompts --skip-tests --skip-linter")
+
+
+@cli.command("retire-project")
+@click.argument("name")
+@destination_option
+def retire_project(name: str, destination: str) -> None:
+    """End a project that is given up: its hours stay, and silver no longer waits for new ones."""
+    projects = load_projects()
+    if name in {settings.project for settings in projects}:
+        raise click.UsageError(f"{name} is a project of the settings: take it out of them first.")
+    with loading(destination, projects) as pipeline:
+        ledger = opened_ledgers(pipeline, projects[0]).get(name, {})
+        row = retirement(name, ledger, projects[0].present)
+        run_pipeline(pipeline, ledger_mark(row))
+        tidied_ledgers(pipeline, projects[0])
+    out.print(f"Project {name} is retired: silver waits for its hours to {format_hour(row.export_hour - HOUR)} only.")
+
+
+@cli.command("rename-project")
+@click.argument("old")
+@click.argument("new")
+@destination_option
+def rename_project(old: str, new: str, destination: str) -> None:
+    """Give a project the name that it has in the settings now, in bronze and in the archive."""
+    (settings,) = chosen_projects(new)
+    with loading(destination, [settings]) as pipeline:
+        rename(pipeline, settings, old, opened_ledgers(pipeline, settings))
+        changed = restatements(read_ledgers(pipeline), read_taken(pipeline))
+    out.print(f"Project {old} is {new} now, in bronze and in the archive.")
+    for hours in changed:
+        out.print(restate_text(hours))
 
 
 @cli.command("declare-empty")

@@ -69,12 +69,6 @@ def retired_from(ledger: Ledger) -> datetime | None:
     return max((hour for hour, row in ledger.items() if row.status == "retired"), default=None)
 
 
-def active_hours(ledger: Ledger) -> Ledger:
-    """Leave out the mark of a retired project, and the hours from there on, which nobody waits for."""
-    end = retired_from(ledger) or datetime.max
-    return {hour: row for hour, row in ledger.items() if hour < end}
-
-
 def _from_tables(pipeline: dlt.Pipeline) -> tuple[list[tuple[Any, ...]], set[str]]:
     """The ledger's rows, and the loads that are finished."""
     dataset = pipeline.dataset()
