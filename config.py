@@ -1,6 +1,7 @@
 """Makes the repository's root a SQLMesh project: the configuration and the models in `sqlmesh/`, from here.
 
-Where SQLMesh's state is in PostgreSQL, one `sqlmesh plan` or `run` works at a time.
+Where SQLMesh's state is in PostgreSQL, one `sqlmesh plan` or `run` works at a time. A restatement that was killed is
+finished by the next `sqlmesh run`.
 """
 
 import runpy
@@ -18,6 +19,7 @@ PROJECT = ROOT / "sqlmesh"
 sys.path.insert(0, str(ROOT / "pipelines"))
 
 from amplitude_source.errors import AmplitudeError  # noqa: E402 - from that folder
+from amplitude_source.resumable_plan import ResumableScheduler  # noqa: E402 - as above
 from amplitude_source.sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of  # noqa: E402 - as above
 from amplitude_source.state_lock import stop_unless_alone, subcommand  # noqa: E402 - as above
 
@@ -70,3 +72,4 @@ except AmplitudeError as error:
         raise
     sys.exit(f"Error: {error}")  # SQLMesh itself would add words around the sentence
 config.loader = ProjectLoader
+config.default_scheduler = ResumableScheduler()

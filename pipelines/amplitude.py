@@ -10,13 +10,11 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
 from datetime import datetime
 from difflib import get_close_matches
 from importlib.abc import MetaPathFinder
 from importlib.metadata import version
 from pathlib import Path
-from random import Random
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
@@ -45,6 +43,7 @@ from amplitude_source import (
     first_unseen_hour,
     forget_loads,
     is_list_due,
+    ledger_mark,
     read_merges,
     remove_leftovers,
     remove_superseded,
@@ -56,11 +55,11 @@ from amplitude_source.destinations import kept_open, limit_memory, make_pipeline
 from amplitude_source.download import ExportClient
 from amplitude_source.errors import AmplitudeError, RejectedRowsError
 from amplitude_source.exported import Source
-from amplitude_source.lake import AWS_ERRORS, LakeError, no_credentials
-from amplitude_source.ledger import Ledger, coverage, read_ledgers, rejecting_hours, restatements
+from amplitude_source.lake import AWS_ERRORS, no_credentials
+from amplitude_source.ledger import Ledger, read_ledgers
 from amplitude_source.lock import BUSY_EXIT, BusyError, locked
+from amplitude_source.renames import rename, retirement
 from amplitude_source.reports import (
-    coverage_json,
     damage_text,
     err,
     out,
@@ -76,6 +75,8 @@ from amplitude_source.reports import (
 from amplitude_source.settings import (
     DESTINATION_VARIABLE,
     DESTINATIONS,
+    GATEWAYS,
+    HOUR,
     AmplitudeSettings,
     destination,
     format_hour,
@@ -87,12 +88,12 @@ from amplitude_source.settings import (
     settle_settings,
 )
 from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, refusal
-from amplitude_source.verify import archived_hours, damaged_hours, sample_hours
+from amplitude_source.status import REJECTED_EXIT, Status, find_status
+from amplitude_source.taken import TAKEN_TABLE, read_taken, restatements
+from amplitude_source.verify import archived_hours, damaged_hours
 from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
-MISSING_HOURS_EXIT = 3
-REJECTED_EXIT = 5
 INTERRUPTED_EXIT = 130  # as shells have it for Ctrl-C
 STOPPED = "Stopped; a plain re-run continues."
 M_MMAP_THRESHOLD = -3  # of malloc.h
@@ -167,6 +168,7 @@ def cli() -> None:
       3  status: hours are missing or damaged
       4  another process uses the work folder or the database
       5  too many rows of an hour were rejected
+      6  status: the export, silver or gold is behind
     130  stopped by Ctrl-C
     """
 
@@ -233,7 +235,10 @@ def chosen_projects(name: str | None) -> list[AmplitudeSettings]:
     chosen = [settings for settings in projects if settings.project == name]
     if not chosen:
         names = ", ".join(settings.project for settings in projects)
-        raise click.UsageError(f"--project {name}: the settings have no such project, only {names}.")
+        raise click.UsageError(
+            f"--project {name}: the settings have no such project, only {names}. For one that is given up there is "
+            "`retire-project`."
+        )
     return chosen
 
 
@@ -306,12 +311,13 @@ def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, 
     Raises:
         AmplitudeError: not all could be had; those before are loaded.
     """
-    known = restatements(ledgers)
+    taken = read_taken(pipeline)
+    known = restatements(ledgers, taken)
     progress, started = Progress(), time.monotonic()
     ledgers = run_loads(pipeline, settings, work, ledgers, progress)
     if progress.hours or not progress.error:
         report(work, progress, time.monotonic() - started)
-    for restatement in restatements(ledgers):
+    for restatement in restatements(ledgers, taken):
         if restatement not in known:
             out.print(restate_text(restatement))
     if progress.error:
@@ -414,61 +420,32 @@ def typed_folder(pipeline: dlt.Pipeline) -> Iterator[Path]:
 @project_option
 @destination_option
 def status(as_json: bool, project: str | None, destination: str) -> None:
-    """Show which hours are loaded, empty, pending or missing, and the command that fills each gap.
+    """Show which hours are loaded, how far silver and gold are, and the command that mends what is wrong.
 
     A few hours of the archive are compared with the ledger each time; `archive verify` compares all. Exits with 3 where
-    hours are missing, or damaged in the archive, else with 5 where too many rows of an hour were rejected.
+    hours are missing, or damaged in the archive; else with 5 where too many rows of an hour were rejected; else with 6
+    where the export is stale, or silver and gold are behind, wait for a project, or hold another content than bronze.
     """
-    projects = chosen_projects(project)
-    with looking(destination, projects[0]) as pipeline:
-        ledgers = read_ledgers(pipeline)
-    ranges = {
-        settings.project: coverage(ledgers.get(settings.project, {}), settings.first_hour, settings.newest_hour)
-        for settings in projects
-    }
-    damaged = {settings.project: sample_damage(settings, ledgers.get(settings.project, {})) for settings in projects}
-    changed = restatements(ledgers)
-    rejecting = [
-        (settings, hours)
-        for settings in projects
-        if (hours := rejecting_hours(ledgers.get(settings.project, {}).values(), settings))
-    ]
+    chosen, projects = chosen_projects(project), load_projects()
+    with looking(destination, chosen[0]) as pipeline:
+        ledgers, taken = read_ledgers(pipeline), read_taken(pipeline)
+    found = find_status(chosen, projects, ledgers, taken, has_silver=destination in GATEWAYS)
     if as_json:
-        listed = [{"project": name, **coverage_json(range_)} for name in ranges for range_ in ranges[name]]
-        restated = [{name: str(value) for name, value in asdict(hours).items()} for hours in changed]
-        damage = [{"project": name, "first_damage": text} for name, text in damaged.items() if text]
-        rejected = [
-            {"project": settings.project, "hour": format_hour(hour)}
-            for settings, rejecting_ in rejecting
-            for hour in rejecting_
-        ]
-        report_ = {"hours": listed, "restatements": restated, "archive": damage, "rejecting": rejected}
-        click.echo(json.dumps(report_, indent=2))
+        click.echo(json.dumps(found.as_json(), indent=2))
     else:
-        for name, ranges_ in ranges.items():
-            show_coverage(ranges_, name if len(ranges) > 1 else None)
-            if text := damaged[name]:
-                option = ["--project", name] if len(ranges) > 1 else []
-                out.print(f"{text} Mend it: {load_command('archive', 'verify', *option)}")
-        for settings, rejecting_ in rejecting:
-            out.print(rejecting_text(rejecting_, settings))
-        for change in changed:
-            out.print(f"{restate_text(change)} (since {change.since:%Y-%m-%d %H:%M})")
-    missing = [range_ for ranges_ in ranges.values() for range_ in ranges_ if range_.status == "missing"]
-    if missing or any(damaged.values()):
-        sys.exit(MISSING_HOURS_EXIT)
-    if rejecting:
-        sys.exit(REJECTED_EXIT)
+        show_status(found)
+    sys.exit(found.exit_code)
 
 
-def sample_damage(settings: AmplitudeSettings, ledger: Ledger) -> str | None:
-    """Look at some hours of a project's archive; say what is wrong with them."""
-    try:
-        archive = Archive(settings.lake, settings.project)
-        damaged = damaged_hours(archive, ledger, sample_hours(archive, ledger, Random()))
-    except LakeError as error:
-        return f"The archive could not be looked at. {error}"
-    return damage_text(damaged) if damaged else None
+def show_status(found: Status) -> None:
+    """Print what was found, project by project, then what concerns all."""
+    for name, ranges in found.hours.items():
+        show_coverage(ranges, name if len(found.hours) > 1 else None)
+        if text := found.damage.get(name):
+            option = ["--project", name] if len(found.hours) > 1 else []
+            out.print(f"{text} Mend it: {load_command('archive', 'verify', *option)}")
+    for sentence in [*found.rejecting, *filter(None, [found.standing]), *found.complaints]:
+        out.print(f"{sentence}")
 
 
 @cli.group("archive")
@@ -510,20 +487,56 @@ def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> None:
 
 
 @cli.command()
-@click.option("--since", metavar="TIME", required=True, help="As 2026-06-01T00:00 (UTC): what changed from then on.")
+@click.option("--since", metavar="TIME", help="As 2026-06-01T00:00 (UTC): only what changed from then on.")
 @destination_option
-def restate(since: str, destination: str) -> None:
-    """Print the sqlmesh command that takes hours which changed into silver and gold: nothing where none did.
+def restate(since: str | None, destination: str) -> None:
+    """Print the sqlmesh command that updates silver and gold where they hold another content than bronze.
 
-    For schedules, which have a shell run what is printed; `status` shows all changes there ever were. SQLMesh's tests
-    and linter are left out, as a restatement builds what production has, not what lies here.
+    It prints nothing where all is well, so that a schedule can have a shell run the output. A restatement that was
+    interrupted is printed again. SQLMesh's tests and linter are left out, because a restatement builds what production
+    has.
     """
-    start = parse_time(since, "--since")
+    start = parse_time(since, "--since") if since else datetime.min
     with looking(destination, load_projects()[0]) as pipeline:
-        changed = [hours for hours in restatements(read_ledgers(pipeline)) if hours.since >= start]
-    if changed:
+        ledgers, taken = read_ledgers(pipeline), read_taken(pipeline)
+    if not taken:
+        warn(f"There is no {TAKEN_TABLE}, so nothing can be restated: silver and gold are not built yet.")
+    if changed := [hours for hours in restatements(ledgers, taken) if hours.since >= start]:
         command = restate_command(changed[0].first, max(hours.last for hours in changed))
         click.echo(f"{command} --auto-apply --no-prompts --skip-tests --skip-linter")
+
+
+@cli.command("retire-project")
+@click.argument("name")
+@destination_option
+def retire_project(name: str, destination: str) -> None:
+    """End a project that is given up: its hours stay, and silver no longer waits for new ones."""
+    refuse_files(destination)
+    projects = load_projects()
+    if name in {settings.project for settings in projects}:
+        raise click.UsageError(f"{name} is a project of the settings: take it out of them first.")
+    with loading(destination, projects) as pipeline:
+        ledger = opened_ledgers(pipeline, projects[0]).get(name, {})
+        row = retirement(name, ledger, projects[0].present)
+        run_pipeline(pipeline, ledger_mark(row))
+        tidied_ledgers(pipeline, projects[0])
+    out.print(f"Project {name} is retired: silver waits for its hours to {format_hour(row.export_hour - HOUR)} only.")
+
+
+@cli.command("rename-project")
+@click.argument("old")
+@click.argument("new")
+@destination_option
+def rename_project(old: str, new: str, destination: str) -> None:
+    """Give a project the name that it has in the settings now, in bronze and in the archive."""
+    refuse_files(destination)
+    (settings,) = chosen_projects(new)
+    with loading(destination, [settings]) as pipeline:
+        rename(pipeline, settings, old, opened_ledgers(pipeline, settings))
+        changed = restatements(read_ledgers(pipeline), read_taken(pipeline))
+    out.print(f"Project {old} is {new} now, in bronze and in the archive.")
+    for hours in changed:
+        out.print(restate_text(hours))
 
 
 @cli.command("declare-empty")
@@ -549,6 +562,16 @@ def declare_empty(start: str, end: str, project: str | None, destination: str) -
     out.print(f"{progress.hours['empty']} hours declared empty, {kept} left as they were.")
 
 
+def refuse_files(destination: str) -> None:
+    """Refuse a destination of files for a command that is there for silver.
+
+    Raises:
+        click.UsageError: silver is built in a warehouse.
+    """
+    if destination not in GATEWAYS:
+        raise click.UsageError("This command is for silver, which is built in a warehouse: take another --destination.")
+
+
 class FileCommand(click.Command):
     """A command for files whose names may begin with `-` and a digit, as those of merged users do."""
 
@@ -570,10 +593,7 @@ def load_merges(files: tuple[Path, ...], project: str | None, destination: str) 
     if len(projects) > 1:
         raise click.UsageError("Say with --project whose users they are.")
     (settings,) = projects
-    if destination == "filesystem":
-        raise click.UsageError(
-            "Merges of users are for silver, which is built in a warehouse: take another --destination."
-        )
+    refuse_files(destination)
     merges = read_merges(Source.of(INVOKED_FROM / file) for file in files)
     with loading(destination, projects) as pipeline, kept_open(pipeline):
         store_merges(pipeline, settings, merges, read_ledgers(pipeline))

@@ -319,6 +319,20 @@ def make_project(folder: Path, simulator: Simulator) -> Project:
     return Project(root, env)
 
 
+def take_all_hours(project: Project) -> None:
+    """Write to gold what SQLMesh would write once silver and gold have all hours before the first pending one."""
+    with duckdb.connect(str(project.database)) as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS gold")
+        connection.execute("""
+            CREATE OR REPLACE TABLE gold.export_hours_taken AS
+            SELECT project, export_hour, sha256, revision, _dlt_load_id AS load_id
+            FROM bronze.export_hours
+            WHERE export_hour < COALESCE(
+                (SELECT MIN(export_hour) FROM bronze.export_hours WHERE status = 'pending'), TIMESTAMP '9999-12-31'
+            )
+        """)
+
+
 def assert_no_secret_is_kept(project: Project) -> None:
     """Neither key of Amplitude is in a file that a command made: the lake, bronze, dlt's state and traces, logs."""
     login = base64.b64encode(":".join(DEMO_CREDENTIALS).encode())

@@ -97,6 +97,11 @@ NEEDED = {
         Right(LOADER, "USAGE", "SCHEMA AMPLITUDE.BRONZE_STAGING"),
         Right(LOADER, "CREATE TABLE", "SCHEMA AMPLITUDE.BRONZE_STAGING"),
     ],
+    "`status` and `restate` read what gold has taken in": [
+        Right(LOADER, "USAGE", "SCHEMA AMPLITUDE.GOLD"),
+        Right(LOADER, "SELECT", "ALL VIEWS IN SCHEMA AMPLITUDE.GOLD"),
+        Right(LOADER, "SELECT", "FUTURE VIEWS IN SCHEMA AMPLITUDE.GOLD"),
+    ],
     "a plan reads bronze, and what a later load makes there": [
         Right(TRANSFORMER, "USAGE", "SCHEMA AMPLITUDE.BRONZE"),
         Right(TRANSFORMER, "SELECT", "ALL TABLES IN SCHEMA AMPLITUDE.BRONZE"),
@@ -143,9 +148,11 @@ MUST_BE_MISSING = [
     *(
         Right(LOADER, privilege, f"SCHEMA AMPLITUDE.{layer}")
         for layer in ("SILVER", "GOLD")
-        for privilege in ("USAGE", "CREATE TABLE", "CREATE VIEW")
+        for privilege in ("CREATE TABLE", "CREATE VIEW")
     ),
-    Right(LOADER, "SELECT", "VIEW AMPLITUDE.GOLD.EVENTS"),
+    Right(LOADER, "USAGE", "SCHEMA AMPLITUDE.SILVER"),
+    Right(LOADER, "USAGE", "SCHEMA AMPLITUDE.GOLD_TABLES"),
+    Right(LOADER, "SELECT", "VIEW AMPLITUDE.SILVER.USERS"),
     Right(LOADER, "CREATE STAGE", "SCHEMA AMPLITUDE.BRONZE"),
     Right(LOADER, "MODIFY", "SCHEMA AMPLITUDE.BRONZE"),
     *(

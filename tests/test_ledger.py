@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 
 from amplitude_source.archive import ArchivedMember, ExportHour, Member, MemberName, content_sha256
 from amplitude_source.columns import LEDGER_COLUMNS
+from amplitude_source.errors import AmplitudeError
 from amplitude_source.ledger import (
     Ledger,
     LedgerRow,
-    Restatement,
     Status,
     coverage,
     ledger_row,
     ledger_table,
-    restatements,
 )
+from amplitude_source.renames import retirement
 from amplitude_source.settings import HOUR, hours_between
+from amplitude_source.taken import Restatement, TakenHour, restatements
 from amplitude_source.work import first_open
 from conftest import member_name
 
@@ -246,16 +247,31 @@ def ledger_of(project: str, *rows: LedgerRow) -> dict[str, Ledger]:
     return {project: {row.export_hour: replace(row, project=project) for row in rows}}
 
 
+def taken_of(ledgers: dict[str, Ledger], *, is_certain: bool = True) -> dict[tuple[str, datetime], TakenHour]:
+    """What silver and gold hold if they took in all of the ledgers."""
+    return {
+        (project, hour): TakenHour(row.sha256, row.revision, is_certain)
+        for project in ledgers
+        for hour, row in ledgers[project].items()
+    }
+
+
+def test_before_silver_is_built_nothing_is_to_be_restated() -> None:
+    assert restatements(ledger_of("web", entry(FIRST, revised_at=NOW)), {}) == []
+
+
 def test_hours_without_a_change_need_no_restatement() -> None:
-    assert restatements({}) == []
-    assert restatements(ledger_of("web", *map(entry, hours_of(0, 1, 2)))) == []
+    web = ledger_of("web", *map(entry, hours_of(0, 1, 2)), entry(FIRST + 3 * HOUR, revised_at=NOW))
+    assert restatements(web, taken_of(web)) == []
 
 
-def test_neighbouring_hours_that_changed_are_restated_together_whichever_project_they_belong_to() -> None:
+def test_neighbouring_hours_of_any_projects_that_changed_are_restated_together() -> None:
     first, second = datetime(2026, 6, 5), datetime(2026, 6, 6)
-    changed = [entry(FIRST, revised_at=first), entry(FIRST + HOUR), entry(FIRST + 5 * HOUR, revised_at=first)]
-    ledgers = ledger_of("web", *changed) | ledger_of("ios", entry(FIRST), entry(FIRST + HOUR, revised_at=second))
-    assert restatements(ledgers) == [
+    before = ledger_of("web", *map(entry, hours_of(0, 1, 5))) | ledger_of("ios", entry(FIRST), entry(FIRST + HOUR))
+    changed = [replace(entry(hour, revised_at=first), sha256="other") for hour in hours_of(0, 5)]
+    web = ledger_of("web", changed[0], entry(FIRST + HOUR), changed[1])
+    ios = ledger_of("ios", entry(FIRST), replace(entry(FIRST + HOUR, revised_at=second), sha256="other"))
+    assert restatements(web | ios, taken_of(before)) == [
         Restatement(FIRST, FIRST + HOUR, second),
         Restatement(FIRST + 5 * HOUR, FIRST + 5 * HOUR, first),
     ]
@@ -263,10 +279,30 @@ def test_neighbouring_hours_that_changed_are_restated_together_whichever_project
 
 def test_hours_that_a_project_brings_late_are_restated_where_others_had_them() -> None:
     later = NOW + HOUR
-    web = ledger_of("web", *map(entry, hours_of(0, 1, 2, 3)), entry(FIRST + 4 * HOUR, loaded_at=later))
+    web = ledger_of("web", *map(entry, hours_of(0, 1, 2, 3)))
     ios = ledger_of("ios", *[entry(hour, loaded_at=later) for hour in hours_of(2, 3, 4)])
-    assert restatements(web | ios) == [Restatement(FIRST + 2 * HOUR, FIRST + 3 * HOUR, later)]
+    assert restatements(web | ios, taken_of(web)) == [Restatement(FIRST + 2 * HOUR, FIRST + 3 * HOUR, later)]
 
 
-def test_projects_that_were_loaded_in_one_run_need_no_restatement() -> None:
-    assert restatements(ledger_of("web", entry(FIRST)) | ledger_of("ios", entry(FIRST))) == []
+def test_hours_under_a_name_that_the_ledger_no_longer_has_are_restated() -> None:
+    web = ledger_of("web", *map(entry, hours_of(0, 1)))
+    ((restated),) = restatements(web, taken_of(ledger_of("default", *map(entry, hours_of(0, 1)))))
+    assert (restated.first, restated.last) == (FIRST, FIRST + HOUR)
+
+
+def test_an_hour_that_was_replaced_while_models_ran_is_restated() -> None:
+    web = ledger_of("web", entry(FIRST))
+    assert [hours.first for hours in restatements(web, taken_of(web, is_certain=False))] == [FIRST]
+
+
+# --- projects that are given up
+
+
+def test_a_retired_project_ends_with_the_first_hour_that_is_not_final() -> None:
+    web = ledger_of("web", *map(entry, hours_of(0, 1)), entry(FIRST + 2 * HOUR, "pending"))["web"]
+    mark = retirement("web", web, NOW)
+    assert (mark.status, mark.export_hour) == ("retired", FIRST + 2 * HOUR)
+    with pytest.raises(AmplitudeError, match="retired already"):
+        retirement("web", {**web, mark.export_hour: mark}, NOW)
+    with pytest.raises(AmplitudeError, match="no project 'wbe'"):
+        retirement("wbe", {}, NOW)

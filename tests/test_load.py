@@ -23,7 +23,7 @@ from dlt.load.load import Load
 import amplitude_source
 from amplitude_source import lines
 from amplitude_source.columns import EXPORT_COLUMNS
-from amplitude_source.commands import load_command
+from amplitude_source.commands import load_command, sqlmesh_command
 from amplitude_source.settings import HOUR, hours_between, parse_hour
 from conftest import (
     SMALL_PRODUCT,
@@ -38,6 +38,7 @@ from conftest import (
     rows_that_do_not_count,
     sentence,
     succeeded,
+    take_all_hours,
 )
 from simulator.archive import Archive, Member
 from simulator.faults import EVENTS_LIST
@@ -526,6 +527,7 @@ def test_an_hour_that_changed_replaces_its_old_rows_raises_its_revision_and_says
     rows = [export_row(city="Łódź"), export_row()]
     simulator.archive = Archive(replaced(BUSY_HOUR, made(BUSY_HOUR, gzip_lines(*rows), partition=3)))
     untouched = [row for row in bronze(loaded) if row["_export_hour"] != BUSY_HOUR]
+    take_all_hours(loaded)
     result = succeeded(loaded.load_here("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR)))
     stored = [row for row in bronze(loaded) if row["_export_hour"] == BUSY_HOUR]
     assert [row["uuid"] for row in stored] == [row["uuid"] for row in rows]
@@ -579,6 +581,7 @@ def test_rejected_rows_are_kept_and_reported_by_load_and_status_until_the_hour_i
     assert json.loads(shown.stdout)["rejecting"] == [{"project": "default", "hour": hour_text(BUSY_HOUR)}]
     assert "more than 10%" in project.load_here("status").stdout
     allowed = {"SOURCES__AMPLITUDE__START_HOUR": hour_text(BUSY_HOUR), "SOURCES__AMPLITUDE__MAX_REJECTED_SHARE": "0.75"}
+    allowed["SOURCES__AMPLITUDE__FRESHNESS_HOURS"] = "50"
     succeeded(project.load_here("status", **allowed))
     wrong = project.load_here("status", SOURCES__AMPLITUDE__MAX_REJECTED_SHARE="75")
     assert "MAX_REJECTED_SHARE is 75; write a number from 0 to 1." in sentence(wrong)
@@ -764,7 +767,10 @@ def test_status_shows_the_sums_of_each_status_and_asks_for_nothing_but_the_next_
     assert {status: int(cells[0]) for status, cells in rows.items()} == dict(hours)
     assert rows["loaded"][1:4] == [hour_text(START), hour_text(END - HOUR), str(len(MEMBERS))]
     assert rows["loaded"][5:] == [str(sum(member.rows for member in MEMBERS)), "0"]
-    assert result.stdout.splitlines()[-1] == f"Pending hours come with the next load: {load_command()}"
+    assert result.stdout.splitlines()[-2:] == [
+        f"Pending hours come with the next load: {load_command()}",
+        f"Silver and gold are not built yet (there is no gold.export_hours_taken): {sqlmesh_command('plan')}",
+    ]
 
 
 def test_gaps_loads_every_missing_hour_and_no_other(project: Project, simulator: Simulator, loaded_data: Path) -> None:
@@ -810,7 +816,10 @@ def test_a_hole_is_shown_with_exit_code_3_and_filled_by_the_command_that_status_
     (line,) = (line for line in result.stdout.splitlines() if "hold silver back" in line)
     assert line.startswith("3 missing hours")
     succeeded(project.load_here(*line.partition("amplitude.py ")[2].split()))
-    assert "missing" not in status_rows(succeeded(project.load_here("status")))
+    result = project.load_here("status")
+    assert "missing" not in status_rows(result)
+    assert (result.returncode, "is 70 hours old" in result.stdout) == (6, True)
+    succeeded(project.load_here("status", SOURCES__AMPLITUDE__FRESHNESS_HOURS="70"))
     assert_whole(project, last)
 
 

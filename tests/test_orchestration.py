@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,9 +36,6 @@ COMMAND_TIMEOUT_SECONDS = 600
 FLOWS = sorted((REPOSITORY / "orchestration/kestra").glob("*.yaml"))
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
 SCRIPTS = "io.kestra.plugin.scripts."
-DATE = """date("yyyy-MM-dd'T'HH:mm:ssX", timeZone="UTC")"""
-
-CHANGED_SINCE = f"inputs.changed_since ?? (execution.startDate | {DATE})"
 
 # What stands for something else than itself in a setting.
 KESTRA_EXPRESSION = re.compile(r"\{\{ *(.+?) *\}\}")
@@ -119,13 +116,12 @@ def test_the_backfill_ends_with_the_hourly_flow_which_it_waits_for() -> None:
     last = flow("amplitude_backfill")["tasks"][-1]
     assert (last["namespace"], last["flowId"]) == (flow("amplitude")["namespace"], flow("amplitude")["id"])
     assert last["wait"] is last["transmitFailed"] is True
-    assert {*last["inputs"]} == {each["id"] for each in flow("amplitude")["inputs"]}
 
 
 def test_both_flows_load_with_the_same_settings() -> None:
     (hourly,) = environments(flow("amplitude"))
     daily = environments(flow("amplitude_backfill"))[-1]
-    of_load = {name: value for name, value in hourly.items() if not name.startswith(("SQLMESH_", "CHANGED_SINCE"))}
+    of_load = {name: value for name, value in hourly.items() if not name.startswith("SQLMESH_")}
     assert daily == of_load | {"DAY": "{{ item.value }}"}
 
 
@@ -284,10 +280,9 @@ class Production:
         lines = ["set -e", *task["beforeCommands"], *task["commands"]]
         return self.shell(["/bin/sh", "-c", "\n".join(lines)], folder, env)
 
-    def run_hourly_flow(self, changed_since: datetime | None = None) -> Result:
-        started = f"{changed_since or self.simulator.now:%Y-%m-%dT%H:%M:%S}Z"
+    def run_hourly_flow(self) -> Result:
         (task,) = flow("amplitude")["tasks"]
-        return self.run_task(task, {CHANGED_SINCE: started})
+        return self.run_task(task, {})
 
     # GitHub
 
@@ -394,7 +389,6 @@ def test_the_hourly_flow_takes_new_and_changed_hours_in_and_finds_nothing_to_do_
 def test_the_backfill_loads_each_day_and_hands_over_to_the_hourly_flow(production: Production) -> None:
     """Its days come one after the other here, since one process at a time writes to a DuckDB file."""
     days, load, transform = flow("amplitude_backfill")["tasks"]
-    started = production.simulator.now
     inputs = {"inputs.first_day": f"{FIRST:%Y-%m-%d}", "inputs.last_day": f"{THIRD:%Y-%m-%d}"}
     listed = succeeded(production.run_task(days, inputs)).stdout
     outputs = json.loads(listed.removeprefix("::").removesuffix("::\n"))["outputs"]
@@ -404,8 +398,8 @@ def test_the_backfill_loads_each_day_and_hands_over_to_the_hourly_flow(productio
     for day in json.loads(outputs["days"]):
         result = succeeded(production.run_task(day_task, {"item.value": day}))
         assert "24 hours in" in result.stdout
-    assert transform["inputs"]["changed_since"].strip() == f"{{{{ execution.startDate | {DATE} }}}}"
-    succeeded(production.run_hourly_flow(changed_since=started))
+    assert "inputs" not in transform
+    succeeded(production.run_hourly_flow())
     assert_is_built(production)
 
 

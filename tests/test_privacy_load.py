@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from amplitude_source.privacy import SETTINGS
-from conftest import Project, hour_text, sentence, succeeded
+from conftest import Project, hour_text, sentence, succeeded, take_all_hours
 from simulator.product import Product
 from simulator.server import Simulator
 
@@ -121,6 +121,7 @@ def test_other_rules_make_another_content_of_an_hour_that_is_loaded_again(projec
     hour = next(product.members()).hour
     bounds = ("--start", hour_text(hour), "--end", hour_text(hour))
     succeeded(project.load_here(*bounds))
+    take_all_hours(project)
     project.env |= RULES
     assert "--restate-model" in succeeded(project.load_here(*bounds)).stdout
     assert project.query("SELECT revision, status FROM bronze.export_hours") == [(2, "loaded")]

@@ -21,6 +21,7 @@ from conftest import (
     member_name,
     sentence,
     succeeded,
+    take_all_hours,
 )
 from simulator.archive import Archive, Member
 from simulator.faults import EXPORT, Fault, FaultPlan, Reply
@@ -97,6 +98,7 @@ def test_an_hour_that_changed_after_it_was_loaded_is_replaced_and_its_restatemen
     hour = max((hour for hour in LINES if hour < NOON - 3 * HOUR), key=lambda hour: LINES[hour])
     young.set_clock(hour + timedelta(hours=26), simulator)
     add(simulator, hour)
+    take_all_hours(young)
     result = succeeded(young.load_here())
     command = f"sqlmesh plan --restate-model silver.events --start '{hour}' --end '{hour + HOUR}'"
     assert command in result.stdout
@@ -107,6 +109,8 @@ def test_an_hour_that_changed_after_it_was_loaded_is_replaced_and_its_restatemen
     assert [(each["first"], each["last"]) for each in stored] == [(str(hour), str(hour))]
     again = succeeded(young.load_here())
     assert "restate-model" not in again.stdout
+    take_all_hours(young)
+    assert "restate-model" not in young.load_here("status").stdout, "it is done"
 
 
 def test_an_empty_hour_that_got_data_is_loaded_when_it_is_compared(young: Project, simulator: Simulator) -> None:
@@ -229,6 +233,7 @@ def test_a_project_that_fails_stops_neither_the_other_nor_its_own_next_run(two: 
 def test_one_project_alone_can_be_loaded_and_one_that_comes_later_asks_for_a_restatement(two: Project) -> None:
     succeeded(two.load_here("--project", "web"))
     assert {name for name, _ in loaded_rows(two)} == {"web"}
+    take_all_hours(two)
     two.env["SOURCES__AMPLITUDE__NOW"] = (END + timedelta(hours=13)).isoformat()
     result = succeeded(two.load_here("--project", "ios_app"))
     assert loaded_rows(two) == BOTH
@@ -308,3 +313,41 @@ def test_a_load_that_would_not_count_because_the_clock_is_behind_is_refused(load
         connection.execute("UPDATE bronze._dlt_loads SET load_id = CAST(CAST(load_id AS DOUBLE) + 1e6 AS VARCHAR)")
     hours = ("--start", hour_text(START), "--end", hour_text(START + HOUR))
     assert "clock is" in sentence(loaded.load_here(*hours))
+
+
+def waits_for_nothing(project: Project) -> bool:
+    """Whether `status` finds nothing that silver waits for."""
+    return "silver waits" not in project.load_here("status").stdout
+
+
+def test_a_project_that_is_given_up_is_retired_and_no_longer_waited_for(two: Project) -> None:
+    succeeded(two.load_here())
+    for name in [name for name in two.env if name.startswith(f"{PREFIX}IOS_APP__")]:
+        del two.env[name]
+    result = two.load_here("status")
+    assert result.returncode == 6
+    assert "Project ios_app is in bronze but not in the settings" in result.stdout
+    assert "take it out of them first" in two.load_here("retire-project", "web").stderr
+    assert "is retired: silver waits for its hours to" in succeeded(two.load_here("retire-project", "ios_app")).stdout
+    assert waits_for_nothing(two)
+    assert loaded_rows(two) == BOTH, "its hours stay"
+    assert "is retired already" in sentence(two.load_here("retire-project", "ios_app"))
+
+
+def test_a_project_that_gets_another_name_takes_its_hours_and_archive_along(two: Project) -> None:
+    succeeded(two.load_here())
+    take_all_hours(two)
+    files = sorted(path.name for path in two.lake.rglob("project=ios_app/**/*.gz"))
+    for name in [name for name in two.env if name.startswith(f"{PREFIX}IOS_APP__")]:
+        two.env[name.replace("IOS_APP", "APPLE")] = two.env.pop(name)
+    assert "they are two projects" not in two.load_here("rename-project", "nobody", "apple").stderr
+    result = succeeded(two.load_here("rename-project", "ios_app", "apple"))
+    assert "restate-model silver.events" in result.stdout
+    assert loaded_rows(two) == {
+        ("apple" if name == "ios_app" else name, app): rows for (name, app), rows in BOTH.items()
+    }
+    assert sorted(path.name for path in two.lake.rglob("project=apple/**/*.gz")) == files
+    assert not list(two.lake.rglob("project=ios_app/**/*.gz"))
+    assert waits_for_nothing(two)
+    again = succeeded(two.load_here())
+    assert "0 rows in bronze.events" in again.stdout or "Nothing new" in again.stdout

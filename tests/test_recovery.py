@@ -23,6 +23,7 @@ from conftest import (
     member_name,
     sentence,
     succeeded,
+    take_all_hours,
 )
 from simulator.archive import Archive, Member
 from simulator.faults import EVENTS_LIST, Fault, FaultPlan, NoAnswer, Reply
@@ -97,6 +98,7 @@ def test_a_reload_that_broke_off_once_archived_is_finished_by_the_next_plain_run
     loaded: Project, simulator: Simulator
 ) -> None:
     simulator.archive = Archive([*MEMBERS, late()])
+    take_all_hours(loaded)
     killed_before_the_load(loaded, *reload_of())
     assert rows(loaded) == ALL_ROWS
     result = succeeded(loaded.load_here())

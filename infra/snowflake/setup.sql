@@ -104,6 +104,11 @@ GRANT CREATE TABLE ON SCHEMA AMPLITUDE.BRONZE TO ROLE AMPLITUDE_LOADER;
 GRANT USAGE ON STAGE AMPLITUDE.BRONZE.LAKE_STAGING TO ROLE AMPLITUDE_LOADER;
 GRANT USAGE ON SCHEMA AMPLITUDE.BRONZE_STAGING TO ROLE AMPLITUDE_LOADER;
 GRANT CREATE TABLE ON SCHEMA AMPLITUDE.BRONZE_STAGING TO ROLE AMPLITUDE_LOADER;
+-- `status` and `restate` compare the ledger with gold.export_hours_taken. The loader learns nothing new from gold's other
+-- views, because all of them come from bronze, which it owns.
+GRANT USAGE ON SCHEMA AMPLITUDE.GOLD TO ROLE AMPLITUDE_LOADER;
+GRANT SELECT ON ALL VIEWS IN SCHEMA AMPLITUDE.GOLD TO ROLE AMPLITUDE_LOADER;
+GRANT SELECT ON FUTURE VIEWS IN SCHEMA AMPLITUDE.GOLD TO ROLE AMPLITUDE_LOADER;
 
 -- SQLMesh makes views, and the tables and views behind them. For development environments and for the models of the
 -- user it makes schemas, which it owns: it alone could grant others a look into those.

@@ -64,6 +64,7 @@ __all__ = [
     "first_unseen_hour",
     "forget_loads",
     "is_list_due",
+    "ledger_mark",
     "read_merges",
     "remove_leftovers",
     "remove_superseded",
@@ -140,6 +141,12 @@ def amplitude(
             write_disposition={"disposition": "merge", "strategy": "delete-insert"},
         ),
     ]
+
+
+@dlt.source(name="amplitude")
+def ledger_mark(row: LedgerRow) -> DltResource:
+    """One row of the ledger that no load of hours brings: the mark of a retired project."""
+    return dlt.resource([ledger_table([row])], name="export_hours", columns=column_hints(LEDGER_COLUMNS))
 
 
 @dlt.source(name="amplitude")

@@ -208,6 +208,16 @@ class Archive:
         self._root = f"raw/project={project}"
         self._days: dict[date, set[datetime]] = {}
 
+    def take_over(self, project: str) -> None:
+        """Copy the archive of a project that has this one's name now; then forget it under its old name."""
+        paths = self._lake.paths(f"raw/project={project}")
+        for path in paths:
+            target = path.replace(f"raw/project={project}/", f"{self._root}/", 1)
+            self._lake.write(target, self._lake.read(path))
+        for path in paths:
+            self._lake.remove(path)
+        self._days.clear()
+
     @property
     def redacts(self) -> bool:
         """Whether the same files may be archived as others, because rules have changed."""

@@ -68,18 +68,12 @@ def _days(value: object) -> str | None:
     return None if is_count else f"is {value!r}: write a number of days, 0 or more."
 
 
-def _hours(value: object) -> str | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-    return None if is_number else f"is {value!r}: write a number of hours above 0."
-
-
 def _not_one_of(value: object, words: Any, kind: str) -> str:
     near = get_close_matches(str(value), words, n=1)
     return f"is {value!r}: did you mean {near[0]}?" if near else f"is {value!r}: write {kind}."
 
 
 VARIABLES: dict[str, Callable[[object], str | None]] = {
-    "freshness_hours": _hours,
     "reporting_timezone": _zone,
     "week_start": _week_start,
     "retention_start_event": _event,

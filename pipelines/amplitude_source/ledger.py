@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any, Literal
 
 import dlt
@@ -16,7 +16,7 @@ from .columns import LEDGER_COLUMNS, arrow_schema
 from .errors import AmplitudeError
 from .settings import HOUR, AmplitudeSettings, hours_between
 
-Status = Literal["loaded", "empty", "pending"]
+Status = Literal["loaded", "empty", "pending", "retired"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class LedgerRow:
 
     @property
     def is_final(self) -> bool:
-        return self.status != "pending"
+        return self.status in ("loaded", "empty")
 
 
 Ledger = Mapping[datetime, LedgerRow]
@@ -62,6 +62,11 @@ def read_ledgers(pipeline: dlt.Pipeline) -> dict[str, Ledger]:
     for entry in sorted(entries, key=lambda e: (e.project, e.export_hour, e.load_id)):
         ledgers.setdefault(entry.project, {})[entry.export_hour] = entry
     return {**ledgers}
+
+
+def retired_from(ledger: Ledger) -> datetime | None:
+    """Return the first hour that a retired project no longer has, by its mark; None for a project that goes on."""
+    return max((hour for hour, row in ledger.items() if row.status == "retired"), default=None)
 
 
 def _from_tables(pipeline: dlt.Pipeline) -> tuple[list[tuple[Any, ...]], set[str]]:
@@ -167,41 +172,3 @@ def rejecting_hours(rows: Iterable[LedgerRow], settings: AmplitudeSettings) -> l
     if not 0 <= share <= 1:
         raise AmplitudeError(f"SOURCES__AMPLITUDE__MAX_REJECTED_SHARE is {share:g}; write a number from 0 to 1.")
     return [row.export_hour for row in rows if row.rejected_rows > share * (row.rejected_rows + row.loaded_rows)]
-
-
-@dataclass(frozen=True)
-class Restatement:
-    """A run of neighbouring hours whose rows changed when silver may have had them already."""
-
-    first: datetime
-    last: datetime
-    since: datetime
-    """When the last of them changed."""
-
-
-def restatements(ledgers: Mapping[str, Ledger]) -> list[Restatement]:
-    """What silver has to take in anew, if it had the hours before."""
-    changes = [(row.export_hour, row.revised_at) for ledger in ledgers.values() for row in ledger.values()]
-    changes += chain.from_iterable(_joined_late(project, ledgers) for project in ledgers)
-    since: dict[datetime, datetime] = {}
-    for hour, time in changes:
-        if time:
-            since[hour] = max(time, since.get(hour, time))
-    found: list[Restatement] = []
-    for hour in sorted(since):
-        if found and hour == found[-1].last + HOUR:
-            found[-1] = Restatement(found[-1].first, hour, max(found[-1].since, since[hour]))
-        else:
-            found.append(Restatement(hour, hour, since[hour]))
-    return found
-
-
-def _joined_late(project: str, ledgers: Mapping[str, Ledger]) -> list[tuple[datetime, datetime]]:
-    """The hours that other projects had already when this one was loaded for the first time, and that time."""
-    joined_at = min(row.loaded_at for row in ledgers[project].values())
-    others = [row for other in ledgers.keys() - {project} for row in ledgers[other].values()]
-    return [
-        (row.export_hour, joined_at)
-        for row in others
-        if row.loaded_at < joined_at and row.export_hour >= min(ledgers[project])
-    ]

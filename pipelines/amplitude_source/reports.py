@@ -14,9 +14,10 @@ from rich.table import Table
 from . import Progress
 from .archive import ExportHour, IncompleteHourError
 from .commands import load_command, sqlmesh_command
-from .ledger import Coverage, Restatement
+from .ledger import Coverage
 from .privacy import Effects
 from .settings import HOUR, ONLY_PROJECT, AmplitudeSettings, format_hour
+from .taken import Restatement
 from .work import Work
 
 PAST = {"drop": "dropped", "null": "nulled", "hash": "hashed"}
@@ -109,8 +110,8 @@ def rejecting_text(hours: list[datetime], settings: AmplitudeSettings) -> str:
 
 def restate_text(hours: Restatement) -> str:
     return (
-        f"Hours {format_hour(hours.first)} to {format_hour(hours.last)} changed. If silver has them already: "
-        f"{restate_command(hours.first, hours.last)}"
+        f"Hours {format_hour(hours.first)} to {format_hour(hours.last)} changed after silver took them in. "
+        f"To update silver and gold: {restate_command(hours.first, hours.last)}"
     )
 
 

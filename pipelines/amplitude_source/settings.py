@@ -58,6 +58,8 @@ class FirstHour(BaseConfiguration):
     """The first hour of the warehouse (UTC, hour of upload), as `2026-01-01T00` or `2026-01-01`."""
     now: str | None = None
     """The time to take for the present (ISO, UTC), for trials. Default: the clock."""
+    freshness_hours: int = 12
+    """How many hours old the newest finished hour may be before `status` and an audit call the export stale."""
     project: Annotated[str, NotResolved()] = ONLY_PROJECT
     """The name of the Amplitude project."""
 

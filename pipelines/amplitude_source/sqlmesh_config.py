@@ -97,16 +97,17 @@ def project_config(root: Path, command: str | None) -> Config:
             config.model_defaults.on_virtual_update = ["@mask_personal_data()"]  # of macros/masking.py
     config.gateways.pop("", None)  # SQLMesh's own, in memory
     config.default_gateway = gateway
-    first_hour, now = DEVELOPER_FIRST_HOUR, ""
+    first_hour, now, freshness_hours = DEVELOPER_FIRST_HOUR, "", 12
     if command not in DEVELOPER_COMMANDS:
         projects = first_hours()
         first_hour, now = min(project.first_hour for project in projects), projects[0].now or ""
+        freshness_hours = min(project.freshness_hours for project in projects)
     if command in USER_COMMANDS:
         config.linter.rules = set(config.linter.rules) - {NEEDS_UNIT_TESTS}
     config.model_defaults.start = config.variables["first_hour"] = f"{first_hour}"
     # Views run by the day. They begin a day early, so that they are there when the first day is not over yet.
     config.variables["day_before_first_hour"] = f"{first_hour - timedelta(days=1):%Y-%m-%d}"
-    config.variables["now"] = now
+    config.variables["now"], config.variables["freshness_hours"] = now, freshness_hours
     return config
 
 

@@ -1,34 +1,48 @@
 """The gates: which export hours silver may take in, and which of them the models behind it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmesh import DatetimeRanges, ExecutionContext, signal
 from sqlmesh.core.snapshot import DeployabilityIndex, Snapshot
-from sqlmesh.utils.date import to_timestamp
+from sqlmesh.utils.date import to_datetime, to_timestamp
 from sqlmesh.utils.errors import SQLMeshError
 
 # dlt writes `_dlt_loads` once all tables of a load are in place: a row of an unfinished load does not count. Of an hour
-# in several loads the newest counts; none is pending once an earlier one was final.
+# in several loads the newest counts; none is pending once an earlier one was final. A mark `retired` ends a project,
+# unless a newer load has that hour again: from there on nobody waits for it.
 LANDED_HOURS = """
     WITH ledger AS (
-        SELECT hours.project, hours.export_hour, hours.status
+        SELECT hours.project, hours.export_hour, hours.status, hours._dlt_load_id AS load_id
         FROM bronze.export_hours AS hours
         JOIN bronze._dlt_loads AS loads ON loads.load_id = hours._dlt_load_id AND loads.status = 0
-    ), first_hours AS (
-        SELECT project, MIN(export_hour) AS first_hour
+    ), ends AS (
+        SELECT marks.project, MAX(marks.export_hour) AS end_hour
+        FROM ledger AS marks
+        LEFT JOIN ledger AS newer
+            ON newer.project = marks.project AND newer.export_hour = marks.export_hour AND newer.load_id > marks.load_id
+        WHERE marks.status = 'retired' AND newer.project IS NULL
+        GROUP BY marks.project
+    ), projects AS (
+        SELECT ledger.project, MIN(ledger.export_hour) AS first_hour, MIN(ends.end_hour) AS end_hour
         FROM ledger
-        GROUP BY project
+        LEFT JOIN ends ON ends.project = ledger.project
+        GROUP BY ledger.project
     ), landed AS (
-        SELECT export_hour, COUNT(DISTINCT project) AS projects
+        SELECT DISTINCT project, export_hour
         FROM ledger
-        WHERE status <> 'pending' AND export_hour >= '{first}'
-        GROUP BY export_hour
+        WHERE status IN ('loaded', 'empty') AND export_hour >= '{first}'
+    ), hours AS (
+        SELECT DISTINCT export_hour
+        FROM landed
     )
-    SELECT landed.export_hour
-    FROM landed
-    JOIN first_hours ON first_hours.first_hour <= landed.export_hour
-    GROUP BY landed.export_hour, landed.projects
-    HAVING COUNT(*) = landed.projects
+    SELECT hours.export_hour
+    FROM hours
+    JOIN projects
+        ON projects.first_hour <= hours.export_hour
+        AND (projects.end_hour IS NULL OR hours.export_hour < projects.end_hour)
+    LEFT JOIN landed ON landed.project = projects.project AND landed.export_hour = hours.export_hour
+    GROUP BY hours.export_hour
+    HAVING COUNT(*) = COUNT(landed.project)
 """
 
 
@@ -38,8 +52,8 @@ def export_hours_landed(batch: DatetimeRanges, context: ExecutionContext) -> boo
 
     In order, because which copy of a re-sent event counts depends on the hours before, and a run cannot write outside
     its interval. All projects at once, because a model has one timeline: an hour that was taken in without a project's
-    rows would not run again when they come. So a project that fails holds silver back for all, until it is mended or
-    its hours are declared empty.
+    rows would not run again when they come. So a project that fails holds silver back for all, until it is mended, its
+    hours are declared empty, or the project is retired.
 
     A project counts from the first hour that it has in the ledger; hours before go through without it. One that is
     added later therefore holds back only what silver has not taken in yet, until it has caught up. Then its earlier
@@ -55,6 +69,29 @@ def export_hours_landed(batch: DatetimeRanges, context: ExecutionContext) -> boo
         ) from error
     landed = {hour for (hour,) in rows}
     return leading(batch, [as_naive(start) in landed for start, _ in batch])
+
+
+@signal()
+def table_is_what_the_state_says(batch: DatetimeRanges, snapshot: Snapshot, context: ExecutionContext) -> bool:
+    """Refuses to build on where SQLMesh's state says that hours are done which the model's table does not have.
+
+    The warehouse was then restored from a copy that is older than the state, and such hours would never be built again.
+    The model must have a row in each of its hours.
+    """
+    before = as_naive(batch[0][0]) - timedelta(hours=1)
+    is_done = any(low <= to_timestamp(before) < high for low, high in snapshot.intervals)
+    deployability = context.deployability_index or DeployabilityIndex.all_deployable()
+    if not is_done or not deployability.is_deployable(snapshot):
+        return True
+    last = last_hour(context, snapshot.table_name())
+    if last is not None and last >= before:
+        return True
+    start = last + timedelta(hours=1) if last else as_naive(to_datetime(snapshot.intervals[0][0]))
+    raise SQLMeshError(
+        f"SQLMesh's state says that silver and gold hold the hours to {before}, but they end at {last}: the warehouse "
+        "was restored without the state. To build what is missing: sqlmesh plan --restate-model silver.events --start "
+        f"'{start}'."
+    )
 
 
 @signal()
@@ -78,6 +115,14 @@ def parents_have_run(batch: DatetimeRanges, snapshot: Snapshot, context: Executi
         batch,
         [all(any(low <= start and end <= high for low, high in spans) for spans in done) for start, end in ranges],
     )
+
+
+def last_hour(context: ExecutionContext, table: str) -> datetime | None:
+    """Return the last hour of a table; None where it is empty or not there."""
+    if not context.engine_adapter.table_exists(table):
+        return None
+    ((hour,),) = context.engine_adapter.fetchall(f"SELECT MAX(export_hour) FROM {table}", quote_identifiers=False)
+    return hour  # type: ignore[no-any-return]  # the column is a timestamp
 
 
 def leading(batch: DatetimeRanges, is_ready: list[bool]) -> bool | DatetimeRanges:

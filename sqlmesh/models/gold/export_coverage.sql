@@ -27,12 +27,15 @@ WITH ledger AS (
       ORDER BY loads.load_id DESC NULLS LAST
     ) = 1
 ), spans AS (
-  /* To the newest hour of all projects: silver waits for a project that is behind the others. */
+  /* To the newest hour of all projects, because silver waits for a project that is behind the others; a retired project ends before its mark. */
   SELECT
     project,
     MIN(export_hour) AS first_hour,
-    MAX(export_hour) AS last_hour,
-    MAX(MAX(export_hour)) OVER () AS newest_hour
+    MAX(IFF(status = 'retired', NULL, export_hour)) AS last_hour,
+    COALESCE(
+      DATEADD(HOUR, -1, MAX(IFF(status = 'retired', export_hour, NULL))),
+      MAX(MAX(IFF(status = 'retired', NULL, export_hour))) OVER ()
+    ) AS newest_hour
   FROM ledger
   GROUP BY
     project

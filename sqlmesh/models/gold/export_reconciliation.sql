@@ -28,7 +28,7 @@ MODEL (
 );
 
 WITH ledger AS (
-  /* An hour's row of the newest load that dlt has finished. */
+  /* An hour's row of the newest load that dlt has finished, from the ledger's first hour on: whatever silver leaves out must show here. */
   SELECT
     hours.project,
     hours.export_hour,
@@ -37,8 +37,6 @@ WITH ledger AS (
   FROM bronze.export_hours AS hours
   JOIN bronze._dlt_loads AS loads
     ON loads.load_id = hours._dlt_load_id AND loads.status = 0
-  WHERE
-    hours.export_hour >= @VAR('first_hour')::TIMESTAMPNTZ
   QUALIFY
     ROW_NUMBER() OVER (PARTITION BY hours.project, hours.export_hour ORDER BY hours._dlt_load_id DESC) = 1
 ), events AS (

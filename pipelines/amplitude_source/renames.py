@@ -1,0 +1,71 @@
+"""Projects that are given up, or that bear another name: what silver would otherwise wait for without end."""
+
+from datetime import datetime
+
+import dlt
+
+from .archive import Archive
+from .errors import AmplitudeError
+from .ledger import Ledger, LedgerRow, retired_from
+from .settings import AmplitudeSettings, format_hour
+from .work import first_open
+
+# Every bronze table with a project, and the column that has its name.
+PROJECT_COLUMNS = {
+    "events": "_project",
+    "rejected_rows": "_project",
+    "events_list": "_project",
+    "user_counts": "_project",
+    "merge_ids": "_project",
+    "export_hours": "project",  # last: the others go by it
+}
+
+
+def retirement(project: str, ledger: Ledger, now: datetime) -> LedgerRow:
+    """Return the mark that ends a project: from its hour on silver does not wait for the project.
+
+    Raises:
+        AmplitudeError: there is no such project in bronze, or it is retired already.
+    """
+    if not ledger:
+        raise AmplitudeError(f"Bronze has no project {project!r}: nothing waits for it.")
+    if end := retired_from(ledger):
+        raise AmplitudeError(f"Project {project} is retired already, from hour {format_hour(end)} on.")
+    hour = first_open(min(ledger), ledger)
+    return LedgerRow(
+        project=project,
+        export_hour=hour,
+        status="retired",
+        files=0,
+        bytes=0,
+        loaded_rows=0,
+        rejected_rows=0,
+        sha256=None,
+        revision=1,
+        revised_at=None,
+        exported_at=now,
+        loaded_at=now,
+    )
+
+
+def rename(pipeline: dlt.Pipeline, settings: AmplitudeSettings, old: str, ledgers: dict[str, Ledger]) -> None:
+    """Give a project's rows and its archive the name that it has in the settings now.
+
+    A run that is killed on the way is finished by the same command: each step leaves alone what is done.
+
+    Raises:
+        AmplitudeError: bronze has no such project, or hours of both.
+    """
+    new = settings.project
+    if shared := ledgers.get(old, {}).keys() & ledgers.get(new, {}).keys():
+        raise AmplitudeError(
+            f"Bronze has hour {format_hour(min(shared))} of both {old} and {new}: they are two projects. To have "
+            f"silver no longer wait for {old}, retire it."
+        )
+    if old not in ledgers:
+        raise AmplitudeError(f"Bronze has no project {old!r}, only {', '.join(sorted(ledgers)) or 'none'}.")
+    Archive(settings.lake, new).take_over(old)
+    with pipeline.sql_client() as client, client.begin_transaction():
+        for table, column in PROJECT_COLUMNS.items():
+            name = client.make_qualified_table_name(table)
+            client.execute_sql(f"UPDATE {name} SET {column} = %s WHERE {column} = %s", new, old)

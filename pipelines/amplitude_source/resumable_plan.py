@@ -1,0 +1,51 @@
+"""Plans of SQLMesh whose restatements survive a kill."""
+
+from collections.abc import Callable
+
+from sqlmesh.core.config import Config
+from sqlmesh.core.config.scheduler import BuiltInSchedulerConfig
+from sqlmesh.core.context import GenericContext
+from sqlmesh.core.plan import BuiltInPlanEvaluator, EvaluatablePlan
+from sqlmesh.core.plan.stages import BackfillStage
+from sqlmesh.utils.date import now_timestamp, to_timestamp
+
+MINUTE_IN_MS = 60_000
+
+
+class ResumablePlanEvaluator(BuiltInPlanEvaluator):
+    """Restates so that a kill leaves work to do, and not tables that are half restated and count as done.
+
+    SQLMesh itself leaves the intervals in its state while it builds them again: after a kill nothing is missing.
+    """
+
+    def evaluate(self, plan: EvaluatablePlan, circuit_breaker: Callable[[], bool] | None = None) -> None:
+        """Give the plan the time at which it really begins, for which SQLMesh takes the start of the minute.
+
+        `gold.export_hours_taken` compares it with the ends of loads.
+        """
+        started = now_timestamp()
+        if plan.execution_time and 0 <= started - to_timestamp(plan.execution_time) < MINUTE_IN_MS:
+            plan = plan.copy(update={"execution_time": started})
+        super().evaluate(plan, circuit_breaker)
+
+    def visit_backfill_stage(self, stage: BackfillStage, plan: EvaluatablePlan) -> None:
+        """Remove the intervals of production first; each model adds its own again when it is built."""
+        if plan.is_prod:
+            snapshots = [snapshot for snapshot in stage.all_snapshots.values() if snapshot.name in plan.restatements]
+            self.state_sync.remove_intervals(
+                [(snapshot, plan.restatements[snapshot.name]) for snapshot in snapshots], remove_shared_versions=True
+            )
+        super().visit_backfill_stage(stage, plan)
+
+
+class ResumableScheduler(BuiltInSchedulerConfig):
+    """SQLMesh's scheduler with that evaluator of plans."""
+
+    def create_plan_evaluator(self, context: GenericContext[Config]) -> ResumablePlanEvaluator:
+        return ResumablePlanEvaluator(
+            state_sync=context.state_sync,
+            snapshot_evaluator=context.snapshot_evaluator,
+            create_scheduler=context.create_scheduler,
+            default_catalog=context.default_catalog,
+            console=context.console,
+        )

@@ -1,0 +1,50 @@
+/* Every hour that silver and gold hold, with the content that they took in. It is built last, after every model that is a table: so an hour has its new
+ * content here only once everything has it, and a restatement that was killed shows. The pipeline compares it with the ledger: `status` and `restate`. */
+MODEL (
+  name gold.export_hours_taken,
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column export_hour
+  ),
+  owner data,
+  grain (project, export_hour),
+  depends_on (
+    gold.event_adoption_daily,
+    gold.session_paths,
+    silver.devices,
+    silver.event_properties,
+    silver.funnel_paths,
+    silver.segment_days,
+    silver.user_days,
+    silver.user_property_changes,
+    silver.users
+  ),
+  signals (table_is_what_the_state_says(), parents_have_run()),
+  audits (
+    not_null(columns := (project, export_hour)),
+    unique_combination_of_columns(columns := (project, export_hour)),
+    no_hour_is_out_of_reach
+  )
+);
+
+WITH ledger AS (
+  /* An hour's row of the newest load that dlt has finished. */
+  SELECT
+    hours.*,
+    CONVERT_TIMEZONE('UTC', loads.inserted_at)::TIMESTAMPNTZ AS finished_at
+  FROM bronze.export_hours AS hours
+  JOIN bronze._dlt_loads AS loads
+    ON loads.load_id = hours._dlt_load_id AND loads.status = 0
+  WHERE
+    hours.export_hour BETWEEN @start_ts AND @end_ts
+  QUALIFY
+    ROW_NUMBER() OVER (PARTITION BY hours.project, hours.export_hour ORDER BY hours._dlt_load_id DESC) = 1
+)
+SELECT
+  project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
+  export_hour::TIMESTAMPNTZ AS export_hour, /* Hour (UTC) of the export */
+  sha256::VARCHAR AS sha256, /* The content of the hour in the ledger: SHA-256 over its files; NULL for an empty hour */
+  revision::BIGINT AS revision, /* The number of that content, from 1 */
+  IFF(finished_at < @execution_ts::TIMESTAMPNTZ, _dlt_load_id, NULL)::VARCHAR AS load_id /* The load that brought it; NULL if it came while models ran, so that nobody knows which of them saw it */
+FROM ledger
+WHERE
+  status IN ('loaded', 'empty')
