@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -18,7 +18,16 @@ from sqlmesh.core.config import PostgresConnectionConfig
 import postgres as postgres_module
 import warehouse
 from amplitude_source import state_lock
-from conftest import COMMAND_TIMEOUT_SECONDS, Project, Result, hour_text, make_project, succeeded
+from conftest import (
+    COMMAND_TIMEOUT_SECONDS,
+    Project,
+    Result,
+    export_row,
+    gzip_lines,
+    hour_text,
+    make_project,
+    succeeded,
+)
 from postgres import Postgres, find_binaries
 from simulator.product import Product
 from simulator.server import Simulator
@@ -45,7 +54,7 @@ def planned_data(tmp_path_factory: pytest.TempPathFactory, product: Product, pos
 def planned(project: Project, planned_data: Path, postgres: Postgres, request: pytest.FixtureRequest) -> Project:
     """A copy of that project and of its state; the product's last day is loaded, and not yet built."""
     shutil.copytree(planned_data, project.root / "data", ignore=shutil.ignore_patterns("work"))
-    database = request.node.name
+    database = re.sub(r"\W", "_", request.node.name)
     postgres.execute("postgres", f"CREATE DATABASE {database} TEMPLATE {PLANNED}")
     project.env |= postgres.settings(database)
     succeeded(project.load_here())
@@ -133,10 +142,12 @@ def assert_postgresql_is_gone(postgres: Postgres, exit_code: int, errors: str) -
 
 
 @contextmanager
-def running(project: Project, postgres: Postgres) -> "Iterator[subprocess.Popen[str]]":
-    """A `sqlmesh run` that has the lock."""
+def running(
+    project: Project, postgres: Postgres, command: Sequence[str] = ("run",)
+) -> "Iterator[subprocess.Popen[str]]":
+    """A command of SQLMesh that has the lock."""
     with subprocess.Popen(
-        [sys.executable, *SQLMESH, "run"],
+        [sys.executable, *SQLMESH, *command],
         cwd=project.root,
         env=project.env,
         stdout=subprocess.DEVNULL,
@@ -148,11 +159,76 @@ def running(project: Project, postgres: Postgres) -> "Iterator[subprocess.Popen[
         yield process
 
 
-def await_progress(process: "subprocess.Popen[str]", project: Project, postgres: Postgres) -> None:
-    """Waits until a run has built some of the models, and not all."""
-    intervals = "SELECT COUNT(*) FROM sqlmesh._intervals"
-    before = of_state(project, postgres, intervals)
-    wait_for(process, lambda: of_state(project, postgres, intervals) != before)
+def await_progress(process: "subprocess.Popen[str]", project: Project, postgres: Postgres, *, models: int = 1) -> None:
+    """Waits until a command has built at least so many of the models, and not all."""
+
+    def count() -> int:
+        ((rows,),) = of_state(project, postgres, "SELECT COUNT(*) FROM sqlmesh._intervals WHERE NOT is_removed")
+        return int(str(rows))
+
+    before = count()
+    wait_for(process, lambda: count() >= before + models)
+
+
+def await_removal(process: "subprocess.Popen[str]", project: Project, postgres: Postgres) -> None:
+    """Waits until a restatement has noted in the state what it will build again."""
+    removed = "SELECT 1 FROM sqlmesh._intervals WHERE is_removed"
+    wait_for(process, lambda: bool(of_state(project, postgres, removed)))
+
+
+def changed_hour(project: Project, folder: Path) -> list[str]:
+    """Loads a day's largest hour with other rows; gives the arguments of the restatement that is printed."""
+    largest = max(
+        (path for path in archived(project) if "date=2026-06-01" in str(path)), key=lambda p: p.stat().st_size
+    )
+    folder.mkdir()
+    (folder / largest.name).write_bytes(gzip_lines(export_row(user_id="somebody else")))
+    printed = re.search(
+        r"sqlmesh (plan) (--restate-model) (\S+) (--start) '(.+?)' (--end) '(.+?)'",
+        succeeded(project.load_here("--replay", str(folder))).stdout,
+    )
+    assert printed, "no restatement is printed"
+    return [*printed.groups(), "--auto-apply", "--no-prompts"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("models", [0, 4])
+def test_a_killed_restatement_is_finished_by_the_next_run(
+    planned: Project, postgres: Postgres, tmp_path: Path, models: int
+) -> None:
+    command = changed_hour(planned, tmp_path / "exports")
+    with running(planned, postgres, command) as killed:
+        await_removal(killed, planned, postgres)
+        if models:
+            await_progress(killed, planned, postgres, models=models)
+        killed.kill()
+    status = planned.load_here("status")
+    assert (status.returncode, "changed after silver took them in" in status.stdout) == (6, True)
+    succeeded(sqlmesh(planned, "run"))
+    warehouse.assert_equals_oracle(planned, archived(planned))
+    assert succeeded(planned.load_here("status")).stdout.splitlines()[-1].startswith("Silver and gold hold the hours")
+
+
+@pytest.mark.slow
+def test_a_warehouse_restored_without_its_state_is_refused_and_mended_by_the_printed_command(
+    planned: Project, simulator: Simulator
+) -> None:
+    copy = planned.database.read_bytes()
+    succeeded(sqlmesh(planned, "run"))
+    planned.database.write_bytes(copy)
+    assert "if that finds nothing to do" in planned.load_here("status").stdout
+    planned.set_clock(simulator.product.end + timedelta(days=2), simulator)
+    succeeded(planned.load_here())
+    refused = sqlmesh(planned, "run")
+    assert refused.returncode == 1
+    printed = re.findall(
+        r"sqlmesh (plan) (--restate-model) (\S+) (--start) '(2.+?)'",
+        " ".join((refused.stdout + refused.stderr).split()),
+    )
+    assert printed, refused.stdout + refused.stderr
+    succeeded(sqlmesh(planned, *printed[0], "--auto-apply", "--no-prompts"))
+    succeeded(sqlmesh(planned, "run"))
+    warehouse.assert_equals_oracle(planned, archived(planned))
 
 
 def errors_of(process: "subprocess.Popen[str]") -> str:

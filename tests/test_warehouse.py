@@ -263,6 +263,43 @@ def test_an_hour_with_another_content_is_restated_by_the_printed_command(
     warehouse.assert_equals_oracle(project, archived(project))
 
 
+def test_every_table_is_built_before_its_hours_count_as_taken_in(project: Project) -> None:
+    with warehouse.opened(project) as context:
+        tables = {
+            model.name.lower() for model in context.models.values() if model.kind.is_incremental or model.kind.is_full
+        }
+        before = {
+            context.models[name].name.lower()
+            for name in context.dag.upstream('"AMPLITUDE"."GOLD"."EXPORT_HOURS_TAKEN"')
+            if name in context.models
+        }
+    # Which hours repeat is counted once a day, only for gold.export_reconciliation.
+    assert tables - before == {"gold.export_hours_taken", "silver.export_repeats"}, (
+        "depends_on of gold.export_hours_taken lacks a table"
+    )
+
+
+@pytest.mark.slow
+def test_a_project_with_a_new_name_is_what_it_was_under_the_old_one(project: Project, simulator: Simulator) -> None:
+    settle(project, simulator)
+    load(project)
+    warehouse.plan(project)
+    before = warehouse.tables(project)
+    for key in ("API_KEY", "SECRET_KEY"):
+        project.env[f"SOURCES__AMPLITUDE__PROJECTS__WEB__{key}"] = project.env.pop(f"SOURCES__AMPLITUDE__{key}")
+    result = project.load_here("rename-project", "default", "web")
+    command = re.search(r"sqlmesh plan --restate-model (\S+) --start '(.+?)'", result.stdout)
+    assert command, result.stdout + result.stderr
+    warehouse.plan(project, restate=[command[1]], start=command[2])
+    renamed = {
+        name: [tuple("web" if value == "default" else value for value in row) for row in rows]
+        for name, rows in before.items()
+    }
+    warehouse.assert_same_tables(warehouse.tables(project), renamed)
+    assert project.load_here("archive", "verify").returncode == 0
+    assert project.load_here("status").returncode == 0
+
+
 def test_exports_of_several_apps_and_years_load_and_no_session_is_minus_one(project: Project, tmp_path: Path) -> None:
     """The shapes that real exports have had: 49 keys in 2020, groups, an id that is no UUID, an event ten days late."""
     hours = [datetime(2020, 11, 24, 9), datetime(2020, 12, 1, 19), datetime(2021, 1, 2, 15)]

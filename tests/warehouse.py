@@ -57,6 +57,7 @@ BUILT_TABLES = (
     "silver.user_property_changes",
     "silver.apps",
     "silver.export_hours",
+    "(SELECT * EXCLUDE load_id FROM gold.export_hours_taken)",
     "silver.user_device_hours",
     "silver.user_hours",
     "silver.segment_days",

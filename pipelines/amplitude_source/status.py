@@ -149,8 +149,12 @@ def _lag(state: Built) -> list[str]:
             f"{format_hour(state.next_hour)}: {load_command()}"
         )
     elif state.is_overdue:
-        hour = format_hour(state.next_hour)
-        found.append(f"{state.waiting_hours} hours wait in bronze from {hour} on: {sqlmesh_command('run')}")
+        restate = sqlmesh_command("plan", "--restate-model", "silver.events", "--start", f"'{state.next_hour}'")
+        found.append(
+            f"{state.waiting_hours} hours wait in bronze from {format_hour(state.next_hour)} on: "
+            f"{sqlmesh_command('run')}; if that finds nothing to do, the warehouse was restored without SQLMesh's "
+            f"state: {restate}"
+        )
     return found
 
 
