@@ -75,6 +75,15 @@ class FirstHour(BaseConfiguration):
             return datetime.now(UTC).replace(tzinfo=None)
         return parse_time(self.now, f"{VARIABLE_PREFIX}NOW")
 
+    def check(self) -> None:
+        """Refuse values that mean nothing.
+
+        Raises:
+            AmplitudeError: with the variable, the value and what to write instead.
+        """
+        if self.freshness_hours < 1:
+            raise AmplitudeError(f"{self.variable('freshness_hours')}: write 1 or more, not {self.freshness_hours}.")
+
     def variable(self, name: str) -> str:
         """Return the environment variable of one of the settings that belong to a project."""
         prefix = VARIABLE_PREFIX if self.project == ONLY_PROJECT else f"{PROJECTS_PREFIX}{self.project.upper()}__"
@@ -135,6 +144,7 @@ class AmplitudeSettings(FirstHour):
         Raises:
             AmplitudeError: with the variable, the value and what to write instead.
         """
+        super().check()
         if self.region not in REGIONS:
             raise AmplitudeError(f"{self.variable('region')}: write us or eu, not {self.region!r}.")
         for name in ("settle_hours", "recheck_hours", "read_timeout_seconds", "max_rejected_share"):
@@ -252,8 +262,6 @@ def load_projects() -> list[AmplitudeSettings]:
         AmplitudeError: a project's name cannot be one, keys are set beside the projects' own, or a value means nothing.
     """
     projects = [project_settings(AmplitudeSettings(), name) for name in project_names()]
-    for settings in projects:
-        settings.check()
     first = min(projects, key=lambda settings: settings.first_hour)
     if first.first_hour > first.present:
         raise AmplitudeError(
@@ -280,6 +288,7 @@ def project_settings(settings: Settings, name: str) -> Settings:
     finally:
         providers.remove(own)
     resolved.project = name
+    resolved.check()
     return resolved
 
 

@@ -101,7 +101,7 @@ def project_config(root: Path, command: str | None) -> Config:
     if command not in DEVELOPER_COMMANDS:
         projects = first_hours()
         first_hour, now = min(project.first_hour for project in projects), projects[0].now or ""
-        freshness_hours = min(project.freshness_hours for project in projects)
+        freshness_hours = max(project.freshness_hours for project in projects)
     if command in USER_COMMANDS:
         config.linter.rules = set(config.linter.rules) - {NEEDS_UNIT_TESTS}
     config.model_defaults.start = config.variables["first_hour"] = f"{first_hour}"

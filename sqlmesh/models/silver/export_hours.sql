@@ -26,4 +26,5 @@ FROM bronze.export_hours AS hours
 JOIN bronze._dlt_loads AS loads
   ON loads.load_id = hours._dlt_load_id AND loads.status = 0
 WHERE
-  hours.export_hour BETWEEN @start_ts AND @end_ts AND hours.status IN ('loaded', 'empty')
+  hours.export_hour BETWEEN @start_ts AND @end_ts
+  AND hours.status IN ('loaded', 'empty')
