@@ -223,12 +223,14 @@ def test_a_project_that_is_added_later_is_taken_in_by_restating_and_changes_noth
         pytest.param([("shop", "LLLL"), ("blog", "-UU")], 4, id="a project has no finished load"),
         pytest.param([("shop", "LL"), ("blog", "--LL")], 2, id="a project ends where another begins"),
         pytest.param([("shop", "-LLL"), ("blog", "LLLL"), ("news", "--E")], 3, id="three projects"),
+        pytest.param([("shop", "LLLL"), ("blog", "LR")], 4, id="a project is retired"),
+        pytest.param([("shop", "LLLL"), ("blog", "L"), ("blog", "-R"), ("blog", "-L")], 2, id="one comes back"),
     ],
 )
 def test_an_hour_goes_through_when_every_project_that_has_begun_has_it(
     ledger: list[tuple[str, str]], hours: int
 ) -> None:
-    """A letter an hour: loaded, empty, pending, or loaded by an unfinished load; - where it was not asked for."""
+    """A letter an hour: loaded, empty, pending, retired, or loaded by an unfinished load; - where it was not asked."""
     assert warehouse.hours_let_through(ledger, 4) == hours
 
 

@@ -99,12 +99,13 @@ DEFAULT = "default"
 """The Amplitude project that is loaded; BLOG is put beside it (`add_to_blog`)."""
 BLOG = "blog"
 
-# An hour's status and load in a ledger of `hours_let_through`.
+# An hour's status, and that of its load as dlt writes it, in a ledger of `hours_let_through`.
 LEDGER_LETTERS = {
-    "L": ("loaded", "finished"),
-    "E": ("empty", "finished"),
-    "P": ("pending", "finished"),
-    "U": ("loaded", "unfinished"),
+    "L": ("loaded", 0),
+    "E": ("empty", 0),
+    "P": ("pending", 0),
+    "R": ("retired", 0),
+    "U": ("loaded", 1),
 }
 
 
@@ -189,14 +190,19 @@ def hours_let_through(ledger: Iterable[tuple[str, str]], hours: int) -> int:
     batch = [(start + hour * HOUR, start + (hour + 1) * HOUR) for hour in range(hours)]
     adapter = DuckDBConnectionConfig().create_engine_adapter()
     adapter.execute("CREATE SCHEMA bronze")
-    adapter.execute("CREATE TABLE bronze._dlt_loads (load_id TEXT, status BIGINT)")
-    adapter.execute("INSERT INTO bronze._dlt_loads VALUES ('finished', 0), ('unfinished', 1)")
+    adapter.execute("CREATE TABLE bronze._dlt_loads (load_id TEXT, status BIGINT, inserted_at TIMESTAMPTZ)")
     columns = "project TEXT, export_hour TIMESTAMP, status TEXT, _dlt_load_id TEXT"
     adapter.execute(f"CREATE TABLE bronze.export_hours ({columns})")
-    for name, letters in ledger:
+    for number, (name, letters) in enumerate(ledger):
         for (hour, _), letter in zip(batch, letters, strict=False):
             if letter in LEDGER_LETTERS:
-                values = name, f"{hour:%Y-%m-%d %H:%M:%S}", *LEDGER_LETTERS[letter]
+                status, load_status = LEDGER_LETTERS[letter]
+                load_id = f"{number}-{load_status}"
+                adapter.execute(
+                    f"INSERT INTO bronze._dlt_loads SELECT '{load_id}', {load_status}, NULL"
+                    f" WHERE NOT EXISTS (FROM bronze._dlt_loads WHERE load_id = '{load_id}')"
+                )
+                values = name, f"{hour:%Y-%m-%d %H:%M:%S}", status, load_id
                 adapter.execute(f"INSERT INTO bronze.export_hours VALUES {values}")
     registered = signal.get_registry()
     gate = runpy.run_path(str(REPOSITORY / "sqlmesh/signals/export_hours.py"))["export_hours_landed"]

@@ -2,35 +2,25 @@
 
 from datetime import datetime, timedelta
 
+from macros.ledger import COUNTED_HOURS
 from sqlmesh import DatetimeRanges, ExecutionContext, signal
 from sqlmesh.core.snapshot import DeployabilityIndex, Snapshot
 from sqlmesh.utils.date import to_datetime, to_timestamp
 from sqlmesh.utils.errors import SQLMeshError
 
-# dlt writes `_dlt_loads` once all tables of a load are in place: a row of an unfinished load does not count. Of an hour
-# in several loads the newest counts; none is pending once an earlier one was final. A mark `retired` ends a project,
-# unless a newer load has that hour again: from there on nobody waits for it.
-LANDED_HOURS = """
-    WITH ledger AS (
-        SELECT hours.project, hours.export_hour, hours.status, hours._dlt_load_id AS load_id
-        FROM bronze.export_hours AS hours
-        JOIN bronze._dlt_loads AS loads ON loads.load_id = hours._dlt_load_id AND loads.status = 0
-    ), ends AS (
-        SELECT marks.project, MAX(marks.export_hour) AS end_hour
-        FROM ledger AS marks
-        LEFT JOIN ledger AS newer
-            ON newer.project = marks.project AND newer.export_hour = marks.export_hour AND newer.load_id > marks.load_id
-        WHERE marks.status = 'retired' AND newer.project IS NULL
-        GROUP BY marks.project
-    ), projects AS (
-        SELECT ledger.project, MIN(ledger.export_hour) AS first_hour, MIN(ends.end_hour) AS end_hour
+# A mark `retired` ends a project: from there on nobody waits for it.
+LANDED_HOURS = f"""
+    WITH ledger AS ({COUNTED_HOURS}), projects AS (
+        SELECT
+            project,
+            MIN(export_hour) AS first_hour,
+            MAX(CASE WHEN status = 'retired' THEN export_hour END) AS end_hour
         FROM ledger
-        LEFT JOIN ends ON ends.project = ledger.project
-        GROUP BY ledger.project
+        GROUP BY project
     ), landed AS (
-        SELECT DISTINCT project, export_hour
+        SELECT project, export_hour
         FROM ledger
-        WHERE status IN ('loaded', 'empty') AND export_hour >= '{first}'
+        WHERE status IN ('loaded', 'empty') AND export_hour >= '{{first}}'
     ), hours AS (
         SELECT DISTINCT export_hour
         FROM landed

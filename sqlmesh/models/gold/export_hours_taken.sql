@@ -26,25 +26,16 @@ MODEL (
   )
 );
 
-WITH ledger AS (
-  /* An hour's row of the newest load that dlt has finished. */
-  SELECT
-    hours.*,
-    CONVERT_TIMEZONE('UTC', loads.inserted_at)::TIMESTAMPNTZ AS finished_at
-  FROM bronze.export_hours AS hours
-  JOIN bronze._dlt_loads AS loads
-    ON loads.load_id = hours._dlt_load_id AND loads.status = 0
-  WHERE
-    hours.export_hour BETWEEN @start_ts AND @end_ts
-  QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY hours.project, hours.export_hour ORDER BY hours._dlt_load_id DESC) = 1
-)
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   export_hour::TIMESTAMPNTZ AS export_hour, /* Hour (UTC) of the export */
   sha256::VARCHAR AS sha256, /* The content of the hour in the ledger: SHA-256 over its files; NULL for an empty hour */
   revision::BIGINT AS revision, /* The number of that content, from 1 */
-  IFF(finished_at < @execution_ts::TIMESTAMPNTZ, _dlt_load_id, NULL)::VARCHAR AS load_id /* The load that brought it; NULL if it came while models ran, so that nobody knows which of them saw it */
-FROM ledger
+  IFF(
+    CONVERT_TIMEZONE('UTC', finished_at)::TIMESTAMPNTZ < @execution_ts::TIMESTAMPNTZ,
+    _dlt_load_id,
+    NULL
+  )::VARCHAR AS load_id /* The load that brought it; NULL if it came while models ran, so that nobody knows which of them saw it */
+FROM @counted_hours() AS hours
 WHERE
-  status IN ('loaded', 'empty')
+  export_hour BETWEEN @start_ts AND @end_ts AND status IN ('loaded', 'empty')

@@ -27,19 +27,7 @@ MODEL (
   )
 );
 
-WITH ledger AS (
-  /* An hour's row of the newest load that dlt has finished, from the ledger's first hour on: whatever silver leaves out must show here. */
-  SELECT
-    hours.project,
-    hours.export_hour,
-    hours.loaded_rows,
-    hours.rejected_rows
-  FROM bronze.export_hours AS hours
-  JOIN bronze._dlt_loads AS loads
-    ON loads.load_id = hours._dlt_load_id AND loads.status = 0
-  QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY hours.project, hours.export_hour ORDER BY hours._dlt_load_id DESC) = 1
-), events AS (
+WITH events AS (
   SELECT
     project,
     export_hour,
@@ -58,7 +46,7 @@ WITH ledger AS (
     IFF(repeats.export_hour IS NULL, 0, COALESCE(events.events, 0)) AS events,
     COALESCE(repeats.repeats, 0) AS repeats,
     IFF(repeats.export_hour IS NULL, COALESCE(ledger.loaded_rows, 0), 0) AS waiting_rows
-  FROM ledger
+  FROM @counted_hours() AS ledger /* from its first hour on: whatever silver leaves out must show here */
   FULL JOIN events
     ON events.project = ledger.project AND events.export_hour = ledger.export_hour
   LEFT JOIN silver.export_repeats AS repeats

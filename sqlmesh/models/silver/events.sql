@@ -34,20 +34,14 @@ MODEL (
 );
 
 WITH ledger AS (
-  /* The load whose rows of a project's hour count: the newest that dlt has finished. */
   SELECT
-    hours.project,
-    hours.export_hour,
-    MAX(hours._dlt_load_id) AS load_id,
-    MIN(MIN(hours.export_hour)) OVER (PARTITION BY hours.project) AS first_hour
-  FROM bronze.export_hours AS hours
-  JOIN bronze._dlt_loads AS loads
-    ON loads.load_id = hours._dlt_load_id AND loads.status = 0
+    project,
+    export_hour,
+    _dlt_load_id AS load_id,
+    MIN(export_hour) OVER (PARTITION BY project) AS first_hour
+  FROM @counted_hours() AS hours
   WHERE
-    hours.export_hour BETWEEN @VAR('first_hour')::TIMESTAMPNTZ AND @end_ts
-  GROUP BY
-    hours.project,
-    hours.export_hour
+    export_hour BETWEEN @VAR('first_hour')::TIMESTAMPNTZ AND @end_ts
 ), exported AS (
   /* Without what an unfinished load or an earlier content of an hour has left. */
   SELECT

@@ -19,12 +19,9 @@ MODEL (
   )
 );
 
-SELECT DISTINCT
-  hours.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
-  hours.export_hour::TIMESTAMPNTZ AS export_hour /* Hour (UTC) of the export: loaded or empty */
-FROM bronze.export_hours AS hours
-JOIN bronze._dlt_loads AS loads
-  ON loads.load_id = hours._dlt_load_id AND loads.status = 0
+SELECT
+  project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
+  export_hour::TIMESTAMPNTZ AS export_hour /* Hour (UTC) of the export: loaded or empty */
+FROM @counted_hours() AS hours
 WHERE
-  hours.export_hour BETWEEN @start_ts AND @end_ts
-  AND hours.status IN ('loaded', 'empty')
+  export_hour BETWEEN @start_ts AND @end_ts AND status IN ('loaded', 'empty')

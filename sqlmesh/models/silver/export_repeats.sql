@@ -21,20 +21,7 @@ MODEL (
   )
 );
 
-WITH ledger AS (
-  SELECT
-    hours.project,
-    hours.export_hour,
-    MAX(hours._dlt_load_id) AS load_id
-  FROM bronze.export_hours AS hours
-  JOIN bronze._dlt_loads AS loads
-    ON loads.load_id = hours._dlt_load_id AND loads.status = 0
-  WHERE
-    hours.export_hour BETWEEN @start_ts AND @end_ts
-  GROUP BY
-    hours.project,
-    hours.export_hour
-), copies AS (
+WITH copies AS (
   /* Rows that differ in nothing by which repeats are found. */
   SELECT
     events._project AS project,
@@ -48,10 +35,10 @@ WITH ledger AS (
     COALESCE(events.server_upload_time, events._export_hour) AS uploaded_at,
     COUNT(*) AS copies
   FROM bronze.events AS events
-  JOIN ledger
-    ON ledger.project = events._project
-    AND ledger.export_hour = events._export_hour
-    AND ledger.load_id = events._dlt_load_id
+  JOIN @counted_hours() AS hours
+    ON hours.project = events._project
+    AND hours.export_hour = events._export_hour
+    AND hours._dlt_load_id = events._dlt_load_id
   WHERE
     events._export_hour BETWEEN @start_ts AND @end_ts
     AND events._export_hour >= @VAR('first_hour')::TIMESTAMPNTZ
