@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-all verify-snowflake lint format docs lock clean
+.PHONY: demo test test-all verify-snowflake lint format docs site lock clean
 
 demo: .venv/installed
 	$(BIN)/python -m simulator demo
@@ -30,16 +30,25 @@ lint: .venv/installed
 	$(BIN)/sqlmesh format --check
 	$(BIN)/python docs/data_dictionary.py --check
 	$(BIN)/python docs/settings_reference.py --check
+	$(BIN)/python docs/commands_reference.py --check
+	$(BIN)/python docs/macros_reference.py --check
+	$(BIN)/python docs/check_docs.py
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlmesh format
 
-# The data dictionary, from the models, and the reference of settings, from the code.
+# The pages of docs/reference/ that come from the code.
 docs: .venv/installed
 	$(BIN)/python docs/data_dictionary.py
 	$(BIN)/python docs/settings_reference.py
+	$(BIN)/python docs/commands_reference.py
+	$(BIN)/python docs/macros_reference.py
+
+# The documents as a site, in `site/`. It fails on a link that leads nowhere.
+site: .venv-docs/installed
+	.venv-docs/bin/mkdocs build --quiet --strict
 
 # The environment, from the lock alone: every package in its pinned version, with its hash.
 .venv/installed: requirements.lock
@@ -55,6 +64,13 @@ docs: .venv/installed
 	.venv-standin/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+# The site has an environment of its own, because nothing else needs its packages.
+.venv-docs/installed: docs/requirements.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found."; exit 1; }
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 # Solves the versions anew, for every platform and Python; uv is fetched into an environment of its own.
 lock:
 	test -d .venv-lock || $(PYTHON) -m venv .venv-lock
@@ -63,6 +79,8 @@ lock:
 		--group dev pyproject.toml -o requirements.lock
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--no-header tests/standin/requirements.in -o tests/standin/requirements.lock
+	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header \
+		--only-group docs pyproject.toml -o docs/requirements.lock
 
 clean:
-	rm -rf .venv .venv-lock .venv-standin data logs .cache sqlmesh/.cache
+	rm -rf .venv .venv-docs .venv-lock .venv-standin data logs site .cache sqlmesh/.cache

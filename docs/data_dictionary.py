@@ -1,52 +1,83 @@
-"""Writes `data-dictionary.md`: every table of silver and gold with its grain and columns, as the models describe them.
-
-`python docs/data_dictionary.py` writes it, `--check` tells whether it is up to date.
-"""
+"""Write `reference/tables.md`: every table of bronze, silver and gold with its columns, as the code describes them."""
 
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
+from generated import ROOT, page_command
 from sqlglot import exp
 from sqlmesh import Context
 from sqlmesh.core.model import Model
 
-ROOT = Path(__file__).resolve().parents[1]
-DICTIONARY = ROOT / "docs" / "data-dictionary.md"
-CUSTOM_MODELS = ROOT / "sqlmesh" / "models" / "custom"
-COMMAND = "python docs/data_dictionary.py"
+sys.path.insert(0, str(ROOT / "pipelines"))
 
+from amplitude_source import EVENTS_COLUMNS
+from amplitude_source.columns import (
+    EVENTS_LIST_COLUMNS,
+    LEDGER_COLUMNS,
+    MERGE_IDS_COLUMNS,
+    REJECTED_COLUMNS,
+    SCHEMA_CHANGES_COLUMNS,
+    USER_COUNTS_COLUMNS,
+    column_hints,
+)
+
+DICTIONARY = ROOT / "docs" / "reference" / "tables.md"
+CUSTOM_MODELS = ROOT / "sqlmesh" / "models" / "custom"
+SCRIPT = Path(__file__).name
+
+INTRODUCTION = f"""# Tables
+
+`python docs/{SCRIPT}` writes this page from the models in `sqlmesh/models/` and the columns of
+bronze. The same descriptions are comments in the warehouse. Times are UTC. Dates are days in the
+reporting time zone.
+"""
 LAYERS = {
-    "silver": "What Amplitude exported, each event once, and who did it.",
+    "silver": "The events that Amplitude exported, each once, and who did them.",
     "gold": "The numbers of Amplitude's charts, and one wide view of all events.",
 }
-INTRODUCTION = f"""# Data dictionary
+BRONZE = {
+    "events": (
+        EVENTS_COLUMNS,
+        "A row of the export: Amplitude's keys as columns, nested values as JSON text, and where the row came from. A "
+        "new key becomes a text column. While a load runs, and after one was interrupted, only the rows of an hour's "
+        "newest finished load count.",
+    ),
+    "export_hours": (
+        LEDGER_COLUMNS,
+        "The ledger: an hour of a project that was asked for. It is loaded, empty, pending or retired.",
+    ),
+    "rejected_rows": (REJECTED_COLUMNS, "A line that could not be read, and why."),
+    "schema_changes": (SCHEMA_CHANGES_COLUMNS, "A key of the export that became a column, with its first value."),
+    "events_list": (EVENTS_LIST_COLUMNS, "An event type in a snapshot of Amplitude's event list."),
+    "user_counts": (USER_COUNTS_COLUMNS, "Amplitude's own number of users on a day."),
+    "merge_ids": (MERGE_IDS_COLUMNS, "A merge of two users by Amplitude, where you load them."),
+}
 
-Every table of silver and gold. Written by `{COMMAND}` from the models in `sqlmesh/models/`; the same descriptions are
-comments in the warehouse. Times are UTC; dates are days in the reporting time zone.
-"""
+TABLE = ("| column | type | |", "|---|---|---|")
 
 
-@click.command(help=__doc__.partition("\n")[0])
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file is not up to date.")
-def main(check: bool) -> None:
+def text() -> str:
     os.environ.setdefault("SOURCES__AMPLITUDE__START_HOUR", "2026-06-01T00")  # no column depends on it
-    text = dictionary(Context(paths=[str(ROOT)]))
-    if not check:
-        DICTIONARY.write_text(text, encoding="utf-8")
-    elif not DICTIONARY.exists() or DICTIONARY.read_text(encoding="utf-8") != text:
-        click.echo(f"{DICTIONARY.relative_to(ROOT)} is not what the models say: run {COMMAND}.", err=True)
-        sys.exit(1)
+    return dictionary(Context(paths=[str(ROOT)]))
 
 
 def dictionary(context: Context) -> str:
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION, "## Bronze\n\nThe tables that a load writes.\n", *map(bronze_section, BRONZE)]
     for layer, what in LAYERS.items():
         models = sorted((model for model in context.models.values() if is_in(layer, model)), key=short_name)
         parts += [f"## {layer.capitalize()}\n\n{what}\n", *map(section, models)]
     return "\n".join(parts)
+
+
+def bronze_section(table: str) -> str:
+    types, description = BRONZE[table]
+    hints = column_hints(types)
+    rows = [
+        f"| `{name.replace('$', '_')}` | {hint['data_type']} | {hint['description']} |" for name, hint in hints.items()
+    ]
+    return "\n".join([f"### bronze.{table}\n", f"{description}\n", *TABLE, *rows, ""])
 
 
 def section(model: Model) -> str:
@@ -64,8 +95,7 @@ def facts(model: Model) -> Iterator[str]:
 
 
 def columns(model: Model) -> Iterator[str]:
-    yield "| column | type | |"
-    yield "|---|---|---|"
+    yield from TABLE
     for name, type_ in (model.columns_to_types or {}).items():
         comment = (model.column_descriptions or {}).get(name, "").replace("|", "\\|")
         yield f"| `{name.lower()}` | {type_.sql('snowflake')} | {comment} |"
@@ -81,4 +111,4 @@ def short_name(model: Model) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    page_command(SCRIPT, DICTIONARY, text)()

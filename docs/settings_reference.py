@@ -1,22 +1,18 @@
-"""Write `settings.md`: every setting, with its type, its default and what it does, as the code describes it.
-
-`python docs/settings_reference.py` writes it; with `--check` it only says whether the file is up to date.
-"""
+"""Write `reference/settings.md`: every setting with its type, its default and its meaning, as the code describes it."""
 
 import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
+from generated import ROOT, page_command
 
-ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "pipelines"))
 
-from amplitude_source.settings import DESTINATIONS, SQLMESH_VARIABLES  # noqa: E402 - from that folder
+from amplitude_source.settings import DESTINATIONS, SQLMESH_VARIABLES
 
-REFERENCE = ROOT / "docs" / "settings.md"
-COMMAND = "python docs/settings_reference.py"
+REFERENCE = ROOT / "docs" / "reference" / "settings.md"
+SCRIPT = Path(__file__).name
 PACKAGE = ROOT / "pipelines/amplitude_source"
 # By the prefix of their variables: the file and the class that describes them.
 SPECS = {
@@ -33,7 +29,8 @@ INTRODUCTION = f"""# Settings
 
 Both tools read the same settings, in this order: environment variables, `.env`,
 `.dlt/secrets.toml`, `.dlt/config.toml`, and the other providers of dlt. An empty value is no value.
-A name that is not a setting is refused, with the nearest one. Written by `{COMMAND}` from the code.
+A name that is not a setting is refused, with the nearest one. `python docs/{SCRIPT}` writes this
+page from the code.
 
 A project among several has settings of its own: `SOURCES__AMPLITUDE__PROJECTS__<NAME>__API_KEY`
 and so on for every name below `SOURCES__AMPLITUDE__`, or the table
@@ -53,15 +50,8 @@ WAREHOUSE = {
 }
 
 
-@click.command(help=__doc__.partition("\n")[0])
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file is not up to date.")
-def main(check: bool) -> None:
-    text = "\n".join(sections())
-    if not check:
-        REFERENCE.write_text(text, encoding="utf-8")
-    elif not REFERENCE.exists() or REFERENCE.read_text(encoding="utf-8") != text:
-        click.echo(f"{REFERENCE.relative_to(ROOT)} is not what the code says: run {COMMAND}.", err=True)
-        sys.exit(1)
+def text() -> str:
+    return "\n".join(sections())
 
 
 def sections() -> Iterator[str]:
@@ -100,4 +90,4 @@ def fields(path: Path, name: str) -> Iterator[tuple[str, str, str, str]]:
 
 
 if __name__ == "__main__":
-    main()
+    page_command(SCRIPT, REFERENCE, text)()

@@ -22,7 +22,7 @@ from simulator.server import Simulator
 
 START, END = SMALL_PRODUCT.start, SMALL_PRODUCT.end
 MEMBERS = list(SMALL_PRODUCT.members())
-VIEWS = REPOSITORY / "docs/bronze_files.sql"
+VIEWS = REPOSITORY / "docs/guides/bronze_files.sql"
 AS_FILES = ("--destination", "filesystem")
 BUSY_HOUR = max(MEMBERS, key=lambda member: member.rows).hour
 
@@ -33,7 +33,7 @@ def hours(first: datetime, last: datetime) -> tuple[str, ...]:
 
 @contextmanager
 def views(bronze: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The views of `docs/bronze_files.sql` over a folder."""
+    """The views of `docs/guides/bronze_files.sql` over a folder."""
     with duckdb.connect() as connection:
         connection.execute("SET VARIABLE bronze = $1", [str(bronze)])
         connection.execute(VIEWS.read_text())

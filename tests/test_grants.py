@@ -19,7 +19,7 @@ from sqlmesh.core.engine_adapter.snowflake import SnowflakeEngineAdapter
 from conftest import REPOSITORY
 
 SETUP = REPOSITORY / "infra/snowflake/setup.sql"
-PRODUCTION = REPOSITORY / "docs/production.md"
+PRODUCTION = REPOSITORY / "docs/guides/snowflake-access.md"
 LOADER, TRANSFORMER, ANALYST = "AMPLITUDE_LOADER", "AMPLITUDE_TRANSFORMER", "AMPLITUDE_ANALYST"
 ROLES = (LOADER, TRANSFORMER, ANALYST)
 

@@ -150,7 +150,7 @@ def test_a_setting_is_one_that_the_product_knows_and_a_stored_value_is_explained
     names = {name for settings in environments(read(path)) for name in settings}
     product_names = {name for name in names if name.startswith(("SOURCES__", "DESTINATION__", "SQLMESH_"))}
     assert [name for name in product_names if f"{name}=" not in known] == []
-    explained = (REPOSITORY / "docs/orchestration.md").read_text()
+    explained = (REPOSITORY / "docs/guides/schedules.md").read_text()
     matches = map(FROM_A_STORE.fullmatch, KESTRA_EXPRESSION.findall(path.read_text()))  # GitHub's have a $ in front
     stored = {name for match in matches if match for name in match.groups() if name}
     assert stored
@@ -327,7 +327,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The warehouse and the lake after what docs/orchestration.md has one do by hand: the first day, and a plan.
+    """The warehouse and the lake after what docs/guides/schedules.md has one do by hand: the first day, and a plan.
 
     Of an hour with several files Amplitude kept the last one back.
     """

@@ -63,7 +63,7 @@ def test_create_external_models_is_refused_in_one_sentence(project: Project) -> 
 
 
 def documented_variables() -> dict[str, str]:
-    text = (REPOSITORY / "docs/standard-commands.md").read_text()
+    text = (REPOSITORY / "docs/reference/standard-commands.md").read_text()
     return dict(re.findall(r"^export (\w+)=(\S+)$", text, re.MULTILINE))
 
 

@@ -19,7 +19,7 @@ from dotenv.parser import parse_stream
 
 from .errors import AmplitudeError
 
-REFERENCE = "docs/settings.md"
+REFERENCE = "docs/reference/settings.md"
 NEARLY = 0.9  # how alike a name must be to one of ours to be taken for a misspelt one
 SHORTEST = 10  # characters; dlt takes SETTLE_HOURS alone too, but a variable like REGIONS is likely somebody else's
 

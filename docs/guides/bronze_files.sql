@@ -1,5 +1,5 @@
 -- What counts of bronze's files (`--destination filesystem`), as views for DuckDB:
---   duckdb -cmd "SET VARIABLE bronze = 'data/lake/bronze'" -init docs/bronze_files.sql
+--   duckdb -cmd "SET VARIABLE bronze = 'data/lake/bronze'" -init docs/guides/bronze_files.sql
 -- The same for other engines: of an hour those rows count that came with its newest finished load.
 
 -- dlt adds a file for each load once all of the load's other files are in place.
