@@ -80,7 +80,7 @@ lock:
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--no-header tests/standin/requirements.in -o tests/standin/requirements.lock
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header \
-		--only-group docs pyproject.toml -o docs/requirements.lock
+		--group docs -o docs/requirements.lock
 
 clean:
 	rm -rf .venv .venv-docs .venv-lock .venv-standin data logs site .cache sqlmesh/.cache
