@@ -42,7 +42,7 @@ FILES_OF_USERS = {
 }
 SUFFIXES = ("cfg", "csv", "in", "lock", "md", "py", "sql", "toml", "yaml", "yml")
 BUILT_IN_MACROS = {"start_ts", "end_ts", "start_date", "end_date"}
-SENTENCES_MAY_START = {"What", "Of"}  # in a question
+AVOIDED_STARTS = {"What", "Of"}
 AVOIDED = re.compile(r"\b(tells?|told|be it|be that|whoever|for all that|his|he)\b", re.IGNORECASE)
 
 # Figures that the code knows, as a page must have them.
@@ -242,7 +242,7 @@ def prose_faults(name: str, text: str) -> Iterator[Fault]:
             words = sentence.split()
             if len(words) > MAX_WORDS:
                 yield Fault(name, block.line, f"a sentence of {len(words)} words: {' '.join(words[:8])} ...")
-            if words[0] in SENTENCES_MAY_START and not sentence.endswith("?"):
+            if words[0] in AVOIDED_STARTS and sentence.endswith("."):
                 yield Fault(name, block.line, f"a sentence begins with {words[0]!r}")
             if avoided := AVOIDED.search(sentence):
                 yield Fault(name, block.line, f"avoid {avoided[0]!r}: {' '.join(words[:8])} ...")
