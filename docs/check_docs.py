@@ -3,6 +3,7 @@
 `python docs/check_docs.py` prints each fault with its page and line, and exits with 1 if there is one.
 """
 
+import ast
 import re
 import subprocess
 import sys
@@ -42,6 +43,9 @@ FILES_OF_USERS = {
 }
 SUFFIXES = ("cfg", "csv", "in", "lock", "md", "py", "sql", "toml", "yaml", "yml")
 BUILT_IN_MACROS = {"start_ts", "end_ts", "start_date", "end_date"}
+TROUBLESHOOTING = "docs/guides/troubleshooting.md"
+# Messages on that page that other programs print.
+MESSAGES_OF_OTHERS = {"Environment 'prod' was not found"}
 AVOIDED_STARTS = {"What", "Of"}
 AVOIDED = re.compile(r"\b(tells?|told|be it|be that|whoever|for all that|his|he)\b", re.IGNORECASE)
 
@@ -119,6 +123,8 @@ def page_faults(name: str, text: str) -> Iterator[Fault]:
     yield from name_faults(name, text)
     yield from width_faults(name, text)
     yield from prose_faults(name, text)
+    if name == TROUBLESHOOTING:
+        yield from message_faults(name, text)
     for figure in FIGURES.get(name, []):
         if figure not in " ".join(text.split()):
             yield Fault(name, 1, f"the code's figure is not on the page: {figure!r}")
@@ -226,6 +232,33 @@ def exists(path: str) -> bool:
     if "/" not in path:
         return any(name.rpartition("/")[2] == path for name in repository_files())
     return any(fnmatch(name, path) or name.startswith(f"{path.rstrip('/')}/") for name in repository_files())
+
+
+def message_faults(name: str, text: str) -> Iterator[Fault]:
+    """Yield each message in the first column of a table that no code prints."""
+    for number, line in enumerate(text.split("\n"), 1):
+        for message in re.findall(r"`([^`]+)`", line.split(" | ")[0]) if line.startswith("| `") else []:
+            parts = [part.strip() for part in message.split("...") if part.strip()]
+            pattern = re.compile(".*".join(map(re.escape, parts)), re.DOTALL)
+            if message not in MESSAGES_OF_OTHERS and not any(map(pattern.search, texts_in_code())):
+                yield Fault(name, number, f"no code prints {message!r}")
+
+
+@cache
+def texts_in_code() -> tuple[str, ...]:
+    """Return every text in the code, those of f-strings with a place for each value, and the other files whole."""
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "sqlmesh/config.yaml")]
+    for name in repository_files():
+        if name.endswith(".py") and not name.startswith(("tests/", "docs/")):
+            nodes = ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8")))
+            texts += [text_of(node) for node in nodes if isinstance(node, ast.Constant | ast.JoinedStr)]
+    return tuple(texts)
+
+
+def text_of(node: ast.Constant | ast.JoinedStr) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
 
 
 def width_faults(name: str, text: str) -> Iterator[Fault]:

@@ -7,7 +7,6 @@ from datetime import date
 from typing import NamedTuple
 
 import duckdb
-
 from generated import ROOT
 
 DATABASE = ROOT / "data" / "demo" / "amplitude.duckdb"
