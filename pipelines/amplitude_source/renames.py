@@ -10,15 +10,7 @@ from .ledger import Ledger, LedgerRow, retired_from
 from .settings import AmplitudeSettings, format_hour
 from .work import first_open
 
-# Every bronze table with a project, and the column that has its name.
-PROJECT_COLUMNS = {
-    "events": "_project",
-    "rejected_rows": "_project",
-    "events_list": "_project",
-    "user_counts": "_project",
-    "merge_ids": "_project",
-    "export_hours": "project",  # last: the others go by it
-}
+PROJECT_COLUMNS = ("_project", "project")  # how tables name the column with a row's project
 
 
 def retirement(project: str, ledger: Ledger, now: datetime) -> LedgerRow:
@@ -66,6 +58,7 @@ def rename(pipeline: dlt.Pipeline, settings: AmplitudeSettings, old: str, ledger
         raise AmplitudeError(f"Bronze has no project {old!r}, only {', '.join(sorted(ledgers)) or 'none'}.")
     Archive(settings.lake, new).take_over(old)
     with pipeline.sql_client() as client, client.begin_transaction():
-        for table, column in PROJECT_COLUMNS.items():
-            name = client.make_qualified_table_name(table)
-            client.execute_sql(f"UPDATE {name} SET {column} = %s WHERE {column} = %s", new, old)
+        for name, table in pipeline.default_schema.tables.items():
+            for column in set(PROJECT_COLUMNS) & set(table["columns"]):
+                target = client.make_qualified_table_name(name)
+                client.execute_sql(f"UPDATE {target} SET {column} = %s WHERE {column} = %s", new, old)
