@@ -54,7 +54,8 @@ from amplitude_source.bronze_files import BronzeFiles
 from amplitude_source.commands import CONSOLE_COMMAND, INVOKED_FROM, load_command
 from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
 from amplitude_source.download import ExportClient
-from amplitude_source.errors import AmplitudeError, RejectedRowsError
+from amplitude_source.environment import exposed, keep_private
+from amplitude_source.errors import AmplitudeError, RejectedRowsError, without_logins
 from amplitude_source.exported import Source
 from amplitude_source.lake import AWS_ERRORS, LakeError, no_credentials
 from amplitude_source.ledger import Ledger, coverage, read_ledgers, rejecting_hours, restatements
@@ -663,7 +664,7 @@ def explain(error: BaseException) -> str:
             return no_credentials(cause)
         if sentence := refusal(cause):
             return sentence
-    return f"{type(causes[-1]).__name__}: {str(causes[-1]).splitlines()[0]}"
+    return without_logins(f"{type(causes[-1]).__name__}: {str(causes[-1]).splitlines()[0]}")
 
 
 def chain_of_causes(error: BaseException) -> Iterator[BaseException]:
@@ -694,9 +695,12 @@ class WithoutPandas(MetaPathFinder):
 def main() -> None:
     sys.meta_path.insert(0, WithoutPandas())
     keep_memory_flat()
+    keep_private()
     os.chdir(ROOT)  # the settings' relative paths, and dlt's own, mean the repository's root
     with one_sentence():
         settle_settings(ROOT)
+        for sentence in exposed(ROOT):
+            warn(sentence)
         cli(standalone_mode=False)
 
 

@@ -67,6 +67,7 @@ def settle_env() -> None:
     """Makes `.env` the demo's, unless there is another one already: nothing of the user's is ever touched."""
     target = ROOT / ".env"
     if not target.exists():
+        target.touch(mode=0o600)
         target.write_bytes(SETTINGS.read_bytes())
     if target.read_bytes() != SETTINGS.read_bytes():
         raise click.ClickException(

@@ -3,7 +3,10 @@
 A variable of the process comes first, then `.env`, then dlt's files; an empty value is none.
 """
 
+import logging
 import os
+import shlex
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,6 +23,7 @@ from dotenv.parser import parse_stream
 from .errors import AmplitudeError
 
 REFERENCE = "docs/settings.md"
+SECRET_FILES = (".env", ".dlt/secrets.toml")
 NEARLY = 0.9  # how alike a name must be to one of ours to be taken for a misspelt one
 SHORTEST = 10  # characters; dlt takes SETTLE_HOURS alone too, but a variable like REGIONS is likely somebody else's
 
@@ -45,6 +49,27 @@ def settle(root: Path, started_with: Mapping[str, str] = os.environ) -> None:
             os.environ.pop(name, None)
     for name in [name for name, value in os.environ.items() if not value and name.startswith(OURS)]:
         del os.environ[name]
+
+
+def keep_private() -> None:
+    """Have all that this process writes from now on be the user's alone, and the logs that it has open.
+
+    SQLMesh opens its log before it reads any configuration.
+    """
+    os.umask(0o077)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).is_file():
+            Path(handler.baseFilename).chmod(0o600)
+
+
+def exposed(root: Path) -> list[str]:
+    """Return a sentence for each file of secrets that other users of the machine can read."""
+    paths = [root / name for name in SECRET_FILES]
+    return [
+        f"Other users of this machine can read the keys in {path}: run chmod 600 {shlex.quote(str(path))}"
+        for path in paths
+        if path.is_file() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
+    ]
 
 
 def read_dotenv(path: Path) -> dict[str, str | None]:

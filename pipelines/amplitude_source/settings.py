@@ -21,6 +21,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.typing import TSecretStrValue
 from dlt.common.utils import update_dict_nested
 
+from .addresses import address_fault
 from .environment import Names, settle
 from .errors import AmplitudeError
 from .lake import LakeConfiguration, told_credentials
@@ -135,6 +136,8 @@ class AmplitudeSettings(FirstHour):
         """
         if self.region not in REGIONS:
             raise AmplitudeError(f"{self.variable('region')}: write us or eu, not {self.region!r}.")
+        if fault := address_fault(self.address):
+            raise AmplitudeError(f"{self.variable('base_url')}: {fault}")
         for name in ("settle_hours", "recheck_hours", "read_timeout_seconds", "max_rejected_share"):
             if (value := getattr(self, name)) < 0:
                 raise AmplitudeError(f"{self.variable(name)}: write 0 or more, not {value:g}.")

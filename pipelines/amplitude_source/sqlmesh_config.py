@@ -4,6 +4,7 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import click
 import psutil
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
@@ -19,6 +20,7 @@ from sqlmesh.core.config.connection import ConnectionConfig
 from sqlmesh.core.config.loader import load_config_from_paths
 
 from .charts import check_variables
+from .environment import exposed, keep_private
 from .errors import AmplitudeError
 from .settings import (
     CATALOG,
@@ -71,7 +73,11 @@ def project_config(root: Path, command: str | None) -> Config:
     Raises:
         AmplitudeError: a setting is missing, misspelt or means nothing.
     """
+    keep_private()
     use_settings_of(root)
+    if command:
+        for sentence in exposed(root):
+            click.echo(f"Warning: {sentence}", err=True)
     path = root / "sqlmesh/config.yaml"
     try:
         config = load_config_from_paths(Config, project_paths=[path])
