@@ -26,9 +26,11 @@ from .environment import Names, settle
 from .errors import AmplitudeError
 from .lake import LakeConfiguration, told_credentials
 from .privacy import PrivacySettings
+from .text_files import check_toml
 
 HOUR = timedelta(hours=1)
 SECTIONS = ("sources", "amplitude")
+DLT_FILES = (".dlt/secrets.toml", ".dlt/config.toml")
 
 # Amplitude documents that an hour can be exported about two hours after it has closed.
 AVAILABLE_AFTER = 2 * HOUR
@@ -155,15 +157,21 @@ class DuckDbFile(BaseConfiguration):
 
 
 def settle_settings(root: Path, started_with: Mapping[str, str] = os.environ) -> None:
-    """Make the environment whole from `.env`, and refuse names that are no settings.
+    """Have dlt read the repository's files, make the environment whole from `.env`, and refuse unknown names.
 
     Args:
         root: the repository's folder, where `.env` and `.dlt` are.
         started_with: as for `environment.settle`.
 
     Raises:
-        AmplitudeError: a name is misspelt, or two switches choose different warehouses.
+        AmplitudeError: a file cannot be read, a name is misspelt, or two switches choose different warehouses.
     """
+    for name in DLT_FILES:
+        if (root / name).is_file():
+            check_toml(root / name)
+    run_context = Container()[PluggableRunContext]
+    if Path(run_context.context.run_dir).resolve() != root.resolve():
+        run_context.reload(str(root))
     settle(root, started_with)
     all_names().check(root)
     destination()
