@@ -23,6 +23,8 @@ Result = TypeVar("Result")
 def patiently(opened: Callable[[], Result], path: Path) -> Result:
     """Open the DuckDB file, and wait some seconds while another process holds it.
 
+    A new file that DuckDB could not finish, as on a full disk, is removed, because it could never be opened again.
+
     Args:
         opened: opens the file, or raises what DuckDB raises.
         path: the file, for the sentence.
@@ -31,18 +33,21 @@ def patiently(opened: Callable[[], Result], path: Path) -> Result:
         BusyError: another process still holds the file.
         AmplitudeError: the file cannot be opened at all.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline, is_new = time.monotonic() + PATIENCE_SECONDS, not path.exists()
     while True:
         try:
             return opened()
         except duckdb.Error as error:
             if not is_held(error):
+                if is_new:
+                    path.unlink(missing_ok=True)
                 raise AmplitudeError(unreadable(path, error)) from error
             if time.monotonic() > deadline:
                 raise BusyError(
                     f"{path} is in use by {holder(error)}. Close the file there (a notebook, an SQL client, another "
                     "command), then run again."
                 ) from error
+            is_new = False
         time.sleep(POLL_SECONDS)
 
 

@@ -19,12 +19,12 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise AmplitudeError(f"{path} cannot be read ({error.strerror}): give this user the right to.") from error
     try:
-        text = content.decode()
+        if b"\0" not in content:  # as in UTF-16
+            return content.decode()
+        line = 1
     except UnicodeDecodeError as error:
-        raise AmplitudeError(_not_utf8(path, content.count(b"\n", 0, error.start) + 1)) from None
-    if "\0" in text:  # UTF-16 without a mark
-        raise AmplitudeError(_not_utf8(path, 1))
-    return text
+        line = content.count(b"\n", 0, error.start) + 1
+    raise AmplitudeError(f"{path} is not text in UTF-8 (line {line}): save it in that encoding.")
 
 
 def check_toml(path: Path) -> None:
@@ -40,7 +40,3 @@ def check_toml(path: Path) -> None:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise AmplitudeError(f'{path} is no TOML: {error}; texts need quotes, as in region = "eu".') from None
-
-
-def _not_utf8(path: Path, line: int) -> str:
-    return f"{path} is not text in UTF-8 (line {line}): save it in that encoding."
