@@ -36,7 +36,7 @@ TRIES = {
     "make demo": "once more: nothing is loaded twice",
 }
 OWN_PROJECT = """
-Your own project: remove .env, cp .env.example .env, put your
+Your own project: remove .env, install -m 600 .env.example .env, put your
 two keys and the first hour in. Then:
   .venv/bin/python pipelines/amplitude.py
   .venv/bin/sqlmesh plan --auto-apply"""

@@ -12,6 +12,7 @@ import duckdb
 from .duckdb_file import CHECK_FILE
 from .lake import LAKE_VARIABLE
 from .settings import DUCKDB_VARIABLE, VARIABLE_PREFIX, AmplitudeSettings, duckdb_path
+from .snowflake import SNOWFLAKE_VARIABLES, credential
 
 WORK_VARIABLE = f"{VARIABLE_PREFIX}WORK_DIR"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -38,12 +39,14 @@ class Place(NamedTuple):
 
 
 def places(projects: Iterable[AmplitudeSettings], root: Path) -> list[Place]:
-    """Return the places that commands write to."""
+    """Return the places that commands write to, and the key that they read."""
     found = []
     for settings in projects:
         found.append(Place(WORK_VARIABLE, settings.work_path.absolute()))
         if settings.lake.is_local_filesystem:
             found.append(Place(LAKE_VARIABLE, Path(settings.lake.make_local_path(settings.lake.bucket_url))))
+    if key := credential("private_key_path"):
+        found.append(Place(f"{SNOWFLAKE_VARIABLES}PRIVATE_KEY_PATH", Path(key)))
     found.append(Place(DUCKDB_VARIABLE, duckdb_path(root)))
     found.append(Place("TMPDIR", Path(tempfile.gettempdir())))
     return list(dict.fromkeys(found))

@@ -97,7 +97,7 @@ class AmplitudeSettings(FirstHour):
     region: str = "us"
     """Where Amplitude keeps the project's data: `us` or `eu`."""
     base_url: str | None = None
-    """Another address than the region's."""
+    """Another address than the region's: https, unless it is this machine."""
     settle_hours: int = 6
     """How many hours after its end an hour without data becomes empty for good."""
     recheck_hours: int = 24

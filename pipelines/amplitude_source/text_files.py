@@ -17,7 +17,9 @@ def read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise AmplitudeError(f"{path} cannot be read ({error.strerror}): give this user the right to.") from error
+        raise AmplitudeError(
+            f"{path} cannot be read ({error.strerror}): check that it is there and that this user may read it."
+        ) from error
     try:
         if b"\0" not in content:  # as in UTF-16
             return content.decode()
