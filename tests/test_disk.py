@@ -161,7 +161,12 @@ KNOWN = [
             ),
             "TransactionContext Error: Failed to commit: Could not write file "
             '"/srv/warehouse/data/amplitude.duckdb.wal": No space left on device. '
-            f"{DATABASE} names the file: check its folder, its rights and the room on its disk.",
+            f"{DATABASE} names it: check its folder, its rights and the room on its disk.",
+        ),
+        (
+            duckdb.IOException("IO Error: No files found that match /srv/warehouse/data/work/typed/0.parquet"),
+            "IO Error: No files found that match /srv/warehouse/data/work/typed/0.parquet. "
+            f"{WORK} names it: check its folder, its rights and the room on its disk.",
         ),
         (duckdb.BinderException("Binder Error: there is no column x"), None),
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), None),

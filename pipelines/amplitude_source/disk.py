@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from .duckdb_file import CHECK_FILE
+from .duckdb_file import NAMES_IT
 from .lake import LAKE_VARIABLE
 from .settings import DUCKDB_VARIABLE, VARIABLE_PREFIX, AmplitudeSettings, duckdb_path
 from .snowflake import SNOWFLAKE_VARIABLES, credential
@@ -61,7 +61,9 @@ def disk_fault(error: BaseException, known: list[Place]) -> str | None:
     """
     if isinstance(error, duckdb.Error):
         text = " ".join(str(error).split())
-        return f"{text}. {CHECK_FILE}" if any(str(place.path) in text for place in known) else None
+        named = [place for place in known if str(place.path) in text]
+        place = max(named, key=lambda place: len(str(place.path)), default=None)  # the innermost
+        return f"{text}. {place.setting} {NAMES_IT}" if place else None
     if not isinstance(error, OSError) or error.errno is None:
         return None
     reason, mend = error.strerror or str(error), mend_of(error.errno)

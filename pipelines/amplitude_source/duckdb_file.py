@@ -14,7 +14,7 @@ from .lock import BusyError
 PATIENCE_SECONDS = 10.0
 POLL_SECONDS = 0.2
 SHOWN_WORDS = 3  # of the holder's command line; a secret stands further behind, if at all
-CHECK_FILE = "DESTINATION__DUCKDB__CREDENTIALS names the file: check its folder, its rights and the room on its disk."
+NAMES_IT = "names it: check its folder, its rights and the room on its disk."  # after the setting
 HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?)(?: \(PID (?P<pid>\d+)\))")
 
 Result = TypeVar("Result")
@@ -78,4 +78,4 @@ def unreadable(path: Path, error: duckdb.Error) -> str:
     if not path.parent.is_dir():
         return f"There is no folder {path.parent}: load something first, or correct DESTINATION__DUCKDB__CREDENTIALS."
     reason = " ".join(str(error).removeprefix("IO Error: ").split())
-    return f"DuckDB cannot open {path} ({reason}). {CHECK_FILE}"
+    return f"DuckDB cannot open {path} ({reason}). DESTINATION__DUCKDB__CREDENTIALS {NAMES_IT}"
