@@ -17,8 +17,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import HTTPResponse
 
-# Each names a file of certificates; requests takes the first that is set, and no other.
-CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# Each names a file of certificates. A library takes the first of its own that is set, and no other.
+CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # of requests
+AWS_CERTIFICATE_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")  # of botocore
 NOT_READ = "SSL_CERT_FILE"  # what other tools read
 # OpenSSL's numbers for what is wrong with a certificate.
 WRONG_TIME = {9, 10}
@@ -81,12 +82,12 @@ class TimedAdapter(HTTPAdapter):
         return manager
 
 
-def certificates_fault() -> str | None:
+def certificates_fault(variables: tuple[str, ...] = CERTIFICATE_VARIABLES) -> str | None:
     """Return what is wrong with the file of certificates that the environment names; None if nothing is.
 
-    requests itself reports it as if the connection or a file of its own were at fault.
+    The libraries themselves do not name the variable.
     """
-    name = certificate_variable()
+    name = certificate_variable(variables)
     if name is None:
         return None
     path = Path(os.environ[name]).absolute()
@@ -105,9 +106,9 @@ def certificates_fault() -> str | None:
     return f"{name} names {path}, {reason}: name a PEM file of the certificates to trust, or leave {name} out."
 
 
-def certificate_variable() -> str | None:
+def certificate_variable(variables: tuple[str, ...] = CERTIFICATE_VARIABLES) -> str | None:
     """Return the variable that names the file of certificates."""
-    return next((name for name in CERTIFICATE_VARIABLES if os.environ.get(name)), None)
+    return next((name for name in variables if os.environ.get(name)), None)
 
 
 def certificate_mend(error: ssl.SSLCertVerificationError, address_variable: str) -> str:
