@@ -44,13 +44,10 @@ def settle(root: Path, started_with: Mapping[str, str] = os.environ) -> None:
         AmplitudeError: `.env` is not text in UTF-8, or the locale lacks a character of a value.
     """
     for name, value in read_dotenv(root / ".env").items():
-        own = os.environ.get(name)
-        if own == value:  # perhaps because it was overruled
-            own = started_with.get(name)
-        if chosen := own or value:
-            put(name, chosen)
-        else:
-            os.environ.pop(name, None)
+        try:
+            settle_variable(name, value, started_with)
+        except UnicodeEncodeError:
+            raise AmplitudeError(unusable(name)) from None
     for name in [name for name, value in os.environ.items() if not value and name.startswith(OURS)]:
         del os.environ[name]
     broken = [name for name, value in os.environ.items() if name.startswith(OURS) and is_broken(value)]
@@ -58,16 +55,15 @@ def settle(root: Path, started_with: Mapping[str, str] = os.environ) -> None:
         raise AmplitudeError(unusable(broken[0] if broken else "The path of this folder"))
 
 
-def put(name: str, value: str) -> None:
-    """Set a variable of the environment.
-
-    Raises:
-        AmplitudeError: the locale has no bytes for a character of the value.
-    """
-    try:
-        os.environ[name] = value
-    except UnicodeEncodeError:
-        raise AmplitudeError(unusable(name)) from None
+def settle_variable(name: str, value: str | None, started_with: Mapping[str, str]) -> None:
+    """Set a variable of `.env`, unless the process had it before."""
+    own = os.environ.get(name)
+    if own == value:  # perhaps because it was overruled
+        own = started_with.get(name)
+    if chosen := own or value:
+        os.environ[name] = chosen
+    else:
+        os.environ.pop(name, None)
 
 
 def unusable(name: str) -> str:
