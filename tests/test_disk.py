@@ -4,9 +4,12 @@ import contextlib
 import errno
 import os
 import resource
+import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import click
 import duckdb
 import pytest
 
@@ -14,6 +17,7 @@ from amplitude_source import sqlmesh_config
 from amplitude_source.disk import Place, disk_fault
 from amplitude_source.environment import print_anything
 from amplitude_source.errors import AmplitudeError
+from amplitude_source.sqlmesh_duckdb import say_if_full
 from amplitude_source.text_files import check_toml
 from conftest import Project, assert_nothing_left, hour_text, sentence, succeeded
 
@@ -184,6 +188,19 @@ def test_an_error_without_a_path_names_the_place_whose_disk_is_full(monkeypatch:
         "A file cannot be written (No space left on device): make room on its disk, or change "
         f"{LAKE} (/srv/warehouse/data/lake)."
     )
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_sqlmesh_names_the_setting_when_it_fails_on_a_full_disk(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_full: bool
+) -> None:
+    monkeypatch.setattr(Place, "is_full", lambda _: is_full)
+    command = click.Context(click.Command("plan"))
+    command.call_on_close(partial(say_if_full, ROOT / "data/amplitude.duckdb"))
+    with pytest.raises(SystemExit), command:
+        sys.exit(1)  # as SQLMesh does once it has said that the plan failed
+    said = f"Error: The disk of {ROOT}/data/amplitude.duckdb has no room left: make some, or set {DATABASE} to another."
+    assert capsys.readouterr().err == f"{said}\n" * is_full
 
 
 # --- text

@@ -18,7 +18,7 @@ WORK_VARIABLE = f"{VARIABLE_PREFIX}WORK_DIR"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
-FULL_BYTES = 1 << 20
+FULL_BYTES = 16 << 20  # left on a disk: a write that failed has given back what it had
 
 
 class Place(NamedTuple):
