@@ -137,6 +137,7 @@ class Project:
         And without connections to S3, which would have another environment's credentials.
         """
         before, run_context = Path.cwd(), Container()[PluggableRunContext]
+        umask = os.umask(0o022)
         if used := sys.modules.get("amplitude_source.s3"):
             used.TellingFileSystem.clear_instance_cache()
         try:
@@ -146,6 +147,7 @@ class Project:
                 run_context.reload(str(self.root))
                 yield
         finally:
+            os.umask(umask)
             os.chdir(before)
             time.tzset()
             run_context.reload(str(before))

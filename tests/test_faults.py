@@ -287,7 +287,7 @@ def test_keys_that_are_refused_are_not_tried_again(project: Project, simulator: 
 @pytest.mark.parametrize(
     ("base_url", "parts"),
     [
-        ("http://no-such-host.invalid", ["no-such-host.invalid cannot be reached: the name cannot be resolved"]),
+        ("https://no-such-host.invalid", ["no-such-host.invalid cannot be reached: the name cannot be resolved"]),
         ("https://127.0.0.1:{port}", ["127.0.0.1:{port} fails in TLS"]),
         ("http://127.0.0.1:1", ["127.0.0.1:1 cannot be reached: it refuses the connection"]),
     ],

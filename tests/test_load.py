@@ -879,3 +879,11 @@ def test_the_secret_key_is_in_no_file_and_in_no_output(tmp_path: Path, product: 
     found = {path for path, data in everything_below(project.root / "data") if any(text in data for text in texts)}
     found |= {path for path, data in everything_below(tmp_path / "home") if any(text in data for text in texts)}
     assert found == set()
+
+
+def test_what_a_load_writes_is_the_users_alone(project: Project) -> None:
+    succeeded(project.load_here("--end", hour_text(START + 14 * HOUR)))
+    data = project.root / "data"
+    kinds = {path.suffix for path in data.rglob("*") if path.is_file()}
+    assert {".duckdb", ".gz", ".json"} <= kinds
+    assert [path for path in (data, *data.rglob("*")) if path.stat().st_mode & 0o077] == []

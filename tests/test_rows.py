@@ -233,6 +233,13 @@ def test_a_value_that_no_parser_holds_is_kept_as_text_and_its_neighbours_stay(
     assert (odd_values(event), event["language"], event["uuid"]) == (odd, "German", row["uuid"])
 
 
+@pytest.mark.parametrize(("start", "end"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_an_odd_value_as_deep_as_may_be_keeps_its_row(start: bytes, end: bytes) -> None:
+    value = start * 499 + rb'"\ud800"' + end * 499
+    event = event_of(json.dumps(export_row()).encode()[:-1] + b',"deep":%b}' % value)
+    assert event[ODD_VALUES].count("\\\\ud800") == 1
+
+
 def test_odd_values_of_both_kinds_stand_in_one_object() -> None:
     line = compact(export_row(session_id="x", city="CITY")).replace(b'"CITY"', HALF)
     assert odd_values(event_of(line)) == {"city": r"half \ud83d", "session_id": "x"}

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from .connections import LateHeadersError, TimedAdapter
+from .connections import LateHeadersError, TimedAdapter, certificate_mend, certificates_fault, proxy_variable
 from .errors import AmplitudeError
 from .settings import AmplitudeSettings, as_utc, format_hour
 from .zips import is_whole_zip
@@ -39,6 +39,7 @@ MAX_ZIP_BYTES = 5 << 30  # Amplitude gives 4 GB at most
 MAX_JSON_BYTES = 64 << 20
 EVENTS_LIST = "api/2/events/list"
 USER_COUNTS = "api/2/users"
+TUNNEL_STATUS = re.compile(r"Tunnel connection failed: (\d+)")  # what http.client says of a proxy's answer
 LOAD_FILES = "only Amplitude's own export to S3 serves it: load its files with --replay DIR."
 
 LOG = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ class ExportClient:
         """`pause` waits so many seconds, or until the event is set.
 
         Raises:
-            AmplitudeError: a key is missing, or the time to wait is none.
+            AmplitudeError: a key is missing, the time to wait is none, or the file of certificates cannot be read.
         """
         if not settings.api_key or not settings.secret_key:
             raise AmplitudeError(
@@ -127,6 +128,8 @@ class ExportClient:
             )
         if not settings.read_timeout_seconds > 0:
             raise AmplitudeError("SOURCES__AMPLITUDE__READ_TIMEOUT_SECONDS: write a number above 0, such as 600.")
+        if settings.address.lower().startswith("https:") and (fault := certificates_fault()):
+            raise AmplitudeError(fault)
         self._settings = settings
         self.asked_at = settings.present
         """When the last export was asked for: by Amplitude's clock or this machine's, whichever is behind."""
@@ -251,9 +254,12 @@ class ExportClient:
         """Turns what requests raises into our words."""
         try:
             yield
-        except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema):
+        except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
+            proxy = proxy_variable(self.address)
+            if proxy is None:
+                raise AmplitudeError(f"{self.host} leads to an address that cannot be asked: {error}.") from None
             raise AmplitudeError(
-                f"{self._variable('BASE_URL')}: {self.address!r} is no address; write it like https://amplitude.com."
+                f"{proxy} names no proxy that can be used ({_short(str(error))}): write it like http://proxy.example:80."
             ) from None
         except requests.RequestException as error:
             raise self._connection_fault(error) from error
@@ -290,7 +296,16 @@ class ExportClient:
 
     def _refusal(self, response: requests.Response, what: str) -> Exception:
         """The fault that a status stands for."""
+        proxy = proxy_variable(self.address) if self.address.startswith("http:") else None  # which may answer itself
         match response.status_code:
+            case 407:
+                return self._proxy_fault(407)
+            case 403 if proxy:
+                return AmplitudeError(
+                    f"{self.host}, or the proxy of {proxy}, refuses the request (HTTP 403 for {what}): name the host "
+                    f"in NO_PROXY if it can be reached without the proxy, else check {self._variable('API_KEY')} and "
+                    f"{self._variable('SECRET_KEY')}."
+                )
             case 401 | 403:
                 return AmplitudeError(
                     f"{self.host} refuses the keys (HTTP {response.status_code} for {what}): check "
@@ -305,21 +320,39 @@ class ExportClient:
                     "later: finished hours are kept."
                 )
 
+    def _proxy_fault(self, status: int) -> Exception:
+        """The fault that a status of the proxy's own stands for."""
+        proxy = proxy_variable(self.address)
+        if status == 407:
+            return AmplitudeError(
+                f"{self.host} cannot be reached: the proxy wants a user name and a password (HTTP 407): write them "
+                f"into {proxy}, in front of the proxy's host."
+            )
+        if status == 403:
+            return AmplitudeError(
+                f"{self.host} cannot be reached: the proxy of {proxy} forbids it (HTTP 403): have the proxy allow the "
+                "host, or name the host in NO_PROXY if it can be reached without the proxy."
+            )
+        return PassingError(f"cannot be reached: the proxy of {proxy} answers HTTP {status}")
+
     def _connection_fault(self, error: requests.RequestException) -> Exception:
-        """The fault in words; only a certificate that is not accepted is known to stay so."""
+        """The fault in words; a certificate that is not accepted, and a proxy that refuses, are known to stay so."""
         causes = list(_chain(error))
         for cause in causes:
             match cause:
                 case LateHeadersError():
                     return PassingError(f"sent {cause}")
-                case requests.exceptions.ProxyError():
-                    return PassingError("cannot be reached: the proxy (HTTPS_PROXY) does not let the request through")
                 case ssl.SSLCertVerificationError():
                     return AmplitudeError(
-                        f"{self.host} has a TLS certificate that is not accepted ({cause.verify_message}); check "
-                        f"{self._variable('BASE_URL')} and the machine's clock, then run again: finished hours are "
+                        f"{self.host} has a TLS certificate that is not accepted ({cause.verify_message}): "
+                        f"{certificate_mend(cause, self._variable('BASE_URL'))}, then run again: finished hours are "
                         "kept."
                     )
+                case OSError() if status := TUNNEL_STATUS.search(str(cause)):
+                    return self._proxy_fault(int(status[1]))
+                case requests.exceptions.ProxyError():
+                    proxy, reason = proxy_variable(self.address), _short(str(causes[-1]))
+                    return PassingError(f"cannot be reached: the proxy of {proxy} does not work ({reason})")
                 case ssl.SSLError():
                     return PassingError(f"fails in TLS ({cause.reason or cause})")
                 case socket.gaierror():

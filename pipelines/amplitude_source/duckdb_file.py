@@ -14,6 +14,7 @@ from .lock import BusyError
 PATIENCE_SECONDS = 10.0
 POLL_SECONDS = 0.2
 SHOWN_WORDS = 3  # of the holder's command line; a secret stands further behind, if at all
+NAMES_IT = "names it: check its folder, its rights and the room on its disk."  # after the setting
 HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?)(?: \(PID (?P<pid>\d+)\))")
 
 Result = TypeVar("Result")
@@ -21,6 +22,8 @@ Result = TypeVar("Result")
 
 def patiently(opened: Callable[[], Result], path: Path) -> Result:
     """Open the DuckDB file, and wait some seconds while another process holds it.
+
+    A new file that DuckDB could not finish, as on a full disk, is removed, because it could never be opened again.
 
     Args:
         opened: opens the file, or raises what DuckDB raises.
@@ -30,18 +33,21 @@ def patiently(opened: Callable[[], Result], path: Path) -> Result:
         BusyError: another process still holds the file.
         AmplitudeError: the file cannot be opened at all.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline, is_new = time.monotonic() + PATIENCE_SECONDS, not path.exists()
     while True:
         try:
             return opened()
         except duckdb.Error as error:
             if not is_held(error):
+                if is_new:
+                    path.unlink(missing_ok=True)
                 raise AmplitudeError(unreadable(path, error)) from error
             if time.monotonic() > deadline:
                 raise BusyError(
                     f"{path} is in use by {holder(error)}. Close the file there (a notebook, an SQL client, another "
                     "command), then run again."
                 ) from error
+            is_new = False
         time.sleep(POLL_SECONDS)
 
 
@@ -72,7 +78,4 @@ def unreadable(path: Path, error: duckdb.Error) -> str:
     if not path.parent.is_dir():
         return f"There is no folder {path.parent}: load something first, or correct DESTINATION__DUCKDB__CREDENTIALS."
     reason = " ".join(str(error).removeprefix("IO Error: ").split())
-    return (
-        f"DuckDB cannot open {path} ({reason}). DESTINATION__DUCKDB__CREDENTIALS names the file: check its folder, its "
-        "rights and the room on its disk."
-    )
+    return f"DuckDB cannot open {path} ({reason}). DESTINATION__DUCKDB__CREDENTIALS {NAMES_IT}"

@@ -11,9 +11,10 @@ from types import MappingProxyType
 
 from .ahead import Ahead
 from .archive import Archive, BrokenMemberError, ExportHour, IncompleteHourError, Member, MemberName
+from .disk import mend_of
 from .download import ATTEMPTS, ExportClient, Outcome
 from .errors import AmplitudeError
-from .lake import LakeError
+from .lake import LAKE_VARIABLE, LakeError
 from .ledger import Ledger, LedgerRow
 from .settings import HOUR, AmplitudeSettings, format_hour, hours_between
 from .zips import open_entry, zip_entries
@@ -205,8 +206,9 @@ def _archive_window(
             raise
         except OSError as error:
             raise AmplitudeError(
-                f"Hour {format_hour(hour)} cannot be archived in {settings.lake.bucket_url} ({error}); "
-                "mend that and run again: finished hours are kept."
+                f"Hour {format_hour(hour)} cannot be archived in {settings.lake.bucket_url} ({error}): "
+                f"{mend_of(error.errno or 0)}, or set {LAKE_VARIABLE} to another, then run again: finished hours are "
+                "kept."
             ) from error
         yield exported
 

@@ -1,15 +1,14 @@
 """Find out why a line is no row, where DuckDB must not be asked or does not say."""
 
 import json
-import re
 import sys
 from decimal import Decimal
 from typing import NamedTuple
 
-import numpy as np
 import orjson
 
-from .lines import MAX_DEPTH, MAX_LINE_BYTES
+from .lines import MAX_LINE_BYTES
+from .verbatim import MAX_DEPTH, is_too_deep
 
 MAX_INTEGER_DIGITS = 38  # what Snowflake's and DuckDB's widest types hold
 MAX_DOUBLE_DIGITS = 17
@@ -19,7 +18,6 @@ NO_JSON = "no JSON"
 NOT_HELD = "a number that no column holds as it is"
 TOO_LONG = f"longer than {MAX_LINE_BYTES:,} bytes"
 TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
-NOT_NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[^][{}"]+', re.DOTALL)
 
 
 class Fault(NamedTuple):
@@ -33,20 +31,13 @@ def text_fault(line: bytes) -> Fault | None:
     """Return why DuckDB must not be given a line."""
     if line.find(b"\n") > MAX_LINE_BYTES:
         return Fault(TOO_LONG)
-    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and depth(line) > MAX_DEPTH:
+    if is_too_deep(line):
         return Fault(TOO_DEEP)
     try:
         line.decode()
     except UnicodeDecodeError:
         return syntax_error(line)
     return None
-
-
-def depth(line: bytes) -> int:
-    """Return how deep brackets outside of texts are nested."""
-    brackets = np.frombuffer(NOT_NESTING.sub(b"", line), np.uint8)
-    steps = (brackets & 2).astype(np.int8) - 1  # that bit is set in `[` and `{`, not in `]` and `}`
-    return int(np.cumsum(steps, dtype=np.int64).max(initial=0))
 
 
 def json_fault(line: bytes) -> Fault | None:

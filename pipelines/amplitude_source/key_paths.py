@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Any, TypeAlias
 
+from .verbatim import Members
+
 KeyPath: TypeAlias = tuple[str, ...]
 """Keys from a column inwards. A list has no step of its own."""
 Keys: TypeAlias = "dict[str, Keys]"
@@ -34,14 +36,14 @@ def format_path(path: KeyPath) -> str:
 
 def collect_keys(keys: Keys, value: Any) -> None:
     """Add the keys of a JSON value."""
-    if isinstance(value, list):
-        for element in value:
-            collect_keys(keys, element)
-    elif isinstance(value, dict):
+    if isinstance(value, dict | Members):
         for key, inner in value.items():
             below = keys.setdefault(key, {})
             if isinstance(inner, dict | list):
                 collect_keys(below, inner)
+    elif isinstance(value, list):
+        for element in value:
+            collect_keys(keys, element)
 
 
 def nearest_path(path: KeyPath, keys: Keys) -> KeyPath | None:

@@ -17,6 +17,7 @@ from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.storages import FilesystemConfiguration
 from fsspec import register_implementation
 
+from .connections import AWS_CERTIFICATE_VARIABLES, certificates_fault
 from .errors import AmplitudeError
 
 LAKE_VARIABLE = "SOURCES__AMPLITUDE__LAKE__BUCKET_URL"
@@ -110,10 +111,12 @@ def open_lake(config: FilesystemConfiguration) -> Lake:
     """Return the lake of the settings.
 
     Raises:
-        LakeError: its credentials cannot be read.
+        LakeError: its credentials or the file of certificates cannot be read.
     """
     if config.is_local_filesystem:
         return LocalLake(Path(config.make_local_path(config.bucket_url)))
+    if fault := certificates_fault(AWS_CERTIFICATE_VARIABLES):
+        raise LakeError(fault)
     from .s3 import S3Lake  # only here: its imports take half a second
 
     with told_credentials():

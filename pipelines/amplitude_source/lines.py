@@ -14,14 +14,12 @@ import pyarrow as pa
 
 from .archive import ArchivedMember, MemberName
 from .columns import ORIGIN_COLUMNS, arrow_schema
+from .verbatim import MAX_DEPTH
 
 BLOCK_BYTES = 1 << 19  # of unzipped JSON; from 1 MB on each would be fresh memory (`keep_memory_flat`)
 BLOCK_LINES = 1 << 14  # ten times what a block of real lines has; each takes up memory of its own
 # Snowflake's columns hold 16 MB. Amplitude takes events of up to 1 MB one by one, and 20 MB of many in a batch.
 MAX_LINE_BYTES = 16 << 20
-# Amplitude takes 40. DuckDB's functions crash from 10,000 on (with the small stacks of macOS' threads, from 600),
-# Python's parser ends at 990.
-MAX_DEPTH = 500
 
 PART_BYTES = 1 << 17  # of a text: what a processor looks at from its cache, in memory that is not fresh each time
 WINDOW_BYTES = 1 << 14  # a line of up to so many lies in two of them

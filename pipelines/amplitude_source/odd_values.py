@@ -4,7 +4,6 @@ A line comes here when a parser refuses it, or would change one of its values: h
 UTF-8, a number out of range, a key that comes twice or that has no room for a column.
 """
 
-import json
 from collections import Counter
 from collections.abc import Container
 from typing import NamedTuple
@@ -13,16 +12,7 @@ from .columns import EXPORT_COLUMNS, REQUIRED_KEYS
 from .faults import is_held
 from .lines import MAX_LINE_BYTES
 from .queries import MAX_KEY_CHARACTERS, MAX_KEYS
-
-
-class Number(str):
-    """A number as it is written in JSON."""
-
-    __slots__ = ()
-
-
-class Members(list[tuple[str, object]]):
-    """The members of a JSON object in their order. A key may come twice."""
+from .verbatim import Members, Number, is_broken, read, written
 
 
 class Mended(NamedTuple):
@@ -31,9 +21,6 @@ class Mended(NamedTuple):
     line: str
     odd: str
     """JSON members without the braces: the odd values by their keys."""
-
-
-DECODER = json.JSONDecoder(object_pairs_hook=Members, parse_int=Number, parse_float=Number, parse_constant=Number)
 
 
 def without_odd_values(line: bytes, columns: Container[str] | None = None) -> Mended | None:
@@ -51,8 +38,8 @@ def without_odd_values(line: bytes, columns: Container[str] | None = None) -> Me
         without.
     """
     try:
-        row = DECODER.decode(line.decode("utf-8", "surrogateescape"))
-    except (ValueError, RecursionError):
+        row = read(line)
+    except ValueError:
         return None
     if not isinstance(row, Members):
         return None
@@ -108,15 +95,14 @@ def has_odd(value: object) -> bool:
         case str():
             return is_broken(value)
         case Members():
-            return any(is_broken(key) or has_odd(inner) for key, inner in value)
+            for key, inner in value:
+                if is_broken(key) or has_odd(inner):
+                    return True
         case list():
-            return any(map(has_odd, value))
+            for inner in value:
+                if has_odd(inner):
+                    return True
     return False
-
-
-def is_broken(text: str) -> bool:
-    """Return whether a text has half of a character in it."""
-    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def shown(value: object) -> object:
@@ -127,19 +113,13 @@ def shown(value: object) -> object:
         case str():
             return value.encode("utf-8", "backslashreplace").decode()
         case Members():
-            return Members((str(shown(key)), shown(inner)) for key, inner in value)
+            members = Members()
+            for key, inner in value:
+                members.append((str(shown(key)), shown(inner)))
+            return members
         case list():
-            return [shown(inner) for inner in value]
+            elements = []
+            for inner in value:
+                elements.append(shown(inner))
+            return elements
     return value
-
-
-def written(value: object) -> str:
-    """Return a value as JSON."""
-    match value:
-        case Number():
-            return str(value)
-        case Members():
-            return "{" + ",".join(f"{written(key)}:{written(inner)}" for key, inner in value) + "}"
-        case list():
-            return "[" + ",".join(map(written, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)

@@ -8,6 +8,10 @@ that is. Everything that no rule names stays as it is, down to how a number is w
 A hash replaces a text (by its UTF-8), a number or a boolean (by its JSON text, like a text of the same characters), and
 each leaf of a list or an object, whose keys stay. A value has the same hash everywhere, so that joins survive. Null and
 an empty text, which stand for no device and no user, stay as they are.
+
+Odd values do not cost a row here either (see `odd_values.py`): the line passes with half of a character, a key that
+comes twice or NaN still in it, and rules hold for such values as for others. A key with half of a character may be one
+that a rule was meant for. Where a rule leads to its object, its value is withheld.
 """
 
 import hmac
@@ -17,8 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from operator import delitem
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 from dlt.common.configuration import configspec
@@ -28,6 +31,7 @@ from dlt.common.typing import TSecretStrValue
 from .columns import EXPORT_COLUMNS, REQUIRED_KEYS
 from .errors import AmplitudeError
 from .key_paths import KeyPath, Keys, collect_keys, format_path, nearest_path, parse_path
+from .verbatim import Members, is_broken, is_too_deep, read, written
 
 SETTINGS = "SOURCES__AMPLITUDE__PRIVACY"
 PROFILE_SETTING = f"{SETTINGS}__PROFILE"
@@ -40,7 +44,7 @@ MAX_LINE_BYTES = 16 << 20
 SAMPLED_ROWS = 10_000  # of a run, to know what keys there are; it takes 0.15 s, and only while a rule has met none
 GZIP_LEVEL = 3  # measured: at level 6 files are a fifth smaller, and the whole takes half as long again
 
-Change: TypeAlias = Callable[[dict[str, Any], str], None]  # of the value of a key
+Change: TypeAlias = Callable[[Any], Any]  # from a value to what takes its place
 Rules: TypeAlias = "dict[str, Step | Rules]"
 
 
@@ -155,23 +159,27 @@ class KeyedHash:
     def __init__(self, key: str) -> None:
         self.new = hmac.new(key.encode(), digestmod="sha256").copy
 
-    def change(self, row: dict[str, Any], key: str) -> None:
-        row[key] = self._of(row[key])
-
-    def _of(self, value: Any) -> Any:
+    def hashed(self, value: Any) -> Any:
+        """Return a value with a hash in place of each leaf."""
         if value is None or value == "":
             return value
+        if isinstance(value, dict | Members):
+            members = []
+            for key, inner in value.items():
+                members.append((key, self.hashed(inner)))
+            return type(value)(members)
         if isinstance(value, list):
-            return [self._of(element) for element in value]
-        if isinstance(value, dict):
-            return {key: self._of(inner) for key, inner in value.items()}
+            elements = []
+            for inner in value:
+                elements.append(self.hashed(inner))
+            return elements
         keyed = self.new()
-        keyed.update(value.encode() if isinstance(value, str) else orjson.dumps(value))
+        keyed.update(value.encode("utf-8", "surrogatepass") if isinstance(value, str) else orjson.dumps(value))
         return keyed.hexdigest()
 
 
-def make_null(row: dict[str, Any], key: str) -> None:
-    row[key] = None
+DROPPED = object()
+"""Takes the place of a value that goes together with its key."""
 
 
 class Step(NamedTuple):
@@ -184,9 +192,9 @@ class Step(NamedTuple):
 
 def tree(rules: Iterable[Rule], keyed: KeyedHash | None) -> Rules:
     """Return what becomes of which key, level by level."""
-    changes: dict[str, Change] = {"drop": delitem, "null": make_null}
+    changes: dict[str, Change] = {"drop": lambda _: DROPPED, "null": lambda _: None}
     if keyed:
-        changes["hash"] = keyed.change
+        changes["hash"] = keyed.hashed
     root: dict[str, Any] = {}
     for number, rule in enumerate(rules):
         *outer, last = rule.keys
@@ -245,21 +253,37 @@ class Effects:
 
 def follow(rules: Rules, value: Any, effects: Effects) -> None:
     """Change a value as the rules for it say, and count what they did."""
-    if isinstance(value, list):
+    if isinstance(value, dict):
+        for key, rule in rules.items():
+            if key in value:
+                value[key] = followed(rule, value[key], effects)
+                if value[key] is DROPPED:
+                    del value[key]
+    elif isinstance(value, Members):
+        members = Members()
+        for key, inner in value:
+            if is_broken(key):  # a rule may have meant it
+                members.append((key, "withheld by the privacy rules: its key has half of a character"))
+                continue
+            changed = followed(rules[key], inner, effects) if key in rules else inner
+            if changed is not DROPPED:
+                members.append((key, changed))
+        value[:] = members
+    elif isinstance(value, list):
         for element in value:
             follow(rules, element, effects)
-    elif isinstance(value, dict):
-        for key, rule in rules.items():
-            if key not in value:
-                continue
-            if isinstance(rule, dict):
-                follow(rule, value[key], effects)
-                continue
-            number, change = rule
-            effects.met[number] += 1
-            if value[key] is not None and value[key] != "":
-                effects.values[number] += 1
-            change(value, key)
+
+
+def followed(rule: "Step | Rules", value: Any, effects: Effects) -> Any:
+    """Return what takes the place of the value of a key that a rule names, or below which rules go on."""
+    if isinstance(rule, dict):
+        follow(rule, value, effects)
+        return value
+    number, change = rule
+    effects.met[number] += 1
+    if value is not None and value != "":
+        effects.values[number] += 1
+    return change(value)
 
 
 class Redactor:
@@ -324,7 +348,7 @@ class Redactor:
             self._sampled_rows += 1
             collect_keys(self._sample, row)
         follow(self._tree, row, effects)
-        return orjson.dumps(row) + text[len(content) :]
+        return as_line(row) + text[len(content) :]
 
 
 class NotUnderstoodError(Exception):
@@ -365,55 +389,67 @@ class Line:
         self._held.clear()
 
 
-def understood(line: bytes) -> dict[str, Any]:
-    """The row that a line is, such that `orjson.dumps` gives everything in it back.
+def understood(line: bytes) -> dict[str, Any] | Members:
+    """Return the row that a line is, such that `as_line` gives everything in it back.
 
     Raises:
-        NotUnderstoodError: it is none, or its text has more in it than a row can hold.
+        NotUnderstoodError: the line is no row.
     """
-    row = plain(line) or verbatim(line)
-    if not isinstance(row, dict):
+    row = plain(line) or with_numbers(line) or verbatim(line)
+    if not isinstance(row, dict | Members):
         raise NotUnderstoodError("no JSON object")
     return row
 
 
-def plain(line: bytes) -> Any:
-    """A line just as orjson would write it, as most are: no key of it comes twice and no number of it is rounded."""
+def plain(line: bytes) -> object:
+    """Read a line just as orjson would write it, as most are: no key comes twice and no number of it is rounded."""
     try:
-        value = orjson.loads(line)
+        value: object = orjson.loads(line)
         return value if orjson.dumps(value) == line else None
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None
 
 
-def verbatim(line: bytes) -> Any:
-    """Any other line, with its numbers as they are written; several times slower."""
+def with_numbers(line: bytes) -> object:
+    """Read a line whose numbers or blanks orjson would write otherwise; several times slower."""
     try:
-        value = DECODER.decode(line.decode())
+        value: object = NUMBERS_DECODER.decode(line.decode())
         orjson.dumps(value)
-    except UnicodeDecodeError:
-        raise NotUnderstoodError("no UTF-8") from None
-    except json.JSONDecodeError:
-        raise NotUnderstoodError("no JSON") from None
-    except RecursionError:
-        raise NotUnderstoodError("nested too deeply") from None
-    except orjson.JSONEncodeError:
-        raise NotUnderstoodError("nested too deeply, or with half of a character") from None
+    except (ValueError, RecursionError, orjson.JSONEncodeError):
+        return None
     return value
 
 
-def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return the members of an object whose keys all differ.
+
+    Raises:
+        ValueError: a key comes twice.
+    """
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise NotUnderstoodError("a key comes twice")
+        raise ValueError("a key comes twice")
     return found
 
 
-def refuse(constant: str) -> NoReturn:
-    """NaN and Infinity, which Python takes for numbers."""
-    raise json.JSONDecodeError("no number by the standard", constant, 0)
-
-
-DECODER = json.JSONDecoder(
-    object_pairs_hook=without_repeats, parse_int=orjson.Fragment, parse_float=orjson.Fragment, parse_constant=refuse
+NUMBERS_DECODER = json.JSONDecoder(
+    object_pairs_hook=without_repeats,
+    parse_int=orjson.Fragment,
+    parse_float=orjson.Fragment,
+    parse_constant=int,  # raises ValueError: they are NaN and Infinity
 )
+
+
+def verbatim(line: bytes) -> object:
+    """Read any other line; slower once more."""
+    if is_too_deep(line):
+        raise NotUnderstoodError("nested too deeply")
+    try:
+        return read(line)
+    except ValueError:
+        raise NotUnderstoodError("no JSON") from None
+
+
+def as_line(row: dict[str, Any] | Members) -> bytes:
+    """Return a row as JSON."""
+    return orjson.dumps(row) if isinstance(row, dict) else written(row).encode()

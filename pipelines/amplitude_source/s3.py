@@ -137,7 +137,10 @@ def explain(method: str, bucket: str, key: str, error: OSError | BotoCoreError) 
     if code == "RequestTimeTooSkewed":
         return f"AWS finds this machine's clock wrong: set it right, and {AGAIN}."
     if isinstance(error, ConnectionError | HTTPClientError | TimeoutError):
-        return f"S3 cannot be reached ({error}): look at the network, a proxy and the endpoint, and {AGAIN}."
+        return (
+            f"S3 cannot be reached ({error}): look at the network, the endpoint, a proxy (HTTPS_PROXY) and the "
+            f"certificate that it may need (AWS_CA_BUNDLE), and {AGAIN}."
+        )
     if isinstance(error, ParamValidationError):
         return f"{LAKE_VARIABLE}: {str(error).splitlines()[-1].partition(':')[0]}."
     if isinstance(error, BotoCoreError):

@@ -4,9 +4,8 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import click
 import psutil
-from dlt.common.configuration.container import Container
-from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from ruamel.yaml.error import MarkedYAMLError
 from sqlmesh.core.config import (
     Config,
@@ -19,6 +18,7 @@ from sqlmesh.core.config.connection import ConnectionConfig
 from sqlmesh.core.config.loader import load_config_from_paths
 
 from .charts import check_variables
+from .environment import exposed, keep_private, print_anything
 from .errors import AmplitudeError
 from .settings import (
     CATALOG,
@@ -32,6 +32,7 @@ from .settings import (
 )
 from .snowflake import credential
 from .sqlmesh_duckdb import DuckDBFile
+from .text_files import read_text
 
 # A run's SQL joins as it is written, the right side as the hash table: DuckDB cannot know how few keys a run's hours
 # touch, and would join all events with something else first (1.2 s instead of 0.15 s for an hour's sessions after a
@@ -71,8 +72,14 @@ def project_config(root: Path, command: str | None) -> Config:
     Raises:
         AmplitudeError: a setting is missing, misspelt or means nothing.
     """
+    keep_private()
+    print_anything()
     use_settings_of(root)
+    if command:
+        for sentence in exposed(root):
+            click.echo(f"Warning: {sentence}", err=True)
     path = root / "sqlmesh/config.yaml"
+    read_text(path)  # SQLMesh would not name the file whose text it cannot decode
     try:
         config = load_config_from_paths(Config, project_paths=[path])
     except MarkedYAMLError as error:
@@ -112,10 +119,7 @@ def project_config(root: Path, command: str | None) -> Config:
 
 
 def use_settings_of(root: Path) -> None:
-    """Have dlt read the repository's files, and the environment be whole, from whatever folder SQLMesh was started."""
-    run_context = Container()[PluggableRunContext]
-    if Path(run_context.context.run_dir).resolve() != root.resolve():
-        run_context.reload(str(root))
+    """Settle the settings, from whatever folder SQLMesh was started."""
     settle_settings(root, psutil.Process().environ())
 
 

@@ -8,9 +8,11 @@ import click
 import duckdb
 from sqlmesh.core.config import DuckDBConnectionConfig
 
+from .disk import Place
 from .duckdb_file import patiently
 from .errors import AmplitudeError
 from .lock import BUSY_EXIT, BusyError
+from .settings import DUCKDB_VARIABLE
 
 
 class DuckDBFile(DuckDBConnectionConfig):
@@ -36,3 +38,11 @@ class DuckDBFile(DuckDBConnectionConfig):
                 click.echo(f"Error: {error}", err=True)
                 sys.exit(BUSY_EXIT if isinstance(error, BusyError) else 1)
         return connection
+
+
+def say_if_full(path: Path) -> None:
+    """Name the setting if a command ends with an error while the file's disk is full: SQLMesh does not know it."""
+    if sys.exc_info()[1] is not None and Place(DUCKDB_VARIABLE, path).is_full():
+        click.echo(
+            f"Error: The disk of {path} has no room left: make some, or set {DUCKDB_VARIABLE} to another.", err=True
+        )
