@@ -48,7 +48,6 @@ from amplitude_source import (
     remove_leftovers,
     remove_superseded,
 )
-from amplitude_source.archive import Archive
 from amplitude_source.bronze_files import BronzeFiles
 from amplitude_source.commands import CONSOLE_COMMAND, INVOKED_FROM, load_command
 from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
@@ -57,7 +56,8 @@ from amplitude_source.download import ExportClient
 from amplitude_source.environment import exposed, keep_private, print_anything
 from amplitude_source.errors import AmplitudeError, RejectedRowsError, without_logins
 from amplitude_source.exported import Source
-from amplitude_source.lake import AWS_ERRORS, no_credentials
+from amplitude_source.lake.archive import Archive
+from amplitude_source.lake.storage import AWS_ERRORS, no_credentials
 from amplitude_source.ledger import Ledger, read_ledgers
 from amplitude_source.lock import BUSY_EXIT, BusyError, locked
 from amplitude_source.renames import rename, retirement

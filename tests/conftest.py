@@ -138,7 +138,7 @@ class Project:
         """
         before, run_context = Path.cwd(), Container()[PluggableRunContext]
         umask = os.umask(0o022)
-        if used := sys.modules.get("amplitude_source.s3"):
+        if used := sys.modules.get("amplitude_source.lake.s3"):
             used.TellingFileSystem.clear_instance_cache()
         try:
             with mock.patch.dict(os.environ, {**self.env, **(env or {})}, clear=True):

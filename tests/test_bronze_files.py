@@ -13,7 +13,7 @@ import pytest
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 
 from amplitude_source import bronze_files
-from amplitude_source.lake import LocalLake
+from amplitude_source.lake.storage import LocalLake
 from amplitude_source.settings import HOUR, hours_between
 from conftest import REPOSITORY, SMALL_PRODUCT, Project, export_row, gzip_lines, hour_text, member_name, succeeded
 from s3 import S3Server

@@ -33,12 +33,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amplitude_source import download, export_api
-from amplitude_source.archive import Archive, ExportHour
 from amplitude_source.connections import CERTIFICATE_VARIABLES
 from amplitude_source.download import ATTEMPTS, LONGEST_WAIT_SECONDS
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.export_api import WINDOW_HOURS, ExportClient, Outcome, WindowSize, export_hours
-from amplitude_source.lake import LakeConfiguration
+from amplitude_source.lake.archive import Archive, ExportHour
+from amplitude_source.lake.storage import LakeConfiguration
 from amplitude_source.settings import HOUR, AmplitudeSettings, hours_between, parse_hour
 from conftest import REPOSITORY, SMALL_PRODUCT, Answer, export_row, gzip_lines, member_name, serving
 from simulator.server import DEMO_CREDENTIALS, Simulator
@@ -969,7 +969,7 @@ def test_an_event_list_without_end_is_given_up_at_the_cap(tmp_path: Path, monkey
 
 
 READ_HOURS = """
-from amplitude_source.archive import Archive
+from amplitude_source.lake.archive import Archive
 from amplitude_source.export_api import ExportClient, export_hours
 from amplitude_source.settings import HOUR, load_projects
 (settings,) = load_projects()

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplitude_source.archive import ArchivedMember, ExportHour, Member, MemberName, content_sha256
 from amplitude_source.columns import LEDGER_COLUMNS
 from amplitude_source.errors import AmplitudeError
+from amplitude_source.lake.archive import ArchivedMember, ExportHour, Member, MemberName, content_sha256
 from amplitude_source.ledger import (
     Ledger,
     LedgerRow,

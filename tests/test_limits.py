@@ -21,9 +21,10 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplitude_source import archive, faults, lines, queries, rows
-from amplitude_source.archive import ArchivedMember, Member, MemberName, ZipBombError, check
+from amplitude_source import faults, lines, queries, rows
 from amplitude_source.columns import EXPORT_COLUMNS, ODD_VALUES
+from amplitude_source.lake import archive
+from amplitude_source.lake.archive import ArchivedMember, Member, MemberName, ZipBombError, check
 from amplitude_source.lines import LineReader
 from amplitude_source.rows import RowTyper
 from conftest import export_row, member_name

@@ -23,12 +23,12 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplitude_source import privacy
-from amplitude_source.archive import ArchivedMember, Member, MemberName
 from amplitude_source.columns import EXPORT_COLUMNS, REQUIRED_KEYS
 from amplitude_source.errors import AmplitudeError
+from amplitude_source.lake import privacy
+from amplitude_source.lake.archive import ArchivedMember, Member, MemberName
+from amplitude_source.lake.privacy import MAX_LINE_BYTES, Effects, PrivacySettings, Redactor
 from amplitude_source.lines import LineReader
-from amplitude_source.privacy import MAX_LINE_BYTES, Effects, PrivacySettings, Redactor
 from amplitude_source.rows import RowTyper
 from conftest import export_row, member_name
 

@@ -17,10 +17,11 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplitude_source import archive, files, lines, rows
-from amplitude_source.archive import ArchivedMember, Member, MemberName
+from amplitude_source import files, lines, rows
 from amplitude_source.columns import EXPORT_COLUMNS, ODD_VALUES, ORIGIN_COLUMNS, REQUIRED_KEYS
 from amplitude_source.files import EventsWriter
+from amplitude_source.lake import archive
+from amplitude_source.lake.archive import ArchivedMember, Member, MemberName
 from amplitude_source.lines import Block, LineReader
 from amplitude_source.rows import LOAD_ID, RowTyper, column_name
 from conftest import export_row, is_same, member_name

@@ -21,10 +21,10 @@ from dlt.common.configuration.specs import AwsCredentials
 from dlt.common.storages import FilesystemConfiguration
 from test_load import assert_same_as_one_load
 
-from amplitude_source.archive import Archive, IncompleteHourError, Member, MemberName
 from amplitude_source.errors import AmplitudeError
-from amplitude_source.lake import LakeError
-from amplitude_source.s3 import HOURS_AHEAD, PART_BYTES
+from amplitude_source.lake.archive import Archive, IncompleteHourError, Member, MemberName
+from amplitude_source.lake.s3 import HOURS_AHEAD, PART_BYTES
+from amplitude_source.lake.storage import LakeError
 from amplitude_source.settings import HOUR, hours_between
 from conftest import (
     SMALL_PRODUCT,
@@ -517,7 +517,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 sys.path.insert(0, "pipelines")
-from amplitude_source.archive import Archive
+from amplitude_source.lake.archive import Archive
 from amplitude_source.exported import exported_files
 from amplitude_source.settings import load_projects
 (settings,) = load_projects()

@@ -28,7 +28,6 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract import DltResource
 
-from .archive import ExportHour
 from .bronze_files import BronzeFiles
 from .columns import (
     EVENTS_LIST_COLUMNS,
@@ -45,10 +44,11 @@ from .columns import (
 )
 from .errors import AmplitudeError
 from .files import ROWS_PER_FILE, EventsFile, EventsWriter
+from .lake.archive import ExportHour
+from .lake.privacy import Effects
 from .ledger import Ledger, LedgerRow, ledger_row, ledger_table, rejecting_hours
 from .lines import Block, LineReader
 from .merges import amplitude_merges, read_merges
-from .privacy import Effects
 from .rest import amplitude_rest
 from .rows import LOAD_ID, RowTyper
 from .settings import AmplitudeSettings

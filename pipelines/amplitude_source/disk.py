@@ -10,7 +10,7 @@ from typing import NamedTuple
 import duckdb
 
 from .duckdb_file import NAMES_IT
-from .lake import LAKE_VARIABLE
+from .lake.storage import LAKE_VARIABLE
 from .settings import DUCKDB_VARIABLE, VARIABLE_PREFIX, AmplitudeSettings, duckdb_path
 from .snowflake import SNOWFLAKE_VARIABLES, credential
 

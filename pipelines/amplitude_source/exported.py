@@ -21,8 +21,8 @@ from urllib.parse import unquote
 import orjson
 from isal import isal_zlib
 
-from .archive import EXAMPLE_NAME, READ_BYTES, Member, MemberName, gunzip
 from .errors import AmplitudeError
+from .lake.archive import EXAMPLE_NAME, READ_BYTES, Member, MemberName, gunzip
 from .lines import MAX_LINE_BYTES
 from .zips import UnreadZipError, open_entry, zip_entries
 

@@ -4,8 +4,8 @@ from datetime import datetime
 
 import dlt
 
-from .archive import Archive
 from .errors import AmplitudeError
+from .lake.archive import Archive
 from .ledger import Ledger, LedgerRow, retired_from
 from .settings import AmplitudeSettings, format_hour
 from .work import first_open

@@ -12,10 +12,10 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from . import Progress
-from .archive import ExportHour, IncompleteHourError
 from .commands import load_command, sqlmesh_command
+from .lake.archive import ExportHour, IncompleteHourError
+from .lake.privacy import Effects
 from .ledger import Coverage
-from .privacy import Effects
 from .settings import HOUR, ONLY_PROJECT, AmplitudeSettings, format_hour
 from .taken import Restatement
 from .work import Work

@@ -24,8 +24,8 @@ from dlt.common.utils import update_dict_nested
 from .addresses import address_fault
 from .environment import Names, settle
 from .errors import AmplitudeError
-from .lake import LakeConfiguration, told_credentials
-from .privacy import PrivacySettings
+from .lake.privacy import PrivacySettings
+from .lake.storage import LakeConfiguration, told_credentials
 from .text_files import check_toml
 
 HOUR = timedelta(hours=1)

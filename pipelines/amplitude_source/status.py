@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from random import Random
 
-from .archive import Archive
 from .commands import load_command, sqlmesh_command
-from .lake import LakeError
+from .lake.archive import Archive
+from .lake.storage import LakeError
 from .ledger import Coverage, Ledger, coverage, rejecting_hours
 from .reports import coverage_json, damage_text, rejecting_text, restate_text
 from .settings import HOUR, AmplitudeSettings, format_hour

@@ -7,11 +7,11 @@ from itertools import chain, dropwhile, groupby
 from pathlib import Path
 from typing import Any
 
-from .archive import Archive, ExportHour, IncompleteHourError, check_all
 from .commands import load_command
 from .errors import AmplitudeError
 from .export_api import ExportClient, export_hours
 from .exported import Exported, Source, exported_files
+from .lake.archive import Archive, ExportHour, IncompleteHourError, check_all
 from .ledger import Ledger, LedgerRow, coverage
 from .settings import HOUR, AmplitudeSettings, floor_hour, format_hour, hours_between
 from .verify import damaged_hours

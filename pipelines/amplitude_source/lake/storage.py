@@ -17,8 +17,8 @@ from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.storages import FilesystemConfiguration
 from fsspec import register_implementation
 
-from .connections import AWS_CERTIFICATE_VARIABLES, certificates_fault
-from .errors import AmplitudeError
+from ..connections import AWS_CERTIFICATE_VARIABLES, certificates_fault
+from ..errors import AmplitudeError
 
 LAKE_VARIABLE = "SOURCES__AMPLITUDE__LAKE__BUCKET_URL"
 CREDENTIALS = (
@@ -29,7 +29,7 @@ UNFINISHED = ".unfinished"
 AWS_ERRORS = (BotoCoreError, ClientError)
 # Whoever in this process asks S3 for something, dlt included, is to be told what was refused. By name, for its imports
 # take half a second.
-register_implementation("s3", "amplitude_source.s3.TellingFileSystem", clobber=True)
+register_implementation("s3", "amplitude_source.lake.s3.TellingFileSystem", clobber=True)
 
 
 @configspec

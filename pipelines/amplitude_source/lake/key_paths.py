@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Any, TypeAlias
 
-from .verbatim import Members
+from ..verbatim import Members
 
 KeyPath: TypeAlias = tuple[str, ...]
 """Keys from a column inwards. A list has no step of its own."""

@@ -23,10 +23,10 @@ from typing import IO, NamedTuple
 from dlt.common.storages import FilesystemConfiguration
 from isal import isal_zlib  # zlib's interface at twice its speed
 
-from .ahead import read_ahead
-from .errors import AmplitudeError
-from .lake import UNFINISHED, LakeError, Sink, Uploads, open_lake, together
+from ..ahead import read_ahead
+from ..errors import AmplitudeError
 from .privacy import Effects, Redactor
+from .storage import UNFINISHED, LakeError, Sink, Uploads, open_lake, together
 
 MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
 MANIFEST_NAME = re.compile(r"/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>[01]\d|2[0-3])\.json$")

@@ -15,7 +15,7 @@ from dlt.common.storages.fsspec_filesystem import fsspec_from_config
 from fsspec.asyn import sync_wrapper
 from s3fs.core import S3_RETRYABLE_ERRORS, S3File, S3FileSystem
 
-from .lake import CREDENTIALS, LAKE_VARIABLE, LakeError, no_credentials
+from .storage import CREDENTIALS, LAKE_VARIABLE, LakeError, no_credentials
 
 # S3 takes parts of 5 MB to 5 GB, and 10,000 to a file: a member may have 80 GB. A part waits in memory for its turn.
 PART_BYTES = 8 << 20
