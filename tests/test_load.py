@@ -21,9 +21,9 @@ from dlt.common.schema import Schema
 from dlt.load.load import Load
 
 import amplitude_source
-from amplitude_source import lines
 from amplitude_source.columns import EXPORT_COLUMNS
 from amplitude_source.commands import load_command, sqlmesh_command
+from amplitude_source.rows import lines
 from amplitude_source.settings import HOUR, hours_between, parse_hour
 from conftest import (
     SMALL_PRODUCT,

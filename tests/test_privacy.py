@@ -28,8 +28,8 @@ from amplitude_source.errors import AmplitudeError
 from amplitude_source.lake import privacy
 from amplitude_source.lake.archive import ArchivedMember, Member, MemberName
 from amplitude_source.lake.privacy import MAX_LINE_BYTES, Effects, PrivacySettings, Redactor
-from amplitude_source.lines import LineReader
-from amplitude_source.rows import RowTyper
+from amplitude_source.rows.lines import LineReader
+from amplitude_source.rows.typer import RowTyper
 from conftest import export_row, member_name
 
 KEY = "0123456789abcdef"  # as short as may be

@@ -43,14 +43,14 @@ from .columns import (
     column_hints,
 )
 from .errors import AmplitudeError
-from .files import ROWS_PER_FILE, EventsFile, EventsWriter
 from .lake.archive import ExportHour
 from .lake.privacy import Effects
 from .ledger import Ledger, LedgerRow, ledger_row, ledger_table, rejecting_hours
-from .lines import Block, LineReader
 from .merges import amplitude_merges, read_merges
 from .rest import amplitude_rest
-from .rows import LOAD_ID, RowTyper
+from .rows.lines import Block, LineReader
+from .rows.parquet import ROWS_PER_FILE, EventsFile, EventsWriter
+from .rows.typer import LOAD_ID, RowTyper
 from .settings import AmplitudeSettings
 from .work import Cursors, Work, first_unseen_hour
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import orjson
 
+from ..verbatim import MAX_DEPTH, is_too_deep
 from .lines import MAX_LINE_BYTES
-from .verbatim import MAX_DEPTH, is_too_deep
 
 MAX_INTEGER_DIGITS = 38  # what Snowflake's and DuckDB's widest types hold
 MAX_DOUBLE_DIGITS = 17

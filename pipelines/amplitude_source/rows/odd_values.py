@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Container
 from typing import NamedTuple
 
-from .columns import EXPORT_COLUMNS, REQUIRED_KEYS
-from .faults import is_held
+from ..columns import EXPORT_COLUMNS, REQUIRED_KEYS
+from ..verbatim import Members, Number, is_broken, read, written
 from .lines import MAX_LINE_BYTES
 from .queries import MAX_KEY_CHARACTERS, MAX_KEYS
-from .verbatim import Members, Number, is_broken, read, written
+from .rejects import is_held
 
 
 class Mended(NamedTuple):
