@@ -48,19 +48,22 @@ from amplitude_source import (
     remove_leftovers,
     remove_superseded,
 )
-from amplitude_source.bronze_files import BronzeFiles
+from amplitude_source.bronze.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
+from amplitude_source.bronze.disk import Place, disk_fault, places
+from amplitude_source.bronze.files import BronzeFiles
+from amplitude_source.bronze.ledger import Ledger, read_ledgers
+from amplitude_source.bronze.renames import rename, retirement
+from amplitude_source.bronze.snowflake import SNOWFLAKE_VARIABLES, refusal
+from amplitude_source.bronze.taken import TAKEN_TABLE, read_taken, restatements
+from amplitude_source.bronze.verify import archived_hours, damaged_hours
 from amplitude_source.commands import CONSOLE_COMMAND, INVOKED_FROM, load_command
-from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
-from amplitude_source.disk import Place, disk_fault, places
 from amplitude_source.download import ExportClient
 from amplitude_source.environment import exposed, keep_private, print_anything
 from amplitude_source.errors import AmplitudeError, RejectedRowsError, without_logins
 from amplitude_source.exported import Source
 from amplitude_source.lake.archive import Archive
 from amplitude_source.lake.storage import AWS_ERRORS, no_credentials
-from amplitude_source.ledger import Ledger, read_ledgers
 from amplitude_source.lock import BUSY_EXIT, BusyError, locked
-from amplitude_source.renames import rename, retirement
 from amplitude_source.reports import (
     damage_text,
     err,
@@ -89,10 +92,7 @@ from amplitude_source.settings import (
     parse_time,
     settle_settings,
 )
-from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, refusal
 from amplitude_source.status import REJECTED_EXIT, Status, find_status
-from amplitude_source.taken import TAKEN_TABLE, read_taken, restatements
-from amplitude_source.verify import archived_hours, damaged_hours
 from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from amplitude_source import sqlmesh_config
-from amplitude_source.disk import Place, disk_fault
+from amplitude_source.bronze.disk import Place, disk_fault
 from amplitude_source.environment import print_anything
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.sqlmesh_duckdb import say_if_full

@@ -40,7 +40,7 @@ NOW = "SOURCES__AMPLITUDE__NOW"
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("amplitude_source.download.FIRST_WAIT_SECONDS", 0)
-    monkeypatch.setattr("amplitude_source.duckdb_file.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("amplitude_source.bronze.duckdb_file.PATIENCE_SECONDS", 0.2)
 
 
 def late(rows: int = 3) -> Member:

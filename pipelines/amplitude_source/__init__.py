@@ -28,7 +28,8 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract import DltResource
 
-from .bronze_files import BronzeFiles
+from .bronze.files import BronzeFiles
+from .bronze.ledger import Ledger, LedgerRow, ledger_row, ledger_table, rejecting_hours
 from .columns import (
     EVENTS_LIST_COLUMNS,
     EXPORT_COLUMNS,
@@ -45,7 +46,6 @@ from .columns import (
 from .errors import AmplitudeError
 from .lake.archive import ExportHour
 from .lake.privacy import Effects
-from .ledger import Ledger, LedgerRow, ledger_row, ledger_table, rejecting_hours
 from .merges import amplitude_merges, read_merges
 from .rest import amplitude_rest
 from .rows.lines import Block, LineReader

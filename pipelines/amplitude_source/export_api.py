@@ -10,12 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from .ahead import Ahead
-from .disk import mend_of
+from .bronze.disk import mend_of
+from .bronze.ledger import Ledger, LedgerRow
 from .download import ATTEMPTS, ExportClient, Outcome
 from .errors import AmplitudeError
 from .lake.archive import Archive, BrokenMemberError, ExportHour, IncompleteHourError, Member, MemberName
 from .lake.storage import LAKE_VARIABLE, LakeError
-from .ledger import Ledger, LedgerRow
 from .settings import HOUR, AmplitudeSettings, format_hour, hours_between
 from .zips import open_entry, zip_entries
 

@@ -12,12 +12,12 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from . import Progress
+from .bronze.ledger import Coverage
+from .bronze.taken import Restatement
 from .commands import load_command, sqlmesh_command
 from .lake.archive import ExportHour, IncompleteHourError
 from .lake.privacy import Effects
-from .ledger import Coverage
 from .settings import HOUR, ONLY_PROJECT, AmplitudeSettings, format_hour
-from .taken import Restatement
 from .work import Work
 
 PAST = {"drop": "dropped", "null": "nulled", "hash": "hashed"}

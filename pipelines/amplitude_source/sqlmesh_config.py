@@ -17,6 +17,7 @@ from sqlmesh.core.config import (
 from sqlmesh.core.config.connection import ConnectionConfig
 from sqlmesh.core.config.loader import load_config_from_paths
 
+from .bronze.snowflake import credential
 from .charts import check_variables
 from .environment import exposed, keep_private, print_anything
 from .errors import AmplitudeError
@@ -30,7 +31,6 @@ from .settings import (
     first_hours,
     settle_settings,
 )
-from .snowflake import credential
 from .sqlmesh_duckdb import DuckDBFile
 from .text_files import read_text
 

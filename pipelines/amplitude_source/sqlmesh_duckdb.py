@@ -8,8 +8,8 @@ import click
 import duckdb
 from sqlmesh.core.config import DuckDBConnectionConfig
 
-from .disk import Place
-from .duckdb_file import patiently
+from .bronze.disk import Place
+from .bronze.duckdb_file import patiently
 from .errors import AmplitudeError
 from .lock import BUSY_EXIT, BusyError
 from .settings import DUCKDB_VARIABLE

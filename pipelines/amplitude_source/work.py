@@ -7,14 +7,14 @@ from itertools import chain, dropwhile, groupby
 from pathlib import Path
 from typing import Any
 
+from .bronze.ledger import Ledger, LedgerRow, coverage
+from .bronze.verify import damaged_hours
 from .commands import load_command
 from .errors import AmplitudeError
 from .export_api import ExportClient, export_hours
 from .exported import Exported, Source, exported_files
 from .lake.archive import Archive, ExportHour, IncompleteHourError, check_all
-from .ledger import Ledger, LedgerRow, coverage
 from .settings import HOUR, AmplitudeSettings, floor_hour, format_hour, hours_between
-from .verify import damaged_hours
 
 PROOF_AGES = 3  # times `recheck_hours`: Amplitude was once 34 hours late, and one look after 24 misses that
 

@@ -7,8 +7,8 @@ from datetime import datetime
 import dlt
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+from ..settings import HOUR
 from .ledger import Ledger, LedgerRow, retired_from
-from .settings import HOUR
 
 TAKEN_TABLE = "gold.export_hours_taken"
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import duckdb
 
-from .errors import AmplitudeError
-from .lock import BusyError
+from ..errors import AmplitudeError
+from ..lock import BusyError
 
 PATIENCE_SECONDS = 10.0
 POLL_SECONDS = 0.2

@@ -4,11 +4,11 @@ from datetime import datetime
 
 import dlt
 
-from .errors import AmplitudeError
-from .lake.archive import Archive
+from ..errors import AmplitudeError
+from ..lake.archive import Archive
+from ..settings import AmplitudeSettings, format_hour
+from ..work import first_open
 from .ledger import Ledger, LedgerRow, retired_from
-from .settings import AmplitudeSettings, format_hour
-from .work import first_open
 
 PROJECT_COLUMNS = ("_project", "project")  # how tables name the column with a row's project
 

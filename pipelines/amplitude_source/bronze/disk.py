@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import duckdb
 
+from ..lake.storage import LAKE_VARIABLE
+from ..settings import DUCKDB_VARIABLE, VARIABLE_PREFIX, AmplitudeSettings, duckdb_path
 from .duckdb_file import NAMES_IT
-from .lake.storage import LAKE_VARIABLE
-from .settings import DUCKDB_VARIABLE, VARIABLE_PREFIX, AmplitudeSettings, duckdb_path
 from .snowflake import SNOWFLAKE_VARIABLES, credential
 
 WORK_VARIABLE = f"{VARIABLE_PREFIX}WORK_DIR"

@@ -12,9 +12,9 @@ from dlt.common.pipeline import LoadInfo
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltSource
 
-from .bronze_files import DATASET, LAYOUT
+from ..settings import AmplitudeSettings, duckdb_path
 from .duckdb_file import patiently
-from .settings import AmplitudeSettings, duckdb_path
+from .files import DATASET, LAYOUT
 from .snowflake import STAGING, snowflake_destination
 
 # A load needs no order among its rows. One thread fills DuckDB's row groups to the brim; what several leave half full

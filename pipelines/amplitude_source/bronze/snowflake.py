@@ -7,8 +7,8 @@ import dlt
 from dlt.common.destination import Destination
 from dlt.destinations.impl.snowflake.configuration import SnowflakeCredentials
 
-from .errors import AmplitudeError
-from .lake.storage import LAKE_VARIABLE
+from ..errors import AmplitudeError
+from ..lake.storage import LAKE_VARIABLE
 
 SNOWFLAKE_VARIABLES = "DESTINATION__SNOWFLAKE__CREDENTIALS__"
 STAGE_VARIABLE = "DESTINATION__SNOWFLAKE__STAGE_NAME"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from random import Random
 
-from .lake.archive import Archive, IncompleteHourError
+from ..lake.archive import Archive, IncompleteHourError
 from .ledger import Ledger, LedgerRow
 
 SAMPLE_HOURS = 20

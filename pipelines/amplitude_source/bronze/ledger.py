@@ -10,11 +10,11 @@ from typing import Any, Literal
 import dlt
 import pyarrow as pa
 
-from .bronze_files import BronzeFiles
-from .columns import LEDGER_COLUMNS, arrow_schema
-from .errors import AmplitudeError
-from .lake.archive import ExportHour
-from .settings import HOUR, AmplitudeSettings, hours_between
+from ..columns import LEDGER_COLUMNS, arrow_schema
+from ..errors import AmplitudeError
+from ..lake.archive import ExportHour
+from ..settings import HOUR, AmplitudeSettings, hours_between
+from .files import BronzeFiles
 
 Status = Literal["loaded", "empty", "pending", "retired"]
 

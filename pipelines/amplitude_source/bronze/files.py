@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt.common.storages import FilesystemConfiguration
 
-from .lake.storage import Lake, open_lake
+from ..lake.storage import Lake, open_lake
 
 DATASET = "bronze"
 LAYOUT = "{table_name}/{load_id}.{file_id}.{ext}"
