@@ -57,10 +57,10 @@ from amplitude_source.bronze.snowflake import SNOWFLAKE_VARIABLES, refusal
 from amplitude_source.bronze.taken import TAKEN_TABLE, read_taken, restatements
 from amplitude_source.bronze.verify import archived_hours, damaged_hours
 from amplitude_source.commands import CONSOLE_COMMAND, INVOKED_FROM, load_command
-from amplitude_source.download import ExportClient
 from amplitude_source.environment import exposed, keep_private, print_anything
 from amplitude_source.errors import AmplitudeError, RejectedRowsError, without_logins
-from amplitude_source.exported import Source
+from amplitude_source.export.client import ExportClient
+from amplitude_source.export.exported import Source
 from amplitude_source.lake.archive import Archive
 from amplitude_source.lake.storage import AWS_ERRORS, no_credentials
 from amplitude_source.lock import BUSY_EXIT, BusyError, locked

@@ -32,11 +32,11 @@ from dlt.common.configuration.resolve import resolve_configuration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplitude_source import download, export_api
-from amplitude_source.connections import CERTIFICATE_VARIABLES
-from amplitude_source.download import ATTEMPTS, LONGEST_WAIT_SECONDS
 from amplitude_source.errors import AmplitudeError
-from amplitude_source.export_api import WINDOW_HOURS, ExportClient, Outcome, WindowSize, export_hours
+from amplitude_source.export import client, windows
+from amplitude_source.export.client import ATTEMPTS, LONGEST_WAIT_SECONDS
+from amplitude_source.export.connections import CERTIFICATE_VARIABLES
+from amplitude_source.export.windows import WINDOW_HOURS, ExportClient, Outcome, WindowSize, export_hours
 from amplitude_source.lake.archive import Archive, ExportHour
 from amplitude_source.lake.storage import LakeConfiguration
 from amplitude_source.settings import HOUR, AmplitudeSettings, hours_between, parse_hour
@@ -565,7 +565,7 @@ def test_a_host_that_refuses_the_connection_is_named_with_the_setting(tmp_path: 
 
 
 def test_a_host_that_takes_no_connection_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "CONNECT_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(client, "CONNECT_TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as held:
         for _ in range(8):  # more than the queue of connections that wait to be accepted
             caller = held.enter_context(socket.socket())
@@ -903,7 +903,7 @@ def test_a_fault_of_an_hour_ends_the_download_ahead_too(tmp_path: Path) -> None:
 def test_a_download_ahead_that_stalls_keeps_nobody_waiting_and_ends_at_its_next_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_api, "STOP_SECONDS", 0.01)
+    monkeypatch.setattr(windows, "STOP_SECONDS", 0.01)
     go_on = threading.Event()
 
     def stalls_for_a_while(line: socket.socket) -> None:
@@ -930,7 +930,7 @@ def test_a_download_ahead_that_stalls_keeps_nobody_waiting_and_ends_at_its_next_
 def test_a_body_without_end_is_given_up_at_the_cap_and_fewer_hours_are_asked_for_down_to_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MAX_ZIP_BYTES", cap := 3 << 20)
+    monkeypatch.setattr(client, "MAX_ZIP_BYTES", cap := 3 << 20)
     sizes: list[int] = []
     kept = Path.open
 
@@ -951,7 +951,7 @@ def test_a_body_without_end_is_given_up_at_the_cap_and_fewer_hours_are_asked_for
 def test_a_compressed_body_that_unpacks_without_end_stays_within_the_cap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MAX_ZIP_BYTES", 3 << 20)
+    monkeypatch.setattr(client, "MAX_ZIP_BYTES", 3 << 20)
     bomb = gzip.compress(bytes(64 << 20), 1)
     tracemalloc.start()
     with peering(says(200, bomb, "Content-Encoding: gzip\r\n")) as peer:
@@ -962,7 +962,7 @@ def test_a_compressed_body_that_unpacks_without_end_stays_within_the_cap(
 
 
 def test_an_event_list_without_end_is_given_up_at_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "MAX_JSON_BYTES", 3 << 20)
+    monkeypatch.setattr(client, "MAX_JSON_BYTES", 3 << 20)
     message = "sent a body of more than 3 MB, 5 times for the answer of /list"
     with peering(_streams_without_end) as peer, pytest.raises(AmplitudeError, match=message):
         client_of(settings_at(peer.base_url, tmp_path)).get_json(f"{peer.base_url}/list?start=a&end=b")
@@ -970,7 +970,7 @@ def test_an_event_list_without_end_is_given_up_at_the_cap(tmp_path: Path, monkey
 
 READ_HOURS = """
 from amplitude_source.lake.archive import Archive
-from amplitude_source.export_api import ExportClient, export_hours
+from amplitude_source.export.windows import ExportClient, export_hours
 from amplitude_source.settings import HOUR, load_projects
 (settings,) = load_projects()
 first = settings.first_hour

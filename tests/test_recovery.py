@@ -39,7 +39,7 @@ NOW = "SOURCES__AMPLITUDE__NOW"
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amplitude_source.download.FIRST_WAIT_SECONDS", 0)
+    monkeypatch.setattr("amplitude_source.export.client.FIRST_WAIT_SECONDS", 0)
     monkeypatch.setattr("amplitude_source.bronze.duckdb_file.PATIENCE_SECONDS", 0.2)
 
 

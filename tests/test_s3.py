@@ -518,7 +518,7 @@ from datetime import datetime
 from pathlib import Path
 sys.path.insert(0, "pipelines")
 from amplitude_source.lake.archive import Archive
-from amplitude_source.exported import exported_files
+from amplitude_source.export.exported import exported_files
 from amplitude_source.settings import load_projects
 (settings,) = load_projects()
 archive = Archive(settings.lake, settings.project)

@@ -44,10 +44,10 @@ from .columns import (
     column_hints,
 )
 from .errors import AmplitudeError
+from .export.merges import amplitude_merges, read_merges
+from .export.rest import amplitude_rest
 from .lake.archive import ExportHour
 from .lake.privacy import Effects
-from .merges import amplitude_merges, read_merges
-from .rest import amplitude_rest
 from .rows.lines import Block, LineReader
 from .rows.parquet import ROWS_PER_FILE, EventsFile, EventsWriter
 from .rows.typer import LOAD_ID, RowTyper

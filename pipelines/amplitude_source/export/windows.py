@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from .ahead import Ahead
-from .bronze.disk import mend_of
-from .bronze.ledger import Ledger, LedgerRow
-from .download import ATTEMPTS, ExportClient, Outcome
-from .errors import AmplitudeError
-from .lake.archive import Archive, BrokenMemberError, ExportHour, IncompleteHourError, Member, MemberName
-from .lake.storage import LAKE_VARIABLE, LakeError
-from .settings import HOUR, AmplitudeSettings, format_hour, hours_between
+from ..ahead import Ahead
+from ..bronze.disk import mend_of
+from ..bronze.ledger import Ledger, LedgerRow
+from ..errors import AmplitudeError
+from ..lake.archive import Archive, BrokenMemberError, ExportHour, IncompleteHourError, Member, MemberName
+from ..lake.storage import LAKE_VARIABLE, LakeError
+from ..settings import HOUR, AmplitudeSettings, format_hour, hours_between
+from .client import ATTEMPTS, ExportClient, Outcome
 from .zips import open_entry, zip_entries
 
 __all__ = ["WINDOW_HOURS", "ExportClient", "Outcome", "export_hours"]

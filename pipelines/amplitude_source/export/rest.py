@@ -11,10 +11,10 @@ import dlt
 from dlt.common.typing import TDataItem
 from dlt.extract import DltResource
 
-from .columns import EVENTS_LIST_COLUMNS, USER_COUNTS_COLUMNS, column_hints
-from .download import EVENTS_LIST, USER_COUNTS, ExportClient, UnreadAnswerError
-from .errors import AmplitudeError
-from .settings import AmplitudeSettings
+from ..columns import EVENTS_LIST_COLUMNS, USER_COUNTS_COLUMNS, column_hints
+from ..errors import AmplitudeError
+from ..settings import AmplitudeSettings
+from .client import EVENTS_LIST, USER_COUNTS, ExportClient, UnreadAnswerError
 
 # How far back Amplitude's numbers of users are asked for: late rows still change them. Each run costs as many units for
 # each metric, of 108,000 an hour.

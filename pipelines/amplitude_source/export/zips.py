@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, cast
 
-from .lake.archive import FREE_TEXT_BYTES, MAX_RATIO, MAX_TEXT_BYTES
+from ..lake.archive import FREE_TEXT_BYTES, MAX_RATIO, MAX_TEXT_BYTES
 
 # Amplitude's zips of 4 GB have some 20,000 entries; each takes up about 100 bytes here and 1 KB in memory.
 MAX_DIRECTORY_BYTES = 32 << 20

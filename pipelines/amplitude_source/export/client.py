@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 import requests
 
+from ..errors import AmplitudeError
+from ..settings import AmplitudeSettings, as_utc, format_hour
 from .connections import LateHeadersError, TimedAdapter, certificate_mend, certificates_fault, proxy_variable
-from .errors import AmplitudeError
-from .settings import AmplitudeSettings, as_utc, format_hour
 from .zips import is_whole_zip
 
 ATTEMPTS = 5

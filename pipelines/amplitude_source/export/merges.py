@@ -16,10 +16,10 @@ import orjson
 import pyarrow as pa
 from dlt.extract import DltResource
 
-from .columns import MERGE_IDS_COLUMNS, arrow_schema, column_hints
-from .errors import AmplitudeError
+from ..columns import MERGE_IDS_COLUMNS, arrow_schema, column_hints
+from ..errors import AmplitudeError
+from ..settings import AmplitudeSettings, as_utc
 from .exported import Source
-from .settings import AmplitudeSettings, as_utc
 
 LONGEST_LINE = 65_536  # in bytes; of four numbers and times
 EPOCH, MILLISECOND, MICROSECOND = datetime(1970, 1, 1), timedelta(milliseconds=1), timedelta(microseconds=1)

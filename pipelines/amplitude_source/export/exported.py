@@ -21,9 +21,9 @@ from urllib.parse import unquote
 import orjson
 from isal import isal_zlib
 
-from .errors import AmplitudeError
-from .lake.archive import EXAMPLE_NAME, READ_BYTES, Member, MemberName, gunzip
-from .rows.lines import MAX_LINE_BYTES
+from ..errors import AmplitudeError
+from ..lake.archive import EXAMPLE_NAME, READ_BYTES, Member, MemberName, gunzip
+from ..rows.lines import MAX_LINE_BYTES
 from .zips import UnreadZipError, open_entry, zip_entries
 
 NAMED_FILES = 5  # in a message
