@@ -20,11 +20,16 @@ PROJECT = ROOT / "sqlmesh"
 sys.path.insert(0, str(ROOT / "pipelines"))
 
 from amplitude_source.errors import AmplitudeError  # noqa: E402 - from that folder
-from amplitude_source.resumable_plan import ResumableScheduler  # noqa: E402 - as above
 from amplitude_source.settings import duckdb_path  # noqa: E402 - as above
-from amplitude_source.sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of  # noqa: E402 - as above
-from amplitude_source.sqlmesh_duckdb import DuckDBFile, say_if_full  # noqa: E402 - as above
-from amplitude_source.state_lock import stop_unless_alone, subcommand  # noqa: E402 - as above
+from amplitude_source.transform.duckdb_connection import DuckDBFile, say_if_full  # noqa: E402 - as above
+from amplitude_source.transform.resumable_plan import ResumableScheduler  # noqa: E402 - as above
+from amplitude_source.transform.sqlmesh_config import (  # noqa: E402 - as above
+    UNIT_TEST_VARIABLES,
+    USER_COMMANDS,
+    project_config,
+    use_settings_of,
+)
+from amplitude_source.transform.state_lock import stop_unless_alone, subcommand  # noqa: E402 - as above
 
 CUSTOM_MODELS = PROJECT / "models" / "custom"  # the user's own
 

@@ -13,12 +13,12 @@ import click
 import duckdb
 import pytest
 
-from amplitude_source import sqlmesh_config
 from amplitude_source.bronze.disk import Place, disk_fault
 from amplitude_source.environment import print_anything
 from amplitude_source.errors import AmplitudeError
-from amplitude_source.sqlmesh_duckdb import say_if_full
 from amplitude_source.text_files import check_toml
+from amplitude_source.transform import sqlmesh_config
+from amplitude_source.transform.duckdb_connection import say_if_full
 from conftest import Project, assert_nothing_left, hour_text, sentence, succeeded
 
 WORK, LAKE = "SOURCES__AMPLITUDE__WORK_DIR", "SOURCES__AMPLITUDE__LAKE__BUCKET_URL"

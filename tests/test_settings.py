@@ -11,9 +11,9 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from sqlmesh.core.config import Config, DuckDBConnectionConfig
 
-from amplitude_source import sqlmesh_config
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.settings import AmplitudeSettings, destination, duckdb_path, load_projects, settle_settings
+from amplitude_source.transform import sqlmesh_config
 from conftest import Project, copy_checkout
 from simulator import demo
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-from .errors import AmplitudeError
+from ..errors import AmplitudeError
 
 WEEK_STARTS = ("monday", "sunday")
 SPECIAL_EVENTS = ("_new", "_active", "_all")  # as Amplitude names them

@@ -8,11 +8,11 @@ import click
 import duckdb
 from sqlmesh.core.config import DuckDBConnectionConfig
 
-from .bronze.disk import Place
-from .bronze.duckdb_file import patiently
-from .errors import AmplitudeError
-from .lock import BUSY_EXIT, BusyError
-from .settings import DUCKDB_VARIABLE
+from ..bronze.disk import Place
+from ..bronze.duckdb_file import patiently
+from ..errors import AmplitudeError
+from ..lock import BUSY_EXIT, BusyError
+from ..settings import DUCKDB_VARIABLE
 
 
 class DuckDBFile(DuckDBConnectionConfig):

@@ -10,7 +10,7 @@ import click
 import psycopg2
 from sqlmesh.core.config import PostgresConnectionConfig
 
-from .lock import BUSY_EXIT
+from ..lock import BUSY_EXIT
 
 LOCK = 20260601  # in the state's own database, so any number does
 

@@ -17,11 +17,10 @@ from sqlmesh.core.config import (
 from sqlmesh.core.config.connection import ConnectionConfig
 from sqlmesh.core.config.loader import load_config_from_paths
 
-from .bronze.snowflake import credential
-from .charts import check_variables
-from .environment import exposed, keep_private, print_anything
-from .errors import AmplitudeError
-from .settings import (
+from ..bronze.snowflake import credential
+from ..environment import exposed, keep_private, print_anything
+from ..errors import AmplitudeError
+from ..settings import (
     CATALOG,
     DESTINATION_VARIABLE,
     GATEWAY_VARIABLE,
@@ -31,8 +30,9 @@ from .settings import (
     first_hours,
     settle_settings,
 )
-from .sqlmesh_duckdb import DuckDBFile
-from .text_files import read_text
+from ..text_files import read_text
+from .duckdb_connection import DuckDBFile
+from .variables import check_variables
 
 # A run's SQL joins as it is written, the right side as the hash table: DuckDB cannot know how few keys a run's hours
 # touch, and would join all events with something else first (1.2 s instead of 0.15 s for an hour's sessions after a
