@@ -56,15 +56,7 @@ from amplitude_source.bronze.renames import rename, retirement
 from amplitude_source.bronze.snowflake import SNOWFLAKE_VARIABLES, refusal
 from amplitude_source.bronze.taken import TAKEN_TABLE, read_taken, restatements
 from amplitude_source.bronze.verify import archived_hours, damaged_hours
-from amplitude_source.commands import CONSOLE_COMMAND, INVOKED_FROM, load_command
-from amplitude_source.environment import exposed, keep_private, print_anything
-from amplitude_source.errors import AmplitudeError, RejectedRowsError, without_logins
-from amplitude_source.export.client import ExportClient
-from amplitude_source.export.exported import Source
-from amplitude_source.lake.archive import Archive
-from amplitude_source.lake.storage import AWS_ERRORS, no_credentials
-from amplitude_source.lock import BUSY_EXIT, BusyError, locked
-from amplitude_source.reports import (
+from amplitude_source.cli.reports import (
     damage_text,
     err,
     out,
@@ -77,6 +69,15 @@ from amplitude_source.reports import (
     show_privacy,
     warn,
 )
+from amplitude_source.cli.status import REJECTED_EXIT, Status, find_status
+from amplitude_source.commands import CONSOLE_COMMAND, INVOKED_FROM, load_command
+from amplitude_source.environment import exposed, keep_private, print_anything
+from amplitude_source.errors import AmplitudeError, RejectedRowsError, without_logins
+from amplitude_source.export.client import ExportClient
+from amplitude_source.export.exported import Source
+from amplitude_source.lake.archive import Archive
+from amplitude_source.lake.storage import AWS_ERRORS, no_credentials
+from amplitude_source.lock import BUSY_EXIT, BusyError, locked
 from amplitude_source.settings import (
     DESTINATION_VARIABLE,
     DESTINATIONS,
@@ -92,7 +93,6 @@ from amplitude_source.settings import (
     parse_time,
     settle_settings,
 )
-from amplitude_source.status import REJECTED_EXIT, Status, find_status
 from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]

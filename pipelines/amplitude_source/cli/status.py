@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from random import Random
 
-from .bronze.ledger import Coverage, Ledger, coverage, rejecting_hours
-from .bronze.taken import TAKEN_TABLE, Built, Restatement, Taken, built, forgotten, newest_final, restatements
-from .bronze.verify import damaged_hours, sample_hours
-from .commands import load_command, sqlmesh_command
-from .lake.archive import Archive
-from .lake.storage import LakeError
+from ..bronze.ledger import Coverage, Ledger, coverage, rejecting_hours
+from ..bronze.taken import TAKEN_TABLE, Built, Restatement, Taken, built, forgotten, newest_final, restatements
+from ..bronze.verify import damaged_hours, sample_hours
+from ..commands import load_command, sqlmesh_command
+from ..lake.archive import Archive
+from ..lake.storage import LakeError
+from ..settings import HOUR, AmplitudeSettings, format_hour
 from .reports import coverage_json, damage_text, rejecting_text, restate_text
-from .settings import HOUR, AmplitudeSettings, format_hour
 
 DAMAGED_EXIT = 3
 REJECTED_EXIT = 5
