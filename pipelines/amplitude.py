@@ -70,14 +70,15 @@ from amplitude_source.cli.reports import (
     warn,
 )
 from amplitude_source.cli.status import REJECTED_EXIT, Status, find_status
-from amplitude_source.commands import CONSOLE_COMMAND, INVOKED_FROM, load_command
 from amplitude_source.environment import exposed, keep_private, print_anything
 from amplitude_source.errors import AmplitudeError, RejectedRowsError, without_logins
 from amplitude_source.export.client import ExportClient
 from amplitude_source.export.exported import Source
+from amplitude_source.invocation import CONSOLE_COMMAND, INVOKED_FROM, load_command
 from amplitude_source.lake.archive import Archive
 from amplitude_source.lake.storage import AWS_ERRORS, no_credentials
 from amplitude_source.lock import BUSY_EXIT, BusyError, locked
+from amplitude_source.plan import Planner, Work
 from amplitude_source.settings import (
     DESTINATION_VARIABLE,
     DESTINATIONS,
@@ -93,7 +94,6 @@ from amplitude_source.settings import (
     parse_time,
     settle_settings,
 )
-from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED_EXIT = 130  # as shells have it for Ctrl-C

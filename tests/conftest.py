@@ -32,9 +32,9 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs import base_configuration
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
-from amplitude_source.columns import EXPORT_COLUMNS
 from amplitude_source.lock import LOCK_FILE
 from amplitude_source.settings import hours_between
+from amplitude_source.tables import EXPORT_COLUMNS
 from postgres import Postgres
 from simulator.archive import Member
 from simulator.product import Product

@@ -21,12 +21,12 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplitude_source.columns import EXPORT_COLUMNS, ODD_VALUES
 from amplitude_source.lake import archive
 from amplitude_source.lake.archive import ArchivedMember, Member, MemberName, ZipBombError, check
 from amplitude_source.rows import lines, queries, rejects, typer
 from amplitude_source.rows.lines import LineReader
 from amplitude_source.rows.typer import RowTyper
+from amplitude_source.tables import EXPORT_COLUMNS, ODD_VALUES
 from conftest import export_row, member_name
 
 HOUR = datetime(2026, 6, 1, 5)

@@ -21,10 +21,10 @@ from dlt.common.schema import Schema
 from dlt.load.load import Load
 
 import amplitude_source
-from amplitude_source.columns import EXPORT_COLUMNS
-from amplitude_source.commands import load_command, sqlmesh_command
+from amplitude_source.invocation import load_command, sqlmesh_command
 from amplitude_source.rows import lines
 from amplitude_source.settings import HOUR, hours_between, parse_hour
+from amplitude_source.tables import EXPORT_COLUMNS
 from conftest import (
     SMALL_PRODUCT,
     Project,

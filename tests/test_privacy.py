@@ -23,13 +23,13 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplitude_source.columns import EXPORT_COLUMNS, REQUIRED_KEYS
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lake import privacy
 from amplitude_source.lake.archive import ArchivedMember, Member, MemberName
 from amplitude_source.lake.privacy import MAX_LINE_BYTES, Effects, PrivacySettings, Redactor
 from amplitude_source.rows.lines import LineReader
 from amplitude_source.rows.typer import RowTyper
+from amplitude_source.tables import EXPORT_COLUMNS, REQUIRED_KEYS
 from conftest import export_row, member_name
 
 KEY = "0123456789abcdef"  # as short as may be

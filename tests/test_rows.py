@@ -17,13 +17,13 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplitude_source.columns import EXPORT_COLUMNS, ODD_VALUES, ORIGIN_COLUMNS, REQUIRED_KEYS
 from amplitude_source.lake import archive
 from amplitude_source.lake.archive import ArchivedMember, Member, MemberName
 from amplitude_source.rows import lines, parquet, typer
 from amplitude_source.rows.lines import Block, LineReader
 from amplitude_source.rows.parquet import EventsWriter
 from amplitude_source.rows.typer import LOAD_ID, RowTyper, column_name
+from amplitude_source.tables import EXPORT_COLUMNS, ODD_VALUES, ORIGIN_COLUMNS, REQUIRED_KEYS
 from conftest import export_row, is_same, member_name
 
 HOUR = datetime(2026, 6, 1, 5)

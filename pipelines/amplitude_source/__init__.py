@@ -30,7 +30,17 @@ from dlt.extract import DltResource
 
 from .bronze.files import BronzeFiles
 from .bronze.ledger import Ledger, LedgerRow, ledger_row, ledger_table, rejecting_hours
-from .columns import (
+from .errors import AmplitudeError
+from .export.merges import amplitude_merges, read_merges
+from .export.rest import amplitude_rest
+from .lake.archive import ExportHour
+from .lake.privacy import Effects
+from .plan import Cursors, Work, first_unseen_hour
+from .rows.lines import Block, LineReader
+from .rows.parquet import ROWS_PER_FILE, EventsFile, EventsWriter
+from .rows.typer import LOAD_ID, RowTyper
+from .settings import AmplitudeSettings
+from .tables import (
     EVENTS_LIST_COLUMNS,
     EXPORT_COLUMNS,
     LEDGER_COLUMNS,
@@ -43,16 +53,6 @@ from .columns import (
     arrow_schema,
     column_hints,
 )
-from .errors import AmplitudeError
-from .export.merges import amplitude_merges, read_merges
-from .export.rest import amplitude_rest
-from .lake.archive import ExportHour
-from .lake.privacy import Effects
-from .rows.lines import Block, LineReader
-from .rows.parquet import ROWS_PER_FILE, EventsFile, EventsWriter
-from .rows.typer import LOAD_ID, RowTyper
-from .settings import AmplitudeSettings
-from .work import Cursors, Work, first_unseen_hour
 
 __all__ = [
     "Progress",

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import dlt
 import pyarrow as pa
 
-from ..columns import LEDGER_COLUMNS, arrow_schema
 from ..errors import AmplitudeError
 from ..lake.archive import ExportHour
 from ..settings import HOUR, AmplitudeSettings, hours_between
+from ..tables import LEDGER_COLUMNS, arrow_schema
 from .files import BronzeFiles
 
 Status = Literal["loaded", "empty", "pending", "retired"]

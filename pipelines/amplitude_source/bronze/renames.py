@@ -6,8 +6,8 @@ import dlt
 
 from ..errors import AmplitudeError
 from ..lake.archive import Archive
+from ..plan import first_open
 from ..settings import AmplitudeSettings, format_hour
-from ..work import first_open
 from .ledger import Ledger, LedgerRow, retired_from
 
 PROJECT_COLUMNS = ("_project", "project")  # how tables name the column with a row's project

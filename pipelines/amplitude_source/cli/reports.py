@@ -14,11 +14,11 @@ from rich.table import Table
 from .. import Progress
 from ..bronze.ledger import Coverage
 from ..bronze.taken import Restatement
-from ..commands import load_command, sqlmesh_command
+from ..invocation import load_command, sqlmesh_command
 from ..lake.archive import ExportHour, IncompleteHourError
 from ..lake.privacy import Effects
+from ..plan import Work
 from ..settings import HOUR, ONLY_PROJECT, AmplitudeSettings, format_hour
-from ..work import Work
 
 PAST = {"drop": "dropped", "null": "nulled", "hash": "hashed"}
 NAMED_HOURS = NAMED_GAPS = 5

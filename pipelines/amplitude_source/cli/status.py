@@ -8,7 +8,7 @@ from random import Random
 from ..bronze.ledger import Coverage, Ledger, coverage, rejecting_hours
 from ..bronze.taken import TAKEN_TABLE, Built, Restatement, Taken, built, forgotten, newest_final, restatements
 from ..bronze.verify import damaged_hours, sample_hours
-from ..commands import load_command, sqlmesh_command
+from ..invocation import load_command, sqlmesh_command
 from ..lake.archive import Archive
 from ..lake.storage import LakeError
 from ..settings import HOUR, AmplitudeSettings, format_hour

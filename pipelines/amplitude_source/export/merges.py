@@ -16,9 +16,9 @@ import orjson
 import pyarrow as pa
 from dlt.extract import DltResource
 
-from ..columns import MERGE_IDS_COLUMNS, arrow_schema, column_hints
 from ..errors import AmplitudeError
 from ..settings import AmplitudeSettings, as_utc
+from ..tables import MERGE_IDS_COLUMNS, arrow_schema, column_hints
 from .exported import Source
 
 LONGEST_LINE = 65_536  # in bytes; of four numbers and times

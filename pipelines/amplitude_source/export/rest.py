@@ -11,9 +11,9 @@ import dlt
 from dlt.common.typing import TDataItem
 from dlt.extract import DltResource
 
-from ..columns import EVENTS_LIST_COLUMNS, USER_COUNTS_COLUMNS, column_hints
 from ..errors import AmplitudeError
 from ..settings import AmplitudeSettings
+from ..tables import EVENTS_LIST_COLUMNS, USER_COUNTS_COLUMNS, column_hints
 from .client import EVENTS_LIST, USER_COUNTS, ExportClient, UnreadAnswerError
 
 # How far back Amplitude's numbers of users are asked for: late rows still change them. Each run costs as many units for

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from ..ahead import Ahead
+from ..background import Ahead
 from ..bronze.disk import mend_of
 from ..bronze.ledger import Ledger, LedgerRow
 from ..errors import AmplitudeError

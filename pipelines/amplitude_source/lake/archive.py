@@ -23,7 +23,7 @@ from typing import IO, NamedTuple
 from dlt.common.storages import FilesystemConfiguration
 from isal import isal_zlib  # zlib's interface at twice its speed
 
-from ..ahead import read_ahead
+from ..background import read_ahead
 from ..errors import AmplitudeError
 from .privacy import Effects, Redactor
 from .storage import UNFINISHED, LakeError, Sink, Uploads, open_lake, together

@@ -28,8 +28,8 @@ from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.typing import TSecretStrValue
 
-from ..columns import EXPORT_COLUMNS, REQUIRED_KEYS
 from ..errors import AmplitudeError
+from ..tables import EXPORT_COLUMNS, REQUIRED_KEYS
 from ..verbatim import Members, is_broken, is_too_deep, read, written
 from .key_paths import KeyPath, Keys, collect_keys, format_path, nearest_path, parse_path
 

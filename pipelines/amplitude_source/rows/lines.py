@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from ..columns import ORIGIN_COLUMNS, arrow_schema
 from ..lake.archive import ArchivedMember, MemberName
+from ..tables import ORIGIN_COLUMNS, arrow_schema
 from ..verbatim import MAX_DEPTH
 
 BLOCK_BYTES = 1 << 19  # of unzipped JSON; from 1 MB on each would be fresh memory (`keep_memory_flat`)

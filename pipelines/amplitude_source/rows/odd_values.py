@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Container
 from typing import NamedTuple
 
-from ..columns import EXPORT_COLUMNS, REQUIRED_KEYS
+from ..tables import EXPORT_COLUMNS, REQUIRED_KEYS
 from ..verbatim import Members, Number, is_broken, read, written
 from .lines import MAX_LINE_BYTES
 from .queries import MAX_KEY_CHARACTERS, MAX_KEYS

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Literal
 
-from ..columns import EXPORT_COLUMNS, ODD_VALUES, REQUIRED_KEYS
+from ..tables import EXPORT_COLUMNS, ODD_VALUES, REQUIRED_KEYS
 from .lines import LINE
 
 ODD = "$odd"  # of a line: values that were taken out of it, as JSON members without the braces

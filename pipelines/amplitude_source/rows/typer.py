@@ -23,7 +23,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..columns import EXPORT_COLUMNS, ODD_VALUES, ORIGIN_COLUMNS, REJECTED_COLUMNS, REQUIRED_KEYS, arrow_schema
+from ..tables import EXPORT_COLUMNS, ODD_VALUES, ORIGIN_COLUMNS, REJECTED_COLUMNS, REQUIRED_KEYS, arrow_schema
 from .lines import LINE, LINES_SCHEMA, Block
 from .odd_values import without_odd_values
 from .queries import FACTS_QUERY, MAX_KEYS, ODD, Values, odd_query, shape_query, struct_fields, written_query

@@ -9,10 +9,10 @@ from typing import Any
 
 from .bronze.ledger import Ledger, LedgerRow, coverage
 from .bronze.verify import damaged_hours
-from .commands import load_command
 from .errors import AmplitudeError
 from .export.exported import Exported, Source, exported_files
 from .export.windows import ExportClient, export_hours
+from .invocation import load_command
 from .lake.archive import Archive, ExportHour, IncompleteHourError, check_all
 from .settings import HOUR, AmplitudeSettings, floor_hour, format_hour, hours_between
 
