@@ -52,7 +52,7 @@ class BronzeTables(NamedTuple):
 def read(*members: ArchivedMember, columns: Iterable[str] = ()) -> list[BronzeTables]:
     """All blocks of the members, the last one included, where `bronze.events` has these columns besides its own."""
     return [
-        BronzeTables(in_order(pa.concat_tables(typer.events, promote_options="default")), typer.rejected)
+        BronzeTables(in_order(pa.concat_tables(rows.events, promote_options="default")), rows.rejected)
         for rows in RowTyper(normalize, columns, "a load").type_all(blocks(members))
     ]
 
