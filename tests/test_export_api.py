@@ -32,10 +32,10 @@ from dlt.common.configuration.resolve import resolve_configuration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from amplitude_source.certificates import CERTIFICATE_VARIABLES
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.export import client, windows
 from amplitude_source.export.client import ATTEMPTS, LONGEST_WAIT_SECONDS
-from amplitude_source.export.connections import CERTIFICATE_VARIABLES
 from amplitude_source.export.windows import WINDOW_HOURS, ExportClient, Outcome, WindowSize, export_hours
 from amplitude_source.lake.archive import Archive, ExportHour
 from amplitude_source.lake.storage import LakeConfiguration

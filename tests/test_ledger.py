@@ -16,6 +16,7 @@ from amplitude_source.bronze.ledger import (
     LedgerRow,
     Status,
     coverage,
+    first_open,
     ledger_row,
     ledger_table,
 )
@@ -23,7 +24,6 @@ from amplitude_source.bronze.renames import retirement
 from amplitude_source.bronze.taken import Restatement, TakenHour, restatements
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lake.archive import ArchivedMember, ExportHour, Member, MemberName, content_sha256
-from amplitude_source.plan import first_open
 from amplitude_source.settings import HOUR, hours_between
 from amplitude_source.tables import LEDGER_COLUMNS
 from conftest import member_name

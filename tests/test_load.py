@@ -20,7 +20,7 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.schema import Schema
 from dlt.load.load import Load
 
-import amplitude_source
+from amplitude_source import source
 from amplitude_source.invocation import load_command, sqlmesh_command
 from amplitude_source.rows import lines
 from amplitude_source.settings import HOUR, hours_between, parse_hour
@@ -323,7 +323,7 @@ def test_a_long_load_commits_in_parts_keeps_them_after_an_error_and_a_plain_run_
     cut = [made(BUSY_HOUR, member.data[:-9]) for member in MEMBERS if member.hour == BUSY_HOUR]
     simulator.archive = Archive(replaced(BUSY_HOUR, *cut))
     with monkeypatch.context() as patch:
-        patch.setattr(amplitude_source, "ROWS_PER_LOAD", 150)
+        patch.setattr(source, "ROWS_PER_LOAD", 150)
         patch.setattr(lines, "BLOCK_BYTES", 60_000)  # only full blocks count towards a load
         assert member_name(BUSY_HOUR) in sentence(project.load_here())
     assert sorted(ledger(project)) == hours_between(START, BUSY_HOUR - HOUR)

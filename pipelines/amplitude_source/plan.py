@@ -7,7 +7,7 @@ from itertools import chain, dropwhile, groupby
 from pathlib import Path
 from typing import Any
 
-from .bronze.ledger import Ledger, LedgerRow, coverage
+from .bronze.ledger import Ledger, LedgerRow, coverage, first_open
 from .bronze.verify import damaged_hours
 from .errors import AmplitudeError
 from .export.exported import Exported, Source, exported_files
@@ -40,13 +40,6 @@ class Cursors:
 
     def write(self, state: dict[str, Any]) -> None:
         state |= {"recheck_hour": self.recheck_hour.isoformat(), "proof_hour": self.proof_hour.isoformat()}
-
-
-def first_open(hour: datetime, ledger: Ledger) -> datetime:
-    """The first hour from this one on that is not final."""
-    while hour in ledger and ledger[hour].is_final:
-        hour += HOUR
-    return hour
 
 
 def first_unseen_hour(settings: AmplitudeSettings, ledger: Ledger) -> datetime:

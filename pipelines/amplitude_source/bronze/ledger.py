@@ -69,6 +69,13 @@ def retired_from(ledger: Ledger) -> datetime | None:
     return max((hour for hour, row in ledger.items() if row.status == "retired"), default=None)
 
 
+def first_open(hour: datetime, ledger: Ledger) -> datetime:
+    """Return the first hour from this one on that is not final."""
+    while hour in ledger and ledger[hour].is_final:
+        hour += HOUR
+    return hour
+
+
 def _from_tables(pipeline: dlt.Pipeline) -> tuple[list[tuple[Any, ...]], set[str]]:
     """The ledger's rows, and the loads that are finished."""
     dataset = pipeline.dataset()

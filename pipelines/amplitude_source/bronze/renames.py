@@ -6,9 +6,8 @@ import dlt
 
 from ..errors import AmplitudeError
 from ..lake.archive import Archive
-from ..plan import first_open
 from ..settings import AmplitudeSettings, format_hour
-from .ledger import Ledger, LedgerRow, retired_from
+from .ledger import Ledger, LedgerRow, first_open, retired_from
 
 PROJECT_COLUMNS = ("_project", "project")  # how tables name the column with a row's project
 

@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from .. import Progress
 from ..bronze.ledger import Coverage
 from ..bronze.taken import Restatement
 from ..invocation import load_command, sqlmesh_command
@@ -19,6 +18,7 @@ from ..lake.archive import ExportHour, IncompleteHourError
 from ..lake.privacy import Effects
 from ..plan import Work
 from ..settings import HOUR, ONLY_PROJECT, AmplitudeSettings, format_hour
+from ..source import Progress
 
 PAST = {"drop": "dropped", "null": "nulled", "hash": "hashed"}
 NAMED_HOURS = NAMED_GAPS = 5

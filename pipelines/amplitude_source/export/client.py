@@ -21,9 +21,10 @@ from urllib.parse import urlsplit
 
 import requests
 
+from ..certificates import certificate_mend, certificates_fault
 from ..errors import AmplitudeError
 from ..settings import AmplitudeSettings, as_utc, format_hour
-from .connections import LateHeadersError, TimedAdapter, certificate_mend, certificates_fault, proxy_variable
+from .connections import LateHeadersError, TimedAdapter, proxy_variable
 from .zips import is_whole_zip
 
 ATTEMPTS = 5

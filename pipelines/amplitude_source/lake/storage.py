@@ -17,8 +17,8 @@ from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.storages import FilesystemConfiguration
 from fsspec import register_implementation
 
+from ..certificates import AWS_CERTIFICATE_VARIABLES, certificates_fault
 from ..errors import AmplitudeError
-from ..export.connections import AWS_CERTIFICATE_VARIABLES, certificates_fault
 
 LAKE_VARIABLE = "SOURCES__AMPLITUDE__LAKE__BUCKET_URL"
 CREDENTIALS = (
