@@ -6,6 +6,7 @@ finished by the next `sqlmesh run`.
 
 import runpy
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,9 +20,16 @@ PROJECT = ROOT / "sqlmesh"
 sys.path.insert(0, str(ROOT / "pipelines"))
 
 from amplitude_source.errors import AmplitudeError  # noqa: E402 - from that folder
-from amplitude_source.resumable_plan import ResumableScheduler  # noqa: E402 - as above
-from amplitude_source.sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of  # noqa: E402 - as above
-from amplitude_source.state_lock import stop_unless_alone, subcommand  # noqa: E402 - as above
+from amplitude_source.settings import duckdb_path  # noqa: E402 - as above
+from amplitude_source.transform.duckdb_connection import DuckDBFile, say_if_full  # noqa: E402 - as above
+from amplitude_source.transform.resumable_plan import ResumableScheduler  # noqa: E402 - as above
+from amplitude_source.transform.sqlmesh_config import (  # noqa: E402 - as above
+    UNIT_TEST_VARIABLES,
+    USER_COMMANDS,
+    project_config,
+    use_settings_of,
+)
+from amplitude_source.transform.state_lock import stop_unless_alone, subcommand  # noqa: E402 - as above
 
 CUSTOM_MODELS = PROJECT / "models" / "custom"  # the user's own
 
@@ -41,8 +49,11 @@ class ProjectLoader(SqlMeshLoader):
                 "describe tables of your own in sqlmesh/external_models/<name>.yaml, see docs/reference/standard-commands.md."
             )
         runpy.run_path(str(PROJECT / "seeds/funnels.py"))["check"](PROJECT / "seeds/funnels.csv")
-        if command and self._subcommand in USER_COMMANDS and isinstance(state, PostgresConnectionConfig):
-            stop_unless_alone(command, state)
+        if command and self._subcommand in USER_COMMANDS:
+            if isinstance(state, PostgresConnectionConfig):
+                stop_unless_alone(command, state)
+            if isinstance(context.config.get_connection(context.gateway), DuckDBFile):
+                command.call_on_close(partial(say_if_full, duckdb_path(ROOT)))
 
     def load(self, model_fqns: set[str] | None = None, use_project_index: bool = False) -> LoadedProject:
         """Load all models, and have `sqlmesh format` leave the user's own alone."""

@@ -18,16 +18,16 @@ from data_dictionary import BRONZE
 
 sys.path.insert(0, str(ROOT / "pipelines"))
 
-from amplitude_source import BRONZE_TABLES, ROWS_PER_LOAD
-from amplitude_source.archive import MAX_RATIO, MAX_STREAMS, MAX_TEXT_BYTES
-from amplitude_source.download import ANSWER_SECONDS, ATTEMPTS, MAX_ZIP_BYTES
-from amplitude_source.duckdb_file import PATIENCE_SECONDS
-from amplitude_source.export_api import WINDOW_HOURS
-from amplitude_source.lines import BLOCK_BYTES, MAX_DEPTH, MAX_LINE_BYTES
-from amplitude_source.queries import MAX_KEY_CHARACTERS, MAX_KEYS
-from amplitude_source.rows import KEPT_LINE_BYTES, MAX_COLUMNS, STRETCH_BYTES, TYPING_THREADS
+from amplitude_source.bronze.duckdb_file import PATIENCE_SECONDS
+from amplitude_source.bronze.verify import SAMPLE_HOURS
+from amplitude_source.export.client import ANSWER_SECONDS, ATTEMPTS, MAX_ZIP_BYTES
+from amplitude_source.export.windows import WINDOW_HOURS
+from amplitude_source.lake.archive import MAX_RATIO, MAX_STREAMS, MAX_TEXT_BYTES
+from amplitude_source.rows.lines import BLOCK_BYTES, MAX_DEPTH, MAX_LINE_BYTES
+from amplitude_source.rows.queries import MAX_KEY_CHARACTERS, MAX_KEYS
+from amplitude_source.rows.typer import KEPT_LINE_BYTES, MAX_COLUMNS, STRETCH_BYTES, TYPING_THREADS
 from amplitude_source.settings import AmplitudeSettings, FirstHour
-from amplitude_source.verify import SAMPLE_HOURS
+from amplitude_source.source import BRONZE_TABLES, ROWS_PER_LOAD
 
 MAX_COLUMN = 100
 MAX_WORDS = 30
@@ -36,6 +36,8 @@ MAX_README_LINES = 150
 GENERATED = {f"docs/reference/{name}.md" for name in ("commands", "macros", "settings", "tables")}
 # Pages that name files of others: Amplitude's documentation, by path or name.
 PAGES_OF_OTHERS = {"docs/explanation/how-amplitude-counts.md"}
+# Tables that a recipe adds.
+TABLES_OF_EXAMPLES = {"bronze.annotations"}
 # Names that look like files of the repository. The user makes them, or an example does.
 FILES_OF_USERS = {
     *(".env", ".dlt/secrets.toml", "secrets.toml", "uv.lock"),
@@ -176,12 +178,12 @@ def name_faults(name: str, text: str) -> Iterator[Fault]:
 def complaint_of(page: str, span: str) -> str | None:
     """Return why a name in backticks is wrong; None for a right one and for what is no name of ours."""
     if re.fullmatch(r"(silver|gold|bronze)\.[a-z_0-9]+", span):
-        return None if span in known_tables() else f"no table {span}"
+        return None if span in known_tables() | TABLES_OF_EXAMPLES else f"no table {span}"
     if function := re.fullmatch(r"(?:[\w.]+\.)?(\w+)\(\)", span):
         return None if function[1] in known_functions() else f"no function {span}"
     if macro := re.fullmatch(r"@([a-z]\w+)", span):
         return None if macro[1] in known_functions() | BUILT_IN_MACROS else f"no macro {span}"
-    if re.fullmatch(r"(SOURCES__AMPLITUDE__|SQLMESH_|DESTINATION__)\w*[A-Z]", span):
+    if re.fullmatch(r"(SOURCES__AMPLITUDE__|SQLMESH_(SNOWFLAKE|STATE|TRIALS)_|DESTINATION__)\w*[A-Z]", span):
         return None if is_setting(span) else f"no setting {span}"
     if is_file_name(page, span) and not any(exists(path) for path in expanded(span)):
         return f"no file {span}"
@@ -191,7 +193,7 @@ def complaint_of(page: str, span: str) -> str | None:
 @cache
 def known_tables() -> frozenset[str]:
     tables = (ROOT / "docs" / "reference" / "tables.md").read_text(encoding="utf-8")
-    return frozenset(re.findall(r"^### (\S+)$", tables, re.MULTILINE)) | {"bronze._dlt_loads"}
+    return frozenset(re.findall(r"^### (\S+)$", tables, re.MULTILINE)) | {"bronze._dlt_loads"}  # dlt's own
 
 
 @cache

@@ -12,8 +12,8 @@ from sqlmesh.core.model import Model
 
 sys.path.insert(0, str(ROOT / "pipelines"))
 
-from amplitude_source import EVENTS_COLUMNS
-from amplitude_source.columns import (
+from amplitude_source.source import EVENTS_COLUMNS
+from amplitude_source.tables import (
     EVENTS_LIST_COLUMNS,
     LEDGER_COLUMNS,
     MERGE_IDS_COLUMNS,

@@ -1,24 +1,27 @@
 """Write `reference/settings.md`: every setting with its type, its default and its meaning, as the code describes it."""
 
 import ast
+import inspect
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from generated import ROOT, page_command
 
 sys.path.insert(0, str(ROOT / "pipelines"))
 
-from amplitude_source.settings import DESTINATIONS, SQLMESH_VARIABLES
+from amplitude_source.lake.privacy import PrivacySettings
+from amplitude_source.lake.storage import LakeConfiguration
+from amplitude_source.settings import DESTINATIONS, SQLMESH_VARIABLES, AmplitudeSettings, FirstHour
 
 REFERENCE = ROOT / "docs" / "reference" / "settings.md"
 SCRIPT = Path(__file__).name
-PACKAGE = ROOT / "pipelines/amplitude_source"
-# By the prefix of their variables: the file and the class that describes them.
-SPECS = {
-    "SOURCES__AMPLITUDE__": (("settings.py", "FirstHour"), ("settings.py", "AmplitudeSettings")),
-    "SOURCES__AMPLITUDE__LAKE__": (("lake.py", "LakeConfiguration"),),
-    "SOURCES__AMPLITUDE__PRIVACY__": (("privacy.py", "PrivacySettings"),),
+# By the prefix of their variables: the classes that describe them.
+SPECS: dict[str, tuple[type, ...]] = {
+    "SOURCES__AMPLITUDE__": (FirstHour, AmplitudeSettings),
+    "SOURCES__AMPLITUDE__LAKE__": (LakeConfiguration,),
+    "SOURCES__AMPLITUDE__PRIVACY__": (PrivacySettings,),
 }
 TITLES = {
     "SOURCES__AMPLITUDE__": "The Amplitude project",
@@ -58,8 +61,8 @@ def sections() -> Iterator[str]:
     yield INTRODUCTION
     for prefix, classes in SPECS.items():
         yield f"## {TITLES[prefix]}\n"
-        for file, name in classes:
-            for field, kind, default, description in fields(PACKAGE / file, name):
+        for spec in classes:
+            for field, kind, default, description in fields(spec):
                 yield item(f"{prefix}{field.upper()}", description, kind, default)
         yield ""
     yield "## The warehouse\n"
@@ -74,11 +77,11 @@ def item(name: str, description: str, kind: str = "", default: str = "") -> str:
     return f"- **`{name}`**{f' ({facts})' if facts else ''}<br>{description}"
 
 
-def fields(path: Path, name: str) -> Iterator[tuple[str, str, str, str]]:
+def fields(spec: type) -> Iterator[tuple[str, str, str, str]]:
     """Yield name, type, default and description of each documented field of a class."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    (spec,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
-    for node, after in zip(spec.body, spec.body[1:], strict=False):
+    source = ast.parse(inspect.getsource(spec))
+    body = [statement for class_ in source.body if isinstance(class_, ast.ClassDef) for statement in class_.body]
+    for node, after in pairwise(body):
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr)):
             continue
         if node.target.id == "project" or not isinstance(after.value, ast.Constant):

@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path += [str(ROOT), str(ROOT / "pipelines")]
 
 from amplitude_source.settings import load_projects  # noqa: E402 - after the path to it
-from amplitude_source.sqlmesh_config import project_config  # noqa: E402 - as above
+from amplitude_source.transform.sqlmesh_config import project_config  # noqa: E402 - as above
 from simulator.product import Product  # noqa: E402 - as above
 from simulator.server import DEMO_CREDENTIALS, Simulator  # noqa: E402 - as above
 

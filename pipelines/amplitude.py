@@ -48,18 +48,15 @@ from amplitude_source import (
     remove_leftovers,
     remove_superseded,
 )
-from amplitude_source.archive import Archive
-from amplitude_source.bronze_files import BronzeFiles
-from amplitude_source.commands import CONSOLE_COMMAND, INVOKED_FROM, load_command
-from amplitude_source.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
-from amplitude_source.download import ExportClient
-from amplitude_source.errors import AmplitudeError, RejectedRowsError
-from amplitude_source.exported import Source
-from amplitude_source.lake import AWS_ERRORS, no_credentials
-from amplitude_source.ledger import Ledger, read_ledgers
-from amplitude_source.lock import BUSY_EXIT, BusyError, locked
-from amplitude_source.renames import rename, retirement
-from amplitude_source.reports import (
+from amplitude_source.bronze.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
+from amplitude_source.bronze.disk import Place, disk_fault, places
+from amplitude_source.bronze.files import BronzeFiles
+from amplitude_source.bronze.ledger import Ledger, read_ledgers
+from amplitude_source.bronze.renames import rename, retirement
+from amplitude_source.bronze.snowflake import SNOWFLAKE_VARIABLES, refusal
+from amplitude_source.bronze.taken import TAKEN_TABLE, read_taken, restatements
+from amplitude_source.bronze.verify import archived_hours, damaged_hours
+from amplitude_source.cli.reports import (
     damage_text,
     err,
     out,
@@ -72,6 +69,16 @@ from amplitude_source.reports import (
     show_privacy,
     warn,
 )
+from amplitude_source.cli.status import REJECTED_EXIT, Status, find_status
+from amplitude_source.environment import exposed, keep_private, print_anything
+from amplitude_source.errors import AmplitudeError, RejectedRowsError, without_logins
+from amplitude_source.export.client import ExportClient
+from amplitude_source.export.exported import Source
+from amplitude_source.invocation import CONSOLE_COMMAND, INVOKED_FROM, load_command
+from amplitude_source.lake.archive import Archive
+from amplitude_source.lake.storage import AWS_ERRORS, no_credentials
+from amplitude_source.lock import BUSY_EXIT, BusyError, locked
+from amplitude_source.plan import Planner, Work
 from amplitude_source.settings import (
     DESTINATION_VARIABLE,
     DESTINATIONS,
@@ -87,11 +94,6 @@ from amplitude_source.settings import (
     parse_time,
     settle_settings,
 )
-from amplitude_source.snowflake import SNOWFLAKE_VARIABLES, refusal
-from amplitude_source.status import REJECTED_EXIT, Status, find_status
-from amplitude_source.taken import TAKEN_TABLE, read_taken, restatements
-from amplitude_source.verify import archived_hours, damaged_hours
-from amplitude_source.work import Planner, Work
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED_EXIT = 130  # as shells have it for Ctrl-C
@@ -683,7 +685,19 @@ def explain(error: BaseException) -> str:
             return no_credentials(cause)
         if sentence := refusal(cause):
             return sentence
-    return f"{type(causes[-1]).__name__}: {str(causes[-1]).splitlines()[0]}"
+    known = known_places()
+    for cause in causes:
+        if sentence := disk_fault(cause, known):
+            return without_logins(sentence)
+    return without_logins(f"{type(causes[-1]).__name__}: {str(causes[-1]).splitlines()[0]}")
+
+
+def known_places() -> list[Place]:
+    """Return the places of the settings, none where those are at fault themselves."""
+    try:
+        return places(load_projects(), ROOT)
+    except FAILURES:
+        return []
 
 
 def chain_of_causes(error: BaseException) -> Iterator[BaseException]:
@@ -714,9 +728,13 @@ class WithoutPandas(MetaPathFinder):
 def main() -> None:
     sys.meta_path.insert(0, WithoutPandas())
     keep_memory_flat()
+    keep_private()
+    print_anything()
     os.chdir(ROOT)  # the settings' relative paths, and dlt's own, mean the repository's root
     with one_sentence():
         settle_settings(ROOT)
+        for sentence in exposed(ROOT):
+            warn(sentence)
         cli(standalone_mode=False)
 
 

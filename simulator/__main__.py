@@ -1,5 +1,6 @@
 """The command: `python -m simulator serve`, `write` and `demo`."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -81,6 +82,7 @@ def serve(
 @cli.command()
 def demo() -> None:
     """Load 30 simulated days into a local warehouse and show the metrics of the last 14."""
+    os.umask(0o077)  # as the two commands do for what they write
     run_demo(DEFAULT)
 
 

@@ -36,7 +36,7 @@ TRIES = {
     "make demo": "once more: nothing is loaded twice",
 }
 OWN_PROJECT = """
-Your own project: remove .env, cp .env.example .env, put your
+Your own project: remove .env, install -m 600 .env.example .env, put your
 two keys and the first hour in. Then:
   .venv/bin/python pipelines/amplitude.py
   .venv/bin/sqlmesh plan --auto-apply"""
@@ -67,6 +67,7 @@ def settle_env() -> None:
     """Makes `.env` the demo's, unless there is another one already: nothing of the user's is ever touched."""
     target = ROOT / ".env"
     if not target.exists():
+        target.touch(mode=0o600)
         target.write_bytes(SETTINGS.read_bytes())
     if target.read_bytes() != SETTINGS.read_bytes():
         raise click.ClickException(

@@ -32,9 +32,9 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs import base_configuration
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
-from amplitude_source.columns import EXPORT_COLUMNS
 from amplitude_source.lock import LOCK_FILE
 from amplitude_source.settings import hours_between
+from amplitude_source.tables import EXPORT_COLUMNS
 from postgres import Postgres
 from simulator.archive import Member
 from simulator.product import Product
@@ -137,7 +137,8 @@ class Project:
         And without connections to S3, which would have another environment's credentials.
         """
         before, run_context = Path.cwd(), Container()[PluggableRunContext]
-        if used := sys.modules.get("amplitude_source.s3"):
+        umask = os.umask(0o022)
+        if used := sys.modules.get("amplitude_source.lake.s3"):
             used.TellingFileSystem.clear_instance_cache()
         try:
             with mock.patch.dict(os.environ, {**self.env, **(env or {})}, clear=True):
@@ -146,6 +147,7 @@ class Project:
                 run_context.reload(str(self.root))
                 yield
         finally:
+            os.umask(umask)
             os.chdir(before)
             time.tzset()
             run_context.reload(str(before))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from amplitude_source.ahead import read_ahead
+from amplitude_source.background import read_ahead
 
 COUNT = 3
 

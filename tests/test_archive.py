@@ -15,9 +15,9 @@ from dlt.common.storages import FilesystemConfiguration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplitude_source.archive import Archive, ExportHour, IncompleteHourError, Member, MemberName, check
 from amplitude_source.errors import AmplitudeError
-from amplitude_source.exported import exported_files
+from amplitude_source.export.exported import exported_files
+from amplitude_source.lake.archive import Archive, ExportHour, IncompleteHourError, Member, MemberName, check
 from conftest import export_row, gzip_lines, member_name
 
 HOUR = datetime(2026, 6, 1, 5)

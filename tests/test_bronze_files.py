@@ -12,8 +12,8 @@ import duckdb
 import pytest
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 
-from amplitude_source import bronze_files
-from amplitude_source.lake import LocalLake
+from amplitude_source.bronze import files
+from amplitude_source.lake.storage import LocalLake
 from amplitude_source.settings import HOUR, hours_between
 from conftest import REPOSITORY, SMALL_PRODUCT, Project, export_row, gzip_lines, hour_text, member_name, succeeded
 from s3 import S3Server
@@ -127,7 +127,7 @@ def test_many_files_of_the_ledger_become_one_that_says_the_same(
         succeeded(project.load_here("--end", hour_text(hour), *AS_FILES))
     before, status = ledger_of(folder.parent), project.load_here("status", *AS_FILES).stdout
     assert len(list(folder.iterdir())) == 3
-    monkeypatch.setattr(bronze_files, "LEDGER_FILES", 3)
+    monkeypatch.setattr(files, "LEDGER_FILES", 3)
     for removed in (1, 0, 2):  # kills after so many files of three, of three, and of the three and what they became
         kill_when_removing(project, monkeypatch, removed)
         assert (ledger_of(folder.parent), project.load_here("status", *AS_FILES).stdout) == (before, status)

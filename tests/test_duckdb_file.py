@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from amplitude_source import duckdb_file
+from amplitude_source.bronze import duckdb_file
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lock import BUSY_EXIT, BusyError
 from conftest import Project, hour_text, succeeded

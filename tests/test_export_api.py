@@ -4,7 +4,6 @@ import contextlib
 import errno
 import gzip
 import io
-import ipaddress
 import os
 import random
 import signal
@@ -14,6 +13,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -27,19 +27,18 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+import trustme
 from dlt.common.configuration.resolve import resolve_configuration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplitude_source import download, export_api
-from amplitude_source.archive import Archive, ExportHour
-from amplitude_source.download import ATTEMPTS, LONGEST_WAIT_SECONDS
+from amplitude_source.certificates import CERTIFICATE_VARIABLES
 from amplitude_source.errors import AmplitudeError
-from amplitude_source.export_api import WINDOW_HOURS, ExportClient, Outcome, WindowSize, export_hours
-from amplitude_source.lake import LakeConfiguration
+from amplitude_source.export import client, windows
+from amplitude_source.export.client import ATTEMPTS, LONGEST_WAIT_SECONDS
+from amplitude_source.export.windows import WINDOW_HOURS, ExportClient, Outcome, WindowSize, export_hours
+from amplitude_source.lake.archive import Archive, ExportHour
+from amplitude_source.lake.storage import LakeConfiguration
 from amplitude_source.settings import HOUR, AmplitudeSettings, hours_between, parse_hour
 from conftest import REPOSITORY, SMALL_PRODUCT, Answer, export_row, gzip_lines, member_name, serving
 from simulator.server import DEMO_CREDENTIALS, Simulator
@@ -465,7 +464,8 @@ class _PeerHandler(socketserver.StreamRequestHandler):
         query = parse_qs(urlsplit(request.split(" ")[1]).query)
         peer = self.server
         reply = peer.replies[min(len(peer.windows), len(peer.replies) - 1)]
-        peer.windows.append((query["start"][0], query["end"][0]))
+        start, end = (query.get(name, [""])[0] for name in ("start", "end"))  # a proxy's CONNECT has none
+        peer.windows.append((start, end))
         reply(self.request)
 
 
@@ -565,7 +565,7 @@ def test_a_host_that_refuses_the_connection_is_named_with_the_setting(tmp_path: 
 
 
 def test_a_host_that_takes_no_connection_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "CONNECT_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(client, "CONNECT_TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as held:
         for _ in range(8):  # more than the queue of connections that wait to be accepted
             caller = held.enter_context(socket.socket())
@@ -612,34 +612,131 @@ def test_a_name_that_is_resolved_at_the_second_attempt_passes(tmp_path: Path, mo
     assert len(hour.members) == 1
 
 
-def self_signed(folder: Path) -> ssl.SSLContext:
-    """The TLS of a server on 127.0.0.1 whose certificate nobody vouches for."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "server.pem"
-    pem.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+def tls_of(name: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """The TLS of a server of that name, and the certificate of the authority that vouches for it."""
+    authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context
+    authority.issue_cert(name).configure_cert(context)
+    path = folder / "authority.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return context, path
 
 
-def test_a_certificate_that_is_not_accepted_ends_the_export_at_once(tmp_path: Path) -> None:
+@pytest.fixture
+def no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*CERTIFICATE_VARIABLES, "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_certificates")
+def test_a_certificate_of_an_unknown_authority_names_the_variable_that_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authority of a company, whose proxy looks into TLS."""
     waits: list[float] = []
-    with peering(says(200, hour_zip()), tls=self_signed(tmp_path)) as peer:
+    tls, authority = tls_of("127.0.0.1", tmp_path)
+    _, other = tls_of("other.example", Path(tempfile.mkdtemp(dir=tmp_path)))
+    with peering(says(200, hour_zip()), tls=tls) as peer:
         configured = settings_at(f"https://{peer.host}", tmp_path)
         hours, error = until_error(hours_of(configured, START, START, waits))
-    assert error.startswith(f"{peer.host} has a TLS certificate that is not accepted (self-signed certificate)")
-    assert (hours, waits, peer.windows) == ([], [], [])
+        assert error.startswith(f"{peer.host} has a TLS certificate that is not accepted (unable to get local issuer")
+        assert "set REQUESTS_CA_BUNDLE to a PEM file" in error
+        assert (hours, waits, peer.windows) == ([], [], [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        assert "set REQUESTS_CA_BUNDLE (SSL_CERT_FILE is not read) to" in refusal(configured)
+        monkeypatch.setenv("CURL_CA_BUNDLE", str(other))
+        assert f"CURL_CA_BUNDLE names {other}: add the certificate" in refusal(configured)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+        assert len(export(configured, START, START)) == 1
+
+
+@pytest.mark.usefixtures("no_certificates")
+def test_a_certificate_of_another_name_points_to_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls, authority = tls_of("amplitude.example", tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    with peering(says(200, hour_zip()), tls=tls) as peer:
+        message = refusal(settings_at(f"https://{peer.host}", tmp_path))
+    assert "check SOURCES__AMPLITUDE__BASE_URL, then run again" in message
+
+
+@pytest.mark.usefixtures("no_certificates")
+@pytest.mark.parametrize("name", CERTIFICATE_VARIABLES)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "which does not exist"),
+        (b"", "which holds no certificates in PEM"),
+        (b"no PEM", "which holds no certificates in PEM"),
+        (b"\x30\x82\x01\x00", "which holds no certificates in PEM"),
+    ],
+)
+def test_a_file_of_certificates_that_is_none_is_named_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None, reason: str
+) -> None:
+    path = tmp_path / "company.pem"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv(name, str(path))
+    with pytest.raises(AmplitudeError) as error:
+        client_of(settings_at("https://127.0.0.1:1", tmp_path))
+    assert str(error.value).startswith(f"{name} names {path}, {reason}: name a PEM file")
+    client_of(settings_at("http://127.0.0.1:1", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("status", "parts"),
+    [
+        (407, ["the proxy wants a user name and a password (HTTP 407): write them into HTTPS_PROXY"]),
+        (403, ["the proxy of HTTPS_PROXY forbids it (HTTP 403)", "NO_PROXY"]),
+        (502, ["the proxy of HTTPS_PROXY answers HTTP 502, 5 times"]),
+    ],
+)
+def test_a_proxy_that_refuses_to_connect_is_named_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, parts: list[str]
+) -> None:
+    with peering(says(status)) as proxy:
+        through(monkeypatch, "HTTPS_PROXY", f"http://me:pa55word@{proxy.host}")
+        message = refusal(settings_at("https://amplitude.example", tmp_path))
+    assert message.startswith("amplitude.example cannot be reached: ")
+    assert [part for part in parts if part not in message] == [], message
+    assert "pa55word" not in message
+    assert len(proxy.windows) == (5 if status == 502 else 1)
+
+
+@pytest.mark.parametrize(("status", "part"), [(407, "into HTTP_PROXY, in front"), (403, "or the proxy of HTTP_PROXY,")])
+def test_a_proxy_that_answers_in_place_of_amplitude_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, part: str
+) -> None:
+    with peering(says(status)) as proxy:
+        through(monkeypatch, "HTTP_PROXY", proxy.base_url)
+        assert part in refusal(settings_at("http://127.0.0.1:1", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("address", "part"),
+    [
+        ("http://127.0.0.1:1", "the proxy of ALL_PROXY does not work ([Errno"),
+        ("socks5://me:pa55word@127.0.0.1:1", "ALL_PROXY names no proxy that can be used (Missing dependencies"),
+        ("ftp://me:pa55word@127.0.0.1:1", "ALL_PROXY names no proxy that can be used (Proxy URL had unsupported"),
+        ("http://me:pa55word@127.0.0.1:port", "ALL_PROXY names no proxy that can be used (Failed to parse"),
+        ("http://", "ALL_PROXY names no proxy that can be used (Please check proxy URL"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, part: str
+) -> None:
+    through(monkeypatch, "ALL_PROXY", address)
+    message = refusal(settings_at("https://amplitude.example", tmp_path))
+    assert part in message
+    assert "pa55word" not in message
+
+
+def through(monkeypatch: pytest.MonkeyPatch, variable: str, address: str) -> None:
+    """Sets one variable for a proxy, and no other."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv(variable, address)
 
 
 def test_a_host_without_tls_is_told_as_such(tmp_path: Path) -> None:
@@ -806,7 +903,7 @@ def test_a_fault_of_an_hour_ends_the_download_ahead_too(tmp_path: Path) -> None:
 def test_a_download_ahead_that_stalls_keeps_nobody_waiting_and_ends_at_its_next_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_api, "STOP_SECONDS", 0.01)
+    monkeypatch.setattr(windows, "STOP_SECONDS", 0.01)
     go_on = threading.Event()
 
     def stalls_for_a_while(line: socket.socket) -> None:
@@ -833,7 +930,7 @@ def test_a_download_ahead_that_stalls_keeps_nobody_waiting_and_ends_at_its_next_
 def test_a_body_without_end_is_given_up_at_the_cap_and_fewer_hours_are_asked_for_down_to_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MAX_ZIP_BYTES", cap := 3 << 20)
+    monkeypatch.setattr(client, "MAX_ZIP_BYTES", cap := 3 << 20)
     sizes: list[int] = []
     kept = Path.open
 
@@ -854,7 +951,7 @@ def test_a_body_without_end_is_given_up_at_the_cap_and_fewer_hours_are_asked_for
 def test_a_compressed_body_that_unpacks_without_end_stays_within_the_cap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MAX_ZIP_BYTES", 3 << 20)
+    monkeypatch.setattr(client, "MAX_ZIP_BYTES", 3 << 20)
     bomb = gzip.compress(bytes(64 << 20), 1)
     tracemalloc.start()
     with peering(says(200, bomb, "Content-Encoding: gzip\r\n")) as peer:
@@ -865,15 +962,15 @@ def test_a_compressed_body_that_unpacks_without_end_stays_within_the_cap(
 
 
 def test_an_event_list_without_end_is_given_up_at_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "MAX_JSON_BYTES", 3 << 20)
+    monkeypatch.setattr(client, "MAX_JSON_BYTES", 3 << 20)
     message = "sent a body of more than 3 MB, 5 times for the answer of /list"
     with peering(_streams_without_end) as peer, pytest.raises(AmplitudeError, match=message):
         client_of(settings_at(peer.base_url, tmp_path)).get_json(f"{peer.base_url}/list?start=a&end=b")
 
 
 READ_HOURS = """
-from amplitude_source.archive import Archive
-from amplitude_source.export_api import ExportClient, export_hours
+from amplitude_source.lake.archive import Archive
+from amplitude_source.export.windows import ExportClient, export_hours
 from amplitude_source.settings import HOUR, load_projects
 (settings,) = load_projects()
 first = settings.first_hour

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from amplitude_source import zips
-from amplitude_source.archive import check
 from amplitude_source.errors import AmplitudeError
-from amplitude_source.exported import exported_files
-from amplitude_source.zips import UnreadZipError, is_whole_zip, open_entry, zip_entries
+from amplitude_source.export import zips
+from amplitude_source.export.exported import exported_files
+from amplitude_source.export.zips import UnreadZipError, is_whole_zip, open_entry, zip_entries
+from amplitude_source.lake.archive import check
 from conftest import Project, export_row, gzip_lines, sentence, succeeded
 
 HOUR = datetime(2026, 6, 1, 9)

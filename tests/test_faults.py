@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from amplitude_source import download
-from amplitude_source.download import ATTEMPTS
+from amplitude_source.export import client
+from amplitude_source.export.client import ATTEMPTS
 from amplitude_source.settings import HOUR, hours_between, parse_hour
 from conftest import (
     SMALL_PRODUCT,
@@ -69,7 +69,7 @@ BROKEN_GZIP: list[Change] = [CutGzip(0.5), CutGzip(0), BadGzipChecksum()]
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waits but those that Amplitude asks for."""
-    monkeypatch.setattr(download, "FIRST_WAIT_SECONDS", 0)
+    monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0)
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_a_body_that_drips_for_longer_than_the_time_to_wait_for_a_piece_is_taken
 def test_a_body_that_drips_without_end_is_given_up_and_asked_for_again(
     project: Project, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 1)
     simulator.faults = FaultPlan(Fault(Drip(pieces=5_000, pause=0.1), times=1, hour=HOUR_OF_ONE))
     succeeded(project.load_here())
     assert len(windows(simulator)) == 5
@@ -287,7 +287,7 @@ def test_keys_that_are_refused_are_not_tried_again(project: Project, simulator: 
 @pytest.mark.parametrize(
     ("base_url", "parts"),
     [
-        ("http://no-such-host.invalid", ["no-such-host.invalid cannot be reached: the name cannot be resolved"]),
+        ("https://no-such-host.invalid", ["no-such-host.invalid cannot be reached: the name cannot be resolved"]),
         ("https://127.0.0.1:{port}", ["127.0.0.1:{port} fails in TLS"]),
         ("http://127.0.0.1:1", ["127.0.0.1:1 cannot be reached: it refuses the connection"]),
     ],

@@ -295,6 +295,13 @@ def test_a_fault_of_the_seed_as_a_file_is_one_sentence(tmp_path: Path, content: 
     assert fault(tmp_path / "funnels.csv", content).startswith(f"sqlmesh/seeds/funnels.csv, {sentence}")
 
 
+def test_a_seed_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^sqlmesh/seeds/funnels.csv cannot be read \(No such file or directory\)\.$"
+    ):
+        CHECK(tmp_path / "funnels.csv")
+
+
 def test_a_seed_with_quotes_unicode_and_windows_lines_is_right(tmp_path: Path) -> None:
     rows = 'f,1,"Käufe, ""neu""",a=x=y>1,this,0.5\r\n\r\nf,2,NA,,this,.5\r\n'
     path = tmp_path / "funnels.csv"

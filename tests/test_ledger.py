@@ -11,21 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplitude_source.archive import ArchivedMember, ExportHour, Member, MemberName, content_sha256
-from amplitude_source.columns import LEDGER_COLUMNS
-from amplitude_source.errors import AmplitudeError
-from amplitude_source.ledger import (
+from amplitude_source.bronze.ledger import (
     Ledger,
     LedgerRow,
     Status,
     coverage,
+    first_open,
     ledger_row,
     ledger_table,
 )
-from amplitude_source.renames import retirement
+from amplitude_source.bronze.renames import retirement
+from amplitude_source.bronze.taken import Restatement, TakenHour, restatements
+from amplitude_source.errors import AmplitudeError
+from amplitude_source.lake.archive import ArchivedMember, ExportHour, Member, MemberName, content_sha256
 from amplitude_source.settings import HOUR, hours_between
-from amplitude_source.taken import Restatement, TakenHour, restatements
-from amplitude_source.work import first_open
+from amplitude_source.tables import LEDGER_COLUMNS
 from conftest import member_name
 
 FIRST = datetime(2026, 6, 1)

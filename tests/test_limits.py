@@ -21,11 +21,12 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplitude_source import archive, faults, lines, queries, rows
-from amplitude_source.archive import ArchivedMember, Member, MemberName, ZipBombError, check
-from amplitude_source.columns import EXPORT_COLUMNS, ODD_VALUES
-from amplitude_source.lines import LineReader
-from amplitude_source.rows import RowTyper
+from amplitude_source.lake import archive
+from amplitude_source.lake.archive import ArchivedMember, Member, MemberName, ZipBombError, check
+from amplitude_source.rows import lines, queries, rejects, typer
+from amplitude_source.rows.lines import LineReader
+from amplitude_source.rows.typer import RowTyper
+from amplitude_source.tables import EXPORT_COLUMNS, ODD_VALUES
 from conftest import export_row, member_name
 
 HOUR = datetime(2026, 6, 1, 5)
@@ -133,10 +134,10 @@ def test_memory_stays_flat_for_a_line_of_200_mb(filling: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (nested(100_000), faults.TOO_DEEP),
-        (nested(100_000, '{"a":', "}").replace(b":}", b":1}"), faults.TOO_DEEP),
-        (b"[" * 100_000 + b"]" * 100_000, faults.TOO_DEEP),
-        (b"[" * 100_000, faults.TOO_DEEP),
+        (nested(100_000), rejects.TOO_DEEP),
+        (nested(100_000, '{"a":', "}").replace(b":}", b":1}"), rejects.TOO_DEEP),
+        (b"[" * 100_000 + b"]" * 100_000, rejects.TOO_DEEP),
+        (b"[" * 100_000, rejects.TOO_DEEP),
         (line(event_type="half \ud800"), "no JSON"),
         (line(event_type="x").replace(b'"x"', b'"\x00"'), "no JSON"),
         (line(event_type="x").replace(b'"x"', b'"\xff"'), "no JSON"),
@@ -184,7 +185,7 @@ def test_what_is_only_odd_is_loaded(text: bytes) -> None:
 def test_a_thousand_new_keys_become_columns_and_those_without_room_stand_beside_their_rows() -> None:
     new = [line(**{f"new_{n}": n}) for n in range(1000)]
     assert reasons(*new) == [None] * 1000
-    crowded = tuple(f"taken_{n}" for n in range(rows.MAX_COLUMNS - len(EXPORT_COLUMNS) - 10))
+    crowded = tuple(f"taken_{n}" for n in range(typer.MAX_COLUMNS - len(EXPORT_COLUMNS) - 10))
     events, refused = read(gzipped(b"\n".join([line(one_more=1), *new[:20]])), columns=crowded)
     assert not refused
     texts = [events[name_of(0).name, number][ODD_VALUES] for number in range(1, 22)]
@@ -326,7 +327,7 @@ def check_values(event: Row, text: bytes) -> None:
     odd = json.loads(event[ODD_VALUES] or "{}")
     expected = as_read(text.decode("utf-8", "surrogateescape"))
     columns = {
-        key: rows.column_name(key, normalize) if key not in EXPORT_COLUMNS else normalize(key)
+        key: typer.column_name(key, normalize) if key not in EXPORT_COLUMNS else normalize(key)
         for key in expected
         if key.encode("utf-8", "backslashreplace").decode() == key
     }
@@ -342,6 +343,6 @@ def check_values(event: Row, text: bytes) -> None:
         "_export_hour",
         "_archive_file",
         "_archive_row",
-        rows.LOAD_ID,
+        typer.LOAD_ID,
         ODD_VALUES,
     }

@@ -20,11 +20,11 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.schema import Schema
 from dlt.load.load import Load
 
-import amplitude_source
-from amplitude_source import lines
-from amplitude_source.columns import EXPORT_COLUMNS
-from amplitude_source.commands import load_command, sqlmesh_command
+from amplitude_source import source
+from amplitude_source.invocation import load_command, sqlmesh_command
+from amplitude_source.rows import lines
 from amplitude_source.settings import HOUR, hours_between, parse_hour
+from amplitude_source.tables import EXPORT_COLUMNS
 from conftest import (
     SMALL_PRODUCT,
     Project,
@@ -323,7 +323,7 @@ def test_a_long_load_commits_in_parts_keeps_them_after_an_error_and_a_plain_run_
     cut = [made(BUSY_HOUR, member.data[:-9]) for member in MEMBERS if member.hour == BUSY_HOUR]
     simulator.archive = Archive(replaced(BUSY_HOUR, *cut))
     with monkeypatch.context() as patch:
-        patch.setattr(amplitude_source, "ROWS_PER_LOAD", 150)
+        patch.setattr(source, "ROWS_PER_LOAD", 150)
         patch.setattr(lines, "BLOCK_BYTES", 60_000)  # only full blocks count towards a load
         assert member_name(BUSY_HOUR) in sentence(project.load_here())
     assert sorted(ledger(project)) == hours_between(START, BUSY_HOUR - HOUR)
@@ -879,3 +879,11 @@ def test_the_secret_key_is_in_no_file_and_in_no_output(tmp_path: Path, product: 
     found = {path for path, data in everything_below(project.root / "data") if any(text in data for text in texts)}
     found |= {path for path, data in everything_below(tmp_path / "home") if any(text in data for text in texts)}
     assert found == set()
+
+
+def test_what_a_load_writes_is_the_users_alone(project: Project) -> None:
+    succeeded(project.load_here("--end", hour_text(START + 14 * HOUR)))
+    data = project.root / "data"
+    kinds = {path.suffix for path in data.rglob("*") if path.is_file()}
+    assert {".duckdb", ".gz", ".json"} <= kinds
+    assert [path for path in (data, *data.rglob("*")) if path.stat().st_mode & 0o077] == []

@@ -11,8 +11,8 @@ import pytest
 
 import oracle
 import warehouse
-from amplitude_source.exported import Source
-from amplitude_source.merges import read_merges
+from amplitude_source.export.exported import Source
+from amplitude_source.export.merges import read_merges
 from conftest import SMALL_PRODUCT, Project, sentence, succeeded
 from simulator.server import Simulator
 

@@ -4,7 +4,7 @@ import gzip
 from datetime import timedelta
 from pathlib import Path
 
-from amplitude_source.privacy import SETTINGS
+from amplitude_source.lake.privacy import SETTINGS
 from conftest import Project, hour_text, sentence, succeeded, take_all_hours
 from simulator.product import Product
 from simulator.server import Simulator

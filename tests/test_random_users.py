@@ -22,7 +22,7 @@ from sqlmesh.cli.main import cli
 
 import oracle
 import warehouse
-from amplitude_source.charts import NO_ZONES
+from amplitude_source.transform.variables import NO_ZONES
 from conftest import Project, make_project, succeeded
 from simulator.catalog import EVENT_TYPES, INACTIVE_EVENT_TYPES
 from simulator.product import Product

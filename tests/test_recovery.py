@@ -39,8 +39,8 @@ NOW = "SOURCES__AMPLITUDE__NOW"
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amplitude_source.download.FIRST_WAIT_SECONDS", 0)
-    monkeypatch.setattr("amplitude_source.duckdb_file.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("amplitude_source.export.client.FIRST_WAIT_SECONDS", 0)
+    monkeypatch.setattr("amplitude_source.bronze.duckdb_file.PATIENCE_SECONDS", 0.2)
 
 
 def late(rows: int = 3) -> Member:
@@ -115,7 +115,7 @@ def test_a_kill_between_the_files_of_a_reloaded_hour_is_mended_by_the_next_plain
     files = [member for member in MEMBERS if member.hour == BUSY_HOUR]
     changed = [Member(member.name, BUSY_HOUR, other, Counter(click=2)) for member in files]
     simulator.archive = Archive([*(member for member in MEMBERS if member.hour != BUSY_HOUR), *changed])
-    with mock.patch("amplitude_source.archive.Archive._write_manifest", side_effect=KeyboardInterrupt):
+    with mock.patch("amplitude_source.lake.archive.Archive._write_manifest", side_effect=KeyboardInterrupt):
         assert loaded.load_here(*reload_of()).returncode != 0
     succeeded(loaded.load_here())
     assert rows(loaded) == ALL_ROWS - sum(member.rows for member in files) + 2 * len(files)
@@ -246,7 +246,7 @@ def test_every_file_is_synced_before_the_ledger_says_that_it_is_there(project: P
         synced.add(path)
 
     with (
-        mock.patch("amplitude_source.lake.sync_path", sync),
+        mock.patch("amplitude_source.lake.storage.sync_path", sync),
         mock.patch("dlt.Pipeline.normalize", side_effect=KeyboardInterrupt),
     ):
         assert project.load_here("--end", hour_text(BUSY_HOUR)).returncode != 0
@@ -295,7 +295,7 @@ def assert_bronze_holds_after(project: Project) -> None:
 
 
 def test_without_leftovers_no_load_is_looked_at(loaded: Project) -> None:
-    with mock.patch("amplitude_source.finished_loads", side_effect=AssertionError):
+    with mock.patch("amplitude_source.source.finished_loads", side_effect=AssertionError):
         assert "No gaps" in succeeded(loaded.load_here("--gaps")).stdout
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from amplitude_source.download import ExportClient, UnreadAnswerError
 from amplitude_source.errors import AmplitudeError
-from amplitude_source.rest import count_users, event_types
+from amplitude_source.export.client import ExportClient, UnreadAnswerError
+from amplitude_source.export.rest import count_users, event_types
 from amplitude_source.settings import AmplitudeSettings
 from conftest import SMALL_PRODUCT, Answer, Project, serving, succeeded
 from simulator.faults import EVENTS_LIST, HTML, HTML_PAGE, USER_COUNTS, Fault, FaultPlan, Reply

@@ -17,12 +17,13 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplitude_source import archive, files, lines, rows
-from amplitude_source.archive import ArchivedMember, Member, MemberName
-from amplitude_source.columns import EXPORT_COLUMNS, ODD_VALUES, ORIGIN_COLUMNS, REQUIRED_KEYS
-from amplitude_source.files import EventsWriter
-from amplitude_source.lines import Block, LineReader
-from amplitude_source.rows import LOAD_ID, RowTyper, column_name
+from amplitude_source.lake import archive
+from amplitude_source.lake.archive import ArchivedMember, Member, MemberName
+from amplitude_source.rows import lines, parquet, typer
+from amplitude_source.rows.lines import Block, LineReader
+from amplitude_source.rows.parquet import EventsWriter
+from amplitude_source.rows.typer import LOAD_ID, RowTyper, column_name
+from amplitude_source.tables import EXPORT_COLUMNS, ODD_VALUES, ORIGIN_COLUMNS, REQUIRED_KEYS
 from conftest import export_row, is_same, member_name
 
 HOUR = datetime(2026, 6, 1, 5)
@@ -233,6 +234,13 @@ def test_a_value_that_no_parser_holds_is_kept_as_text_and_its_neighbours_stay(
     assert (odd_values(event), event["language"], event["uuid"]) == (odd, "German", row["uuid"])
 
 
+@pytest.mark.parametrize(("start", "end"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_an_odd_value_as_deep_as_may_be_keeps_its_row(start: bytes, end: bytes) -> None:
+    value = start * 499 + rb'"\ud800"' + end * 499
+    event = event_of(json.dumps(export_row()).encode()[:-1] + b',"deep":%b}' % value)
+    assert event[ODD_VALUES].count("\\\\ud800") == 1
+
+
 def test_odd_values_of_both_kinds_stand_in_one_object() -> None:
     line = compact(export_row(session_id="x", city="CITY")).replace(b'"CITY"', HALF)
     assert odd_values(event_of(line)) == {"city": r"half \ud83d", "session_id": "x"}
@@ -407,7 +415,7 @@ def test_lines_as_amplitude_writes_them_are_looked_at_once(monkeypatch: pytest.M
     row = export_row(
         city="L'Aquila, München", location_lat=52.5, is_attribution_event=True, event_properties=properties
     )
-    monkeypatch.setattr(rows, "shape_query", lambda *_: "SELECT ERROR('a second look')")
+    monkeypatch.setattr(typer, "shape_query", lambda *_: "SELECT ERROR('a second look')")
     (event,) = read_lines(compact(row)).events.to_pylist()
     assert (event["city"], json.loads(event["event_properties"])) == (row["city"], properties)
 
@@ -416,8 +424,8 @@ def test_a_key_with_a_column_since_an_earlier_load_costs_no_second_look(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     line = compact(export_row(a_key="x", aKey="y"))
-    monkeypatch.setattr(rows, "shape_query", lambda *_: "SELECT ERROR('a second look')")
-    monkeypatch.setattr(rows, "odd_query", lambda *_: "SELECT ERROR('a third look')")
+    monkeypatch.setattr(typer, "shape_query", lambda *_: "SELECT ERROR('a second look')")
+    monkeypatch.setattr(typer, "odd_query", lambda *_: "SELECT ERROR('a third look')")
     columns = ["a_key", column_name("aKey", normalize)]
     (batch,) = read(member(line), columns=columns)
     assert [batch.events[column].to_pylist() for column in columns] == [["x"], ["y"]]
@@ -513,7 +521,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two or three rows each."""
     monkeypatch.setattr(archive, "PIECE_BYTES", 256)
     monkeypatch.setattr(lines, "BLOCK_BYTES", 2 * len(lines_of([export_row()])))
-    monkeypatch.setattr(rows, "STRETCH_BYTES", 1)
+    monkeypatch.setattr(typer, "STRETCH_BYTES", 1)
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -546,7 +554,7 @@ def test_a_batch_is_handed_over_as_soon_as_it_has_its_bytes(line: bytes, monkeyp
     """A large file must not pile up in memory, whether its lines fit or not."""
     monkeypatch.setattr(archive, "PIECE_BYTES", len(line))
     monkeypatch.setattr(lines, "BLOCK_BYTES", 3 * len(line))
-    monkeypatch.setattr(rows, "STRETCH_BYTES", 1)
+    monkeypatch.setattr(typer, "STRETCH_BYTES", 1)
     batches = read(member((line + b"\n") * 20))
     sizes = [batch.events.num_rows + batch.rejected.num_rows for batch in batches]
     assert sum(sizes) == 20
@@ -556,7 +564,7 @@ def test_a_batch_is_handed_over_as_soon_as_it_has_its_bytes(line: bytes, monkeyp
 def test_a_line_longer_than_a_batch_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "PIECE_BYTES", 100)
     monkeypatch.setattr(lines, "BLOCK_BYTES", 300)
-    monkeypatch.setattr(rows, "STRETCH_BYTES", 1)
+    monkeypatch.setattr(typer, "STRETCH_BYTES", 1)
     batches = read(member(lines_of([export_row(city="x" * 2000), export_row(city="y")])))
     assert [city for batch in batches for city in batch.events["city"].to_pylist()] == ["x" * 2000, "y"]
 
@@ -565,33 +573,33 @@ def test_a_line_longer_than_a_batch_is_read_whole(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.usefixtures("small_batches")
 def test_a_fault_while_a_batch_is_typed_reaches_the_reader(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Typing runs in threads: an exception there must not pass for a batch without rows."""
-    untouched, calls = rows.without_broken_text, itertools.count()
+    untouched, calls = typer.without_broken_text, itertools.count()
 
     def fails(block: Block) -> tuple[pa.RecordBatch, pa.Table]:
         if next(calls) == number:
             raise MemoryError("no room")
         return untouched(block)
 
-    monkeypatch.setattr(rows, "without_broken_text", fails)
+    monkeypatch.setattr(typer, "without_broken_text", fails)
     with pytest.raises(MemoryError, match="no room"):
         read(member(lines_of(export_row() for _ in range(300))))
 
 
 def test_a_line_that_would_get_lost_ends_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    complete = rows.typed
+    complete = typer.typed
 
     def loses_one(*args: Any) -> tuple[pa.Table, pa.ChunkedArray]:
         events, reasons = complete(*args)
         return events.slice(1), reasons
 
-    monkeypatch.setattr(rows, "typed", loses_one)
+    monkeypatch.setattr(typer, "typed", loses_one)
     with pytest.raises(RuntimeError, match="3 lines became 2 rows"):
         read_rows(export_row(), export_row(), export_row())
 
 
 def test_files_from_before_a_key_came_up_get_its_column_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """dlt would write all of them anew, as one."""
-    monkeypatch.setattr(files, "ROWS_PER_FILE", 2)
+    monkeypatch.setattr(parquet, "ROWS_PER_FILE", 2)
     narrow, wide = pa.table({"n": [1, 2, 3, 4, 5]}), pa.table({"n": [6], "late": ["x"]})
     writer = EventsWriter(tmp_path)
     writer.write(narrow)
@@ -848,7 +856,7 @@ def test_no_line_is_lost_or_doubled_wherever_batches_and_reads_end(
         expected += [(name, row, is_event) for row, is_event in enumerate(are_events, 1)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines, "BLOCK_BYTES", batch_bytes)
-        patch.setattr(rows, "STRETCH_BYTES", stretch_bytes)
+        patch.setattr(typer, "STRETCH_BYTES", stretch_bytes)
         patch.setattr(archive, "PIECE_BYTES", read_bytes)
         batches = read(*members)
     found = [

@@ -21,10 +21,10 @@ from dlt.common.configuration.specs import AwsCredentials
 from dlt.common.storages import FilesystemConfiguration
 from test_load import assert_same_as_one_load
 
-from amplitude_source.archive import Archive, IncompleteHourError, Member, MemberName
 from amplitude_source.errors import AmplitudeError
-from amplitude_source.lake import LakeError
-from amplitude_source.s3 import HOURS_AHEAD, PART_BYTES
+from amplitude_source.lake.archive import Archive, IncompleteHourError, Member, MemberName
+from amplitude_source.lake.s3 import HOURS_AHEAD, PART_BYTES
+from amplitude_source.lake.storage import LakeError
 from amplitude_source.settings import HOUR, hours_between
 from conftest import (
     SMALL_PRODUCT,
@@ -403,6 +403,10 @@ def _endpoint_away(project: Project, _s3: S3Server) -> None:
     project.env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
 
 
+def _certificates_away(project: Project, _s3: S3Server) -> None:
+    project.env["AWS_CA_BUNDLE"] = "/no/company.pem"
+
+
 DENIED_BY_NAME = (
     "User: arn:aws:iam::1:user/x is not authorized to perform: kms:GenerateDataKey on resource: "
     '"arn:aws:kms:eu-central-1:1:key/abc" because no identity-based policy allows the kms:GenerateDataKey action'
@@ -429,6 +433,7 @@ FAULTS: dict[str, tuple[Callable[[Project, S3Server], None], list[str]]] = {
         ["lies in region us-west-2", "AWS_DEFAULT_REGION"],
     ),
     "s3 out of order": (_refused(500, "InternalError", "try later"), ["InternalError", "run again"]),
+    "certificates away": (_certificates_away, ["AWS_CA_BUNDLE names /no/company.pem, which does not exist"]),
     "endpoint away": (_endpoint_away, ["cannot be reached", "http://127.0.0.1:9"]),
 }
 
@@ -512,8 +517,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 sys.path.insert(0, "pipelines")
-from amplitude_source.archive import Archive
-from amplitude_source.exported import exported_files
+from amplitude_source.lake.archive import Archive
+from amplitude_source.export.exported import exported_files
 from amplitude_source.settings import load_projects
 (settings,) = load_projects()
 archive = Archive(settings.lake, settings.project)

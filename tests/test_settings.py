@@ -1,5 +1,6 @@
 """One reader of settings for both tools: the same values, whatever file or spelling they come in."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -10,10 +11,11 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from sqlmesh.core.config import Config, DuckDBConnectionConfig
 
-from amplitude_source import sqlmesh_config
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.settings import AmplitudeSettings, destination, duckdb_path, load_projects, settle_settings
+from amplitude_source.transform import sqlmesh_config
 from conftest import Project, copy_checkout
+from simulator import demo
 
 START = "SOURCES__AMPLITUDE__START_HOUR"
 PREFIX = "SOURCES__AMPLITUDE__"
@@ -368,3 +370,91 @@ def test_both_tools_agree_on_the_first_hour_of_any_projects(
         settle_settings(checkout.root)
         assert min(settings.first_hour for settings in load_projects()) == first
         assert sqlmesh_config.project_config(checkout.root, None).variables["first_hour"] == f"{first}"
+
+
+# --- secrets
+
+
+@pytest.mark.parametrize(
+    ("address", "part"),
+    [
+        ("http://amplitude.com", "'http://amplitude.com' is not encrypted"),
+        ("HTTP://api.eu.amplitude.com:80/", "is not encrypted"),
+        ("http://192.0.2.1", "is not encrypted"),
+        ("http://localhost.amplitude.com", "is not encrypted"),
+        ("https://user:s3cr3t@amplitude.com", "has a user name or a password in it"),
+        ("htps://user:s3cr3t@amplitude.com", "has a user name or a password in it"),
+        ("user:s3cr3t@amplitude.com", "has a user name or a password in it"),
+        ("https://user:s3cr3t%40amplitude.com", "its value is no address"),
+        ("https://amplitude.com?key=s3cr3t", "its value is no address"),
+        ("amplitude.com", "'amplitude.com' is no address"),
+        ("htps://amplitude.com", "'htps://amplitude.com' is no address"),
+        ("https://", "is no address"),
+    ],
+)
+@pytest.mark.parametrize("project", ["", "PROJECTS__WEB__"])
+def test_an_address_that_would_give_the_keys_away_is_refused(
+    checkout: Project, address: str, part: str, project: str
+) -> None:
+    env = {START: "2026-06-01", f"{PREFIX}{project}BASE_URL": address}
+    with checkout.entered(env), pytest.raises(AmplitudeError) as error:
+        projects_of(checkout)
+    assert f"{PREFIX}{project}BASE_URL: " in str(error.value)
+    assert part in str(error.value)
+    assert "s3cr3t" not in str(error.value)
+
+
+@pytest.mark.parametrize("address", ["https://analytics.eu.amplitude.com", "http://127.0.0.1:8765", "http://[::1]:1/x"])
+def test_an_address_that_is_encrypted_or_this_machine_is_taken(checkout: Project, address: str) -> None:
+    with checkout.entered({START: "2026-06-01", f"{PREFIX}BASE_URL": address}):
+        assert projects_of(checkout)[0].address == address
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("'postgres://user:p/w@x/amplitude' is not a file", "'postgres://***@x/amplitude' is not a file"),
+        ("https://token@host and ftp://u:p@h:1/x", "https://***@host and ftp://***@h:1/x"),
+        ("'user:pw@host' is no path", "'***@host' is no path"),
+        ("s3://bucket/a@b, me@example.com, 12:30 UTC", "s3://bucket/a@b, me@example.com, 12:30 UTC"),
+    ],
+)
+def test_an_error_never_shows_the_login_of_an_address(text: str, shown: str) -> None:
+    assert str(AmplitudeError(text)) == shown
+
+
+@pytest.mark.parametrize("name", [".env", ".dlt/secrets.toml"])
+def test_a_file_of_keys_that_others_can_read_is_one_warning_of_both_tools(
+    checkout: Project, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = checkout.root / name
+    path.write_text("")
+    for mode, is_told in ((0o644, True), (0o640, True), (0o600, False), (0o700, False)):
+        path.chmod(mode)
+        told = checkout.load_here("--help").stderr.splitlines()
+        assert [f"chmod 600 {path}" in line for line in told] == [True] * is_told
+        with checkout.entered({START: "2026-06-01"}):
+            sqlmesh_config.project_config(checkout.root, "plan")
+        assert [f"chmod 600 {path}" in line for line in capsys.readouterr().err.splitlines()] == [True] * is_told
+
+
+def test_sqlmesh_writes_for_the_user_alone_and_closes_its_log_to_others(checkout: Project) -> None:
+    log = checkout.root / "sqlmesh.log"
+    handler = logging.FileHandler(log)
+    log.chmod(0o644)
+    logging.getLogger().addHandler(handler)
+    try:
+        with checkout.entered({START: "2026-06-01"}):
+            sqlmesh_config.project_config(checkout.root, "plan")
+            (checkout.root / "new").touch()
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+    assert [path.stat().st_mode & 0o777 for path in (log, checkout.root / "new")] == [0o600, 0o600]
+
+
+def test_the_env_that_the_demo_writes_is_the_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "ROOT", tmp_path)
+    demo.settle_env()
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / ".env").read_bytes() == demo.SETTINGS.read_bytes()

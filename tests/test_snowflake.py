@@ -2,7 +2,7 @@
 
 import pytest
 
-from amplitude_source.snowflake import REFUSALS, refusal
+from amplitude_source.bronze.snowflake import REFUSALS, refusal
 
 # What Snowflake says, as it is documented or was seen, and what the sentence must have.
 SAID = [

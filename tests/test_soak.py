@@ -36,8 +36,8 @@ FEWEST_PLANS = 20  # of a process, however slow the machine
 ENOUGH_KILLS = 10  # to judge by how many of them came in time
 
 # Values of the code that are others here: no run waits between its attempts, and some take several loads.
-NO_WAITS = {"amplitude_source.download.FIRST_WAIT_SECONDS": 0}
-SMALL_LOADS = {"amplitude_source.ROWS_PER_LOAD": 60, "amplitude_source.lines.BLOCK_BYTES": 10_000}
+NO_WAITS = {"amplitude_source.export.client.FIRST_WAIT_SECONDS": 0}
+SMALL_LOADS = {"amplitude_source.source.ROWS_PER_LOAD": 60, "amplitude_source.rows.lines.BLOCK_BYTES": 10_000}
 
 OLDER_DATABASE, EMPTIED_LAKE, LOST_WORK_FOLDER = ACCIDENTS = "older database", "emptied lake", "lost work folder"
 

@@ -17,7 +17,7 @@ from sqlmesh.core.config import PostgresConnectionConfig
 
 import postgres as postgres_module
 import warehouse
-from amplitude_source import state_lock
+from amplitude_source.transform import state_lock
 from conftest import (
     COMMAND_TIMEOUT_SECONDS,
     Project,

@@ -3,7 +3,12 @@
 A variable of the process comes first, then `.env`, then dlt's files; an empty value is none.
 """
 
+import io
+import logging
 import os
+import shlex
+import stat
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,8 +23,11 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from .errors import AmplitudeError
+from .text_files import BYTE_ORDER_MARK, read_text
+from .verbatim import is_broken
 
 REFERENCE = "docs/reference/settings.md"
+SECRET_FILES = (".env", ".dlt/secrets.toml")
 NEARLY = 0.9  # how alike a name must be to one of ours to be taken for a misspelt one
 SHORTEST = 10  # characters; dlt takes SETTLE_HOURS alone too, but a variable like REGIONS is likely somebody else's
 
@@ -33,26 +41,79 @@ def settle(root: Path, started_with: Mapping[str, str] = os.environ) -> None:
             environment, against the habit of every other tool, so its values are put back from here.
 
     Raises:
-        AmplitudeError: `.env` is not text in UTF-8.
+        AmplitudeError: `.env` is not text in UTF-8, or the locale lacks a character of a value.
     """
     for name, value in read_dotenv(root / ".env").items():
-        own = os.environ.get(name)
-        if own == value:  # perhaps because it was overruled
-            own = started_with.get(name)
-        if chosen := own or value:
-            os.environ[name] = chosen
-        else:
-            os.environ.pop(name, None)
+        try:
+            settle_variable(name, value, started_with)
+        except UnicodeEncodeError:
+            raise AmplitudeError(unusable(name)) from None
     for name in [name for name, value in os.environ.items() if not value and name.startswith(OURS)]:
         del os.environ[name]
+    broken = [name for name, value in os.environ.items() if name.startswith(OURS) and is_broken(value)]
+    if broken or is_broken(str(root)):
+        raise AmplitudeError(unusable(broken[0] if broken else "The path of this folder"))
+
+
+def settle_variable(name: str, value: str | None, started_with: Mapping[str, str]) -> None:
+    """Set a variable of `.env`, unless the process had it before."""
+    own = os.environ.get(name)
+    if own == value:  # perhaps because it was overruled
+        own = started_with.get(name)
+    if chosen := own or value:
+        os.environ[name] = chosen
+    else:
+        os.environ.pop(name, None)
+
+
+def unusable(name: str) -> str:
+    """Say why a text cannot be used: Python's encoding for the system's texts, which the locale chooses, lacks it."""
+    encoding = sys.getfilesystemencoding()
+    if encoding == "utf-8":
+        return f"{name} is not text in UTF-8: write it anew."
+    return f"{name} has characters that are not in this locale's {encoding}: set PYTHONUTF8=1 and run again."
+
+
+def keep_private() -> None:
+    """Have all that this process writes from now on be the user's alone, and the logs that it has open.
+
+    SQLMesh opens its log before it reads any configuration.
+    """
+    os.umask(0o077)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).is_file():
+            Path(handler.baseFilename).chmod(0o600)
+
+
+def exposed(root: Path) -> list[str]:
+    """Return a sentence for each file of secrets that other users of the machine can read."""
+    paths = [root / name for name in SECRET_FILES]
+    return [
+        f"Other users of this machine can read the keys in {path}: run chmod 600 {shlex.quote(str(path))}"
+        for path in paths
+        if path.is_file() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
+    ]
+
+
+def print_anything() -> None:
+    """Have characters that the terminal's encoding lacks printed as their codes, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def dotenv(path: Path) -> io.StringIO:
+    """Return the text of a `.env` file, an empty one if it does not exist.
+
+    Raises:
+        AmplitudeError: as for `read_text`.
+    """
+    return io.StringIO(read_text(path).removeprefix(BYTE_ORDER_MARK) if path.is_file() else "")
 
 
 def read_dotenv(path: Path) -> dict[str, str | None]:
     """Return the variables of a `.env` file, none if it does not exist."""
-    try:
-        return dotenv_values(path, encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise AmplitudeError(f"{path} is not text in UTF-8: save it in that encoding.") from None
+    return dotenv_values(stream=dotenv(path))
 
 
 @dataclass(frozen=True)
@@ -160,12 +221,9 @@ def _takes_mapping(hint: Any) -> bool:
 
 
 def _in_dotenv(path: Path) -> Iterator[Name]:
-    if not path.is_file():
-        return
-    with path.open(encoding="utf-8-sig") as file:
-        for binding in parse_stream(file):
-            if binding.key and binding.value:
-                yield Name(binding.key, f".env, line {binding.original.line}", binding.key)
+    for binding in parse_stream(dotenv(path)):
+        if binding.key and binding.value:
+            yield Name(binding.key, f".env, line {binding.original.line}", binding.key)
 
 
 def _in_environment() -> Iterator[Name]:

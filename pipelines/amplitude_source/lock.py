@@ -31,7 +31,7 @@ def locked(folder: Path, now: datetime, command: str) -> Iterator[None]:
         AmplitudeError: the folder's file system has no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("a+") as file:
+    with (folder / LOCK_FILE).open("a+", encoding="utf-8", errors="backslashreplace") as file:
         _acquire(file, folder)
         _write(file, f"process {os.getpid()} on {socket.gethostname()}, since {now:%Y-%m-%d %H:%M} UTC: {command}")
         try:

@@ -21,13 +21,16 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.typing import TSecretStrValue
 from dlt.common.utils import update_dict_nested
 
+from .addresses import address_fault
 from .environment import Names, settle
 from .errors import AmplitudeError
-from .lake import LakeConfiguration, told_credentials
-from .privacy import PrivacySettings
+from .lake.privacy import PrivacySettings
+from .lake.storage import LakeConfiguration, told_credentials
+from .text_files import check_toml
 
 HOUR = timedelta(hours=1)
 SECTIONS = ("sources", "amplitude")
+DLT_FILES = (".dlt/secrets.toml", ".dlt/config.toml")
 
 # Amplitude documents that an hour can be exported about two hours after it has closed.
 AVAILABLE_AFTER = 2 * HOUR
@@ -105,7 +108,7 @@ class AmplitudeSettings(FirstHour):
     region: str = "us"
     """Where Amplitude keeps the project's data: `us` or `eu`."""
     base_url: str | None = None
-    """Another address than the region's."""
+    """Another address than the region's: https, unless it is this machine."""
     settle_hours: int = 6
     """How many hours after its end an hour without data becomes empty for good."""
     recheck_hours: int = 24
@@ -147,6 +150,8 @@ class AmplitudeSettings(FirstHour):
         super().check()
         if self.region not in REGIONS:
             raise AmplitudeError(f"{self.variable('region')}: write us or eu, not {self.region!r}.")
+        if fault := address_fault(self.address):
+            raise AmplitudeError(f"{self.variable('base_url')}: {fault}")
         for name in ("settle_hours", "recheck_hours", "read_timeout_seconds", "max_rejected_share"):
             if (value := getattr(self, name)) < 0:
                 raise AmplitudeError(f"{self.variable(name)}: write 0 or more, not {value:g}.")
@@ -164,15 +169,21 @@ class DuckDbFile(BaseConfiguration):
 
 
 def settle_settings(root: Path, started_with: Mapping[str, str] = os.environ) -> None:
-    """Make the environment whole from `.env`, and refuse names that are no settings.
+    """Have dlt read the repository's files, make the environment whole from `.env`, and refuse unknown names.
 
     Args:
         root: the repository's folder, where `.env` and `.dlt` are.
         started_with: as for `environment.settle`.
 
     Raises:
-        AmplitudeError: a name is misspelt, or two switches choose different warehouses.
+        AmplitudeError: a file cannot be read, a name is misspelt, or two switches choose different warehouses.
     """
+    for name in DLT_FILES:
+        if (root / name).is_file():
+            check_toml(root / name)
+    run_context = Container()[PluggableRunContext]
+    if Path(run_context.context.run_dir).resolve() != root.resolve():
+        run_context.reload(str(root))
     settle(root, started_with)
     all_names().check(root)
     destination()

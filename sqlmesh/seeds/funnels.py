@@ -60,6 +60,8 @@ def check(path: Path) -> None:
             check_funnel(list(of_funnel))
     except FunnelError as fault:
         raise ConfigError(f"sqlmesh/seeds/{path.name}, line {fault.line}: {fault}") from None
+    except OSError as error:
+        raise ConfigError(f"sqlmesh/seeds/{path.name} cannot be read ({error.strerror}).") from None
 
 
 def read_steps(path: Path) -> Iterator[Step]:

@@ -12,7 +12,7 @@
  * choices the one that begins first, which reaches each step soonest.
  * The conversion window runs from the event of step 1 ('any': from the earliest) to the last, its end included. A step is reached when its event and
  * those of the steps before have happened. Events after the frontier wait for their day, as in all of gold.
- * docs/how-amplitude-counts.md has the choices that Amplitude's pages leave open. */
+ * docs/explanation/how-amplitude-counts.md has the choices that Amplitude's pages leave open. */
 MODEL (
   name silver.funnel_paths,
   kind INCREMENTAL_UNMANAGED (

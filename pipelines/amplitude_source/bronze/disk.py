@@ -1,0 +1,90 @@
+"""Say which setting names the place on disk that failed."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+
+from ..lake.storage import LAKE_VARIABLE
+from ..settings import DUCKDB_VARIABLE, VARIABLE_PREFIX, AmplitudeSettings, duckdb_path
+from .duckdb_file import NAMES_IT
+from .snowflake import SNOWFLAKE_VARIABLES, credential
+
+WORK_VARIABLE = f"{VARIABLE_PREFIX}WORK_DIR"
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+FULL_BYTES = 16 << 20  # left on a disk: a write that failed has given back what it had
+
+
+class Place(NamedTuple):
+    """A path that a setting names."""
+
+    setting: str
+    path: Path
+
+    def has(self, path: Path) -> bool:
+        """Return whether a path lies here, or on the way here."""
+        return self.path in (path, *path.parents) or path in self.path.parents
+
+    def is_full(self) -> bool:
+        """Return whether the disk has hardly any room left."""
+        folder = next(folder for folder in (self.path, *self.path.parents) if folder.is_dir())
+        room = os.statvfs(folder)
+        return room.f_bavail * room.f_frsize < FULL_BYTES
+
+
+def places(projects: Iterable[AmplitudeSettings], root: Path) -> list[Place]:
+    """Return the places that commands write to, and the key that they read."""
+    found = []
+    for settings in projects:
+        found.append(Place(WORK_VARIABLE, settings.work_path.absolute()))
+        if settings.lake.is_local_filesystem:
+            found.append(Place(LAKE_VARIABLE, Path(settings.lake.make_local_path(settings.lake.bucket_url))))
+    if key := credential("private_key_path"):
+        found.append(Place(f"{SNOWFLAKE_VARIABLES}PRIVATE_KEY_PATH", Path(key)))
+    found.append(Place(DUCKDB_VARIABLE, duckdb_path(root)))
+    found.append(Place("TMPDIR", Path(tempfile.gettempdir())))
+    return list(dict.fromkeys(found))
+
+
+def disk_fault(error: BaseException, known: list[Place]) -> str | None:
+    """Return one sentence for an error of the disk, with the setting that mends it; None for any other error.
+
+    Args:
+        error: of the system, or of DuckDB while it writes its file.
+        known: as `places` returns them.
+    """
+    if isinstance(error, duckdb.Error):
+        text = " ".join(str(error).split())
+        named = [place for place in known if str(place.path) in text]
+        place = max(named, key=lambda place: len(str(place.path)), default=None)  # the innermost
+        return f"{text}. {place.setting} {NAMES_IT}" if place else None
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    reason, mend = error.strerror or str(error), mend_of(error.errno)
+    if isinstance(error.filename, str):
+        path = Path(error.filename).absolute()
+        named = [place for place in known if place.has(path)][:1]
+        setting = f"set {named[0].setting} to another" if named else "choose another"
+        return f"{path} cannot be used ({reason}): {mend}, or {setting}."
+    if error.errno not in NO_ROOM:
+        return None
+    full = [place for place in known if place.is_full()] or known
+    names = " or ".join(f"{place.setting} ({place.path})" for place in full)
+    return f"A file cannot be written ({reason}): {mend}, or change {names}."
+
+
+def mend_of(number: int) -> str:
+    """Return what the user can do about an error of the system."""
+    if number in NO_ROOM:
+        return "make room on its disk"
+    if number in NO_RIGHT:
+        return "give this user the right to read and write there"
+    if number in NO_FOLDER:
+        return "remove the file that lies where a folder is needed"
+    return "check its folder and its disk"

@@ -1,0 +1,180 @@
+"""What `status` finds: the hours in bronze, the archive behind them, and how far silver and gold are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from random import Random
+
+from ..bronze.ledger import Coverage, Ledger, coverage, rejecting_hours
+from ..bronze.taken import TAKEN_TABLE, Built, Restatement, Taken, built, forgotten, newest_final, restatements
+from ..bronze.verify import damaged_hours, sample_hours
+from ..invocation import load_command, sqlmesh_command
+from ..lake.archive import Archive
+from ..lake.storage import LakeError
+from ..settings import HOUR, AmplitudeSettings, format_hour
+from .reports import coverage_json, damage_text, rejecting_text, restate_text
+
+DAMAGED_EXIT = 3
+REJECTED_EXIT = 5
+BEHIND_EXIT = 6
+
+
+@dataclass(frozen=True)
+class Rejecting:
+    """Hours of a project of which too many rows were rejected."""
+
+    settings: AmplitudeSettings
+    hours: list[datetime]
+
+    def __str__(self) -> str:
+        return rejecting_text(self.hours, self.settings)
+
+
+@dataclass(frozen=True)
+class Status:
+    """All that `status` shows."""
+
+    hours: Mapping[str, list[Coverage]]
+    """By project."""
+    damage: Mapping[str, str]
+    """What is wrong with a project's archive, one sentence each; only projects that have damage."""
+    rejecting: list[Rejecting]
+    restatements: list[Restatement]
+    standing: str | None
+    """How far silver and gold are; None before the first load, and where bronze is files."""
+    complaints: list[str]
+    """Each with its mend."""
+
+    @property
+    def exit_code(self) -> int:
+        """Return the code of the gravest finding, 0 if all is well."""
+        ranges = [range_ for of_project in self.hours.values() for range_ in of_project]
+        if self.damage or any(range_.status == "missing" for range_ in ranges):
+            return DAMAGED_EXIT
+        if self.rejecting:
+            return REJECTED_EXIT
+        return BEHIND_EXIT if self.complaints else 0
+
+    def as_json(self) -> dict[str, object]:
+        """Return the same for machines."""
+        return {
+            "hours": [{"project": name, **coverage_json(range_)} for name in self.hours for range_ in self.hours[name]],
+            "restatements": [{name: str(value) for name, value in asdict(each).items()} for each in self.restatements],
+            "archive": [{"project": name, "first_damage": text} for name, text in self.damage.items()],
+            "rejecting": [
+                {"project": each.settings.project, "hour": format_hour(hour)}
+                for each in self.rejecting
+                for hour in each.hours
+            ],
+            "silver": {"standing": self.standing, "complaints": self.complaints},
+        }
+
+
+def find_status(
+    chosen: Sequence[AmplitudeSettings],
+    projects: Sequence[AmplitudeSettings],
+    ledgers: Mapping[str, Ledger],
+    taken: Taken,
+    *,
+    has_silver: bool,
+) -> Status:
+    """Compare the ledger with Amplitude's clock, with the archive, and with silver and gold.
+
+    Args:
+        chosen: the projects whose hours and archives are looked at.
+        projects: all projects of the settings, because silver waits for each.
+        ledgers: by project.
+        taken: what silver and gold hold.
+        has_silver: whether silver can be built on the destination at all.
+    """
+    own = [(settings, ledgers.get(settings.project, {})) for settings in chosen]
+    damage = {settings.project: _sample_damage(settings, ledger) for settings, ledger in own}
+    return Status(
+        {each.project: coverage(ledger, each.first_hour, each.newest_hour) for each, ledger in own},
+        {name: text for name, text in damage.items() if text},
+        [Rejecting(each, hours) for each, ledger in own if (hours := rejecting_hours(ledger.values(), each))],
+        restatements(ledgers, taken),
+        standing(ledgers, taken, projects) if has_silver else None,
+        complaints(ledgers, taken, projects, has_silver=has_silver),
+    )
+
+
+def _sample_damage(settings: AmplitudeSettings, ledger: Ledger) -> str | None:
+    """Look at some hours of a project's archive; say what is wrong with them."""
+    try:
+        archive = Archive(settings.lake, settings.project)
+        damaged = damaged_hours(archive, ledger, sample_hours(archive, ledger, Random()))
+    except LakeError as error:
+        return f"The archive could not be looked at. {error}"
+    return damage_text(damaged) if damaged else None
+
+
+def standing(ledgers: Mapping[str, Ledger], taken: Taken, projects: Sequence[AmplitudeSettings]) -> str | None:
+    """Return how far silver and gold are, in one sentence; None before the first load."""
+    if not ledgers:
+        return None
+    if not taken:
+        return f"Silver and gold are not built yet (there is no {TAKEN_TABLE}): {sqlmesh_command('plan')}"
+    state = built(ledgers, taken, overdue_before(projects))
+    return f"Silver and gold hold the hours {format_hour(state.first)} to {format_hour(state.last)}."
+
+
+def complaints(
+    ledgers: Mapping[str, Ledger], taken: Taken, projects: Sequence[AmplitudeSettings], *, has_silver: bool
+) -> list[str]:
+    """List what makes the export, silver and gold fall behind or be wrong, each in one sentence with its mend."""
+    found = [f"{restate_text(hours)} (since {hours.since:%Y-%m-%d %H:%M})" for hours in restatements(ledgers, taken)]
+    if taken:
+        found += _lag(built(ledgers, taken, overdue_before(projects)))
+    for settings in projects:
+        found += _stale(settings, ledgers.get(settings.project, {}))
+    return found + (_forgotten(ledgers, projects) if has_silver else [])
+
+
+def overdue_before(projects: Sequence[AmplitudeSettings]) -> datetime:
+    """Return the first hour that a project may still lack, because Amplitude may not have settled it."""
+    return min(settings.present - (settings.settle_hours + 1) * HOUR for settings in projects)
+
+
+def _lag(state: Built) -> list[str]:
+    found = [
+        f"Project {hours.project}: hours {format_hour(hours.first)} to {format_hour(hours.last)} are in bronze, but "
+        f"silver begins with {format_hour(state.first)} and never takes them in. Set SOURCES__AMPLITUDE__START_HOUR to "
+        f"{format_hour(hours.first)} or earlier, then: {sqlmesh_command('plan')}"
+        for hours in state.out_of_reach
+    ]
+    if state.is_overdue and state.lacking:
+        found.append(
+            f"{state.waiting_hours} hours wait in bronze, because project {', '.join(state.lacking)} lacks hour "
+            f"{format_hour(state.next_hour)}: {load_command()}"
+        )
+    elif state.is_overdue:
+        restate = sqlmesh_command("plan", "--restate-model", "silver.events", "--start", f"'{state.next_hour}'")
+        found.append(
+            f"{state.waiting_hours} hours wait in bronze from {format_hour(state.next_hour)} on: "
+            f"{sqlmesh_command('run')}; if that finds nothing to do, the warehouse was restored without SQLMesh's "
+            f"state: {restate}"
+        )
+    return found
+
+
+def _stale(settings: AmplitudeSettings, ledger: Ledger) -> list[str]:
+    newest = newest_final(ledger)
+    if newest is None or newest >= settings.present - settings.freshness_hours * HOUR:
+        return []
+    age = (settings.present - newest) // HOUR
+    return [
+        f"Project {settings.project}: its newest finished hour, {format_hour(newest)}, is {age:,} hours old (more than "
+        f"FRESHNESS_HOURS={settings.freshness_hours}): {load_command()}"
+    ]
+
+
+def _forgotten(ledgers: Mapping[str, Ledger], projects: Sequence[AmplitudeSettings]) -> list[str]:
+    """Name the projects that nobody loads any more and that silver waits for."""
+    known = [settings.project for settings in projects]
+    return [
+        f"Project {name} is in bronze but not in the settings, and silver waits for it. If it is given up: "
+        f"{load_command('retire-project', name)}. If it has another name now: "
+        f"{load_command('rename-project', name, 'NEW')}"
+        for name in forgotten(ledgers, known)
+    ]

@@ -1,0 +1,1 @@
+"""What is asked of Amplitude, or read from files that it exported."""

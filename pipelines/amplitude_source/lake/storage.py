@@ -1,0 +1,246 @@
+"""The lake's files, in a local folder or on S3: nobody ever sees one that is half written.
+
+Paths are relative to the lake, with slashes.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+from dlt.common.configuration import configspec, resolve_type
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.configuration.specs import CredentialsConfiguration
+from dlt.common.storages import FilesystemConfiguration
+from fsspec import register_implementation
+
+from ..certificates import AWS_CERTIFICATE_VARIABLES, certificates_fault
+from ..errors import AmplitudeError
+
+LAKE_VARIABLE = "SOURCES__AMPLITUDE__LAKE__BUCKET_URL"
+CREDENTIALS = (
+    "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or SOURCES__AMPLITUDE__LAKE__CREDENTIALS__*, or "
+    "give the machine a role"
+)
+UNFINISHED = ".unfinished"
+AWS_ERRORS = (BotoCoreError, ClientError)
+# Whoever in this process asks S3 for something, dlt included, is to be told what was refused. By name, for its imports
+# take half a second.
+register_implementation("s3", "amplitude_source.lake.s3.TellingFileSystem", clobber=True)
+
+
+@configspec
+class LakeConfiguration(FilesystemConfiguration):
+    """`SOURCES__AMPLITUDE__LAKE__*`, or `[sources.amplitude.lake]` of `.dlt/config.toml`."""
+
+    bucket_url: str = "data/lake"
+    """The lake: a folder, or `s3://bucket/prefix`."""
+
+    @resolve_type("credentials")
+    def resolve_credentials_type(self) -> type[CredentialsConfiguration]:
+        """Refuse what is neither a folder nor on S3, before dlt asks for the credentials of another cloud."""
+        if self.protocol not in ("file", "s3"):
+            raise LakeError(f"{LAKE_VARIABLE}: write a folder or s3://bucket/prefix, not {self}.")
+        return super().resolve_credentials_type()
+
+
+class LakeError(AmplitudeError, OSError):
+    """The lake cannot be read or written. Libraries that put up with an OSError put up with it, too."""
+
+
+class Sink(Protocol):
+    """A file on its way."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class Uploads(Protocol):
+    """Files on their way, of which nobody sees any before `commit`."""
+
+    def create(self, path: str) -> AbstractContextManager[Sink]:
+        """A new file, complete when its context ends."""
+
+    def commit(self) -> None:
+        """All files take their places, each at once."""
+
+    def discard(self) -> None:
+        """What was not committed is forgotten."""
+
+
+class Lake(Protocol):
+    """A folder of files."""
+
+    @property
+    def reads_ahead(self) -> int:
+        """How many hours are worth being read before their turn, for each read waits for answers."""
+
+    def read(self, path: str) -> bytes:
+        """Raises FileNotFoundError where there is none."""
+
+    def open(self, path: str) -> IO[bytes]:
+        """A file to be read in pieces. Raises FileNotFoundError where there is none."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """A small file; what was there before stays until all of it is."""
+
+    def uploads(self) -> Uploads: ...
+
+    def paths(self, folder: str) -> list[str]:
+        """Of all files below a folder, which need not exist."""
+
+    def remove(self, path: str) -> None: ...
+
+    def sync(self) -> None:
+        """Returns once all that was written would survive a power cut."""
+
+
+@contextmanager
+def together(uploads: Uploads) -> Iterator[Uploads]:
+    """Commits what was created within if nothing fails, and leaves no trace of it otherwise."""
+    try:
+        yield uploads
+        uploads.commit()
+    finally:
+        uploads.discard()
+
+
+def open_lake(config: FilesystemConfiguration) -> Lake:
+    """Return the lake of the settings.
+
+    Raises:
+        LakeError: its credentials or the file of certificates cannot be read.
+    """
+    if config.is_local_filesystem:
+        return LocalLake(Path(config.make_local_path(config.bucket_url)))
+    if fault := certificates_fault(AWS_CERTIFICATE_VARIABLES):
+        raise LakeError(fault)
+    from .s3 import S3Lake  # only here: its imports take half a second
+
+    with told_credentials():
+        return S3Lake(config)
+
+
+@contextmanager
+def told_credentials() -> Iterator[None]:
+    """Tells what is wrong with the AWS credentials that dlt and botocore look for.
+
+    Raises:
+        LakeError: there are none, or a profile, a file or a login that they come from is at fault.
+    """
+    try:
+        yield
+    except ConfigFieldMissingException as error:
+        if "`aws_access_key_id`" not in str(error):  # a field of a field of a field
+            raise
+        raise LakeError(no_credentials("none were found")) from error
+    except AWS_ERRORS as error:
+        raise LakeError(no_credentials(error)) from error
+
+
+def no_credentials(reason: object) -> str:
+    return f"There are no AWS credentials for the lake ({reason}): {CREDENTIALS}."
+
+
+class LocalLake:
+    """A folder of this machine. A file on its way has a name of its own, ending in `.unfinished`.
+
+    A thread syncs files to disk while the next ones are written, and `sync` waits for it. A file that replaces another
+    is synced before: a power cut in between would leave neither.
+    """
+
+    reads_ahead = 0
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._syncs = Syncs(root)
+
+    def read(self, path: str) -> bytes:
+        return (self._root / path).read_bytes()
+
+    def open(self, path: str) -> IO[bytes]:
+        return (self._root / path).open("rb")
+
+    def write(self, path: str, data: bytes) -> None:
+        with together(self.uploads()) as uploads, uploads.create(path) as file:
+            file.write(data)
+
+    def uploads(self) -> "LocalUploads":
+        return LocalUploads(self._root, self._syncs)
+
+    def paths(self, folder: str) -> list[str]:
+        files = (path for path in (self._root / folder).rglob("*") if path.is_file())
+        return sorted(path.relative_to(self._root).as_posix() for path in files)
+
+    def remove(self, path: str) -> None:
+        (self._root / path).unlink()
+
+    def sync(self) -> None:
+        self._syncs.wait()
+
+
+class Syncs:
+    """Files of a folder that are on their way through to the disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="amplitude-sync")
+        self._files: list[Future[None]] = []
+        self._folders: set[Path] = set()
+
+    def begin(self, path: Path) -> None:
+        self._files.append(self._thread.submit(sync_path, path))
+        self._folders.update(folder for folder in path.parents if self._root in (folder, *folder.parents))
+
+    def wait(self) -> None:
+        """Returns once the files are on the disk, and their names in the folders from the root's own on down."""
+        for file in self._files:
+            with suppress(FileNotFoundError):  # it was removed since
+                file.result()
+        folders = {self._root.parent, *self._folders} if self._folders else set()
+        for folder in folders:
+            sync_path(folder)
+        self._files.clear()
+        self._folders.clear()
+
+
+class LocalUploads:
+    """Files that are renamed once they are complete."""
+
+    def __init__(self, root: Path, syncs: Syncs) -> None:
+        self._root = root
+        self._syncs = syncs
+        self._targets: list[Path] = []
+
+    def create(self, path: str) -> IO[bytes]:
+        target = self._root / path
+        self._targets.append(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return unfinished(target).open("wb")
+
+    def commit(self) -> None:
+        for target in self._targets:
+            if target.exists():
+                sync_path(unfinished(target))
+            unfinished(target).replace(target)
+            self._syncs.begin(target)
+
+    def discard(self) -> None:
+        for target in self._targets:
+            with suppress(FileNotFoundError, NotADirectoryError):  # it was committed, or its folder could not be made
+                unfinished(target).unlink()
+
+
+def unfinished(target: Path) -> Path:
+    return target.with_name(target.name + UNFINISHED)
+
+
+def sync_path(path: Path) -> None:
+    """Write a file, or the names in a folder, through to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""What SQLMesh gets from the pipeline: settings, connections, and locks."""
