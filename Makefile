@@ -48,7 +48,7 @@ docs: .venv/installed
 
 # The documents as a site, in `site/`. It fails on a link that leads nowhere.
 site: .venv-docs/installed
-	.venv-docs/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
 
 # The environment, from the lock alone: every package in its pinned version, with its hash.
 .venv/installed: requirements.lock

@@ -46,7 +46,8 @@ class ProjectLoader(SqlMeshLoader):
         if self._subcommand == "create_external_models":
             raise click.ClickException(
                 "`sqlmesh create_external_models` would replace sqlmesh/external_models.yaml, which is kept by hand; "
-                "describe tables of your own in sqlmesh/external_models/<name>.yaml, see docs/reference/standard-commands.md."
+                "describe tables of your own in sqlmesh/external_models/<name>.yaml, see "
+                "docs/reference/standard-commands.md."
             )
         runpy.run_path(str(PROJECT / "seeds/funnels.py"))["check"](PROJECT / "seeds/funnels.csv")
         if command and self._subcommand in USER_COMMANDS:

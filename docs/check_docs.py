@@ -12,9 +12,8 @@ from fnmatch import fnmatch
 from functools import cache
 from typing import NamedTuple
 
-from generated import ROOT
-
 from data_dictionary import BRONZE
+from generated import ROOT
 
 sys.path.insert(0, str(ROOT / "pipelines"))
 
@@ -23,11 +22,12 @@ from amplitude_source.bronze.verify import SAMPLE_HOURS
 from amplitude_source.export.client import ANSWER_SECONDS, ATTEMPTS, MAX_ZIP_BYTES
 from amplitude_source.export.windows import WINDOW_HOURS
 from amplitude_source.lake.archive import MAX_RATIO, MAX_STREAMS, MAX_TEXT_BYTES
-from amplitude_source.rows.lines import BLOCK_BYTES, MAX_DEPTH, MAX_LINE_BYTES
+from amplitude_source.rows.lines import BLOCK_BYTES, MAX_LINE_BYTES
 from amplitude_source.rows.queries import MAX_KEY_CHARACTERS, MAX_KEYS
 from amplitude_source.rows.typer import KEPT_LINE_BYTES, MAX_COLUMNS, STRETCH_BYTES, TYPING_THREADS
 from amplitude_source.settings import AmplitudeSettings, FirstHour
 from amplitude_source.source import BRONZE_TABLES, ROWS_PER_LOAD
+from amplitude_source.verbatim import MAX_DEPTH
 
 MAX_COLUMN = 100
 MAX_WORDS = 30
@@ -43,6 +43,7 @@ FILES_OF_USERS = {
     *(".env", ".dlt/secrets.toml", "secrets.toml", "uv.lock"),
     *("sqlmesh/external_models/<name>.yaml", "sqlmesh/external_models/"),
 }
+SUFFIXES_OF_CODE = (".py", ".sql", ".toml", ".yaml", ".yml")
 SUFFIXES = ("cfg", "csv", "in", "lock", "md", "py", "sql", "toml", "yaml", "yml")
 BUILT_IN_MACROS = {"start_ts", "end_ts", "start_date", "end_date"}
 TROUBLESHOOTING = "docs/guides/troubleshooting.md"
@@ -141,10 +142,21 @@ def project_faults() -> Iterator[Fault]:
     for name in pages():
         if name.startswith("docs/") and f" {name.removeprefix('docs/')}\n" not in navigation:
             yield Fault(name, 1, "mkdocs.yml does not have it in its navigation")
+    yield from page_name_faults()
     external = (ROOT / "sqlmesh" / "external_models.yaml").read_text(encoding="utf-8")
     read = re.findall(r"^- name: bronze\.([a-z]\w*)$", external, re.MULTILINE)
     for table in sorted({*BRONZE_TABLES, *read} - BRONZE.keys()):
         yield Fault("docs/reference/tables.md", 1, f"bronze.{table} is missing: add it to docs/data_dictionary.py")
+
+
+def page_name_faults() -> Iterator[Fault]:
+    """Yield each page that code, a workflow or a comment names and that does not exist."""
+    for name in sorted(repository_files()):
+        if name.endswith(SUFFIXES_OF_CODE) or name == ".env.example":
+            for number, line in enumerate((ROOT / name).read_text(encoding="utf-8").split("\n"), 1):
+                for page in re.findall(r"\bdocs/[\w/.-]+\.md\b", line):
+                    if page not in pages():
+                        yield Fault(name, number, f"names no page: {page}")
 
 
 def link_faults(name: str, text: str) -> Iterator[Fault]:

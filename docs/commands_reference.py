@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+
 from generated import ROOT, page_command
 
 sys.path.insert(0, str(ROOT / "pipelines"))

@@ -5,10 +5,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from generated import ROOT, page_command
 from sqlglot import exp
 from sqlmesh import Context
 from sqlmesh.core.model import Model
+
+from generated import ROOT, page_command
 
 sys.path.insert(0, str(ROOT / "pipelines"))
 

@@ -7,6 +7,7 @@ from datetime import date
 from typing import NamedTuple
 
 import duckdb
+
 from generated import ROOT
 
 DATABASE = ROOT / "data" / "demo" / "amplitude.duckdb"

@@ -15,7 +15,10 @@ def session_seconds(evaluator: MacroEvaluator, first: exp.Expr, last: exp.Expr) 
 
 @macro()
 def is_longer_than_a_day(evaluator: MacroEvaluator, first: exp.Expr, last: exp.Expr) -> exp.Expr:
-    """Return whether Amplitude's charts leave out a session with these times (docs/explanation/how-amplitude-counts.md)."""
+    """Return whether Amplitude's charts leave out a session with these times.
+
+    docs/explanation/how-amplitude-counts.md has the pages.
+    """
     return evaluator.parse_one(f"{microseconds_sql(evaluator, first, last)} > {DAY_MICROSECONDS}")
 
 

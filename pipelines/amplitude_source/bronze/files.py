@@ -1,7 +1,7 @@
 """Bronze as Parquet files in the lake, for those without a warehouse (`--destination filesystem`).
 
-dlt adds files, named after their load, and never changes one; `docs/guides/bronze_files.sql` has what counts of them. Only the
-ledger's files are put together when there are many, because each run reads them all.
+dlt adds files, named after their load, and never changes one. `docs/guides/bronze_files.sql` shows which of their rows
+count. Only the ledger's files are put together when there are many, because each run reads them all.
 """
 
 import io
