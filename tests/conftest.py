@@ -171,18 +171,18 @@ class Project:
 
 def _run_main(root: Path, arguments: tuple[str, ...]) -> int:
     """Calls the command's `main` and gives its exit code, as the interpreter would."""
-    import amplitude  # only here: other tests need not wait for it
+    from amplitude_source.cli import commands, process  # only here: other tests need not wait for them
 
     with (
-        mock.patch.object(amplitude, "ROOT", root),
-        mock.patch.object(amplitude, "INVOKED_FROM", root),
+        mock.patch.object(commands, "ROOT", root),
+        mock.patch.object(commands, "INVOKED_FROM", root),
         mock.patch.object(sys, "argv", [COMMAND, *arguments]),
-        mock.patch.object(amplitude, "keep_memory_flat"),  # it would last, and slow down what comes after
+        mock.patch.object(process, "keep_memory_flat"),  # it would last, and slow down what comes after
         mock.patch.object(base_configuration, "extract_inner_hint", _extract_inner_hint),
         mock.patch.object(resolve, "extract_inner_hint", _extract_inner_hint),
     ):
         try:
-            amplitude.main()
+            commands.main()
         except SystemExit as exit_:
             if isinstance(exit_.code, str):
                 print(exit_.code, file=sys.stderr)

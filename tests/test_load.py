@@ -340,7 +340,7 @@ STEPS: dict[str, list[Any]] = {
     "dlt.Pipeline.extract": [KeyboardInterrupt],
     "dlt.Pipeline.normalize": [KeyboardInterrupt],
     "dlt.Pipeline.load": [KeyboardInterrupt],
-    "amplitude.remove_superseded": [None, KeyboardInterrupt],  # the second, after the load
+    "amplitude_source.cli.loads.remove_superseded": [None, KeyboardInterrupt],  # the second, after the load
 }
 
 
@@ -393,7 +393,9 @@ def test_an_hour_keeps_what_it_had_until_its_reload_is_finished(loaded: Project,
 
 def test_what_a_reload_replaced_goes_with_the_next_run_though_that_has_nothing_to_load(loaded: Project) -> None:
     before = rows_by_hour(loaded)
-    with mock.patch("amplitude.remove_superseded", side_effect=[None, KeyboardInterrupt]):  # the second, after the load
+    with mock.patch(
+        "amplitude_source.cli.loads.remove_superseded", side_effect=[None, KeyboardInterrupt]
+    ):  # the second, after the load
         hour = ("--start", hour_text(BUSY_HOUR), "--end", hour_text(BUSY_HOUR))
         assert loaded.load_here(*hour).returncode == 130
     assert rows_by_hour(loaded)[BUSY_HOUR] == 2 * before[BUSY_HOUR]

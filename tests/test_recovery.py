@@ -295,7 +295,7 @@ def assert_bronze_holds_after(project: Project) -> None:
 
 
 def test_without_leftovers_no_load_is_looked_at(loaded: Project) -> None:
-    with mock.patch("amplitude_source.source.finished_loads", side_effect=AssertionError):
+    with mock.patch("amplitude_source.bronze.cleanup.finished_loads", side_effect=AssertionError):
         assert "No gaps" in succeeded(loaded.load_here("--gaps")).stdout
 
 
