@@ -123,7 +123,7 @@ def refuse_misspelt(args: list[str], commands: list[str], ctx: click.Context) ->
         hint = f" Did you mean {near[0]!r}?" if near else f" The commands are {', '.join(sorted(commands))}."
         raise click.UsageError(f"No such command {word!r}.{hint}", ctx)
     if near := get_close_matches(word, ["--version", "--help"], n=1, cutoff=0.75):
-        raise click.UsageError(f"No such option: {word} Did you mean {near[0]}?", ctx)
+        raise click.UsageError(f"No such option: {word}. Did you mean {near[0]}?", ctx)
 
 
 def show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
@@ -692,6 +692,12 @@ class WithoutPandas(MetaPathFinder):
 
 
 def main() -> None:
+    """Run the command line; the entry of the script and of the console command."""
+    if not (ROOT / "pipelines").is_dir():
+        sys.exit(
+            f"error: {CONSOLE_COMMAND} is installed without its repository, which holds its settings and models. Run "
+            "`make .venv/installed` in the repository, then use its .venv/bin/amplitude-warehouse."
+        )
     sys.meta_path.insert(0, WithoutPandas())
     keep_memory_flat()
     os.chdir(ROOT)  # the settings' relative paths, and dlt's own, mean the repository's root
