@@ -123,7 +123,7 @@ def refuse_misspelt(args: list[str], commands: list[str], ctx: click.Context) ->
         hint = f" Did you mean {near[0]!r}?" if near else f" The commands are {', '.join(sorted(commands))}."
         raise click.UsageError(f"No such command {word!r}.{hint}", ctx)
     if near := get_close_matches(word, ["--version", "--help"], n=1, cutoff=0.75):
-        raise click.UsageError(f"No such option: {word}. Did you mean {near[0]}?", ctx)
+        raise click.UsageError(f"No such option {word!r}. Did you mean {near[0]!r}?", ctx)
 
 
 def show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
@@ -180,7 +180,7 @@ destination_option = click.option(
 
 
 project_option = click.option(
-    "--project", metavar="NAME", help="Of several projects this one only, as in SOURCES__AMPLITUDE__PROJECTS__<NAME>."
+    "--project", metavar="NAME", help="Only this one of several projects, named as in its settings: PROJECTS__<NAME>."
 )
 
 
