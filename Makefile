@@ -41,11 +41,13 @@ docs: .venv/installed
 	$(BIN)/python docs/data_dictionary.py
 	$(BIN)/python docs/settings_reference.py
 
-# The environment, from the lock alone: every package in its pinned version, with its hash.
-.venv/installed: requirements.lock
+# The environment, from the lock alone: every package in its pinned version, with its hash. The project itself is
+# installed in place, because its command works on this folder: its settings, its models and its lake.
+.venv/installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # The Snowflake stand-in of the tests has an environment of its own, for it needs other versions of DuckDB and sqlglot.

@@ -13,5 +13,7 @@ except ModuleNotFoundError as error:
         f"{Path(__file__).resolve().parents[1]}, then use its .venv/bin/python."
     )
 
+__all__ = ["main"]
+
 if __name__ == "__main__":
     main()

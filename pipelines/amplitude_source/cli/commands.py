@@ -61,7 +61,9 @@ from .reports import (
 )
 from .status import Status, find_status
 
-ROOT = Path(__file__).resolve().parents[3]
+CHECKOUT = Path(__file__).resolve().parents[3]
+# Installed in place, the command works on its own repository; installed from a wheel, on the one that it is started in.
+ROOT = CHECKOUT if (CHECKOUT / "sqlmesh/config.yaml").is_file() else INVOKED_FROM
 FROM_ARCHIVE = ""  # --replay without a folder
 
 
@@ -87,7 +89,7 @@ def refuse_misspelt(args: list[str], commands: list[str], ctx: click.Context) ->
         hint = f" Did you mean {near[0]!r}?" if near else f" The commands are {', '.join(sorted(commands))}."
         raise click.UsageError(f"No such command {word!r}.{hint}", ctx)
     if near := get_close_matches(word, ["--version", "--help"], n=1, cutoff=0.75):
-        raise click.UsageError(f"No such option: {word} Did you mean {near[0]}?", ctx)
+        raise click.UsageError(f"No such option {word!r}. Did you mean {near[0]!r}?", ctx)
 
 
 def show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
@@ -145,7 +147,7 @@ destination_option = click.option(
 
 
 project_option = click.option(
-    "--project", metavar="NAME", help="Of several projects this one only, as in SOURCES__AMPLITUDE__PROJECTS__<NAME>."
+    "--project", metavar="NAME", help="Only this one of several projects, named as in its settings: PROJECTS__<NAME>."
 )
 
 
@@ -439,6 +441,11 @@ def check(folder: Path | None, project: str | None) -> None:
 
 def main() -> None:
     """Run the command that the arguments name."""
+    if not (ROOT / "sqlmesh/config.yaml").is_file():
+        sys.exit(
+            f"error: {ROOT} is no checkout of the project, which holds settings and models. Start {CONSOLE_COMMAND} in "
+            "one; or run `make .venv/installed` in one, and use its .venv/bin/amplitude-warehouse from any folder."
+        )
     process.prepare(ROOT)
     with one_sentence(ROOT):
         settle_settings(ROOT)
