@@ -51,7 +51,7 @@ docs: .venv/installed
 	@touch $@
 
 # The Snowflake stand-in of the tests has an environment of its own, for it needs other versions of DuckDB and sqlglot.
-.venv-standin/installed: tests/standin/requirements.lock
+.venv-standin/installed: tests/support/standin/requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found."; exit 1; }
 	$(PYTHON) -m venv .venv-standin
 	.venv-standin/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
@@ -64,7 +64,7 @@ lock:
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header \
 		--group dev pyproject.toml -o requirements.lock
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
-		--no-header tests/standin/requirements.in -o tests/standin/requirements.lock
+		--no-header tests/support/standin/requirements.in -o tests/support/standin/requirements.lock
 
 clean:
 	rm -rf .venv .venv-lock .venv-standin data logs .cache sqlmesh/.cache

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from conftest import REPOSITORY
+from support.project import REPOSITORY
 
 PACKAGE = "amplitude_source"
 FOLDER = REPOSITORY / "pipelines" / PACKAGE
