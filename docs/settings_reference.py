@@ -21,8 +21,8 @@ PACKAGE = ROOT / "pipelines/amplitude_source"
 # By the prefix of their variables: the file and the class that describes them.
 SPECS = {
     "SOURCES__AMPLITUDE__": (("settings.py", "FirstHour"), ("settings.py", "AmplitudeSettings")),
-    "SOURCES__AMPLITUDE__LAKE__": (("lake.py", "LakeConfiguration"),),
-    "SOURCES__AMPLITUDE__PRIVACY__": (("privacy.py", "PrivacySettings"),),
+    "SOURCES__AMPLITUDE__LAKE__": (("lake/storage.py", "LakeConfiguration"),),
+    "SOURCES__AMPLITUDE__PRIVACY__": (("lake/privacy.py", "PrivacySettings"),),
 }
 TITLES = {
     "SOURCES__AMPLITUDE__": "The Amplitude project",
