@@ -50,15 +50,17 @@ docs: .venv/installed
 site: .venv-docs/installed
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
 
-# The environment, from the lock alone: every package in its pinned version, with its hash.
-.venv/installed: requirements.lock
+# The environment, from the lock alone: every package in its pinned version, with its hash. The project itself is
+# installed in place, because its command works on this folder: its settings, its models and its lake.
+.venv/installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # The Snowflake stand-in of the tests has an environment of its own, for it needs other versions of DuckDB and sqlglot.
-.venv-standin/installed: tests/standin/requirements.lock
+.venv-standin/installed: tests/support/standin/requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found."; exit 1; }
 	$(PYTHON) -m venv .venv-standin
 	.venv-standin/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
@@ -78,7 +80,7 @@ lock:
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header \
 		--group dev pyproject.toml -o requirements.lock
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
-		--no-header tests/standin/requirements.in -o tests/standin/requirements.lock
+		--no-header tests/support/standin/requirements.in -o tests/support/standin/requirements.lock
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header \
 		--group docs -o docs/requirements.lock
 

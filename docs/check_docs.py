@@ -17,6 +17,7 @@ from generated import ROOT
 
 sys.path.insert(0, str(ROOT / "pipelines"))
 
+from amplitude_source.bronze.cleanup import BRONZE_TABLES
 from amplitude_source.bronze.duckdb_file import PATIENCE_SECONDS
 from amplitude_source.bronze.verify import SAMPLE_HOURS
 from amplitude_source.export.client import ANSWER_SECONDS, ATTEMPTS, MAX_ZIP_BYTES
@@ -26,7 +27,7 @@ from amplitude_source.rows.lines import BLOCK_BYTES, MAX_LINE_BYTES
 from amplitude_source.rows.queries import MAX_KEY_CHARACTERS, MAX_KEYS
 from amplitude_source.rows.typer import KEPT_LINE_BYTES, MAX_COLUMNS, STRETCH_BYTES, TYPING_THREADS
 from amplitude_source.settings import AmplitudeSettings, FirstHour
-from amplitude_source.source import BRONZE_TABLES, ROWS_PER_LOAD
+from amplitude_source.source import ROWS_PER_LOAD
 from amplitude_source.verbatim import MAX_DEPTH
 
 MAX_COLUMN = 100

@@ -11,7 +11,7 @@ from generated import ROOT, page_command
 
 sys.path.insert(0, str(ROOT / "pipelines"))
 
-import amplitude
+from amplitude_source.cli.commands import cli
 
 REFERENCE = ROOT / "docs" / "reference" / "commands.md"
 SCRIPT = Path(__file__).name
@@ -20,7 +20,7 @@ INTRODUCTION = f"""# Commands and exit codes
 `python docs/{SCRIPT}` writes this page from the code.
 
 Run the commands from the repository's root with `.venv/bin/python pipelines/amplitude.py`. Without
-the name of a command they load. An `HOUR` is a UTC hour of upload, such as `2026-06-01T05`. A date as
+the name of a command they load. `.venv/bin/amplitude-warehouse` is the same command, from any folder. An `HOUR` is a UTC hour of upload, such as `2026-06-01T05`. A date as
 `--end` means the last hour of that day.
 
 SQLMesh's own commands are `sqlmesh plan`, `run`, `test`, `lint` and `format`. They work as SQLMesh
@@ -31,7 +31,7 @@ EXIT_CODE = re.compile(r"^ *(\d+)  (\S.*)$", re.MULTILINE)
 
 
 def text() -> str:
-    return "\n".join([INTRODUCTION, *exit_codes(amplitude.cli), *sections(amplitude.cli, ())])
+    return "\n".join([INTRODUCTION, *exit_codes(cli), *sections(cli, ())])
 
 
 def exit_codes(group: click.Group) -> Iterator[str]:

@@ -14,8 +14,8 @@ from sqlmesh.core.config import Config, DuckDBConnectionConfig
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.settings import AmplitudeSettings, destination, duckdb_path, load_projects, settle_settings
 from amplitude_source.transform import sqlmesh_config
-from conftest import Project, copy_checkout
 from simulator import demo
+from support.project import Project, copy_checkout
 
 START = "SOURCES__AMPLITUDE__START_HOUR"
 PREFIX = "SOURCES__AMPLITUDE__"
@@ -175,7 +175,7 @@ def test_names_of_others_are_left_alone(checkout: Project, name: str) -> None:
 
 
 def test_every_name_of_the_example_is_a_setting(checkout: Project) -> None:
-    from conftest import REPOSITORY
+    from support.project import REPOSITORY
 
     lines = (REPOSITORY / ".env.example").read_text().splitlines()
     names = [line.lstrip("# ").partition("=")[0] for line in lines if "=" in line.lstrip("# ").partition(" ")[0]]

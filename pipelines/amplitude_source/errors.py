@@ -1,6 +1,7 @@
 """What a user is told."""
 
 import re
+from collections.abc import Iterator
 
 # User name and password of an address, which may lack its scheme. A password that was not encoded may have slashes.
 LOGIN = re.compile(r"""(?<=://)(?:[^\s/:@]*:\S*|[^\s/]*)@|(?<![\w/])[^\s/:@'"]+:(?!//)[^\s@'"]+@""")
@@ -24,3 +25,11 @@ class RejectedRowsError(AmplitudeError):
 def without_logins(text: str) -> str:
     """Return a text whose addresses have `***` in place of user name and password."""
     return LOGIN.sub("***@", text)
+
+
+def chain_of_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, what caused it, and so on to the innermost cause."""
+    cause: BaseException | None = error
+    while cause:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

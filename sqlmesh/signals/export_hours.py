@@ -2,11 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from macros.ledger import COUNTED_HOURS
 from sqlmesh import DatetimeRanges, ExecutionContext, signal
 from sqlmesh.core.snapshot import DeployabilityIndex, Snapshot
 from sqlmesh.utils.date import to_datetime, to_timestamp
 from sqlmesh.utils.errors import SQLMeshError
+
+from macros.ledger import COUNTED_HOURS
 
 # A mark `retired` ends a project: from there on nobody waits for it.
 LANDED_HOURS = f"""

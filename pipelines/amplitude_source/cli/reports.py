@@ -22,7 +22,7 @@ from ..source import Progress
 
 PAST = {"drop": "dropped", "null": "nulled", "hash": "hashed"}
 NAMED_HOURS = NAMED_GAPS = 5
-NARROWEST_TABLE = 80  # columns of the terminal
+WIDEST_TABLE = 10_000  # characters; far more than any table has, so that it is measured whole
 SECONDS_BETWEEN_LINES = 30  # of progress, where there is no terminal
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
@@ -88,12 +88,34 @@ def warn(sentence: str) -> None:
 def show_privacy(hour: datetime, effects: Effects) -> None:
     """A row for each rule, then what is wrong with them."""
     out.print(f"The privacy rules, tried on the {effects.rows:,} rows of hour {format_hour(hour)}:")
-    table = Table("rule", "setting", "found", "with a value", box=None)
-    for rule, met, values in zip(effects.rules, effects.met, effects.values, strict=True):
-        table.add_row(rule.path, rule.setting, f"{met:,}", f"{values:,}")
-    out.print(table)
+    rows = [
+        [rule.path, rule.setting, f"{met:,}", f"{values:,}"]
+        for rule, met, values in zip(effects.rules, effects.met, effects.values, strict=True)
+    ]
+    show_rows(("rule", "setting", "found", "with a value"), rows, left=("rule", "setting"))
     for sentence in effects.unmet():
         warn(sentence)
+
+
+def show_rows(names: tuple[str, ...], rows: list[list[str]], left: tuple[str, ...]) -> None:
+    """Print a table, or a line for each row where the terminal is too narrow for it: nothing is ever cut.
+
+    Args:
+        names: the columns' titles.
+        rows: a value for each column; the first one names the row.
+        left: the columns to align to the left.
+    """
+    table = Table(box=None)
+    for name in names:
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    if out.measure(table, options=out.options.update(max_width=WIDEST_TABLE)).maximum <= out.width:
+        out.print(table)
+        return
+    for row_name, *values in rows:
+        pairs = zip(names[1:], values, strict=True)
+        out.print(f"{row_name}: {', '.join(f'{name} {value}' for name, value in pairs)}")
 
 
 def rejecting_text(hours: list[datetime], settings: AmplitudeSettings) -> str:
@@ -140,19 +162,7 @@ def show_coverage(ranges: list[Coverage], project: str | None) -> None:
         for status in ("loaded", "empty", "pending", "missing")
         if (of_status := [range_ for range_ in ranges if range_.status == status])
     ]
-    if out.width < NARROWEST_TABLE:
-        for of_status in by_status:
-            status, *values = coverage_row(of_status)
-            out.print(
-                f"{status}: {', '.join(f'{name} {value}' for name, value in zip(names[1:], values, strict=True))}"
-            )
-    else:
-        table = Table(*names, box=None)
-        for column in table.columns:
-            column.justify = "left" if column.header in ("status", "first hour", "last hour") else "right"
-        for of_status in by_status:
-            table.add_row(*coverage_row(of_status))
-        out.print(table)
+    show_rows(names, [coverage_row(of_status) for of_status in by_status], left=("status", "first hour", "last hour"))
     show_gaps([range_ for range_ in ranges if range_.status == "missing"], project)
     if any(range_.status == "pending" for range_ in ranges):
         out.print(f"Pending hours come with the next load: {load_command()}")

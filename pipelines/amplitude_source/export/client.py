@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import requests
 
 from ..certificates import certificate_mend, certificates_fault
-from ..errors import AmplitudeError
+from ..errors import AmplitudeError, chain_of_causes
 from ..settings import AmplitudeSettings, as_utc, format_hour
 from .connections import LateHeadersError, TimedAdapter, proxy_variable
 from .zips import is_whole_zip
@@ -338,7 +338,7 @@ class ExportClient:
 
     def _connection_fault(self, error: requests.RequestException) -> Exception:
         """The fault in words; a certificate that is not accepted, and a proxy that refuses, are known to stay so."""
-        causes = list(_chain(error))
+        causes = list(chain_of_causes(error))
         for cause in causes:
             match cause:
                 case LateHeadersError():
@@ -466,10 +466,3 @@ def _authorize(login: str, request: requests.PreparedRequest) -> requests.Prepar
     """As `auth` of the session, for otherwise requests prefers what a ~/.netrc says."""
     request.headers["Authorization"] = login
     return request
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause:
-        yield cause
-        cause = cause.__cause__ or cause.__context__

@@ -27,9 +27,6 @@ CREDENTIALS = (
 )
 UNFINISHED = ".unfinished"
 AWS_ERRORS = (BotoCoreError, ClientError)
-# Whoever in this process asks S3 for something, dlt included, is to be told what was refused. By name, for its imports
-# take half a second.
-register_implementation("s3", "amplitude_source.lake.s3.TellingFileSystem", clobber=True)
 
 
 @configspec
@@ -117,7 +114,10 @@ def open_lake(config: FilesystemConfiguration) -> Lake:
         return LocalLake(Path(config.make_local_path(config.bucket_url)))
     if fault := certificates_fault(AWS_CERTIFICATE_VARIABLES):
         raise LakeError(fault)
-    from .s3 import S3Lake  # only here: its imports take half a second
+    from .s3 import S3Lake, TellingFileSystem  # only here: its imports take half a second
+
+    # Everybody in this process who asks S3 for something, dlt included, is shown what was refused.
+    register_implementation("s3", TellingFileSystem, clobber=True)
 
     with told_credentials():
         return S3Lake(config)

@@ -1,0 +1,454 @@
+"""Amplitude's export into the lake and bronze. `python pipelines/amplitude.py --help` tells how."""
+
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Callable
+from datetime import datetime
+from difflib import get_close_matches
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import dlt
+
+from .. import (
+    Progress,
+    cursors,
+    ledger_mark,
+    read_merges,
+)
+from ..bronze.destinations import kept_open, run_pipeline
+from ..bronze.ledger import Ledger, read_ledgers
+from ..bronze.renames import rename, retirement
+from ..bronze.taken import TAKEN_TABLE, read_taken, restatements
+from ..bronze.verify import archived_hours, damaged_hours
+from ..environment import exposed
+from ..errors import AmplitudeError
+from ..export.client import ExportClient
+from ..export.exported import Source
+from ..invocation import CONSOLE_COMMAND, INVOKED_FROM, load_command
+from ..lake.archive import Archive
+from ..plan import Planner, Work
+from ..settings import (
+    DESTINATION_VARIABLE,
+    DESTINATIONS,
+    GATEWAYS,
+    HOUR,
+    AmplitudeSettings,
+    destination,
+    format_hour,
+    hours_between,
+    load_projects,
+    parse_hour,
+    parse_last_hour,
+    parse_time,
+    settle_settings,
+)
+from . import process
+from .failures import FAILURES, explain, is_interrupt, one_sentence
+from .loads import load_hours, load_project, loading, looking, opened_ledgers, run_loads, store_merges, tidied_ledgers
+from .reports import (
+    damage_text,
+    err,
+    out,
+    restate_command,
+    restate_text,
+    show_coverage,
+    show_privacy,
+    warn,
+)
+from .status import Status, find_status
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+# Installed in place, the command works on its own repository; installed from a wheel, on the one that it is started in.
+ROOT = CHECKOUT if (CHECKOUT / "sqlmesh/config.yaml").is_file() else INVOKED_FROM
+FROM_ARCHIVE = ""  # --replay without a folder
+
+
+class LoadByDefault(click.Group):
+    """`load` may be left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help", "--version")):
+            refuse_misspelt(args, [*self.commands], ctx)
+            args = ["load", *args]
+        return super().parse_args(ctx, args)
+
+
+def refuse_misspelt(args: list[str], commands: list[str], ctx: click.Context) -> None:
+    """Refuse a word where only a command can stand, and what is nearly an option of all commands.
+
+    Raises:
+        click.UsageError: with the nearest command or option.
+    """
+    word = args[0] if args else ""
+    if word and not word.startswith("-"):
+        near = get_close_matches(word, commands, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" The commands are {', '.join(sorted(commands))}."
+        raise click.UsageError(f"No such command {word!r}.{hint}", ctx)
+    if near := get_close_matches(word, ["--version", "--help"], n=1, cutoff=0.75):
+        raise click.UsageError(f"No such option {word!r}. Did you mean {near[0]!r}?", ctx)
+
+
+def show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        own = (
+            tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+            if (ROOT / "pyproject.toml").exists()
+            else {}
+        )
+        click.echo(f"{CONSOLE_COMMAND} {own.get('version', '(no pyproject.toml beside it)')}")
+        click.echo(", ".join(f"{name} {version(name)}" for name in ("dlt", "sqlmesh", "duckdb")))
+        ctx.exit()
+
+
+@click.group(cls=LoadByDefault, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show versions."
+)
+def cli() -> None:
+    """Loads every event that Amplitude exports into your lake and the bronze tables of your warehouse, exactly once.
+
+    \b
+    amplitude.py                   continue after the last run
+    amplitude.py --start 2026-06-01 --end 2026-06-01
+    amplitude.py --replay          bronze anew, from the lake
+    amplitude.py --replay exports/ load files exported before
+    amplitude.py --gaps            load the missing hours
+    amplitude.py --project web     of several, this one only
+    amplitude.py status            what is loaded or missing
+    amplitude.py privacy check     what the privacy rules do
+    amplitude.py archive verify    check and mend the lake
+    amplitude.py load-merges FILES load Amplitude's merges
+
+    Settings come from the environment or from .env; .env.example lists them. Hours are UTC and mean the time of upload.
+
+    \b
+    Exit codes:
+      0  done
+      1  failed; one sentence says why
+      2  a wrong option
+      3  status: hours are missing or damaged
+      4  another process uses the work folder or the database
+      5  too many rows of an hour were rejected
+      6  status: the export, silver or gold is behind
+    130  stopped by Ctrl-C
+    """
+
+
+destination_option = click.option(
+    "--destination",
+    type=click.Choice(DESTINATIONS),
+    default=destination,
+    help=f"Where bronze lies; else {DESTINATION_VARIABLE} chooses, and without it DuckDB.",
+)
+
+
+project_option = click.option(
+    "--project", metavar="NAME", help="Only this one of several projects, named as in its settings: PROJECTS__<NAME>."
+)
+
+
+@cli.command()
+@click.option(
+    "--start", metavar="HOUR", help="First hour, as 2026-06-01T00; the place to continue from stays as it is."
+)
+@click.option("--end", metavar="HOUR", help="Last hour, included. Default: the newest that Amplitude can have ready.")
+@click.option(
+    "--replay",
+    metavar="[DIR]",
+    is_flag=False,
+    flag_value=FROM_ARCHIVE,
+    help="Read the lake's archive, or exported files (a folder, a zip) instead of the API.",
+)
+@click.option("--gaps", is_flag=True, help="Load the hours that `status` shows as missing, and no others.")
+@project_option
+@destination_option
+def load(
+    start: str | None, end: str | None, replay: str | None, gaps: bool, project: str | None, destination: str
+) -> None:
+    """Load hours into bronze (the default command)."""
+    if gaps and (start or end or replay is not None):
+        raise click.UsageError("--gaps goes by the ledger: leave out --start, --end and --replay.")
+    first, last = parse_hour(start, "--start") if start else None, parse_last_hour(end, "--end") if end else None
+    projects = chosen_projects(project)
+    if replay and len(projects) > 1:
+        raise click.UsageError("--replay DIR: say with --project whose files they are.")
+
+    with loading(destination, projects) as pipeline:
+
+        def plan(settings: AmplitudeSettings, ledger: Ledger) -> Work:
+            planner = Planner(settings, ledger)
+            if gaps:
+                return planner.gaps()
+            if replay is not None:
+                return planner.replay(first, last, INVOKED_FROM / replay if replay != FROM_ARCHIVE else None)
+            if first:
+                return planner.range(first, last)
+            return planner.new_hours(cursors(pipeline, settings, ledger), last)
+
+        for_each_project(projects, lambda settings: load_project(pipeline, settings, plan))
+
+
+def chosen_projects(name: str | None) -> list[AmplitudeSettings]:
+    """The projects of the settings, or the one of this name."""
+    projects = load_projects()
+    if name is None:
+        return projects
+    chosen = [settings for settings in projects if settings.project == name]
+    if not chosen:
+        names = ", ".join(settings.project for settings in projects)
+        raise click.UsageError(
+            f"--project {name}: the settings have no such project, only {names}. For one that is given up there is "
+            "`retire-project`."
+        )
+    return chosen
+
+
+def for_each_project(projects: list[AmplitudeSettings], act: Callable[[AmplitudeSettings], None]) -> None:
+    """Acts on one project after the other; one that fails does not stop the others, but the exit code tells."""
+    failed = []
+    for settings in projects:
+        try:
+            if len(projects) > 1:
+                out.print(f"Project {settings.project}", style="bold")
+            act(settings)
+        except FAILURES as error:
+            if len(projects) == 1 or is_interrupt(error):
+                raise
+            err.print(f"error: project {settings.project}: {explain(error, ROOT)}", style="bold red")
+            failed.append(settings.project)
+    if failed:
+        raise AmplitudeError(
+            f"{len(failed)} of {len(projects)} projects failed ({', '.join(failed)}); the others are loaded."
+        )
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines: every range of hours with its figures.")
+@project_option
+@destination_option
+def status(as_json: bool, project: str | None, destination: str) -> None:
+    """Show which hours are loaded, how far silver and gold are, and the command that mends what is wrong.
+
+    A few hours of the archive are compared with the ledger each time; `archive verify` compares all. Exits with 3 where
+    hours are missing, or damaged in the archive; else with 5 where too many rows of an hour were rejected; else with 6
+    where the export is stale, or silver and gold are behind, wait for a project, or hold another content than bronze.
+    """
+    chosen, projects = chosen_projects(project), load_projects()
+    with looking(destination, chosen[0]) as pipeline:
+        ledgers, taken = read_ledgers(pipeline), read_taken(pipeline)
+    found = find_status(chosen, projects, ledgers, taken, has_silver=destination in GATEWAYS)
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        show_status(found)
+    sys.exit(found.exit_code)
+
+
+def show_status(found: Status) -> None:
+    """Print what was found, project by project, then what concerns all."""
+    for name, ranges in found.hours.items():
+        show_coverage(ranges, name if len(found.hours) > 1 else None)
+        if text := found.damage.get(name):
+            option = ["--project", name] if len(found.hours) > 1 else []
+            out.print(f"{text} Mend it: {load_command('archive', 'verify', *option)}")
+    for sentence in [*found.rejecting, *filter(None, [found.standing]), *found.complaints]:
+        out.print(f"{sentence}")
+
+
+@cli.group("archive")
+def archive_commands() -> None:
+    """Look after the lake's archive."""
+
+
+@archive_commands.command()
+@project_option
+@destination_option
+def verify(project: str | None, destination: str) -> None:
+    """Read every file of the archive, compare it with its checksum and the ledger, and fetch again what is damaged.
+
+    Exits with 1 where Amplitude no longer has what is missing or damaged.
+    """
+    projects = chosen_projects(project)
+    with loading(destination, projects) as pipeline:
+        for_each_project(projects, lambda settings: verify_project(pipeline, settings))
+
+
+def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> None:
+    ledgers = opened_ledgers(pipeline, settings)
+    ledger, archive = ledgers.get(settings.project, {}), Archive(settings.lake, settings.project)
+    hours = archived_hours(archive, ledger)
+    damaged = damaged_hours(archive, ledger, hours)
+    out.print(f"{len(hours):,} hours of the archive were compared with their checksums and the ledger.")
+    for path in archive.strangers():
+        warn(f"{path} is not the name of a manifest; remove it once no hour is missing.")
+    if not damaged:
+        return
+    warn(damage_text(damaged))
+    ExportClient(settings).check_address()
+    load_hours(pipeline, settings, Planner(settings, ledger).mend([error.hour for error in damaged]), ledgers)
+    with kept_open(pipeline):
+        ledger = read_ledgers(pipeline).get(settings.project, {})
+    if left := damaged_hours(archive, ledger, [error.hour for error in damaged]):
+        raise AmplitudeError(f"Amplitude does not have them any more: {damage_text(left)}")
+    out.print(f"All {len(damaged):,} were fetched from Amplitude again.")
+
+
+@cli.command()
+@click.option("--since", metavar="TIME", help="As 2026-06-01T00:00 (UTC): only what changed from then on.")
+@destination_option
+def restate(since: str | None, destination: str) -> None:
+    """Print the sqlmesh command that updates silver and gold where they hold another content than bronze.
+
+    It prints nothing where all is well, so that a schedule can have a shell run the output. A restatement that was
+    interrupted is printed again. SQLMesh's tests and linter are left out, because a restatement builds what production
+    has.
+    """
+    start = parse_time(since, "--since") if since else datetime.min
+    with looking(destination, load_projects()[0]) as pipeline:
+        ledgers, taken = read_ledgers(pipeline), read_taken(pipeline)
+    if not taken:
+        warn(f"There is no {TAKEN_TABLE}, so nothing can be restated: silver and gold are not built yet.")
+    if changed := [hours for hours in restatements(ledgers, taken) if hours.since >= start]:
+        command = restate_command(changed[0].first, max(hours.last for hours in changed))
+        click.echo(f"{command} --auto-apply --no-prompts --skip-tests --skip-linter")
+
+
+@cli.command("retire-project")
+@click.argument("name")
+@destination_option
+def retire_project(name: str, destination: str) -> None:
+    """End a project that is given up: its hours stay, and silver no longer waits for new ones."""
+    refuse_files(destination)
+    projects = load_projects()
+    if name in {settings.project for settings in projects}:
+        raise click.UsageError(f"{name} is a project of the settings: take it out of them first.")
+    with loading(destination, projects) as pipeline:
+        ledger = opened_ledgers(pipeline, projects[0]).get(name, {})
+        row = retirement(name, ledger, projects[0].present)
+        run_pipeline(pipeline, ledger_mark(row))
+        tidied_ledgers(pipeline, projects[0])
+    out.print(f"Project {name} is retired: silver waits for its hours to {format_hour(row.export_hour - HOUR)} only.")
+
+
+@cli.command("rename-project")
+@click.argument("old")
+@click.argument("new")
+@destination_option
+def rename_project(old: str, new: str, destination: str) -> None:
+    """Give a project the name that it has in the settings now, in bronze and in the archive."""
+    refuse_files(destination)
+    (settings,) = chosen_projects(new)
+    with loading(destination, [settings]) as pipeline:
+        rename(pipeline, settings, old, opened_ledgers(pipeline, settings))
+        changed = restatements(read_ledgers(pipeline), read_taken(pipeline))
+    out.print(f"Project {old} is {new} now, in bronze and in the archive.")
+    for hours in changed:
+        out.print(restate_text(hours))
+
+
+@cli.command("declare-empty")
+@click.option("--start", metavar="HOUR", required=True, help="First hour, as 2026-06-01T00.")
+@click.option("--end", metavar="HOUR", required=True, help="Last hour, included.")
+@project_option
+@destination_option
+def declare_empty(start: str, end: str, project: str | None, destination: str) -> None:
+    """Declare hours that are missing empty for good, so that silver no longer waits for them."""
+    projects = chosen_projects(project)
+    if len(projects) > 1:
+        raise click.UsageError("Say with --project whose hours are empty.")
+    (settings,) = projects
+    first, last = parse_hour(start, "--start"), parse_last_hour(end, "--end")
+    with loading(destination, projects) as pipeline:
+        ledgers = opened_ledgers(pipeline, settings)
+        work = Planner(settings, ledgers.get(settings.project, {})).declared_empty(first, last)
+        progress = Progress()
+        run_loads(pipeline, settings, work, ledgers, progress)
+    if progress.error:
+        raise progress.error
+    kept = len(hours_between(first, last)) - work.size
+    out.print(f"{progress.hours['empty']} hours declared empty, {kept} left as they were.")
+
+
+def refuse_files(destination: str) -> None:
+    """Refuse a destination of files for a command that is there for silver.
+
+    Raises:
+        click.UsageError: silver is built in a warehouse.
+    """
+    if destination not in GATEWAYS:
+        raise click.UsageError("This command is for silver, which is built in a warehouse: take another --destination.")
+
+
+class FileCommand(click.Command):
+    """A command for files whose names may begin with `-` and a digit, as those of merged users do."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f"./{arg}" if re.match(r"-\d", arg) else arg for arg in args])
+
+
+@cli.command("load-merges", cls=FileCommand)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@project_option
+@destination_option
+def load_merges(files: tuple[Path, ...], project: str | None, destination: str) -> None:
+    """Load Amplitude's own word on which users it has merged, which some plans export to Snowflake or S3.
+
+    FILES have one JSON object a line with AMPLITUDE_ID, MERGED_AMPLITUDE_ID, MERGE_EVENT_TIME and MERGE_SERVER_TIME,
+    and may be gzipped. What bronze has already stays as it is.
+    """
+    projects = chosen_projects(project)
+    if len(projects) > 1:
+        raise click.UsageError("Say with --project whose users they are.")
+    (settings,) = projects
+    refuse_files(destination)
+    merges = read_merges(Source.of(INVOKED_FROM / file) for file in files)
+    with loading(destination, projects) as pipeline, kept_open(pipeline):
+        store_merges(pipeline, settings, merges, read_ledgers(pipeline))
+
+
+@cli.group()
+def privacy() -> None:
+    """See to the rules that drop, null or hash personal data (SOURCES__AMPLITUDE__PRIVACY__*)."""
+
+
+@privacy.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@project_option
+def check(folder: Path | None, project: str | None) -> None:
+    """Show what the privacy rules would do: counts by rule, and never a value. Nothing is changed.
+
+    Tries them on the newest hour with data of the lake's archive, or of FOLDER, where *.json.gz files lie that you
+    exported. The archive has what the rules at the time of the load have left: a key that was dropped is gone.
+    """
+    projects = chosen_projects(project)
+    if folder and len(projects) > 1:
+        raise click.UsageError("FOLDER: say with --project whose files they are.")
+    for settings in projects:
+        if len(projects) > 1:
+            out.print(f"Project {settings.project}", style="bold")
+        if redactor := settings.privacy.redactor():
+            for doubt in settings.privacy.doubts():
+                warn(doubt)
+            hour = Planner(settings, {}).sample(INVOKED_FROM / folder if folder else None)
+            show_privacy(hour.hour, redactor.try_on(member.text() for member in hour.members))
+        else:
+            out.print("There are no privacy rules; .env.example shows how to write them.")
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    if not (ROOT / "sqlmesh/config.yaml").is_file():
+        sys.exit(
+            f"error: {ROOT} is no checkout of the project, which holds settings and models. Start {CONSOLE_COMMAND} in "
+            "one; or run `make .venv/installed` in one, and use its .venv/bin/amplitude-warehouse from any folder."
+        )
+    process.prepare(ROOT)
+    with one_sentence(ROOT):
+        settle_settings(ROOT)
+        for sentence in exposed(ROOT):
+            warn(sentence)
+        cli(standalone_mode=False)

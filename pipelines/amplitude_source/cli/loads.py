@@ -1,0 +1,219 @@
+"""Loads: a pipeline that is alone, hours that become bronze, and what is shown of it."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import dlt
+import pyarrow as pa
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from .. import (
+    Progress,
+    amplitude,
+    amplitude_merges,
+    amplitude_rest,
+    empty_tables,
+    first_unseen_hour,
+    forget_loads,
+    is_list_due,
+    read_merges,
+    remove_leftovers,
+    remove_superseded,
+)
+from ..bronze.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
+from ..bronze.files import BronzeFiles
+from ..bronze.ledger import Ledger, read_ledgers
+from ..bronze.taken import read_taken, restatements
+from ..errors import AmplitudeError, RejectedRowsError, chain_of_causes
+from ..export.client import ExportClient
+from ..invocation import load_command
+from ..lock import locked
+from ..plan import Work
+from ..settings import (
+    AmplitudeSettings,
+    format_hour,
+)
+from .reports import (
+    err,
+    out,
+    progress_bar,
+    rejecting_text,
+    report,
+    restate_text,
+    warn,
+)
+
+
+def load_project(
+    pipeline: dlt.Pipeline, settings: AmplitudeSettings, plan: Callable[[AmplitudeSettings, Ledger], Work]
+) -> None:
+    ledgers = opened_ledgers(pipeline, settings)
+    work = plan(settings, ledgers.get(settings.project, {}))
+    client = ExportClient(settings) if work.asks_amplitude else None
+    rejecting = []
+    if work.merges:
+        store_merges(pipeline, settings, read_merges(work.merges), ledgers)
+    if not work.size and not work.merges:
+        if client and (refusal_ := client.refused_keys()):
+            warn(refusal_)
+        out.print(
+            f"Nothing new: the next hour to load is {format_hour(work.first)}."
+            if work.cursors
+            else "No gaps: no hour is missing."
+        )
+    elif work.size:
+        if client:
+            client.check_address()
+        for doubt in settings.privacy.doubts():
+            warn(doubt)
+        rejecting = load_hours(pipeline, settings, work, ledgers).rejecting
+    if client and work.cursors and (work.size or is_list_due(pipeline, settings)):
+        load_lists(pipeline, settings, client, work.first)
+    if rejecting:
+        raise RejectedRowsError(rejecting_text(rejecting, settings))
+
+
+def load_lists(pipeline: dlt.Pipeline, settings: AmplitudeSettings, client: ExportClient, hour: datetime) -> None:
+    """Load the small endpoints. If Amplitude does not give them, warn: the hours are loaded, the next run asks again.
+
+    Args:
+        hour: the first one that silver cannot have seen.
+    """
+    try:
+        run_pipeline(pipeline, amplitude_rest(settings, client, hour, warn=warn))
+    except PipelineStepFailed as error:
+        causes = [cause for cause in chain_of_causes(error) if isinstance(cause, AmplitudeError)]
+        if error.step != "extract" or not causes:
+            raise
+        warn(f"The list of event types could not be read; the next run asks for it again. {causes[0]}")
+
+
+def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger]) -> Progress:
+    """Loads them, and reports.
+
+    Raises:
+        AmplitudeError: not all could be had; those before are loaded.
+    """
+    taken = read_taken(pipeline)
+    known = restatements(ledgers, taken)
+    progress, started = Progress(), time.monotonic()
+    ledgers = run_loads(pipeline, settings, work, ledgers, progress)
+    if progress.hours or not progress.error:
+        report(work, progress, time.monotonic() - started)
+    for restatement in restatements(ledgers, taken):
+        if restatement not in known:
+            out.print(restate_text(restatement))
+    if progress.error:
+        raise progress.error
+    return progress
+
+
+@contextmanager
+def loading(destination: str, projects: list[AmplitudeSettings]) -> Iterator[dlt.Pipeline]:
+    """The pipeline of a destination for a command that loads: alone in the work folders of its projects."""
+    command = load_command(*sys.argv[1:])
+    with ExitStack() as locks:
+        for folder in sorted({settings.work_path.resolve() for settings in projects}):
+            locks.enter_context(locked(folder, projects[0].present, command))
+        yield open_pipeline(destination, projects[0])
+
+
+@contextmanager
+def looking(destination: str, settings: AmplitudeSettings) -> Iterator[dlt.Pipeline]:
+    """The pipeline of a destination for a command that only reads: beside a load, it touches nothing of that."""
+    with TemporaryDirectory() as folder:
+        pipeline = make_pipeline(destination, settings, Path(folder), read_only=True)
+        with kept_open(pipeline):
+            pipeline.sync_destination()
+            yield pipeline
+
+
+def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline:
+    """The dlt pipeline of a destination, in the state that its last finished load left there.
+
+    The work folder may be another warehouse's, newer than a warehouse that was restored, or broken by a power cut. So
+    nothing in it is believed: each run gets dlt's state from the destination.
+    """
+    pipelines = settings.work_path.absolute() / "pipelines"
+    folder = pipelines / pipeline_name(destination)
+    loads = [path.name for kind in ("normalize/extracted/*", "load/normalized/*") for path in folder.glob(kind)]
+    if loads:
+        # An interrupted run's load may be half in place: its hours are read anew, and what it left never counts.
+        err.print("The last run was interrupted; its unfinished load is dropped, and its hours are loaded again.")
+        with TemporaryDirectory() as empty:
+            pipeline = make_pipeline(destination, settings, Path(empty))
+            with kept_open(pipeline):
+                pipeline.sync_destination()  # first, because dlt explains here what a destination refuses
+                forget_loads(pipeline, loads)
+    shutil.rmtree(folder, ignore_errors=True)
+    pipeline = make_pipeline(destination, settings, pipelines)
+    if destination == "filesystem":
+        BronzeFiles(pipeline).forget_states()
+    with kept_open(pipeline):
+        pipeline.sync_destination()
+    return pipeline
+
+
+def run_loads(
+    pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger], progress: Progress
+) -> dict[str, Ledger]:
+    """Runs the pipeline until the hours are used up; each load commits for itself. Gives the ledgers after it."""
+    with progress_bar(work) as watched:
+        while not progress.is_done:
+            with typed_folder(pipeline) as folder:
+                export = amplitude(settings, watched, ledgers.get(settings.project, {}), progress, folder)
+                known: list[str] = [*pipeline.default_schema.tables] if pipeline.default_schema_name else []
+                pipeline.extract([export, empty_tables(known)])
+            pipeline.normalize()
+            limit_memory(progress.longest_line)
+            with kept_open(pipeline):
+                pipeline.load()
+                ledgers = tidied_ledgers(pipeline, settings)
+    return ledgers
+
+
+def opened_ledgers(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> dict[str, Ledger]:
+    """The ledgers at the start of a run; what any earlier run left that does not count is gone from bronze."""
+    with kept_open(pipeline):
+        ledgers = tidied_ledgers(pipeline, settings)
+        remove_leftovers(pipeline, ledgers)
+    return ledgers
+
+
+def tidied_ledgers(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> dict[str, Ledger]:
+    """The ledgers; what the project's newest load has replaced is gone from bronze, be that load an earlier run's."""
+    with kept_open(pipeline):
+        ledgers = read_ledgers(pipeline)
+        remove_superseded(pipeline, settings.project, ledgers.get(settings.project, {}))
+    return ledgers
+
+
+@contextmanager
+def typed_folder(pipeline: dlt.Pipeline) -> Iterator[Path]:
+    """An empty folder for files on their way to dlt; beside its own, so that it can link instead of copying them."""
+    folder = Path(pipeline.working_dir) / "typed"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def store_merges(
+    pipeline: dlt.Pipeline, settings: AmplitudeSettings, merges: pa.Table, ledgers: dict[str, Ledger]
+) -> None:
+    """Load what `read_merges` gives, and report it. Files as destination have no use for it."""
+    if pipeline.destination.destination_name == "filesystem":
+        err.print(f"warning: {merges.num_rows:,} merges of users are left out: they are for a warehouse.")
+        return
+    hour = first_unseen_hour(settings, ledgers.get(settings.project, {}))
+    (load_id,) = run_pipeline(pipeline, amplitude_merges(settings, merges, hour)).loads_ids
+    count = f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'"
+    new = pipeline.dataset().query(count).fetchall()[0][0]
+    effect = f": silver takes them in with hour {format_hour(hour)}" if new else ""
+    out.print(f"{merges.num_rows:,} merges of users read, {new:,} of them new{effect}.")

@@ -1,0 +1,84 @@
+"""Reads the SQLMesh project of the repository, whatever folder the command was started in."""
+
+import runpy
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+from sqlmesh.core.config import Config, PostgresConnectionConfig
+from sqlmesh.core.context import GenericContext
+from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
+from sqlmesh.core.test import ModelTestMetadata
+
+from ..errors import AmplitudeError
+from ..settings import duckdb_path
+from .duckdb_connection import DuckDBFile, say_if_full
+from .resumable_plan import ResumableScheduler
+from .sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of
+from .state_lock import stop_unless_alone, subcommand
+
+CUSTOM_MODELS = "models/custom"  # the user's own
+
+
+class ProjectLoader(SqlMeshLoader):
+    """Loads from `sqlmesh/` whatever folder the command was started in."""
+
+    def __init__(self, context: GenericContext[Config], path: Path) -> None:
+        super().__init__(context, path)
+        self.config_path = path / "sqlmesh"
+        use_settings_of(path)  # once more: SQLMesh has put its own reading of .env back
+        command, state = click.get_current_context(silent=True), context.config.get_state_connection(context.gateway)
+        self._subcommand = subcommand()
+        if self._subcommand == "create_external_models":
+            raise click.ClickException(
+                "`sqlmesh create_external_models` would replace sqlmesh/external_models.yaml, which is kept by hand; "
+                "describe tables of your own in sqlmesh/external_models/<name>.yaml, see "
+                "docs/reference/standard-commands.md."
+            )
+        seeds = self.config_path / "seeds"
+        runpy.run_path(str(seeds / "funnels.py"))["check"](seeds / "funnels.csv")
+        if command and self._subcommand in USER_COMMANDS:
+            if isinstance(state, PostgresConnectionConfig):
+                stop_unless_alone(command, state)
+            if isinstance(context.config.get_connection(context.gateway), DuckDBFile):
+                command.call_on_close(partial(say_if_full, duckdb_path(path)))
+
+    def load(self, model_fqns: set[str] | None = None, use_project_index: bool = False) -> LoadedProject:
+        """Load all models, and have `sqlmesh format` leave the user's own alone."""
+        project = super().load(model_fqns, use_project_index)
+        custom = self.config_path / CUSTOM_MODELS
+        own = {name: model for name, model in project.models.items() if model._path and custom in model._path.parents}
+        project.models |= {name: model.copy(update={"formatting": False}) for name, model in own.items()}
+        return project
+
+    def load_model_tests(self) -> list[ModelTestMetadata]:
+        """Read the models' unit tests, unless the command builds the warehouse.
+
+        They prove the models to those who change them (`sqlmesh test`), not to those who run them: `plan` would spend a
+        minute on them each time.
+        """
+        tests = [] if self._subcommand in USER_COMMANDS else super().load_model_tests()
+        for test in tests:
+            test.body["vars"] = UNIT_TEST_VARIABLES | test.body.get("vars", {})
+        return tests
+
+
+def complete_config(root: Path) -> Config:
+    """Return SQLMesh's configuration of a repository, with the loader and the scheduler of this project.
+
+    Args:
+        root: the repository's folder.
+
+    Raises:
+        AmplitudeError: a setting is missing, misspelt or means nothing; a command of `sqlmesh` ends with the sentence.
+    """
+    try:
+        config = project_config(root, subcommand())
+    except AmplitudeError as error:
+        if subcommand() is None:
+            raise
+        sys.exit(f"Error: {error}")  # SQLMesh itself would add words around the sentence
+    config.loader = ProjectLoader
+    config.default_scheduler = ResumableScheduler()
+    return config

@@ -1,0 +1,369 @@
+"""Silver and gold of a checkout: building them, reading them, and what the oracle says they must hold."""
+
+import functools
+import json
+import re
+import runpy
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import duckdb
+from sqlmesh import Context, signal
+from sqlmesh.core.config import Config, DuckDBConnectionConfig
+from sqlmesh.core.console import NoopConsole, set_console
+from sqlmesh.utils import yaml
+from sqlmesh.utils.concurrency import NodeExecutionFailedError
+
+import oracle
+from amplitude_source.settings import HOUR
+from oracle import acquisition as oracle_acquisition
+from oracle import activity as oracle_activity
+from oracle import behaviour as oracle_behaviour
+from oracle import funnels as oracle_funnels
+from oracle import people as oracle_people
+from oracle import retention as oracle_retention
+from simulator.catalog import INACTIVE_EVENT_TYPES
+from support.project import REPOSITORY, Project
+
+# Each table that the oracle computes too, with the columns that both have, in the oracle's order.
+ORACLE_TABLES = {
+    "silver.events": "project, app, uuid, export_hour, event_date",
+    "silver.user_aliases": "project, app, amplitude_id, canonical_amplitude_id",
+    "silver.user_days": "project, app, amplitude_id, event_date, events, active_events",
+    "silver.users": (
+        "project, app, amplitude_id, canonical_amplitude_id, first_seen_at, last_seen_at, events, active_days, user_id"
+    ),
+    "silver.sessions": (
+        "project, app, amplitude_id, session_id, session_started_at, session_ended_at, session_date, session_seconds, "
+        "events, is_longer_than_a_day"
+    ),
+}
+# Everything that a rebuild must give again.
+BUILT_TABLES = (
+    *ORACLE_TABLES,
+    "silver.merges",
+    "silver.user_devices",
+    "silver.devices",
+    "silver.event_types",
+    "silver.event_properties",
+    "silver.user_property_changes",
+    "silver.apps",
+    "silver.export_hours",
+    "(SELECT * EXCLUDE load_id FROM gold.export_hours_taken)",
+    "silver.user_device_hours",
+    "silver.user_hours",
+    "silver.segment_days",
+    "silver.segment_sessions",
+    "silver.funnel_steps",
+    "silver.funnel_events",
+    "silver.funnel_paths",
+    "gold.funnels",
+    "gold.daily_metrics",
+    "gold.lifecycle_daily",
+    "gold.lifecycle_weekly",
+    "gold.lifecycle_monthly",
+    "gold.stickiness_weekly",
+    "gold.stickiness_monthly",
+    "gold.events",
+    "gold.event_adoption_daily",
+    "gold.session_paths",
+    "silver.export_repeats",
+    "gold.export_reconciliation",
+    "gold.retention_calendar",
+    "gold.retention_24h",
+    "gold.acquisition",
+)
+
+# Modules with `tables(truth, charts)`: what is built on the tables above.
+ORACLES: tuple[ModuleType, ...] = (
+    oracle_people,
+    oracle_activity,
+    oracle_behaviour,
+    oracle_funnels,
+    oracle_retention,
+    oracle_acquisition,
+)
+CHARTS = oracle.Charts()
+
+Rows = list[tuple[Any, ...]]
+
+DEFAULT = "default"
+"""The Amplitude project that is loaded; BLOG is put beside it (`add_to_blog`)."""
+BLOG = "blog"
+
+# An hour's status, and that of its load as dlt writes it, in a ledger of `hours_let_through`.
+LEDGER_LETTERS = {
+    "L": ("loaded", 0),
+    "E": ("empty", 0),
+    "P": ("pending", 0),
+    "R": ("retired", 0),
+    "U": ("loaded", 1),
+}
+
+
+def set_charts(project: Project, charts: oracle.Charts) -> None:
+    """Writes the variables that charts go by into the project's configuration, and its funnels."""
+    (project.root / "sqlmesh/seeds/funnels.csv").write_text(charts.funnels)
+    path = project.root / "sqlmesh/config.yaml"
+    config = path.read_text()
+    for name, value in vars(charts).items():
+        if name == "funnels":
+            continue
+        variable = {"timezone": "reporting_timezone"}.get(name, name)
+        config, count = re.subn(
+            rf"(?m)^  {variable}: .*$", f"  {variable}: {json.dumps(value)}".replace("\\", r"\\"), config
+        )
+        assert count == 1, f"config.yaml has no variable {variable}, or more than one"
+    path.write_text(config)
+
+
+def plan(
+    project: Project, *, restate: Collection[str] = (), start: str | None = None, environment: str | None = None
+) -> None:
+    """`sqlmesh plan --auto-apply`, in this process; of production unless an environment is named."""
+    with opened(project) as context:
+        context.plan(
+            environment, auto_apply=True, no_prompts=True, skip_tests=True, restate_models=restate or None, start=start
+        )
+
+
+def run(project: Project) -> None:
+    """`sqlmesh run`, in this process."""
+    with opened(project) as context:
+        context.run()
+
+
+def fails(project: Project, audit: str) -> bool:
+    """Whether a standalone audit finds something."""
+    with opened(project) as context:
+        return not context.audit("2026-06-01", "2026-06-02", models=iter([audit]))
+
+
+class FailingConsole(NoopConsole):
+    """Tells why a model failed, which SQLMesh's exception does not."""
+
+    def log_failed_models(self, errors: list[NodeExecutionFailedError[Any]]) -> None:
+        assert not errors, "\n".join(f"{error.node}: {error.__cause__}" for error in errors)
+
+
+@functools.cache
+def parsed(unit_tests: str) -> dict[str, Any]:
+    return yaml.load(unit_tests)
+
+
+@functools.cache
+def query_cache() -> "TemporaryDirectory[str]":
+    """Where SQLMesh keeps queries that it has optimized, by what they are made of: for all checkouts of a process."""
+    return TemporaryDirectory()
+
+
+@contextmanager
+def opened(project: Project) -> Iterator[Context]:
+    """SQLMesh's context of a checkout. It keeps DuckDB files by name for the whole process: names are absolute.
+
+    Each context reads the unit tests anew, which nobody runs here, for over a second: a text is parsed once a process.
+    """
+    settings = {"DESTINATION__DUCKDB__CREDENTIALS": str(project.database), "SQLMESH__CACHE_DIR": query_cache().name}
+    with (
+        project.entered(settings),
+        mock.patch("sqlmesh.core.loader.yaml_load", lambda source, **_: parsed(source)),
+        mock.patch.object(Config, "fingerprint", property(fingerprint)),
+    ):
+        set_console(FailingConsole())
+        context = Context(paths=[str(project.root)])
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+whole_fingerprint = Config.fingerprint.fget  # type: ignore[attr-defined]  # of a property
+
+
+def fingerprint(config: Config) -> str:
+    """What models are cached by: the configuration without the paths of a checkout, by which no model goes.
+
+    So checkouts whose models and variables are alike share their models, which take seconds to read.
+    """
+    return str(whole_fingerprint(config.copy(update={"gateways": {}})))
+
+
+def hours_let_through(ledger: Iterable[tuple[str, str]], hours: int) -> int:
+    """How many of so many hours the gate before silver lets through, by a ledger as (project, a letter an hour)."""
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    batch = [(start + hour * HOUR, start + (hour + 1) * HOUR) for hour in range(hours)]
+    adapter = DuckDBConnectionConfig().create_engine_adapter()
+    adapter.execute("CREATE SCHEMA bronze")
+    adapter.execute("CREATE TABLE bronze._dlt_loads (load_id TEXT, status BIGINT, inserted_at TIMESTAMPTZ)")
+    columns = "project TEXT, export_hour TIMESTAMP, status TEXT, _dlt_load_id TEXT"
+    adapter.execute(f"CREATE TABLE bronze.export_hours ({columns})")
+    for number, (name, letters) in enumerate(ledger):
+        for (hour, _), letter in zip(batch, letters, strict=False):
+            if letter in LEDGER_LETTERS:
+                status, load_status = LEDGER_LETTERS[letter]
+                load_id = f"{number}-{load_status}"
+                adapter.execute(
+                    f"INSERT INTO bronze._dlt_loads SELECT '{load_id}', {load_status}, NULL"
+                    f" WHERE NOT EXISTS (FROM bronze._dlt_loads WHERE load_id = '{load_id}')"
+                )
+                values = name, f"{hour:%Y-%m-%d %H:%M:%S}", status, load_id
+                adapter.execute(f"INSERT INTO bronze.export_hours VALUES {values}")
+    registered = signal.get_registry()
+    gate = runpy.run_path(str(REPOSITORY / "sqlmesh/signals/export_hours.py"))["export_hours_landed"]
+    signal.set_registry(registered)  # SQLMesh would take the gate of this run for that of the next checkout
+    let_through = gate(batch, SimpleNamespace(engine_adapter=adapter))
+    return hours if let_through is True else len(let_through)
+
+
+def tables(project: Project) -> dict[str, Rows]:
+    """Every table of silver and gold, sorted."""
+    return {name: project.query(f"SELECT * FROM {name} ORDER BY ALL") for name in BUILT_TABLES}
+
+
+def assert_same_tables(got: dict[str, Rows], expected: dict[str, Rows]) -> None:
+    for name, rows in expected.items():
+        assert_same_rows(name, got[name], rows)
+
+
+def add_to_blog(project: Project, first: datetime, last: datetime) -> None:
+    """Writes to bronze what loads of another Amplitude project would: these hours as the first one has them.
+
+    App and ids are the same, but each third row is not there, so that people log in and repeat themselves elsewhere.
+    """
+    with duckdb.connect(str(project.database)) as connection:
+        hours = {"blog": BLOG, "first": first, "last": last}
+        connection.execute(
+            """
+            INSERT INTO bronze.events BY NAME
+            SELECT * REPLACE ($blog AS _project)
+            FROM bronze.events
+            WHERE _project <> $blog AND _export_hour BETWEEN $first AND $last AND _archive_row % 3 <> 0
+            """,
+            hours,
+        )
+        connection.execute(
+            """
+            INSERT INTO bronze.export_hours BY NAME
+            SELECT * REPLACE (
+                $blog AS project,
+                (SELECT COUNT(*) FROM bronze.events WHERE _project = $blog AND _export_hour = export_hour)
+                AS loaded_rows
+            )
+            FROM bronze.export_hours
+            WHERE project <> $blog AND export_hour BETWEEN $first AND $last
+            """,
+            hours,
+        )
+
+
+def list_event_types_of_blog(project: Project, hour: datetime, inactive: Collection[str]) -> None:
+    """Writes to bronze the other project's event list as of an hour, with its own inactive types."""
+    with duckdb.connect(str(project.database)) as connection:
+        connection.execute(
+            """
+            INSERT INTO bronze.events_list BY NAME
+            SELECT DISTINCT ON (value)
+                * REPLACE ($blog AS _project, $hour AS _effective_hour, list_contains($inactive, value) AS non_active)
+            FROM bronze.events_list
+            WHERE _project <> $blog
+            """,
+            {"blog": BLOG, "hour": hour, "inactive": list(inactive)},
+        )
+
+
+def exported(project: Project) -> dict[str, oracle.Span]:
+    """By project, its first export hour, and the last one up to which every project has all its hours."""
+    ledger = project.query("SELECT project, export_hour, status <> 'pending' FROM bronze.export_hours")
+    firsts = {name: min(hour for other, hour, _ in ledger if other == name) for name, _, _ in ledger}
+    finished = {(name, hour) for name, hour, is_finished in ledger if is_finished}
+    hour = min(firsts.values())
+    while all((name, hour) in finished for name, first in firsts.items() if first <= hour):
+        hour += HOUR
+    return {name: (first, hour - HOUR) for name, first in firsts.items()}
+
+
+def exported_rows(members: Iterable[Path]) -> list[oracle.Row]:
+    """The rows of the Amplitude project that is loaded."""
+    return [row for path in members for row in readable(path)]
+
+
+def rows_of_blog(rows: Iterable[oracle.Row], first: datetime) -> list[oracle.Row]:
+    """What `add_to_blog` made of them; the oracle counts a member's lines from 0, bronze from 1."""
+    return [replace(row, project=BLOG) for row in rows if row.hour >= first and (row.position + 1) % 3]
+
+
+def assert_equals_oracle(
+    project: Project,
+    members: Iterable[Path],
+    charts: oracle.Charts = CHARTS,
+    inactive: Collection[str] = INACTIVE_EVENT_TYPES,
+    merges: Collection[oracle.Merge] = (),
+    deleted: Collection[str] = (),
+) -> None:
+    """Compares every table that the oracle computes, row for row."""
+    rows = exported_rows(members)
+    truth = oracle.compute(rows, {DEFAULT: inactive}, charts.timezone, merges, deleted, exported(project))
+    assert_equals_truth(project, truth, charts)
+    assert_accounted_for(project, rows, truth)
+    coverage = "SELECT export_hour, loaded_rows FROM gold.export_coverage WHERE loaded_rows > 0"
+    assert_same_rows("gold.export_coverage", project.query(coverage), Counter(row.hour for row in rows).items())
+
+
+def assert_accounted_for(project: Project, rows: Iterable[oracle.Row], truth: oracle.Truth) -> None:
+    """Compares, by day of the export, the rows that were exported, the events among them and the repeats."""
+    loaded = Counter((row.project, row.hour.date()) for row in rows)
+    events = Counter((event.project, event.export_hour.date()) for event in truth.events)
+    name = "gold.export_reconciliation"
+    got = project.query(f"SELECT project, export_date, loaded_rows, events, repeats FROM {name} WHERE loaded_rows > 0")
+    assert_same_rows(name, got, [(*day, count, events[day], count - events[day]) for day, count in loaded.items()])
+
+
+def assert_equals_truth(project: Project, truth: oracle.Truth, charts: oracle.Charts = CHARTS) -> None:
+    """Compares every table of the truth, row for row."""
+    expected: dict[str, Iterable[tuple[Any, ...]]] = {
+        "silver.events": [
+            (event.project, event.app, event.uuid, event.export_hour, event.event_date) for event in truth.events
+        ],
+        "silver.user_aliases": truth.user_aliases,
+        "silver.user_days": truth.user_days,
+        "silver.users": truth.users,
+        "silver.sessions": truth.sessions,
+    }
+    for name, columns in ORACLE_TABLES.items():
+        assert_same_rows(name, project.query(f"SELECT {columns} FROM {name}"), expected[name])
+    for module in ORACLES:
+        for name, (row_type, rows) in module.tables(truth, charts).items():
+            assert_same_rows(name, project.query(f"SELECT {', '.join(row_type._fields)} FROM {name}"), rows)
+
+
+def readable(path: Path) -> Iterator[oracle.Row]:
+    """A member's rows; none where its lines are no JSON."""
+    try:
+        yield from oracle.read_members(DEFAULT, [path])
+    except ValueError:
+        return
+
+
+def assert_same_rows(name: str, got: Iterable[tuple[Any, ...]], expected: Iterable[tuple[Any, ...]]) -> None:
+    got_rows, expected_rows = sorted(map(rounded, got)), sorted(map(rounded, expected))
+    surplus, lacking = set(got_rows) - set(expected_rows), set(expected_rows) - set(got_rows)
+    assert got_rows == expected_rows, (
+        f"{name}: {len(got_rows)} rows instead of {len(expected_rows)}; "
+        f"surplus, for example {sorted(surplus)[:3]}; lacking, for example {sorted(lacking)[:3]}"
+    )
+
+
+def rounded(row: tuple[Any, ...]) -> tuple[str, ...]:
+    """Text of every value, which sorts where NULLs occur; averages agree to a millionth.
+
+    Two sums in another order may lie on either side of a half, to which averages come: so none is rounded there.
+    """
+    return tuple(f"{value + 1.23e-10:.6f}" if isinstance(value, float) else str(value) for value in row)

@@ -1,0 +1,64 @@
+"""The rooms of the package: who may know whom, and that each module can be imported alone."""
+
+import ast
+import importlib
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from support.project import REPOSITORY
+
+PACKAGE = "amplitude_source"
+FOLDER = REPOSITORY / "pipelines" / PACKAGE
+# From the top: a room knows those below it, and none above.
+ROOMS = (
+    ("cli",),
+    ("transform", "__init__"),
+    ("source",),
+    ("plan",),
+    ("export",),
+    ("bronze",),
+    ("rows",),
+    ("settings",),
+    ("lake",),
+    ("environment",),
+    ("tables", "background", "lock", "invocation", "addresses", "certificates", "text_files"),
+    ("verbatim", "descriptions"),
+    ("errors",),
+)
+FLOOR = {room: -number for number, rooms in enumerate(ROOMS) for room in rooms}
+
+
+def modules() -> list[str]:
+    """The names of all modules, packages as `__init__`."""
+    return sorted(".".join(path.relative_to(FOLDER).with_suffix("").parts) for path in FOLDER.rglob("*.py"))
+
+
+def imports(module: str) -> Iterator[str]:
+    """The modules of the package that a module imports, those within functions too."""
+    path = FOLDER / f"{module.replace('.', '/')}.py"
+    package = [PACKAGE, *module.split(".")[:-1]]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            yield ".".join([*base, node.module] if node.module else base).removeprefix(PACKAGE).lstrip(".")
+
+
+def room_of(module: str) -> str:
+    return module.partition(".")[0] or "__init__"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_room_knows_no_room_above_it(module: str) -> None:
+    room = room_of(module)
+    assert room in FLOOR, f"{room} is a new room: give it a place in ROOMS"
+    above = [name for name in imports(module) if room_of(name) != room and FLOOR[room_of(name)] >= FLOOR[room]]
+    assert above == [], f"{module} must not import {', '.join(above)}"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_can_be_imported_alone(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        monkeypatch.delitem(sys.modules, name)
+    importlib.import_module(f"{PACKAGE}.{module}".removesuffix(".__init__"))

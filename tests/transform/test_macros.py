@@ -1,0 +1,90 @@
+"""Macros whose SQL differs between engines: what Snowflake gets, which no test here can run."""
+
+import runpy
+from unittest import mock
+
+import pytest
+import sqlglot
+from sqlglot import exp
+from sqlmesh import macro
+from sqlmesh.core import constants
+from sqlmesh.core.macros import MacroEvaluator, RuntimeStage
+
+from support.project import REPOSITORY
+
+
+def properties_of(gateway: str) -> exp.Expr:
+    """The query that takes apart the user properties of events, as models get it with a gateway."""
+    return called("properties_of", gateway, exp.to_table("silver.events"), exp.column("user_properties"))
+
+
+def values_of(gateway: str) -> exp.Expr:
+    """The query that splits the values of properties, as models get it with a gateway."""
+    return called("query_values", gateway, exp.to_table("silver.event_properties"))
+
+
+def called(name: str, gateway: str, *arguments: exp.Expr) -> exp.Expr:
+    """The query that a macro of properties gives, with the column uuid kept."""
+    registered = macro.get_registry()
+    macros = runpy.run_path(str(REPOSITORY / "sqlmesh/macros/properties.py"))
+    macro.set_registry(registered)  # SQLMesh would take the macros of this run for those of the next checkout
+    evaluator = MacroEvaluator(dialect="snowflake")
+    evaluator.locals[constants.SQLMESH_VARS] = {constants.GATEWAY: gateway}
+    query = macros[name](evaluator, *arguments, [exp.column("uuid")])
+    assert isinstance(query, exp.Expr)
+    return query
+
+
+def masked(text: str, stage: RuntimeStage, **columns: str) -> list[str]:
+    """The statements that hide a view's personal columns, as Snowflake gets them."""
+    registered = macro.get_registry()
+    mask = runpy.run_path(str(REPOSITORY / "sqlmesh/macros/masking.py"))["mask_personal_data"]
+    macro.set_registry(registered)
+    types = {name: exp.DataType.build(type_) for name, type_ in columns.items()}
+    model = mock.Mock(is_model=True, model=mock.Mock(columns_to_types=types))
+    evaluator = MacroEvaluator(
+        dialect="snowflake",
+        runtime_stage=stage,
+        model_fqn='"AMPLITUDE"."GOLD"."EVENTS"',
+        snapshots={'"AMPLITUDE"."GOLD"."EVENTS"': model},
+    )
+    evaluator.locals["this_model"] = exp.to_table(text, dialect="snowflake")
+    return [statement.sql("snowflake") for statement in mask(evaluator)]
+
+
+def test_each_personal_column_of_a_promoted_view_gets_its_policy() -> None:
+    columns = {"USER_ID": "VARCHAR", "EVENT_TYPE": "VARCHAR", "LOCATION_LAT": "DOUBLE"}
+    assert masked("GOLD.EVENTS", RuntimeStage.PROMOTING, **columns) == [
+        'ALTER VIEW "GOLD"."EVENTS" MODIFY COLUMN USER_ID SET MASKING POLICY GOVERNANCE.PERSONAL_TEXT',
+        'ALTER VIEW "GOLD"."EVENTS" MODIFY COLUMN LOCATION_LAT SET MASKING POLICY GOVERNANCE.PERSONAL_NUMBER',
+    ]
+    assert masked("GOLD.EVENTS", RuntimeStage.EVALUATING, **columns) == []
+    assert masked("GOLD.FUNNELS", RuntimeStage.PROMOTING, FUNNEL="VARCHAR") == []
+
+
+@pytest.mark.parametrize("gateway", ["local", "snowflake"])
+def test_properties_are_taken_apart_by_sql_of_the_engine(gateway: str) -> None:
+    dialect = {"local": "duckdb"}.get(gateway, gateway)
+    sql = properties_of(gateway).sql(dialect)
+    assert ("JSON_EACH" in sql, "FLATTEN" in sql) == (gateway == "local", gateway == "snowflake")
+    query = sqlglot.parse_one(sql, dialect=dialect)
+    assert query.sql(dialect) == sql
+    (select,) = (each for each in query.find_all(exp.Select) if each.depth <= 1)
+    assert select.named_selects == ["uuid", "property", "value_type", "value_text"]
+
+
+def test_snowflake_gets_its_own_flatten_and_types() -> None:
+    sql = properties_of("snowflake").sql("snowflake")
+    assert "LATERAL FLATTEN(INPUT => source.user_properties, MODE => 'OBJECT') AS entry" in sql
+    assert "TYPEOF(entry.value)" in sql
+    assert "CAST(entry.value AS VARCHAR) AS value_text" in sql
+
+
+def test_values_that_queries_see_are_split_by_sql_of_the_engine() -> None:
+    for gateway, dialect, call in [("local", "duckdb", "JSON_EACH("), ("snowflake", "snowflake", "MODE => 'BOTH'")]:
+        sql = values_of(gateway).sql(dialect)
+        assert sql.count(call) == 3
+        query = sqlglot.parse_one(sql, dialect=dialect)
+        assert query.sql(dialect) == sql
+        (union, *_) = query.find_all(exp.Union)
+        assert union.named_selects == ["uuid", "property", "value_type", "value_text"]
