@@ -20,8 +20,9 @@ INTRODUCTION = f"""# Commands and exit codes
 `python docs/{SCRIPT}` writes this page from the code.
 
 Run the commands from the repository's root with `.venv/bin/python pipelines/amplitude.py`. Without
-the name of a command they load. `.venv/bin/amplitude-warehouse` is the same command, from any folder. An `HOUR` is a UTC hour of upload, such as `2026-06-01T05`. A date as
-`--end` means the last hour of that day.
+the name of a command they load. `.venv/bin/amplitude-warehouse` is the same command, from any folder.
+An `HOUR` is a UTC hour of upload, such as `2026-06-01T05`. A date as `--end` means the last hour of
+that day.
 
 SQLMesh's own commands are `sqlmesh plan`, `run`, `test`, `lint` and `format`. They work as SQLMesh
 documents them; [The standard commands](standard-commands.md) has the exceptions. If another process
