@@ -192,6 +192,8 @@ def complaint_of(page: str, span: str) -> str | None:
     """Return why a name in backticks is wrong; None for a right one and for what is no name of ours."""
     if re.fullmatch(r"(silver|gold|bronze)\.[a-z_0-9]+", span):
         return None if span in known_tables() | TABLES_OF_EXAMPLES else f"no table {span}"
+    if column := re.fullmatch(r"((?:silver|gold|bronze)\.\w+)\.([a-z_0-9]+)", span):
+        return None if column[2] in columns_of(column[1]) else f"no column {span}"
     if function := re.fullmatch(r"(?:[\w.]+\.)?(\w+)\(\)", span):
         return None if function[1] in known_functions() else f"no function {span}"
     if macro := re.fullmatch(r"@([a-z]\w+)", span):
@@ -207,6 +209,13 @@ def complaint_of(page: str, span: str) -> str | None:
 def known_tables() -> frozenset[str]:
     tables = (ROOT / "docs" / "reference" / "tables.md").read_text(encoding="utf-8")
     return frozenset(re.findall(r"^### (\S+)$", tables, re.MULTILINE)) | {"bronze._dlt_loads"}  # dlt's own
+
+
+@cache
+def columns_of(table: str) -> frozenset[str]:
+    tables = (ROOT / "docs" / "reference" / "tables.md").read_text(encoding="utf-8")
+    section = tables.partition(f"### {table}\n")[2].partition("\n### ")[0]
+    return frozenset(re.findall(r"^\| `(\w+)`", section, re.MULTILINE))
 
 
 @cache

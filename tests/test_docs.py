@@ -20,6 +20,7 @@ def complaints(text: str, page: str = PAGE) -> list[str]:
         ("`pipelines/missing.py`", "no file pipelines/missing.py"),
         ("`missing.sql`", "no file missing.sql"),
         ("`gold.missing`", "no table gold.missing"),
+        ("`silver.events.missing`", "no column silver.events.missing"),
         ("`nowhere_at_all()`", "no function nowhere_at_all()"),
         ("`@nowhere_at_all`", "no macro @nowhere_at_all"),
         ("`SOURCES__AMPLITUDE__MISSING`", "no setting SOURCES__AMPLITUDE__MISSING"),
