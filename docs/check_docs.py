@@ -20,9 +20,11 @@ sys.path.insert(0, str(ROOT / "pipelines"))
 from amplitude_source.bronze.cleanup import BRONZE_TABLES
 from amplitude_source.bronze.duckdb_file import PATIENCE_SECONDS
 from amplitude_source.bronze.verify import SAMPLE_HOURS
+from amplitude_source.cli.status import BEHIND_EXIT, DAMAGED_EXIT, REJECTED_EXIT
 from amplitude_source.export.client import ANSWER_SECONDS, ATTEMPTS, MAX_ZIP_BYTES
 from amplitude_source.export.windows import WINDOW_HOURS
 from amplitude_source.lake.archive import MAX_RATIO, MAX_STREAMS, MAX_TEXT_BYTES
+from amplitude_source.lock import BUSY_EXIT
 from amplitude_source.rows.lines import BLOCK_BYTES, MAX_LINE_BYTES
 from amplitude_source.rows.queries import MAX_KEY_CHARACTERS, MAX_KEYS
 from amplitude_source.rows.typer import KEPT_LINE_BYTES, MAX_COLUMNS, STRETCH_BYTES, TYPING_THREADS
@@ -78,8 +80,20 @@ FIGURES: dict[str, list[str]] = {
         f"up to {SAMPLE_HOURS} hours",
         f"{ATTEMPTS} times",
     ],
+    "docs/guides/schedules.md": [
+        f"| {DAMAGED_EXIT} | `status` |",
+        f"| {BUSY_EXIT} | `load`, `sqlmesh` |",
+        f"| {REJECTED_EXIT} | `load`, `status` |",
+        f"| {BEHIND_EXIT} | `status` |",
+    ],
     "docs/guides/history.md": [f"{ROWS_PER_LOAD:,} rows"],
-    "docs/guides/troubleshooting.md": [f"{PATIENCE_SECONDS:.0f} seconds"],
+    "docs/guides/troubleshooting.md": [
+        f"{PATIENCE_SECONDS:.0f} seconds",
+        f"bronze.rejected_rows` (exit code {REJECTED_EXIT})",
+        f"is in use by ...` (exit code {BUSY_EXIT})",
+        f"FRESHNESS_HOURS=...)` (exit code {BEHIND_EXIT})",
+        f"damaged ... hours` (exit code {DAMAGED_EXIT})",
+    ],
 }
 
 
