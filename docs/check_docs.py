@@ -42,13 +42,11 @@ PAGES_OF_OTHERS = {"docs/explanation/how-amplitude-counts.md"}
 # Tables that a recipe adds.
 TABLES_OF_EXAMPLES = {"bronze.annotations"}
 # Names that look like files of the repository. The user makes them, or an example does.
-FILES_OF_USERS = {
-    *(".env", ".dlt/secrets.toml", "secrets.toml", "uv.lock"),
-    *("sqlmesh/external_models/<name>.yaml", "sqlmesh/external_models/"),
-}
+FILES_OF_USERS = {".dlt/secrets.toml", "sqlmesh/external_models/<name>.yaml", "sqlmesh/external_models/"}
 SUFFIXES_OF_CODE = (".py", ".sql", ".toml", ".yaml", ".yml")
 SUFFIXES = ("cfg", "csv", "in", "lock", "md", "py", "sql", "toml", "yaml", "yml")
 BUILT_IN_MACROS = {"start_ts", "end_ts", "start_date", "end_date"}
+TABLES = "docs/reference/tables.md"
 TROUBLESHOOTING = "docs/guides/troubleshooting.md"
 # Messages on that page that other programs print.
 MESSAGES_OF_OTHERS = {"Environment 'prod' was not found"}
@@ -114,7 +112,7 @@ class Block(NamedTuple):
 
 
 def main() -> None:
-    faults = [fault for name in pages() for fault in page_faults(name, (ROOT / name).read_text(encoding="utf-8"))]
+    faults = [fault for name in pages() for fault in page_faults(name, read(name))]
     faults += project_faults()
     for fault in sorted(faults):
         print(fault)
@@ -131,6 +129,10 @@ def repository_files() -> frozenset[str]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
     return frozenset(name for name in listed.stdout.splitlines() if (ROOT / name).exists())
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def page_faults(name: str, text: str) -> Iterator[Fault]:
@@ -150,25 +152,26 @@ def page_faults(name: str, text: str) -> Iterator[Fault]:
 
 def project_faults() -> Iterator[Fault]:
     """Yield what is wrong with the pages as a whole."""
-    lines = (ROOT / "README.md").read_text(encoding="utf-8").count("\n")
+    lines = read("README.md").count("\n")
     if lines > MAX_README_LINES:
         yield Fault("README.md", lines, f"more than {MAX_README_LINES} lines")
-    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    navigation, decisions = read("mkdocs.yml"), read("docs/decisions/index.md")
     for name in pages():
         if name.startswith("docs/") and f" {name.removeprefix('docs/')}\n" not in navigation:
             yield Fault(name, 1, "mkdocs.yml does not have it in its navigation")
+        if name.startswith("docs/decisions/0") and f"({name.rpartition('/')[2]})" not in decisions:
+            yield Fault(name, 1, "docs/decisions/index.md does not list it")
     yield from page_name_faults()
-    external = (ROOT / "sqlmesh" / "external_models.yaml").read_text(encoding="utf-8")
-    read = re.findall(r"^- name: bronze\.([a-z]\w*)$", external, re.MULTILINE)
-    for table in sorted({*BRONZE_TABLES, *read} - BRONZE.keys()):
-        yield Fault("docs/reference/tables.md", 1, f"bronze.{table} is missing: add it to docs/data_dictionary.py")
+    external = re.findall(r"^- name: bronze\.([a-z]\w*)$", read("sqlmesh/external_models.yaml"), re.MULTILINE)
+    for table in sorted({*BRONZE_TABLES, *external} - BRONZE.keys()):
+        yield Fault(TABLES, 1, f"bronze.{table} is missing: add it to docs/data_dictionary.py")
 
 
 def page_name_faults() -> Iterator[Fault]:
     """Yield each page that code, a workflow or a comment names and that does not exist."""
     for name in sorted(repository_files()):
         if name.endswith(SUFFIXES_OF_CODE) or name == ".env.example":
-            for number, line in enumerate((ROOT / name).read_text(encoding="utf-8").split("\n"), 1):
+            for number, line in enumerate(read(name).split("\n"), 1):
                 for page in re.findall(r"\bdocs/[\w/.-]+\.md\b", line):
                     if page not in pages():
                         yield Fault(name, number, f"names no page: {page}")
@@ -221,20 +224,18 @@ def complaint_of(page: str, span: str) -> str | None:
 
 @cache
 def known_tables() -> frozenset[str]:
-    tables = (ROOT / "docs" / "reference" / "tables.md").read_text(encoding="utf-8")
-    return frozenset(re.findall(r"^### (\S+)$", tables, re.MULTILINE)) | {"bronze._dlt_loads"}  # dlt's own
+    return frozenset(re.findall(r"^### (\S+)$", read(TABLES), re.MULTILINE)) | {"bronze._dlt_loads"}  # dlt's own
 
 
 @cache
 def columns_of(table: str) -> frozenset[str]:
-    tables = (ROOT / "docs" / "reference" / "tables.md").read_text(encoding="utf-8")
-    section = tables.partition(f"### {table}\n")[2].partition("\n### ")[0]
+    section = read(TABLES).partition(f"### {table}\n")[2].partition("\n### ")[0]
     return frozenset(re.findall(r"^\| `(\w+)`", section, re.MULTILINE))
 
 
 @cache
 def known_functions() -> frozenset[str]:
-    code = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in repository_files() if name.endswith(".py"))
+    code = "\n".join(read(name) for name in repository_files() if name.endswith(".py"))
     return frozenset(re.findall(r"^\s*(?:def|class) (\w+)", code, re.MULTILINE))
 
 
@@ -242,7 +243,7 @@ def is_setting(name: str) -> bool:
     """Return whether a setting of this name, or settings that begin with it, exist."""
     name = re.sub(r"PROJECTS__[A-Z_]+?__(?=[A-Z])", "", name)
     places = ("docs/reference/settings.md", ".env.example", ".github/workflows/test.yml")
-    return any(name in (ROOT / place).read_text(encoding="utf-8") for place in places)
+    return any(name in read(place) for place in places)
 
 
 def is_file_name(page: str, span: str) -> bool:
@@ -285,10 +286,10 @@ def message_faults(name: str, text: str) -> Iterator[Fault]:
 @cache
 def texts_in_code() -> tuple[str, ...]:
     """Return every text in the code, those of f-strings with a place for each value, and the other files whole."""
-    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "sqlmesh/config.yaml")]
+    texts = [read("Makefile"), read("sqlmesh/config.yaml")]
     for name in repository_files():
         if name.endswith(".py") and not name.startswith(("tests/", "docs/")):
-            nodes = ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8")))
+            nodes = ast.walk(ast.parse(read(name)))
             texts += [text_of(node) for node in nodes if isinstance(node, ast.Constant | ast.JoinedStr)]
     return tuple(texts)
 
