@@ -24,7 +24,7 @@ from amplitude_source import source
 from amplitude_source.invocation import load_command, sqlmesh_command
 from amplitude_source.rows import lines
 from amplitude_source.settings import HOUR, hours_between, parse_hour
-from amplitude_source.tables import EXPORT_COLUMNS
+from amplitude_source.tables import EXPORT_TYPES
 from simulator.archive import Archive, Member
 from simulator.faults import EVENTS_LIST
 from simulator.product import Product
@@ -123,7 +123,7 @@ def test_every_value_of_every_key_is_found_again_in_its_column(loaded: Project) 
     sent = exported(MEMBERS)
     for row in Random(7).sample(bronze(loaded), 200):
         line = sent[row["_archive_file"], row["_archive_row"]]
-        assert {*EXPORT_COLUMNS} <= {*line}, "the simulator sends all keys"
+        assert {*EXPORT_TYPES} <= {*line}, "the simulator sends all keys"
         different = {k: (v, row[normalize(k)]) for k, v in line.items() if not is_same(k, v, row[normalize(k)])}
         assert not different
 
@@ -160,7 +160,7 @@ def test_without_a_new_key_there_is_no_schema_change(project: Project) -> None:
 
 def test_times_are_timestamps_without_zone_and_nested_values_text(loaded: Project) -> None:
     types = {name: type_ for name, type_, *_ in loaded.query("DESCRIBE bronze.events")}
-    for key, type_ in EXPORT_COLUMNS.items():
+    for key, type_ in EXPORT_TYPES.items():
         expected = {
             "timestamp": "TIMESTAMP",
             "json": "VARCHAR",

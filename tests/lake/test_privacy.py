@@ -29,7 +29,7 @@ from amplitude_source.lake.archive import ArchivedMember, Member, MemberName
 from amplitude_source.lake.privacy import MAX_LINE_BYTES, Effects, PrivacySettings, Redactor
 from amplitude_source.rows.lines import LineReader
 from amplitude_source.rows.typer import RowTyper
-from amplitude_source.tables import EXPORT_COLUMNS, REQUIRED_KEYS
+from amplitude_source.tables import EXPORT_TYPES, REQUIRED_KEYS
 from support.members import export_row, member_name
 
 KEY = "0123456789abcdef"  # as short as may be
@@ -171,7 +171,7 @@ def test_a_path_that_is_not_in_a_row_does_nothing(properties: object) -> None:
 
 
 def test_the_profile_takes_what_locates_a_person_and_leaves_country_and_region() -> None:
-    row = {key: 1.5 if type_ == "double" else "x" for key, type_ in EXPORT_COLUMNS.items()}
+    row = {key: 1.5 if type_ == "double" else "x" for key, type_ in EXPORT_TYPES.items()}
     found = redacted_row(row, profile="ip_and_location")
     nulled = {key for key, value in found.items() if value is None}
     assert nulled == {"ip_address", "location_lat", "location_lng", "city", "dma"}
@@ -361,7 +361,7 @@ def test_effects_add_up_over_the_members_of_a_load() -> None:
     ],
 )
 def test_a_rule_that_met_no_key_names_the_nearest_one(path: str, meant: str | None) -> None:
-    row: Row = dict.fromkeys(EXPORT_COLUMNS)
+    row: Row = dict.fromkeys(EXPORT_TYPES)
     row |= {"user_properties": {"email": "e", "a/b": 1}, "event_properties": {"cart": [{"name": "n"}]}}
     (sentence,) = effects_of([row], null=[path]).unmet()
     hint = f"; did you mean {meant}?" if meant else "."
@@ -648,7 +648,7 @@ def test_an_odd_value_costs_a_row_no_more_than_it_does_without_rules(odd: bytes)
 
 
 def test_every_column_that_may_be_hashed_still_fits_its_type() -> None:
-    types = {key: type_ for key, type_ in EXPORT_COLUMNS.items() if key not in REQUIRED_KEYS}
+    types = {key: type_ for key, type_ in EXPORT_TYPES.items() if key not in REQUIRED_KEYS}
     columns = [key for key, type_ in types.items() if type_ in ("text", "json")]
     row = export_row(**dict.fromkeys(columns, "value"))
     events, rejected = typed_rows(b"".join(redactor(hash=columns, hash_key=KEY).redact([json.dumps(row).encode()])))
@@ -739,7 +739,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ),
     *(
         ({"hash": [key], "hash_key": KEY}, "HASH", f"{key!r} is a {type_}, which a hash is not")
-        for key, type_ in EXPORT_COLUMNS.items()
+        for key, type_ in EXPORT_TYPES.items()
         if type_ not in ("text", "json") and key not in REQUIRED_KEYS
     ),
     *(
