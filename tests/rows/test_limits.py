@@ -182,7 +182,7 @@ def test_what_is_only_odd_is_loaded(text: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_new_keys_become_columns_and_those_without_room_stand_beside_their_rows() -> None:
+def test_a_thousand_new_keys_become_columns_and_others_stand_beside() -> None:
     new = [line(**{f"new_{n}": n}) for n in range(1000)]
     assert reasons(*new) == [None] * 1000
     crowded = tuple(f"taken_{n}" for n in range(typer.MAX_COLUMNS - len(EXPORT_TYPES) - 10))
@@ -298,7 +298,7 @@ def texts(draw: st.DrawFn) -> bytes:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(st.lists(texts() | st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b"")), min_size=1, max_size=6))
-def test_fuzz_each_line_is_an_event_with_its_values_or_rejected_with_a_reason_whatever_stands_beside_it(
+def test_fuzz_each_line_is_an_event_or_rejected_whatever_is_beside_it(
     found: list[bytes],
 ) -> None:
     found = [text for text in found if text.strip(b"\r")]  # empty lines are no rows, and do not count
