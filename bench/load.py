@@ -198,9 +198,9 @@ def floors(events: Events) -> list[Contender]:
 def column_types() -> dict[str, str]:
     """The DuckDB type of each of the export's keys, as the pipeline has them."""
     sys.path.insert(0, str(ROOT / "pipelines"))
-    from amplitude_source.tables import EXPORT_COLUMNS
+    from amplitude_source.tables import EXPORT_TYPES
 
-    return {key: DUCKDB_TYPES[type_] for key, type_ in EXPORT_COLUMNS.items()}
+    return {key: DUCKDB_TYPES[type_] for key, type_ in EXPORT_TYPES.items()}
 
 
 def time_limit(rows: int) -> float:

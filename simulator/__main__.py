@@ -81,7 +81,7 @@ def serve(
 
 @cli.command()
 def demo() -> None:
-    """Load 30 simulated days into a local warehouse and show the metrics of the last 14."""
+    """Load 30 simulated days into a local warehouse and show the metrics of the last seven."""
     os.umask(0o077)  # as the two commands do for what they write
     run_demo(DEFAULT)
 

@@ -24,7 +24,7 @@ ROOMS = (
     ("lake",),
     ("environment",),
     ("tables", "background", "lock", "invocation", "addresses", "certificates", "text_files"),
-    ("verbatim", "descriptions"),
+    ("verbatim",),
     ("errors",),
 )
 FLOOR = {room: -number for number, rooms in enumerate(ROOMS) for room in rooms}

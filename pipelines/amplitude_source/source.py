@@ -30,27 +30,25 @@ from .lake.privacy import Effects
 from .plan import Cursors, Work
 from .rows.lines import Block, LineReader
 from .rows.parquet import ROWS_PER_FILE, EventsFile, EventsWriter
-from .rows.typer import LOAD_ID, RowTyper
+from .rows.typer import RowTyper
 from .settings import AmplitudeSettings
 from .tables import (
+    EVENTS_COLUMNS,
     EVENTS_LIST_COLUMNS,
-    EXPORT_COLUMNS,
     LEDGER_COLUMNS,
     MERGE_IDS_COLUMNS,
-    ODD_VALUES,
-    ORIGIN_COLUMNS,
     REJECTED_COLUMNS,
     SCHEMA_CHANGES_COLUMNS,
     USER_COUNTS_COLUMNS,
     arrow_schema,
     column_hints,
+    types_of,
 )
 
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
 ROWS_PER_LOAD = 10 * ROWS_PER_FILE
 
 
-EVENTS_COLUMNS = EXPORT_COLUMNS | ORIGIN_COLUMNS | {LOAD_ID: "text", ODD_VALUES: "text"}
 EVOLVE: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
 
 
@@ -128,7 +126,7 @@ def empty_tables(known: Collection[str]) -> list[DltResource]:
     tables = {
         "events_list": (EVENTS_LIST_COLUMNS, dlt.mark.materialize_table_schema()),
         "user_counts": (USER_COUNTS_COLUMNS, dlt.mark.materialize_table_schema()),
-        "merge_ids": (MERGE_IDS_COLUMNS, arrow_schema(MERGE_IDS_COLUMNS).empty_table()),
+        "merge_ids": (MERGE_IDS_COLUMNS, arrow_schema(types_of(MERGE_IDS_COLUMNS)).empty_table()),
     }
     return [
         dlt.resource([empty], name=name, columns=column_hints(columns))
@@ -183,9 +181,9 @@ def export_batches(
     of_ledger = [ledger_row(project, hour, loaded, rejected, ledger.get(hour.hour), now) for hour in read]
     work.archive.sync()  # before the ledger says that it is there
     if read:
-        changes = pa.Table.from_pylist(new_columns, arrow_schema(SCHEMA_CHANGES_COLUMNS))
+        changes = pa.Table.from_pylist(new_columns, arrow_schema(types_of(SCHEMA_CHANGES_COLUMNS)))
         # without rows, too: the tables are to be there
-        no_rows = arrow_schema(REJECTED_COLUMNS).empty_table()
+        no_rows = arrow_schema(types_of(REJECTED_COLUMNS)).empty_table()
         yield Batch(files, no_rows, ledger_table(of_ledger), changes if new_columns or not ledger else None)
     progress.new_columns += [str(column["column_name"]) for column in new_columns]
     take_stock(progress, of_ledger, ledger)

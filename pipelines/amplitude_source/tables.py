@@ -1,143 +1,191 @@
-"""The columns of bronze, and what dlt and Arrow call their types."""
+"""The tables of bronze: the type of each column, what it holds, and how dlt and Arrow call that type. Times are UTC.
+
+The descriptions become comments in warehouses that keep them (Snowflake). Those of Amplitude's keys say in short what
+Amplitude documents. `sqlmesh/external_models.yaml` has the same columns; a test compares them.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import pyarrow as pa
 from dlt.common.data_types import TDataType
 from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
 
-from .descriptions import DESCRIPTIONS
+
+class Column(NamedTuple):
+    """A column of bronze."""
+
+    type: str
+    """One of `DLT_TYPES`."""
+    description: str
+
 
 # The 55 keys of an export row (2023 and later) and the type that each has in bronze. Times are naive and UTC; nested
 # values stay JSON text, because a parquet string lands in Snowflake's VARIANT as a string: one type on every engine.
-EXPORT_COLUMNS: dict[str, str] = {
-    "$insert_id": "text",
-    "$insert_key": "text",
-    "$schema": "bigint",
-    "adid": "text",
-    "amplitude_attribution_ids": "json",
-    "amplitude_event_type": "text",
-    "amplitude_id": "bigint",
-    "app": "bigint",
-    "city": "text",
-    "client_event_time": "timestamp",
-    "client_upload_time": "timestamp",
-    "country": "text",
-    "data": "json",
-    "data_type": "text",
-    "device_brand": "text",
-    "device_carrier": "text",
-    "device_family": "text",
-    "device_id": "text",
-    "device_manufacturer": "text",
-    "device_model": "text",
-    "device_type": "text",
-    "dma": "text",
-    "event_id": "bigint",
-    "event_properties": "json",
-    "event_time": "timestamp",
-    "event_type": "text",
-    "global_user_properties": "json",
-    "group_properties": "json",
-    "groups": "json",
-    "idfa": "text",
-    "ip_address": "text",
-    "is_attribution_event": "bool",
-    "language": "text",
-    "library": "text",
-    "location_lat": "double",
-    "location_lng": "double",
-    "os_name": "text",
-    "os_version": "text",
-    "partner_id": "text",
-    "paying": "text",
-    "plan": "json",
-    "platform": "text",
-    "processed_time": "timestamp",
-    "region": "text",
-    "sample_rate": "text",
-    "server_received_time": "timestamp",
-    "server_upload_time": "timestamp",
-    "session_id": "bigint",
-    "source_id": "text",
-    "start_version": "text",
-    "user_creation_time": "timestamp",
-    "user_id": "text",
-    "user_properties": "json",
-    "uuid": "text",
-    "version_name": "text",
+EXPORT_COLUMNS: dict[str, Column] = {
+    "$insert_id": Column("text", "The client's id of the event, by which Amplitude drops repeats within seven days"),
+    "$insert_key": Column("text", "Amplitude's own key of the event for that purpose"),
+    "$schema": Column("bigint", "Amplitude's version of the row; null since 2025"),
+    "adid": Column("text", "Advertising id of an Android device"),
+    "amplitude_attribution_ids": Column(
+        "json", "Hashed advertising ids by which Amplitude attributes installs, a JSON array"
+    ),
+    "amplitude_event_type": Column("text", "Type of an event that Amplitude made itself; null since 2023"),
+    "amplitude_id": Column("bigint", "Amplitude's id of the user as of the event"),
+    "app": Column("bigint", "Amplitude's number of the project"),
+    "city": Column("text", "City, from the IP address"),
+    "client_event_time": Column("timestamp", "When it happened by the client's own clock"),
+    "client_upload_time": Column("timestamp", "When the client sent it by its own clock"),
+    "country": Column("text", "Country, from the IP address"),
+    "data": Column("json", "What Amplitude notes on how it took the event in, JSON"),
+    "data_type": Column("text", "Kind of row, as Amplitude notes it"),
+    "device_brand": Column("text", "Brand of the device; null since 2023"),
+    "device_carrier": Column("text", "Mobile carrier"),
+    "device_family": Column("text", "Family of the device"),
+    "device_id": Column("text", "Id of the device or browser"),
+    "device_manufacturer": Column("text", "Manufacturer of the device; null since 2023"),
+    "device_model": Column("text", "Model of the device; null since 2023"),
+    "device_type": Column("text", "Type of the device"),
+    "dma": Column("text", "Designated market area (United States)"),
+    "event_id": Column("bigint", "The client's running number of the event"),
+    "event_properties": Column("json", "The event's properties, a JSON object"),
+    "event_time": Column("timestamp", "When it happened, the client's clock corrected by Amplitude"),
+    "event_type": Column("text", "Name of the event"),
+    "global_user_properties": Column("json", "User properties over all projects, a JSON object"),
+    "group_properties": Column("json", "Properties of the user's groups: {type: {id: {}}}, JSON"),
+    "groups": Column("json", "The groups that the user was in: {type: [id]}, JSON"),
+    "idfa": Column("text", "Advertising id of an Apple device"),
+    "ip_address": Column("text", "IP address of the client"),
+    "is_attribution_event": Column("bool", "Whether the event came from an attribution provider; null since 2023"),
+    "language": Column("text", "Language of the device"),
+    "library": Column("text", "SDK or API that sent the event"),
+    "location_lat": Column("double", "Latitude in degrees, where the client sent it"),
+    "location_lng": Column("double", "Longitude in degrees, where the client sent it"),
+    "os_name": Column("text", "Operating system or browser"),
+    "os_version": Column("text", "Its version"),
+    "partner_id": Column("text", "Id of the partner that sent the event"),
+    "paying": Column("text", "Whether the user has ever paid, as Amplitude writes it"),
+    "plan": Column("json", "Tracking plan that the event was checked by, a JSON object"),
+    "platform": Column("text", "Web, iOS, Android; null for events of a server"),
+    "processed_time": Column("timestamp", "When Amplitude processed it"),
+    "region": Column("text", "Region, from the IP address"),
+    "sample_rate": Column("text", "Amplitude's sampling, where there was one"),
+    "server_received_time": Column("timestamp", "When Amplitude received it"),
+    "server_upload_time": Column("timestamp", "When Amplitude stored it; the export goes by this time"),
+    "session_id": Column(
+        "bigint", "Start of the session in epoch milliseconds by the client's clock; -1 outside of sessions"
+    ),
+    "source_id": Column("text", "Id of the source that sent the event"),
+    "start_version": Column("text", "Version of the app that the user began with"),
+    "user_creation_time": Column("timestamp", "When Amplitude first saw the user; null since 2023"),
+    "user_id": Column("text", "The user's id in your product, null before login"),
+    "user_properties": Column("json", "The user's properties as of the event, a JSON object"),
+    "uuid": Column("text", "Amplitude's id of the row"),
+    "version_name": Column("text", "Version of the app"),
 }
 
 # Without these a row has no identity, no user or no place in time. Only they can cost the row.
 REQUIRED_KEYS = ("uuid", "app", "amplitude_id", "event_type", "event_time", "server_upload_time")
 
-# What the pipeline adds to each row: where it came from.
-ORIGIN_COLUMNS = {"_project": "text", "_export_hour": "timestamp", "_archive_file": "text", "_archive_row": "bigint"}
-
-# Silver reads bronze by hours, and hours are replaced as a whole: so Snowflake keeps them apart. dlt has to know of it,
-# for without hints it drops the clustering key with each new column.
-CLUSTERED_BY = "_export_hour"
-
 # Beside a row: the values that do not fit their columns, as a JSON object by key. NULL where each value fits.
 ODD_VALUES = "_odd_values"
+LOAD_ID = "_dlt_load_id"
 
-REJECTED_COLUMNS = {**ORIGIN_COLUMNS, "reason": "text", "value": "text", "line": "text"}
+# What the pipeline adds to each row: where it came from.
+ORIGIN_COLUMNS = {
+    "_project": Column("text", "The Amplitude project, as named in the settings"),
+    "_export_hour": Column("timestamp", "Hour of the export that brought the row: the hour of its upload"),
+    "_archive_file": Column("text", "Name of the file in the lake that holds the line"),
+    "_archive_row": Column("bigint", "Number of the line in it, from 1"),
+}
+
+EVENTS_COLUMNS = {
+    **EXPORT_COLUMNS,
+    **ORIGIN_COLUMNS,
+    LOAD_ID: Column("text", "Load that brought the row; those of an hour's newest finished load count"),
+    ODD_VALUES: Column(
+        "text", "Values that do not fit their columns, which are NULL then: a JSON object by key; else NULL"
+    ),
+}
+
+# Silver reads bronze by hours, and hours are replaced as a whole, so Snowflake keeps them apart. dlt has to know of it,
+# because without hints it drops the clustering key with each new column.
+CLUSTERED_BY = "_export_hour"
+
+REJECTED_COLUMNS = {
+    **ORIGIN_COLUMNS,
+    "reason": Column("text", "Why the line is no row"),
+    "value": Column("text", "The value that is at fault"),
+    "line": Column("text", "The line; of a longer one the first 64 KB, because the archive has all of it"),
+}
 
 LEDGER_COLUMNS = {
-    "project": "text",
-    "export_hour": "timestamp",
-    "status": "text",
-    "files": "bigint",
-    "bytes": "bigint",
-    "loaded_rows": "bigint",  # ROWS is a reserved word in Snowflake
-    "rejected_rows": "bigint",
-    "sha256": "text",
-    "revision": "bigint",
-    "revised_at": "timestamp",
-    "exported_at": "timestamp",
-    "loaded_at": "timestamp",
+    "project": Column("text", "The Amplitude project, as named in the settings"),
+    "export_hour": Column("timestamp", "Hour of the export: the hour of upload"),
+    "status": Column(
+        "text", "loaded, empty (no data, for good), pending (data may still come) or retired (the project ends here)"
+    ),
+    "files": Column("bigint", "Files of the hour in the lake"),
+    "bytes": Column("bigint", "Their size, compressed"),
+    "loaded_rows": Column("bigint", "Rows of the hour in events"),
+    "rejected_rows": Column("bigint", "Rows of the hour in rejected_rows"),
+    "sha256": Column("text", "SHA-256 over the names and contents of the files"),
+    "revision": Column("bigint", "How many contents the hour has had, from 1"),
+    "revised_at": Column("timestamp", "When the last of them came, null for the first"),
+    "exported_at": Column("timestamp", "When Amplitude was asked for the hour"),
+    "loaded_at": Column("timestamp", "When it was loaded"),
 }
 
 # A key of the export that became a column of its own.
 SCHEMA_CHANGES_COLUMNS = {
-    "table_name": "text",
-    "column_name": "text",
-    "key": "text",
-    "data_type": "text",
-    "example": "text",
-    "_archive_file": "text",
-    "_archive_row": "bigint",
-    "changed_at": "timestamp",
+    "table_name": Column("text", "Table that got a column"),
+    "column_name": Column("text", "The new column"),
+    "key": Column("text", "Key of the export that it holds"),
+    "data_type": Column("text", "Type of the new column"),
+    "example": Column("text", "Its first value, cut short"),
+    "_archive_file": Column("text", "Name of the file in the lake that holds the line"),
+    "_archive_row": Column("bigint", "Number of the line in it, from 1"),
+    "changed_at": Column("timestamp", "When it came"),
 }
 
 # The event list's keys that silver reads; the others come as Amplitude sends them.
 EVENTS_LIST_COLUMNS = {
-    "value": "text",
-    "display": "text",
-    "non_active": "bool",
-    "deleted": "bool",
-    "_project": "text",
-    "_snapshot_at": "timestamp",
-    "_effective_hour": "timestamp",
+    "value": Column("text", "Name of the event type"),
+    "display": Column("text", "Its name as shown in Amplitude"),
+    "non_active": Column("bool", "Whether its events make no user active"),
+    "deleted": Column("bool", "Whether it is deleted in Amplitude"),
+    "_project": Column("text", "The Amplitude project, as named in the settings"),
+    "_snapshot_at": Column("timestamp", "When Amplitude was asked"),
+    "_effective_hour": Column("timestamp", "Export hour from which on it counts"),
 }
 
-# Amplitude's own numbers of users a day, to be laid beside ours: `metric` is active or new.
+# Amplitude's own numbers of users a day, to be laid beside ours.
 USER_COUNTS_COLUMNS = {
-    "event_date": "date",
-    "metric": "text",
-    "users": "bigint",
-    "_project": "text",
-    "_snapshot_at": "timestamp",
+    "event_date": Column("date", "Day in the time zone of the Amplitude project"),
+    "metric": Column("text", "What is counted: active or new users"),
+    "users": Column("bigint", "Amplitude's own number of them"),
+    "_project": Column("text", "The Amplitude project, as named in the settings"),
+    "_snapshot_at": Column("timestamp", "When Amplitude was asked"),
 }
 
 # Amplitude's merge feed: whom it merged into whom.
 MERGE_IDS_COLUMNS = {
-    "amplitude_id": "bigint",
-    "merged_amplitude_id": "bigint",
-    "merge_event_time": "timestamp",
-    "merge_server_time": "timestamp",
-    "_project": "text",
-    "_effective_hour": "timestamp",
+    "amplitude_id": Column("bigint", "Amplitude's id of the user as of the event"),
+    "merged_amplitude_id": Column("bigint", "Amplitude's id of the user that it was merged into, its original"),
+    "merge_event_time": Column("timestamp", "Time of the event that merged them"),
+    "merge_server_time": Column("timestamp", "When Amplitude's server merged them"),
+    "_project": Column("text", "The Amplitude project, as named in the settings"),
+    "_effective_hour": Column("timestamp", "Export hour from which on it counts"),
 }
 
+# The tables that silver and gold read.
+TABLES = {
+    "events": EVENTS_COLUMNS,
+    "export_hours": LEDGER_COLUMNS,
+    "events_list": EVENTS_LIST_COLUMNS,
+    "user_counts": USER_COUNTS_COLUMNS,
+    "merge_ids": MERGE_IDS_COLUMNS,
+}
 
 DLT_TYPES: dict[str, TDataType] = {
     "json": "text",
@@ -149,7 +197,6 @@ DLT_TYPES: dict[str, TDataType] = {
     "date": "date",
 }
 
-
 ARROW_TYPES = {
     "json": pa.string(),
     "text": pa.string(),
@@ -160,16 +207,25 @@ ARROW_TYPES = {
 }
 
 
-def arrow_schema(types: dict[str, str]) -> pa.Schema:
+def types_of(columns: Mapping[str, Column]) -> dict[str, str]:
+    """Return the type of each column."""
+    return {name: column.type for name, column in columns.items()}
+
+
+def arrow_schema(types: Mapping[str, str]) -> pa.Schema:
+    """Return the Arrow schema of columns of our types."""
     return pa.schema([(name, ARROW_TYPES[type_]) for name, type_ in types.items()])
 
 
-def column_hints(types: dict[str, str]) -> TTableSchemaColumns:
-    """dlt's hints for columns of our types: JSON as text, times without a zone (dlt's default is one with a zone)."""
+EXPORT_TYPES = types_of(EXPORT_COLUMNS)
+ORIGIN_TYPES = types_of(ORIGIN_COLUMNS)
+
+
+def column_hints(columns: Mapping[str, Column]) -> TTableSchemaColumns:
+    """Return dlt's hints for columns: JSON as text, times without a zone (dlt's default is one with a zone)."""
     hints: TTableSchemaColumns = {}
-    for name, type_ in types.items():
-        column = name.replace("$", "_")
-        hints[name] = TColumnSchema(name=name, data_type=DLT_TYPES[type_], description=DESCRIPTIONS[column])
+    for name, (type_, description) in columns.items():
+        hints[name] = TColumnSchema(name=name, data_type=DLT_TYPES[type_], description=description)
         if type_ == "timestamp":
             hints[name]["timezone"] = False
         if name == CLUSTERED_BY:

@@ -61,9 +61,7 @@ def ledger_of(bronze: Path) -> dict[datetime, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in rows}
 
 
-def test_what_counts_of_the_files_of_several_loads_is_what_one_load_brings_into_tables(
-    project: Project, loaded_data: Path
-) -> None:
+def test_what_counts_of_files_is_what_one_load_brings_into_tables(project: Project, loaded_data: Path) -> None:
     """With hours that were loaded twice, and a key that came up between two loads."""
     bronze = project.lake / "bronze"
     succeeded(project.load_here("--end", hour_text(START + 30 * HOUR), *AS_FILES))
@@ -89,7 +87,7 @@ def test_an_hour_that_changed_counts_as_it_was_loaded_last(project: Project, sim
         assert connection.execute("SELECT _archive_row, line FROM rejected_rows").fetchall() == [(2, "no json")]
 
 
-def test_a_load_that_ends_before_its_last_file_does_not_count_and_the_next_run_removes_what_it_left(
+def test_a_load_without_its_last_file_does_not_count_and_is_removed(
     project: Project, loaded_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last file is that of `_dlt_loads`. Before it one may be half written, and no reader gets past such a file."""

@@ -163,7 +163,7 @@ def test_neighbouring_hours_of_one_status_are_one_range_with_sums() -> None:
     ]
 
 
-def test_hours_after_the_last_that_was_asked_for_are_pending_and_those_before_it_missing() -> None:
+def test_hours_after_the_last_one_asked_for_are_pending_others_missing() -> None:
     def ranges(*asked: int) -> list[tuple[str, int]]:
         ledger = {hour: entry(hour, "empty") for hour in hours_of(*asked)}
         return [(range_.status, range_.hours) for range_ in coverage(ledger, FIRST, FIRST + 4 * HOUR)]

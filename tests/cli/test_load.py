@@ -24,7 +24,7 @@ from amplitude_source import source
 from amplitude_source.invocation import load_command, sqlmesh_command
 from amplitude_source.rows import lines
 from amplitude_source.settings import HOUR, hours_between, parse_hour
-from amplitude_source.tables import EXPORT_COLUMNS
+from amplitude_source.tables import EXPORT_TYPES
 from simulator.archive import Archive, Member
 from simulator.faults import EVENTS_LIST
 from simulator.product import Product
@@ -123,7 +123,7 @@ def test_every_value_of_every_key_is_found_again_in_its_column(loaded: Project) 
     sent = exported(MEMBERS)
     for row in Random(7).sample(bronze(loaded), 200):
         line = sent[row["_archive_file"], row["_archive_row"]]
-        assert {*EXPORT_COLUMNS} <= {*line}, "the simulator sends all keys"
+        assert {*EXPORT_TYPES} <= {*line}, "the simulator sends all keys"
         different = {k: (v, row[normalize(k)]) for k, v in line.items() if not is_same(k, v, row[normalize(k)])}
         assert not different
 
@@ -160,7 +160,7 @@ def test_without_a_new_key_there_is_no_schema_change(project: Project) -> None:
 
 def test_times_are_timestamps_without_zone_and_nested_values_text(loaded: Project) -> None:
     types = {name: type_ for name, type_, *_ in loaded.query("DESCRIBE bronze.events")}
-    for key, type_ in EXPORT_COLUMNS.items():
+    for key, type_ in EXPORT_TYPES.items():
         expected = {
             "timestamp": "TIMESTAMP",
             "json": "VARCHAR",
@@ -198,7 +198,7 @@ def test_the_event_list_is_kept_as_a_snapshot(loaded: Project, simulator: Simula
     assert {value for (value,) in inactive} == simulator.inactive_event_types
 
 
-def test_amplitudes_numbers_of_users_are_kept_for_the_days_that_have_begun_everywhere(loaded: Project) -> None:
+def test_user_counts_are_kept_for_days_that_have_begun_everywhere(loaded: Project) -> None:
     counts = loaded.query(
         "SELECT metric, MIN(event_date), MAX(event_date), SUM(users) > 0 FROM bronze.user_counts GROUP BY ALL"
     )
@@ -209,9 +209,7 @@ def test_amplitudes_numbers_of_users_are_kept_for_the_days_that_have_begun_every
 # --- running again
 
 
-def test_a_second_load_loads_nothing_twice_asks_for_pending_hours_only_and_writes_to_data_alone(
-    loaded: Project, simulator: Simulator
-) -> None:
+def test_a_second_load_loads_nothing_twice_and_writes_to_data_alone(loaded: Project, simulator: Simulator) -> None:
     def outside_of_data() -> set[Path]:
         return {path for path in loaded.root.rglob("*") if "data" not in path.relative_to(loaded.root).parts}
 
@@ -231,9 +229,7 @@ def assert_whole(project: Project, last: datetime) -> None:
     assert rows_that_do_not_count(project) == []
 
 
-def test_start_and_end_load_just_these_hours_and_leave_the_place_to_continue_from_which_no_work_folder_holds(
-    project: Project, simulator: Simulator
-) -> None:
+def test_start_and_end_load_just_these_hours_and_leave_the_cursor(project: Project, simulator: Simulator) -> None:
     succeeded(project.load_here("--end", hour_text(START + 5 * HOUR)))
     succeeded(project.load_here("--start", hour_text(START + 30 * HOUR), "--end", hour_text(START + 31 * HOUR)))
     assert sorted(ledger(project)) == [*hours_between(START, START + 5 * HOUR), START + 30 * HOUR, START + 31 * HOUR]
@@ -273,7 +269,7 @@ def test_without_new_hours_only_the_keys_are_tried(project: Project, simulator: 
 
 
 @pytest.mark.slow
-def test_a_long_load_commits_in_parts_keeps_them_after_an_error_and_a_plain_run_continues(
+def test_a_long_load_commits_in_parts_and_a_plain_run_continues(
     project: Project, simulator: Simulator, loaded_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = simulator.archive
@@ -301,7 +297,7 @@ STEPS: dict[str, list[Any]] = {
 }
 
 
-def test_runs_that_were_stopped_in_each_step_leave_no_half_hour_and_the_next_run_heals_them(project: Project) -> None:
+def test_runs_stopped_in_each_step_leave_no_half_hour_and_are_healed(project: Project) -> None:
     last = START + 14 * HOUR
     for step, effects in STEPS.items():
         with mock.patch(step, side_effect=effects):
@@ -348,7 +344,7 @@ def test_an_hour_keeps_what_it_had_until_its_reload_is_finished(loaded: Project,
     assert not rows_that_do_not_count(loaded)
 
 
-def test_what_a_reload_replaced_goes_with_the_next_run_though_that_has_nothing_to_load(loaded: Project) -> None:
+def test_what_a_reload_replaced_goes_with_the_next_run(loaded: Project) -> None:
     before = rows_by_hour(loaded)
     with mock.patch(
         "amplitude_source.cli.loads.remove_superseded", side_effect=[None, KeyboardInterrupt]
@@ -369,9 +365,7 @@ def test_ctrl_c_while_dlt_loads_is_no_fault_but_a_stop(project: Project) -> None
 
 
 @pytest.mark.slow  # 200 MB of JSON
-def test_rows_so_wide_that_a_vector_of_them_is_larger_than_duckdbs_share_of_memory_are_loaded(
-    project: Project, simulator: Simulator
-) -> None:
+def test_rows_too_wide_for_a_vector_in_duckdbs_memory_are_loaded(project: Project, simulator: Simulator) -> None:
     text = "".join(Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=200_000))
     wide = ({"text": text[start : start + 100_000]} for start in range(2_000))
     simulator.archive = Archive(
@@ -384,9 +378,7 @@ def test_rows_so_wide_that_a_vector_of_them_is_larger_than_duckdbs_share_of_memo
 # --- losing things
 
 
-def test_a_work_folder_that_knows_more_than_the_database_does_not_hide_what_is_missing(
-    project: Project, simulator: Simulator
-) -> None:
+def test_a_work_folder_newer_than_the_database_hides_nothing_missing(project: Project, simulator: Simulator) -> None:
     succeeded(project.load_here("--end", hour_text(START + 14 * HOUR)))
     project.database.unlink()
     shutil.rmtree(project.lake)
@@ -442,7 +434,7 @@ def test_replay_rebuilds_bronze_and_ledger_from_the_lake_without_the_api(loaded:
     assert_same_as_one_load(loaded, loaded_data)
 
 
-def test_a_folder_of_exported_files_is_loaded_and_archived_without_the_api_which_then_gives_the_hours_after_it(
+def test_a_folder_of_exported_files_is_loaded_and_archived_without_the_api(
     project: Project, simulator: Simulator, loaded_data: Path
 ) -> None:
     """A folder tells nothing of the hours without a file: the first of them is where the API is asked from."""
@@ -458,9 +450,7 @@ def test_a_folder_of_exported_files_is_loaded_and_archived_without_the_api_which
     assert_same_as_one_load(project, loaded_data)
 
 
-def test_a_replay_over_a_loaded_bronze_changes_nothing_but_removes_what_a_stopped_load_left(
-    loaded: Project, loaded_data: Path
-) -> None:
+def test_a_replay_changes_nothing_but_removes_what_a_stopped_load_left(loaded: Project, loaded_data: Path) -> None:
     with duckdb.connect(str(loaded.database)) as connection:
         left = "SELECT * REPLACE ('1.5' AS _dlt_load_id) FROM bronze.events WHERE _archive_row < 9"
         connection.execute(f"INSERT INTO bronze.events {left}")
@@ -480,9 +470,7 @@ def test_files_of_a_second_app_join_the_hour_of_the_first(loaded: Project, tmp_p
 # --- hours that change
 
 
-def test_an_hour_that_changed_replaces_its_old_rows_raises_its_revision_and_says_what_to_restate(
-    loaded: Project, simulator: Simulator
-) -> None:
+def test_an_hour_that_changed_replaces_its_rows_and_says_what_to_restate(loaded: Project, simulator: Simulator) -> None:
     rows = [export_row(city="Łódź"), export_row()]
     simulator.archive = Archive(replaced(BUSY_HOUR, made(BUSY_HOUR, gzip_lines(*rows), partition=3)))
     untouched = [row for row in bronze(loaded) if row["_export_hour"] != BUSY_HOUR]
@@ -525,9 +513,7 @@ def test_an_hour_that_amplitude_no_longer_has_is_kept(
     assert_same_as_one_load(loaded, loaded_data)
 
 
-def test_rejected_rows_are_kept_and_reported_by_load_and_status_until_the_hour_is_mended(
-    project: Project, simulator: Simulator
-) -> None:
+def test_rejected_rows_are_kept_and_reported_until_the_hour_is_mended(project: Project, simulator: Simulator) -> None:
     """Bad lines stop no load: each is kept and counted. Too many of them in an hour give an exit code of their own."""
     good, bad = export_row(session_id="seven"), export_row(event_time="2022:05:27 01:02:50.047099")
     lines = (b"{not json", good, bad, b"[]")
@@ -676,7 +662,7 @@ def _declare_the_future(project: Project) -> Result:
         (_declare_the_future, ["2026-06-04T12", "not over yet"]),
     ],
 )
-def test_what_the_user_can_mend_is_one_sentence_with_exit_code_1_and_leaves_no_half_hour(
+def test_what_the_user_can_mend_is_one_sentence_and_leaves_no_half_hour(
     project: Project, run: Callable[[Project], Result], named: list[str]
 ) -> None:
     message = sentence(run(project))
@@ -692,7 +678,7 @@ def test_a_new_warehouse_has_the_format_that_loads_faster(loaded: Project) -> No
 HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
 
-def test_a_replay_keeps_to_its_bounds_and_leaves_out_only_the_hour_of_a_truncated_member(loaded: Project) -> None:
+def test_a_replay_keeps_to_its_bounds_and_leaves_out_a_truncated_hour(loaded: Project) -> None:
     (path,) = (p for p in loaded.lake.rglob(member_name(BUSY_HOUR)))
     path.write_bytes(path.read_bytes()[:-4])
     loaded.database.unlink()
@@ -765,7 +751,7 @@ def test_status_for_machines_has_every_range_and_the_same_exit_code(project: Pro
     assert ranges[0]["first"] == hour_text(START)
 
 
-def test_a_hole_is_shown_with_exit_code_3_and_filled_by_the_command_that_status_prints(project: Project) -> None:
+def test_a_hole_is_shown_and_filled_by_the_command_that_status_prints(project: Project) -> None:
     last = START + 14 * HOUR
     succeeded(project.load_here("--start", hour_text(START), "--end", hour_text(last - 4 * HOUR)))
     succeeded(project.load_here("--start", hour_text(last), "--end", hour_text(last)))

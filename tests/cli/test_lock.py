@@ -107,7 +107,7 @@ def test_every_command_that_writes_leaves_at_once(
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("restate", "--since", "2026-06-01")], ids=lambda names: names[0])
-def test_a_command_that_only_reads_shows_what_is_there_and_leaves_a_load_under_way_alone(
+def test_a_command_that_only_reads_leaves_a_load_under_way_alone(
     loaded: Project, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     first = hour_text(loaded.first_hour + 9 * HOUR)

@@ -82,9 +82,7 @@ def test_hours_that_were_young_when_loaded_are_compared_once_and_then_left_alone
     assert again[-8:] == hours_between(NOON, NOON + 7 * HOUR), "the hours that were a day over since"
 
 
-def test_an_hour_that_changed_after_it_was_loaded_is_replaced_and_its_restatement_printed_and_stored(
-    young: Project, simulator: Simulator
-) -> None:
+def test_an_hour_that_changed_is_replaced_and_its_restatement_printed(young: Project, simulator: Simulator) -> None:
     hour = max((hour for hour in LINES if hour < NOON - 3 * HOUR), key=lambda hour: LINES[hour])
     young.set_clock(hour + timedelta(hours=26), simulator)
     add(simulator, hour)
@@ -220,7 +218,7 @@ def test_a_project_that_fails_stops_neither_the_other_nor_its_own_next_run(two: 
     assert loaded_rows(two) == BOTH
 
 
-def test_one_project_alone_can_be_loaded_and_one_that_comes_later_asks_for_a_restatement(two: Project) -> None:
+def test_a_project_that_comes_later_asks_for_a_restatement(two: Project) -> None:
     succeeded(two.load_here("--project", "web"))
     assert {name for name, _ in loaded_rows(two)} == {"web"}
     take_all_hours(two)

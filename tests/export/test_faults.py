@@ -314,7 +314,7 @@ CHANGES = [LatePartition(), FewerLines(0.5)]
 
 
 @pytest.mark.parametrize("effect", CHANGES, ids=repr)
-def test_an_hour_that_gains_rows_while_one_before_it_is_pending_is_loaded_again_with_it(
+def test_an_hour_that_gains_rows_behind_a_pending_one_is_loaded_again(
     project: Project, simulator: Simulator, effect: Change
 ) -> None:
     """At 14 o'clock the hour 8 is pending: the next run begins there, and comes by. Silver waits for it."""
@@ -412,7 +412,7 @@ def test_a_list_of_events_that_cannot_be_had_is_told_with_place_and_mend(
     assert "run again" in result.stderr or "SOURCES__AMPLITUDE__" in result.stderr
 
 
-def test_a_list_of_events_that_is_missing_is_taken_by_the_next_run_though_no_hour_is_new(
+def test_a_missing_event_list_is_taken_by_the_next_run_without_new_hours(
     project: Project, simulator: Simulator
 ) -> None:
     project.set_clock(BEFORE_NOTHING_NEW, simulator)
@@ -436,7 +436,7 @@ def test_what_to_restate_is_said_though_the_list_of_events_fails(project: Projec
 
 
 @pytest.mark.parametrize("effect", [*NO_LIST, Reply(200, body=b"{}")], ids=repr)
-def test_without_amplitudes_numbers_of_users_a_run_goes_on_with_a_warning_and_the_next_run_has_them(
+def test_without_user_counts_a_run_warns_and_the_next_has_them(
     project: Project, simulator: Simulator, effect: Disturbance
 ) -> None:
     simulator.faults = FaultPlan(Fault(effect, path=USER_COUNTS))

@@ -48,7 +48,7 @@ def test_a_new_warehouse_has_the_table_without_a_row(loaded: Project) -> None:
     assert merges(loaded) == []
 
 
-def test_a_file_has_keys_in_either_case_times_in_iso_or_epoch_milliseconds_and_may_be_gzipped(
+def test_a_merge_file_may_differ_in_case_time_format_and_compression(
     loaded: Project,
 ) -> None:
     upper = {name.upper(): value for name, value in GOOD.items()}
@@ -138,9 +138,7 @@ def test_each_merge_of_a_large_file_is_kept_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_merges_that_come_between_runs_change_silver_and_gold_as_if_they_had_always_been_there(
-    project: Project, simulator: Simulator
-) -> None:
+def test_merges_between_runs_count_as_if_they_had_always_been_there(project: Project, simulator: Simulator) -> None:
     """Of all users the odd ones into the next, so that chains of them wait for users to come, and one in a circle."""
     told: list[oracle.Merge] = []
     for number, end in enumerate((START + 30 * HOUR, START + 60 * HOUR, END)):

@@ -348,9 +348,7 @@ def test_a_busy_server_is_asked_again(tmp_path: Path, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_server_that_stays_busy_ends_the_export_after_five_attempts_with_its_status(
-    tmp_path: Path, status: int
-) -> None:
+def test_a_server_that_stays_busy_ends_the_export_after_five_attempts(tmp_path: Path, status: int) -> None:
     with serving(Answer(status)) as script:
         message = refusal(settings_at(script.base_url, tmp_path))
     assert f"answered HTTP {status}, 5 times for hour 2026-06-01T00" in message
@@ -777,7 +775,7 @@ def day_zip(first: int, last: int, broken: int | None = None) -> bytes:
     return zip_of({member_name(START + n * HOUR): data[n][:-4] if n == broken else data[n] for n in data})
 
 
-def test_a_broken_member_in_a_whole_zip_is_downloaded_again_with_what_is_left_of_its_window(tmp_path: Path) -> None:
+def test_a_broken_member_is_downloaded_again_with_the_rest_of_its_window(tmp_path: Path) -> None:
     replies = [says(200, day_zip(0, 23, broken=5)), says(200, day_zip(24, 30)), says(200, day_zip(5, 23))]
     with peering(*replies) as peer:
         configured = settings_at(peer.base_url, tmp_path)
@@ -929,7 +927,7 @@ def test_a_download_ahead_that_stalls_keeps_nobody_waiting_and_ends_at_its_next_
 # --- caps
 
 
-def test_a_body_without_end_is_given_up_at_the_cap_and_fewer_hours_are_asked_for_down_to_one(
+def test_a_body_above_the_cap_is_given_up_and_fewer_hours_are_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "MAX_ZIP_BYTES", cap := 3 << 20)

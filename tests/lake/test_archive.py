@@ -194,9 +194,7 @@ def test_an_hour_that_amplitude_no_longer_has_keeps_its_members_and_its_manifest
     assert (files(lake), manifest(lake)) == before
 
 
-def test_an_hour_is_replaced_app_by_app_and_what_another_app_has_there_belongs_to_it_too(
-    archive: Archive, lake: Path
-) -> None:
+def test_files_of_another_app_belong_to_the_hour_too(archive: Archive, lake: Path) -> None:
     other = gzip_lines(export_row(app=77))
     archive.store_hour(HOUR, [member(GOOD, 0), member(GOOD, 1)], ASKED)
     both = archive.store_hour(HOUR, [member(other, 3, app=77)], ASKED)

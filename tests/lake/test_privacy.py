@@ -29,7 +29,7 @@ from amplitude_source.lake.archive import ArchivedMember, Member, MemberName
 from amplitude_source.lake.privacy import MAX_LINE_BYTES, Effects, PrivacySettings, Redactor
 from amplitude_source.rows.lines import LineReader
 from amplitude_source.rows.typer import RowTyper
-from amplitude_source.tables import EXPORT_COLUMNS, REQUIRED_KEYS
+from amplitude_source.tables import EXPORT_TYPES, REQUIRED_KEYS
 from support.members import export_row, member_name
 
 KEY = "0123456789abcdef"  # as short as may be
@@ -121,7 +121,7 @@ def test_another_key_gives_another_hash() -> None:
     assert one != other
 
 
-def test_null_and_the_empty_text_have_no_hash_for_silver_takes_them_for_no_user_and_no_device() -> None:
+def test_null_and_the_empty_text_have_no_hash() -> None:
     row: Row = {"user_id": "", "device_id": None, "user_properties": {}, "groups": []}
     assert redacted_row(row, hash=[*row], hash_key=KEY) == row
 
@@ -171,7 +171,7 @@ def test_a_path_that_is_not_in_a_row_does_nothing(properties: object) -> None:
 
 
 def test_the_profile_takes_what_locates_a_person_and_leaves_country_and_region() -> None:
-    row = {key: 1.5 if type_ == "double" else "x" for key, type_ in EXPORT_COLUMNS.items()}
+    row = {key: 1.5 if type_ == "double" else "x" for key, type_ in EXPORT_TYPES.items()}
     found = redacted_row(row, profile="ip_and_location")
     nulled = {key for key, value in found.items() if value is None}
     assert nulled == {"ip_address", "location_lat", "location_lng", "city", "dma"}
@@ -280,9 +280,7 @@ def expected(value: Any, path: tuple[str, ...] = (), is_hashed: bool = False) ->
 
 @MANY
 @given(row=rows, is_ascii=st.booleans(), blank=st.sampled_from(["", " "]))
-def test_any_row_comes_out_as_the_rules_say_with_all_else_in_its_order_and_as_it_was_written(
-    row: Row, is_ascii: bool, blank: str
-) -> None:
+def test_any_row_comes_out_as_the_rules_say_and_else_as_written(row: Row, is_ascii: bool, blank: str) -> None:
     found = redacted_line(written(row, is_ascii, blank).encode(), **LISTS, hash_key=KEY)
     assert written(parsed(found)) == written(expected(row))
 
@@ -361,7 +359,7 @@ def test_effects_add_up_over_the_members_of_a_load() -> None:
     ],
 )
 def test_a_rule_that_met_no_key_names_the_nearest_one(path: str, meant: str | None) -> None:
-    row: Row = dict.fromkeys(EXPORT_COLUMNS)
+    row: Row = dict.fromkeys(EXPORT_TYPES)
     row |= {"user_properties": {"email": "e", "a/b": 1}, "event_properties": {"cart": [{"name": "n"}]}}
     (sentence,) = effects_of([row], null=[path]).unmet()
     hint = f"; did you mean {meant}?" if meant else "."
@@ -471,7 +469,7 @@ def test_a_broken_key_beside_a_rule_keeps_its_row_without_its_value() -> None:
 
 
 @pytest.mark.parametrize(("line", "reason"), NOT_UNDERSTOOD, ids=shortened)
-def test_a_line_that_is_not_understood_is_withheld_with_the_reason_and_its_keyed_hash(line: bytes, reason: str) -> None:
+def test_a_line_not_understood_is_withheld_with_reason_and_keyed_hash(line: bytes, reason: str) -> None:
     text = b'{"city":"x"}\n%b\n{"city":"y"}\n' % line
     before, found, after, rest = redacted(text, drop=["email"], hash_key=KEY).split(b"\n")
     assert (before, after, rest) == (b'{"city":"x"}', b'{"city":"y"}', b"")
@@ -573,7 +571,7 @@ def test_any_bytes_come_out_line_by_line_as_json(lines: list[bytes]) -> None:
         assert output == line if line in (b"", b"\r") else json.loads(output)
 
 
-def test_the_gzip_file_has_no_time_and_no_name_so_that_the_same_text_gives_the_same_bytes() -> None:
+def test_the_same_text_gives_the_same_gzip_bytes() -> None:
     line = b'{"user_id":"u","city":"x"}\n' * 1000
     one, other = (b"".join(redactor(hash=["user_id"], hash_key=KEY).redact([line])) for _ in range(2))
     assert one == other
@@ -599,7 +597,7 @@ def typed_rows(data: bytes) -> tuple[list[Row], list[Row]]:
     return events.sort_by("_archive_row").to_pylist(), result.rejected.to_pylist()
 
 
-def test_redacted_rows_become_events_and_withheld_lines_rejected_rows_each_with_its_own_number() -> None:
+def test_redacted_rows_and_withheld_lines_keep_their_own_numbers() -> None:
     person = {"ip_address": "192.0.2.1", "location_lat": 52.5, "user_id": "u", "device_id": "d", "$insert_id": "i"}
     row = export_row(**person, user_properties={"email": "a@b.c", "n": 1.5}, new_key="new", country="Poland")
     lines = [b'["a@b.c"]', json.dumps(row).encode(), b"", b"a@b.c", json.dumps(row).encode() + b"\r"]
@@ -648,7 +646,7 @@ def test_an_odd_value_costs_a_row_no_more_than_it_does_without_rules(odd: bytes)
 
 
 def test_every_column_that_may_be_hashed_still_fits_its_type() -> None:
-    types = {key: type_ for key, type_ in EXPORT_COLUMNS.items() if key not in REQUIRED_KEYS}
+    types = {key: type_ for key, type_ in EXPORT_TYPES.items() if key not in REQUIRED_KEYS}
     columns = [key for key, type_ in types.items() if type_ in ("text", "json")]
     row = export_row(**dict.fromkeys(columns, "value"))
     events, rejected = typed_rows(b"".join(redactor(hash=columns, hash_key=KEY).redact([json.dumps(row).encode()])))
@@ -739,7 +737,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ),
     *(
         ({"hash": [key], "hash_key": KEY}, "HASH", f"{key!r} is a {type_}, which a hash is not")
-        for key, type_ in EXPORT_COLUMNS.items()
+        for key, type_ in EXPORT_TYPES.items()
         if type_ not in ("text", "json") and key not in REQUIRED_KEYS
     ),
     *(

@@ -110,9 +110,7 @@ def test_members_are_stored_byte_for_byte_and_read_again(archive: Archive, s3: S
     assert s3.unfinished(bucket) == []
 
 
-def test_an_hour_is_replaced_as_a_whole_and_members_that_are_no_longer_sent_are_removed(
-    archive: Archive, s3: S3Server, bucket: str
-) -> None:
+def test_an_hour_is_replaced_as_a_whole_with_its_members(archive: Archive, s3: S3Server, bucket: str) -> None:
     archive.store_hour(FIRST_HOUR, [member(GOOD, number) for number in range(3)], ASKED_AT)
     archive.store_hour(FIRST_HOUR, [member(OTHER, 1)], ASKED_AT)
     assert members_in(s3, bucket) == {key_of(1): OTHER}
@@ -143,7 +141,7 @@ def test_a_large_member_goes_in_parts_each_with_its_sha256(archive: Archive, s3:
     assert hashlib.sha256(b"".join(read.text())).digest() == hashlib.sha256(gzip.decompress(data)).digest()
 
 
-def test_a_member_that_was_damaged_on_its_way_is_told_and_does_not_count_until_it_is_stored_again(
+def test_a_member_damaged_on_its_way_does_not_count_until_stored_again(
     archive: Archive, s3: S3Server, bucket: str
 ) -> None:
     """Moto does not compare a part with its SHA-256, as S3 does: what S3 says that it has is compared besides."""
@@ -210,7 +208,7 @@ def put_lake(s3: S3Server, bucket: str, data: Path) -> None:
     s3.asked.clear()
 
 
-def test_a_replay_asks_for_the_next_hours_while_it_waits_and_loads_the_same_rows_in_the_same_order(
+def test_a_replay_reads_hours_ahead_and_loads_the_same_rows_in_order(
     on_s3: Project, s3: S3Server, bucket: str, loaded_data: Path
 ) -> None:
     put_lake(s3, bucket, loaded_data)
@@ -269,7 +267,7 @@ def uuids_of(data: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("moment", ["UploadPart", "CompleteMultipartUpload", "PutObject"])
-def test_a_run_that_is_killed_at_s3_leaves_nothing_that_counts_and_the_next_one_goes_on(
+def test_a_run_killed_at_s3_leaves_nothing_and_the_next_goes_on(
     on_s3: Project, s3: S3Server, bucket: str, moment: str
 ) -> None:
     """Killed by SIGKILL when S3 gets a first part, is told that it was the last, or gets the second manifest."""
@@ -334,7 +332,7 @@ def _from_settings_of_the_lake(project: Project) -> None:
 
 @pytest.mark.parametrize("give_credentials", [_from_a_profile, _from_a_role, _from_settings_of_the_lake])
 @pytest.mark.parametrize("destination", ["duckdb", "filesystem"])
-def test_credentials_may_come_from_a_profile_a_role_or_the_lakes_settings_and_are_kept_nowhere(
+def test_credentials_of_a_profile_a_role_or_settings_are_kept_nowhere(
     on_s3: Project, give_credentials: Callable[[Project], None], destination: str
 ) -> None:
     give_credentials(on_s3)
@@ -486,9 +484,7 @@ def test_s3_that_fails_halfway_keeps_the_hours_before(on_s3: Project, s3: S3Serv
     assert_some_hours(on_s3, s3, bucket)
 
 
-def test_a_file_of_bronze_that_s3_refuses_is_told_in_one_sentence_and_its_hours_are_loaded_by_the_next_run(
-    on_s3: Project, s3: S3Server
-) -> None:
+def test_a_bronze_file_that_s3_refuses_is_one_sentence_and_loaded_next(on_s3: Project, s3: S3Server) -> None:
     def refuse(asked: Asked, _body: bytes) -> Refusal | None:
         is_events = asked.call == "PutObject" and "/bronze/events/" in asked.key
         return Refusal(403, "AccessDenied") if is_events else None
@@ -522,9 +518,7 @@ with open("/proc/self/status") as status:
 """
 
 
-def test_an_hour_is_archived_on_s3_and_read_again_with_the_same_memory_whatever_its_size(
-    on_s3: Project, tmp_path: Path
-) -> None:
+def test_an_hour_of_any_size_is_archived_on_s3_in_the_same_memory(on_s3: Project, tmp_path: Path) -> None:
     peaks = {}
     for megabytes in (48, 128):  # more than what waits for its turn, in both
         folder = tmp_path / str(megabytes)

@@ -433,7 +433,7 @@ class TestDailyMetrics:
         assert len(compute([first, again], {}).daily_metrics) == 1
         assert len(compute([first, row(None, hour="2024-03-03 10:00:00")], {}).daily_metrics) == 3
 
-    def test_a_session_of_a_slow_clock_is_dated_by_corrected_time_and_measured_by_its_own(self) -> None:
+    def test_a_session_is_dated_by_corrected_time_and_measured_by_its_own(self) -> None:
         rows = [
             row("2024-03-01 10:00:00", session_id=7, client_event_time="2024-02-01 10:00:00"),
             row("2024-03-01 10:00:09", session_id=7, client_event_time="2024-02-01 10:00:05"),

@@ -117,7 +117,7 @@ class TestSegmentsOfNewUsers:
 
 
 class TestCells:
-    def test_a_calendar_day_is_complete_when_it_is_over_a_window_when_it_is_for_the_last_hour(self) -> None:
+    def test_a_day_is_complete_when_over_a_window_after_its_last_hour(self) -> None:
         complete = {
             way: [
                 each.is_complete

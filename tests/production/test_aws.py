@@ -180,7 +180,7 @@ def test_what_is_written_without_a_word_on_encryption_is_encrypted(stack: Stack)
     assert client.head_object(Bucket=stack.bucket, Key="file")["ServerSideEncryption"] == "AES256"
 
 
-def test_unfinished_uploads_staged_files_and_earlier_versions_expire_and_the_archive_does_not(
+def test_uploads_staging_and_versions_expire_and_the_archive_does_not(
     template: dict[str, Any],
 ) -> None:
     rules = template["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
@@ -272,7 +272,7 @@ def test_the_loaders_policy_suffices_to_load_to_load_again_and_to_replay(
     assert [asked for asked in refused if asked.call != "HeadBucket"] == []
 
 
-def test_the_loaders_policy_suffices_to_load_into_snowflake_and_each_of_its_rights_to_staging_is_used(
+def test_the_loaders_policy_suffices_for_snowflake_and_each_right_is_used(
     own_stack: Stack, snowflake_project: SnowflakeProject
 ) -> None:
     policy = own_stack.loader_policy()
@@ -368,7 +368,7 @@ def without(policy: Policy, right: str) -> Policy:
         ("s3:DeleteObject", f"/{GONE.file_name}"),
     ],
 )
-def test_a_right_that_the_loader_lacks_is_named_and_once_it_is_granted_the_next_run_goes_on(
+def test_a_right_that_the_loader_lacks_is_named_and_the_next_run_goes_on(
     own_stack: Stack, project: Project, simulator: Simulator, right: str, where: str
 ) -> None:
     policy = own_stack.loader_policy()

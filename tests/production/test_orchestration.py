@@ -159,7 +159,7 @@ def test_a_setting_is_one_that_the_product_knows_and_a_stored_value_is_explained
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_ends_in_time_uses_pinned_actions_and_may_only_read_unless_a_job_says_so(path: Path) -> None:
+def test_a_workflow_ends_in_time_with_pinned_actions_and_few_rights(path: Path) -> None:
     document = read(path)
     assert document["permissions"]["contents"] == "read"
     assert "pull_request_target" not in document["on"], "it would hand secrets to a stranger's code"
@@ -373,7 +373,7 @@ def assert_is_built(production: Production) -> None:
 
 
 @pytest.mark.slow
-def test_the_hourly_flow_takes_new_and_changed_hours_in_and_finds_nothing_to_do_the_second_time(
+def test_the_hourly_flow_takes_new_and_changed_hours_in_once(
     production: Production,
 ) -> None:
     assert "sqlmesh plan --restate-model silver.events" in succeeded(production.run_hourly_flow()).stderr

@@ -208,7 +208,7 @@ TROUBLES = [
 ]
 
 
-def test_what_snowflake_refuses_is_one_sentence_with_the_grant_and_the_next_run_goes_on(
+def test_what_snowflake_refuses_is_one_sentence_with_the_grant(
     snowflake_project: SnowflakeProject, tmp_path: Path
 ) -> None:
     project = snowflake_project

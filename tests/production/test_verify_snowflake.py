@@ -136,7 +136,7 @@ class Account:
         return answer
 
 
-def test_the_scratch_database_has_the_grants_of_production_and_nothing_else_is_touched() -> None:
+def test_the_scratch_database_has_productions_grants_and_all_else_stays() -> None:
     statements = verify_snowflake.scratch_setup(SCRIPT, "SCRATCH", "s3://lake-of-tests")
     assert rights("\n".join(statements)) == {
         right._replace(object=right.object.replace("AMPLITUDE", "SCRATCH"))

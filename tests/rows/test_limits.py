@@ -26,7 +26,7 @@ from amplitude_source.lake.archive import ArchivedMember, Member, MemberName, Zi
 from amplitude_source.rows import lines, queries, rejects, typer
 from amplitude_source.rows.lines import LineReader
 from amplitude_source.rows.typer import RowTyper
-from amplitude_source.tables import EXPORT_COLUMNS, ODD_VALUES
+from amplitude_source.tables import EXPORT_TYPES, LOAD_ID, ODD_VALUES
 from support.members import export_row, member_name
 
 HOUR = datetime(2026, 6, 1, 5)
@@ -182,10 +182,10 @@ def test_what_is_only_odd_is_loaded(text: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_new_keys_become_columns_and_those_without_room_stand_beside_their_rows() -> None:
+def test_a_thousand_new_keys_become_columns_and_others_stand_beside() -> None:
     new = [line(**{f"new_{n}": n}) for n in range(1000)]
     assert reasons(*new) == [None] * 1000
-    crowded = tuple(f"taken_{n}" for n in range(typer.MAX_COLUMNS - len(EXPORT_COLUMNS) - 10))
+    crowded = tuple(f"taken_{n}" for n in range(typer.MAX_COLUMNS - len(EXPORT_TYPES) - 10))
     events, refused = read(gzipped(b"\n".join([line(one_more=1), *new[:20]])), columns=crowded)
     assert not refused
     texts = [events[name_of(0).name, number][ODD_VALUES] for number in range(1, 22)]
@@ -277,7 +277,7 @@ times = st.sampled_from(["2026-06-01 10:00:00.5", "2026-06-01 10:00:00", "0000-0
 @st.composite
 def texts(draw: st.DrawFn) -> bytes:
     """A line: a row with odd values, other keys, odd numbers, and a few bytes changed."""
-    keys = st.sampled_from([*EXPORT_COLUMNS, "new", "New", "$new", "_project", "", "a/b", "~", "plan ", "ключ"])
+    keys = st.sampled_from([*EXPORT_TYPES, "new", "New", "$new", "_project", "", "a/b", "~", "plan ", "ключ"])
     changes = draw(st.dictionaries(keys, values | times, max_size=4))
     row = export_row(uuid=str(draw(st.uuids())), amplitude_id=17) | changes
     text = json.dumps(
@@ -298,7 +298,7 @@ def texts(draw: st.DrawFn) -> bytes:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(st.lists(texts() | st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b"")), min_size=1, max_size=6))
-def test_fuzz_each_line_is_an_event_with_its_values_or_rejected_with_a_reason_whatever_stands_beside_it(
+def test_fuzz_each_line_is_an_event_or_rejected_whatever_is_beside_it(
     found: list[bytes],
 ) -> None:
     found = [text for text in found if text.strip(b"\r")]  # empty lines are no rows, and do not count
@@ -327,15 +327,15 @@ def check_values(event: Row, text: bytes) -> None:
     odd = json.loads(event[ODD_VALUES] or "{}")
     expected = as_read(text.decode("utf-8", "surrogateescape"))
     columns = {
-        key: typer.column_name(key, normalize) if key not in EXPORT_COLUMNS else normalize(key)
+        key: typer.column_name(key, normalize) if key not in EXPORT_TYPES else normalize(key)
         for key in expected
         if key.encode("utf-8", "backslashreplace").decode() == key
     }
     for key, column in columns.items():
         if key in odd:
-            assert event.get(column) is None or EXPORT_COLUMNS.get(key, "json") == "json", (key, text)
+            assert event.get(column) is None or EXPORT_TYPES.get(key, "json") == "json", (key, text)
         else:
-            assert holds(event[column], EXPORT_COLUMNS.get(key, "text"), expected[key]), (key, event[column], text)
+            assert holds(event[column], EXPORT_TYPES.get(key, "text"), expected[key]), (key, event[column], text)
     filled = {column for column, value in event.items() if value is not None}
     assert filled <= {
         *columns.values(),
@@ -343,6 +343,6 @@ def check_values(event: Row, text: bytes) -> None:
         "_export_hour",
         "_archive_file",
         "_archive_row",
-        typer.LOAD_ID,
+        LOAD_ID,
         ODD_VALUES,
     }

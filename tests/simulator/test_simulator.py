@@ -758,7 +758,7 @@ def test_faults_strike_exports_unless_they_name_another_path(simulator: Simulato
     assert statuses == [503, 200, 200, 502]
 
 
-def test_faults_spare_requests_without_the_right_credentials_and_those_that_make_no_sense(simulator: Simulator) -> None:
+def test_faults_spare_requests_without_keys_and_without_sense(simulator: Simulator) -> None:
     simulator.faults = FaultPlan(Fault(Reply(503), times=1))
     assert requests.get(f"{simulator.base_url}/api/2/export", timeout=10).status_code == 401
     assert requests.get(f"{simulator.base_url}/api/2/export", auth=("demo-key", "wrong"), timeout=10).status_code == 403

@@ -13,7 +13,7 @@ import duckdb
 
 from amplitude_source.lock import LOCK_FILE
 from amplitude_source.settings import hours_between
-from amplitude_source.tables import EXPORT_COLUMNS
+from amplitude_source.tables import EXPORT_TYPES
 from simulator.archive import Member
 from simulator.server import DEMO_CREDENTIALS
 
@@ -140,7 +140,7 @@ def is_same(key: str, value: object, stored: object) -> bool:
     """Whether a column holds what the line holds, as far as JSON tells values apart."""
     if value is None or stored is None:
         return value is None and stored is None
-    match EXPORT_COLUMNS.get(key, "text"):
+    match EXPORT_TYPES.get(key, "text"):
         case "bigint":
             return not isinstance(value, bool) and isinstance(stored, int) and str(value) == str(stored)
         case "double":

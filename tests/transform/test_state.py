@@ -202,9 +202,7 @@ def test_a_killed_restatement_is_finished_by_the_next_run(
 
 
 @pytest.mark.slow
-def test_a_warehouse_restored_without_its_state_is_refused_and_mended_by_the_printed_command(
-    planned: Project, simulator: Simulator
-) -> None:
+def test_a_warehouse_restored_without_its_state_is_refused_and_mended(planned: Project, simulator: Simulator) -> None:
     copy = planned.database.read_bytes()
     succeeded(sqlmesh(planned, "run"))
     planned.database.write_bytes(copy)

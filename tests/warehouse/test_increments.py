@@ -171,7 +171,7 @@ def tell_merges(project: Project, merges: Collection[tuple[datetime, oracle.Merg
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_any_split_of_the_hours_in_any_order_with_replays_gives_what_one_rebuild_gives(
+def test_any_split_and_order_of_hours_gives_what_one_rebuild_gives(
     tmp_path: Path, simulator: Simulator, seed: int
 ) -> None:
     chance, charts, end = random.Random(seed), CHARTS[seed], START + (DAYS + SILENT_DAYS) * DAY

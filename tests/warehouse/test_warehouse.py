@@ -173,9 +173,7 @@ def test_two_projects_with_the_same_app_and_ids_stay_apart_and_wait_for_each_oth
 
 
 @pytest.mark.slow
-def test_a_project_that_is_added_later_is_taken_in_by_restating_and_changes_nothing_of_the_other(
-    project: Project, simulator: Simulator
-) -> None:
+def test_a_project_added_later_is_taken_in_by_restating_and_alone(project: Project, simulator: Simulator) -> None:
     settle(project, simulator)
     first, last = simulator.product.start + 20 * HOUR, simulator.product.end - HOUR
     load(project, "--end", hour_text(last))
@@ -389,9 +387,7 @@ def test_a_stale_export_and_a_missing_hour_are_warned_of(project: Project, simul
     assert {name for name in warned_of if warehouse.fails(project, name)} == set()
 
 
-def test_an_edited_gold_model_is_built_alone_in_dev_and_table_diff_finds_what_changed(
-    project: Project, simulator: Simulator
-) -> None:
+def test_an_edited_gold_model_is_built_alone_in_dev_and_compared(project: Project, simulator: Simulator) -> None:
     settle(project, simulator)
     load(project)
     warehouse.plan(project)

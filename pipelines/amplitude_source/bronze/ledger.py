@@ -13,7 +13,7 @@ import pyarrow as pa
 from ..errors import AmplitudeError
 from ..lake.archive import ExportHour
 from ..settings import HOUR, AmplitudeSettings, hours_between
-from ..tables import LEDGER_COLUMNS, arrow_schema
+from ..tables import LEDGER_COLUMNS, arrow_schema, types_of
 from .files import BronzeFiles
 
 Status = Literal["loaded", "empty", "pending", "retired"]
@@ -123,7 +123,7 @@ def ledger_row(
 
 
 def ledger_table(rows: Iterable[LedgerRow]) -> pa.Table:
-    return pa.Table.from_pylist([asdict(row) for row in rows], arrow_schema(LEDGER_COLUMNS))
+    return pa.Table.from_pylist([asdict(row) for row in rows], arrow_schema(types_of(LEDGER_COLUMNS)))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dlt.extract import DltResource
 
 from ..errors import AmplitudeError
 from ..settings import AmplitudeSettings, as_utc
-from ..tables import MERGE_IDS_COLUMNS, arrow_schema, column_hints
+from ..tables import MERGE_IDS_COLUMNS, arrow_schema, column_hints, types_of
 from .exported import Source
 
 LONGEST_LINE = 65_536  # in bytes; of four numbers and times
@@ -42,7 +42,7 @@ def amplitude_merges(settings: AmplitudeSettings, merges: pa.Table, effective_ho
     A row says what Amplitude did once, so all that it says is its key, and one that is there stays as it is, with its
     `_effective_hour`: the same file twice changes nothing.
     """
-    schema = arrow_schema(MERGE_IDS_COLUMNS)
+    schema = arrow_schema(types_of(MERGE_IDS_COLUMNS))
     for name, value in {"_project": settings.project, "_effective_hour": effective_hour}.items():
         column = schema.field(name)
         merges = merges.append_column(column, pa.repeat(pa.scalar(value, column.type), merges.num_rows))
@@ -66,7 +66,7 @@ def read_merges(files: Iterable[Source]) -> pa.Table:
         for merge in read_file(file):
             for column, value in zip(columns, merge, strict=True):
                 column.append(value)
-    schema = pa.schema([field for field in arrow_schema(MERGE_IDS_COLUMNS) if field.name in Merge._fields])
+    schema = pa.schema([field for field in arrow_schema(types_of(MERGE_IDS_COLUMNS)) if field.name in Merge._fields])
     table = pa.table([pa.array(column, pa.int64()) for column in columns], names=Merge._fields)
     # dlt does not look for repeats within a load
     return table.group_by([*Merge._fields]).aggregate([]).select(schema.names).cast(schema)

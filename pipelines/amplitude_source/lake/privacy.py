@@ -29,7 +29,7 @@ from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.typing import TSecretStrValue
 
 from ..errors import AmplitudeError
-from ..tables import EXPORT_COLUMNS, REQUIRED_KEYS
+from ..tables import EXPORT_COLUMNS, EXPORT_TYPES, REQUIRED_KEYS
 from ..verbatim import Members, is_broken, is_too_deep, read, written
 from .key_paths import KeyPath, Keys, collect_keys, format_path, nearest_path, parse_path
 
@@ -141,7 +141,7 @@ class Rule(NamedTuple):
     def objection(self) -> str | None:
         """Why the rule cannot be followed, and what to do instead."""
         column, *inner = self.keys
-        type_ = EXPORT_COLUMNS.get(column, "json")  # a key that is not known may hold anything
+        type_ = EXPORT_TYPES.get(column, "json")  # a key that is not known may hold anything
         if column in REQUIRED_KEYS:
             return "is what no row can be loaded without; take it out of the list"
         if inner and type_ != "json":

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..lake.archive import ArchivedMember, MemberName
-from ..tables import ORIGIN_COLUMNS, arrow_schema
+from ..tables import ORIGIN_TYPES, arrow_schema
 from ..verbatim import MAX_DEPTH
 
 BLOCK_BYTES = 1 << 19  # of unzipped JSON; from 1 MB on each would be fresh memory (`keep_memory_flat`)
@@ -31,7 +31,7 @@ OffsetArray: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int32]]
 NEWLINE, CARRIAGE_RETURN = b"\n\r"
 OPENING = ord("{")  # or, without one bit, `[`
 LINE = "$line"  # no column's name begins with `$`
-LINES_SCHEMA = arrow_schema({LINE: "text"} | ORIGIN_COLUMNS)
+LINES_SCHEMA = arrow_schema({LINE: "text"} | ORIGIN_TYPES)
 
 
 class Block(NamedTuple):

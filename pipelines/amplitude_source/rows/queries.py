@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Literal
 
-from ..tables import EXPORT_COLUMNS, ODD_VALUES, REQUIRED_KEYS
+from ..tables import EXPORT_TYPES, ODD_VALUES, REQUIRED_KEYS
 from .lines import LINE
 
 ODD = "$odd"  # of a line: values that were taken out of it, as JSON members without the braces
@@ -249,17 +249,17 @@ def member_if(key: str, condition: str) -> str:
 
 
 def types_of(keys: Iterable[str]) -> dict[str, str]:
-    """The type of each key; keys not in `EXPORT_COLUMNS` are text."""
-    return {key: EXPORT_COLUMNS.get(key, "text") for key in keys}
+    """The type of each key; keys not in `EXPORT_TYPES` are text."""
+    return {key: EXPORT_TYPES.get(key, "text") for key in keys}
 
 
 def not_typed(key: str) -> str:
-    return f"{key} is no {EXPORT_COLUMNS[key]}"
+    return f"{key} is no {EXPORT_TYPES[key]}"
 
 
 def structure(keys: list[str]) -> str:
     """A DuckDB struct's fields, as FROM_JSON takes them: text, for a cast would round; nested values stay JSON."""
-    return literal(json.dumps({key: "JSON" if EXPORT_COLUMNS.get(key) == "json" else "VARCHAR" for key in keys}))
+    return literal(json.dumps({key: "JSON" if EXPORT_TYPES.get(key) == "json" else "VARCHAR" for key in keys}))
 
 
 def field(key: str) -> str:

@@ -23,13 +23,23 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..tables import EXPORT_COLUMNS, ODD_VALUES, ORIGIN_COLUMNS, REJECTED_COLUMNS, REQUIRED_KEYS, arrow_schema
+from ..tables import (
+    EXPORT_COLUMNS,
+    EXPORT_TYPES,
+    LOAD_ID,
+    ODD_VALUES,
+    ORIGIN_COLUMNS,
+    ORIGIN_TYPES,
+    REJECTED_COLUMNS,
+    REQUIRED_KEYS,
+    arrow_schema,
+    types_of,
+)
 from .lines import LINE, LINES_SCHEMA, Block
 from .odd_values import without_odd_values
 from .queries import FACTS_QUERY, MAX_KEYS, ODD, Values, odd_query, shape_query, struct_fields, written_query
 from .rejects import EXAMPLE_CHARACTERS, TOO_DEEP, TOO_LONG, Fault, json_fault, text_fault
 
-LOAD_ID = "_dlt_load_id"
 TYPING_THREADS = 2
 STRETCHES_UNDER_WAY = 3  # two being typed, and one for whoever is done first
 STRETCH_BYTES = 10 << 20  # of unzipped JSON; DuckDB takes up 50 MB and four times as much
@@ -40,7 +50,7 @@ KEYS = pa.list_(pa.string())
 # Of `bronze.events`. With so many DuckDB types half as fast, and takes up twice the memory; wider tables are no use.
 MAX_COLUMNS = 2_000
 
-REJECTED_SCHEMA = arrow_schema(REJECTED_COLUMNS)
+REJECTED_SCHEMA = arrow_schema(types_of(REJECTED_COLUMNS))
 SENT = "$sent"  # a line as it was before odd values were taken out of it
 ODD_SCHEMA = pa.schema([*LINES_SCHEMA, (ODD, pa.string()), (SENT, pa.binary())])
 FAULTY_SCHEMA = pa.schema([*ODD_SCHEMA, ("reason", pa.string()), ("value", pa.string())])
@@ -98,7 +108,7 @@ class RowTyper:
         self._normalize = normalize
         self._keys = {key: normalize(key) for key in EXPORT_COLUMNS}
         self._types = dict.fromkeys([*columns, *self._keys.values(), *ORIGIN_COLUMNS, LOAD_ID, ODD_VALUES], "text")
-        self._types |= {column: EXPORT_COLUMNS[key] for key, column in self._keys.items()} | ORIGIN_COLUMNS
+        self._types |= {column: EXPORT_TYPES[key] for key, column in self._keys.items()} | ORIGIN_TYPES
         self._load_id = load_id
         self._unseen: dict[str, str] = {}
         self._columns_with_values: set[str] = set()

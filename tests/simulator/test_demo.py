@@ -1,0 +1,43 @@
+"""The demo as a new user runs it: its output, and each of its suggestions as printed."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulator import demo
+from support.project import REPOSITORY, Result, copy_checkout, succeeded
+
+MOST_LINES = 30
+MINUTES = 5
+
+
+@pytest.mark.slow
+def test_the_demo_is_short_and_what_it_suggests_works_as_printed(tmp_path: Path) -> None:
+    copy_checkout(tmp_path)
+    shutil.copytree(REPOSITORY / "simulator", tmp_path / "simulator")
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    first = succeeded(run("python -m simulator demo", tmp_path))
+    assert len(first.stdout.splitlines()) <= MOST_LINES
+    suggested = re.findall(r"^  (?=\S)(.+)$", first.stdout.partition("What to try next:")[2], re.MULTILINE)
+    assert suggested[: len(demo.TRIES)] == [*demo.TRIES]
+    for command in demo.TRIES:
+        # `make demo` is this after a look at the environment, which the copy shares with all tests.
+        succeeded(run(command.replace("make demo", "python -m simulator demo"), tmp_path))
+
+
+def run(command: str, folder: Path) -> Result:
+    """Run a line as a shell would, without any setting of the developer."""
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(folder)}
+    return subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=MINUTES * 60,
+        check=False,
+    )
