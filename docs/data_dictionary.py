@@ -13,8 +13,8 @@ from generated import ROOT, page_command
 
 sys.path.insert(0, str(ROOT / "pipelines"))
 
-from amplitude_source.source import EVENTS_COLUMNS
 from amplitude_source.tables import (
+    EVENTS_COLUMNS,
     EVENTS_LIST_COLUMNS,
     LEDGER_COLUMNS,
     MERGE_IDS_COLUMNS,
