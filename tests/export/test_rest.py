@@ -18,9 +18,9 @@ from amplitude_source.export.rest import count_users, event_types
 from amplitude_source.settings import AmplitudeSettings
 from simulator.faults import EVENTS_LIST, HTML, HTML_PAGE, USER_COUNTS, Fault, FaultPlan, Reply
 from simulator.server import DEMO_CREDENTIALS, Simulator
-from support.http import Answer, serving
 from support.members import SMALL_PRODUCT
 from support.project import Project, succeeded
+from support.scripted_http import Answer, serving
 
 FIRST, LAST = date(2026, 6, 1), date(2026, 6, 3)
 

@@ -41,9 +41,9 @@ from amplitude_source.lake.archive import Archive, ExportHour
 from amplitude_source.lake.storage import LakeConfiguration
 from amplitude_source.settings import HOUR, AmplitudeSettings, hours_between, parse_hour
 from simulator.server import DEMO_CREDENTIALS, Simulator
-from support.http import Answer, serving
 from support.members import SMALL_PRODUCT, export_row, gzip_lines, member_name
 from support.project import REPOSITORY
+from support.scripted_http import Answer, serving
 
 START = SMALL_PRODUCT.start
 NOW = SMALL_PRODUCT.end + timedelta(hours=12)

@@ -37,7 +37,7 @@ class WarmPython:
     def __enter__(self) -> Self:
         folders = (REPOSITORY, REPOSITORY / "pipelines", REPOSITORY / "tests")
         self._process = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, "-m", "support.warm"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
