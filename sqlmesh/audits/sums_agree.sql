@@ -20,11 +20,7 @@ WITH own AS (
     parent.app,
     parent.breakdown,
     SUM(@parent_value) AS total
-  FROM @parent AS parent
-  JOIN silver.apps AS apps
-    ON apps.project = parent.project
-    AND apps.app = parent.app
-    AND @is_shown(parent.@parent_date)
+  FROM @shown(@parent, @parent_date) AS parent
   GROUP BY
     parent.project,
     parent.app,

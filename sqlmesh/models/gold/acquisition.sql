@@ -70,9 +70,7 @@ WITH numbered AS (
 ), new_days AS (
   SELECT
     days.*
-  FROM silver.segment_days AS days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
+  FROM @shown(silver.segment_days, event_date) AS days
   WHERE
     days.event_date = days.first_date
 ), credits AS (
@@ -122,11 +120,7 @@ WITH numbered AS (
     credits.medium,
     credits.campaign,
     credits.referrer
-  FROM silver.segment_sessions AS sessions
-  JOIN silver.apps AS apps
-    ON apps.project = sessions.project
-    AND apps.app = sessions.app
-    AND @is_shown(sessions.session_date)
+  FROM @shown(silver.segment_sessions, session_date) AS sessions
   JOIN credits
     ON credits.project = sessions.project
     AND credits.app = sessions.app
@@ -240,14 +234,4 @@ SELECT
   SUM(active_users)::BIGINT AS active_users, /* Users with a session that started on the day; with sessions of several sources, they count for each */
   SUM(sessions)::BIGINT AS sessions /* Sessions that started on the day, those of more than a day left out */
 FROM totals
-GROUP BY
-  project,
-  app,
-  metric_date,
-  breakdown,
-  segment,
-  touch,
-  COALESCE(source, '(none)'),
-  COALESCE(medium, '(none)'),
-  COALESCE(campaign, '(none)'),
-  COALESCE(referrer, '(none)')
+GROUP BY ALL

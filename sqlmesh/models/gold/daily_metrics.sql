@@ -43,11 +43,8 @@ MODEL (
 WITH days AS (
   SELECT
     days.*,
-    days.active_events > 0 AS is_active,
-    apps.frontier_date
-  FROM silver.segment_days AS days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
+    days.active_events > 0 AS is_active
+  FROM @shown(silver.segment_days, event_date) AS days
 ), segments AS (
   SELECT
     project,
@@ -57,15 +54,7 @@ WITH days AS (
     MIN(event_date) AS first_date,
     MAX(frontier_date) AS last_date
   FROM days
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    segment
-), numbers AS (
-  SELECT
-    ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
-  FROM TABLE(GENERATOR(ROWCOUNT => 36525))
+  GROUP BY ALL
 ), dates AS (
   SELECT
     segments.project,
@@ -74,7 +63,7 @@ WITH days AS (
     segments.segment,
     DATEADD(DAY, -numbers.n, segments.last_date)::DATE AS metric_date
   FROM segments
-  JOIN numbers
+  JOIN @numbers(36525) AS numbers
     ON numbers.n <= DATEDIFF(DAY, segments.first_date, segments.last_date)
 ), day_totals AS (
   SELECT
@@ -87,12 +76,7 @@ WITH days AS (
     COUNT_IF(event_date = first_date) AS new_users,
     SUM(events) AS events
   FROM days
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    segment,
-    event_date
+  GROUP BY ALL
 ), window_changes AS (
   /* A user enters a window of n days with an active day and leaves it n days later, unless active again before. */
   SELECT
@@ -146,12 +130,7 @@ WITH days AS (
     SUM(weekly_change) AS weekly_change,
     SUM(monthly_change) AS monthly_change
   FROM window_changes
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    segment,
-    metric_date
+  GROUP BY ALL
 ), session_totals AS (
   SELECT
     project,
@@ -164,12 +143,7 @@ WITH days AS (
   FROM silver.segment_sessions
   WHERE
     NOT is_longer_than_a_day
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    segment,
-    session_date
+  GROUP BY ALL
 ), metrics AS (
   SELECT
     dates.*,

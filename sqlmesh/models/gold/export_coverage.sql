@@ -39,17 +39,13 @@ WITH ledger AS (
   FROM ledger
   GROUP BY
     project
-), numbers AS (
-  SELECT
-    ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
-  FROM TABLE(GENERATOR(ROWCOUNT => 262800))
 ), hours AS (
   SELECT
     spans.project,
     spans.last_hour,
     DATEADD(HOUR, -numbers.n, spans.newest_hour) AS export_hour
   FROM spans
-  JOIN numbers
+  JOIN @numbers(262800) AS numbers
     ON numbers.n <= DATEDIFF(HOUR, spans.first_hour, spans.newest_hour)
 )
 SELECT

@@ -72,14 +72,7 @@ WITH paths AS (
     MEDIAN(microseconds)::DOUBLE / 1000000 AS median_seconds,
     SUM(microseconds)::DOUBLE / COUNT(*) / 1000000 AS average_seconds
   FROM paths
-  GROUP BY
-    project,
-    app,
-    funnel,
-    breakdown,
-    segment,
-    entry_date,
-    step
+  GROUP BY ALL
 ), days AS (
   SELECT
     entered.project,

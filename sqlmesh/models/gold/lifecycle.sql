@@ -47,16 +47,14 @@ WITH days AS (
     @period_of(@unit, days.first_date) AS first_start,
     @period_of(
       @unit,
-      IFF(days.previous_active_date >= apps.first_date, days.previous_active_date, NULL)
+      IFF(days.previous_active_date >= days.first_shown_date, days.previous_active_date, NULL)
     ) AS previous_start,
     @period_of(
       @unit,
-      IFF(days.next_active_date <= apps.frontier_date, days.next_active_date, NULL)
+      IFF(days.next_active_date <= days.frontier_date, days.next_active_date, NULL)
     ) AS next_start,
-    @period_of(@unit, apps.frontier_date) AS last_start
-  FROM silver.segment_days AS days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
+    @period_of(@unit, days.frontier_date) AS last_start
+  FROM @shown(silver.segment_days, event_date) AS days
   WHERE
     days.active_events > 0
 ), states AS (
@@ -106,12 +104,7 @@ WITH days AS (
     COUNT_IF(state = 'resurrected') AS resurrected_users,
     COUNT_IF(state = 'dormant') AS dormant_users
   FROM states
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    segment,
-    start_date
+  GROUP BY ALL
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */

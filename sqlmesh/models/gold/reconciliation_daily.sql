@@ -45,9 +45,7 @@ WITH amplitude AS (
     days.event_date,
     COUNT_IF(days.active_events > 0) AS active_users,
     COUNT_IF(days.event_date = days.first_date) AS new_users
-  FROM silver.segment_days AS days
-  JOIN apps
-    ON apps.project = days.project AND @is_shown(days.event_date)
+  FROM @shown(silver.segment_days, event_date) AS days
   WHERE
     days.breakdown = 'all'
   GROUP BY

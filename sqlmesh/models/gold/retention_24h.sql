@@ -43,19 +43,11 @@ WITH starts AS (
   SELECT
     times.*,
     @interval_of(times.interval_unit, times.event_date) AS cohort_date
-  FROM @times_with(@retention_start_event) AS times
-  JOIN silver.apps AS apps
-    ON apps.project = times.project
-    AND apps.app = times.app
-    AND @is_shown(times.event_date)
+  FROM @shown(@times_with(@retention_start_event), event_date) AS times
 ), returns AS (
   SELECT
     times.*
-  FROM @times_with(@retention_return_event) AS times
-  JOIN silver.apps AS apps
-    ON apps.project = times.project
-    AND apps.app = times.app
-    AND @is_shown(times.event_date)
+  FROM @shown(@times_with(@retention_return_event), event_date) AS times
   WHERE
     times.breakdown = 'all'
 ), last_returns AS (
@@ -66,11 +58,7 @@ WITH starts AS (
     interval_unit,
     MAX(time) AS time
   FROM returns
-  GROUP BY
-    project,
-    app,
-    amplitude_id,
-    interval_unit
+  GROUP BY ALL
 ), members AS (
   SELECT
     project,
@@ -150,10 +138,6 @@ WITH starts AS (
     MIN(start_time) AS start_time
   FROM last_returned
   GROUP BY ALL
-), numbers AS (
-  SELECT
-    ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
-  FROM TABLE(GENERATOR(ROWCOUNT => 36525))
 ), interval_numbers AS (
   /* One more than there are days: where clocks were set back, they have more than 24 hours each. */
   SELECT
@@ -162,7 +146,7 @@ WITH starts AS (
     apps.frontier_date,
     numbers.n AS interval_number
   FROM silver.apps AS apps
-  JOIN numbers
+  JOIN @numbers(36525) AS numbers
     ON numbers.n <= DATEDIFF(DAY, apps.first_date, apps.frontier_date) + 1
 ), cells AS (
   SELECT

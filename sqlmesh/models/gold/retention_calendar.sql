@@ -41,21 +41,14 @@ MODEL (
 WITH starts AS (
   SELECT
     days.*
-  FROM @days_with(@retention_start_event) AS days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project
-    AND apps.app = days.app
-    AND @is_shown(days.event_date)
-    AND @is_shown(days.segment_date)
+  FROM @shown(@days_with(@retention_start_event), event_date, segment_date) AS days
 ), returns AS (
   SELECT
     days.project,
     days.app,
     days.amplitude_id,
     days.event_date
-  FROM @days_with(@retention_return_event) AS days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
+  FROM @shown(@days_with(@retention_return_event), event_date) AS days
   WHERE
     days.breakdown = 'all' AND days.segment_date = days.event_date
 ), last_returns AS (
@@ -144,10 +137,6 @@ WITH starts AS (
     SUM(users) AS users
   FROM last_returned
   GROUP BY ALL
-), numbers AS (
-  SELECT
-    ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
-  FROM TABLE(GENERATOR(ROWCOUNT => 36525))
 ), interval_numbers AS (
   SELECT
     apps.project,
@@ -155,7 +144,7 @@ WITH starts AS (
     apps.frontier_date,
     numbers.n AS interval_number
   FROM silver.apps AS apps
-  JOIN numbers
+  JOIN @numbers(36525) AS numbers
     ON numbers.n <= DATEDIFF(DAY, apps.first_date, apps.frontier_date)
 ), cells AS (
   SELECT

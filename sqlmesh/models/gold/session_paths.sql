@@ -52,18 +52,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    (project, app, event_date) IN (
-      SELECT
-        project,
-        app,
-        event_date
-      FROM @touched_session_dates(@start_ts, @end_ts) AS touched
-    )
-);
+@delete_touched((project, app, event_date), @touched_session_dates(@start_ts, @end_ts), @start_ts);
 
 WITH touched AS (
   SELECT
@@ -178,16 +167,7 @@ WITH touched AS (
     ON touched.project = edges.project
     AND touched.app = edges.app
     AND touched.event_date = edges.event_date
-  GROUP BY
-    edges.project,
-    edges.app,
-    edges.amplitude_id,
-    edges.session_id,
-    edges.breakdown,
-    edges.segment,
-    edges.event_date,
-    edges.from_event_type,
-    edges.to_event_type
+  GROUP BY ALL
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
@@ -201,11 +181,4 @@ SELECT
   COUNT(*)::BIGINT AS sessions, /* In how many sessions */
   COUNT(DISTINCT amplitude_id)::BIGINT AS users /* Of how many users, after merging */
 FROM session_edges
-GROUP BY
-  project,
-  app,
-  event_date,
-  breakdown,
-  segment,
-  from_event_type,
-  to_event_type
+GROUP BY ALL

@@ -60,15 +60,10 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run(
-      (project, app, amplitude_id),
-      @touched_users_to_frontier(@start_ts, @end_ts),
-      @start_ts
-    )
+@delete_touched(
+  (project, app, amplitude_id),
+  @touched_users_to_frontier(@start_ts, @end_ts),
+  @start_ts
 );
 
 WITH RECURSIVE people AS (
@@ -136,15 +131,11 @@ WITH RECURSIVE people AS (
     events.platform,
     events.country,
     DENSE_RANK() OVER (PARTITION BY people.person, events.funnel ORDER BY events.event_time, events.uuid) AS position
-  FROM silver.funnel_events AS events
+  FROM @shown(silver.funnel_events, event_date) AS events
   JOIN people
     ON people.project = events.project
     AND people.app = events.app
     AND people.amplitude_id = events.amplitude_id
-  JOIN silver.apps AS apps
-    ON apps.project = events.project
-    AND apps.app = events.app
-    AND @is_shown(events.event_date)
   JOIN steps
     ON steps.funnel = events.funnel AND steps.step = events.step
 ), active_marks AS (

@@ -33,14 +33,9 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((
-      project
-    ), @touched_feeds(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((
+  project
+), @touched_feeds(@start_ts, @end_ts), @start_ts);
 
 WITH RECURSIVE feed AS (
   SELECT

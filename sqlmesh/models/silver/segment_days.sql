@@ -46,12 +46,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((project, app, amplitude_id), @touched_merged_users(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((project, app, amplitude_id), @touched_merged_users(@start_ts, @end_ts), @start_ts);
 
 WITH aliases AS (
   SELECT
@@ -77,13 +72,7 @@ WITH aliases AS (
     ON aliases.project = hours.project
     AND aliases.app = hours.app
     AND aliases.amplitude_id = hours.amplitude_id
-  GROUP BY
-    hours.project,
-    hours.app,
-    aliases.canonical_amplitude_id,
-    hours.event_date,
-    hours.platform,
-    hours.country
+  GROUP BY ALL
 ), days AS (
   SELECT
     hours.project,
@@ -96,13 +85,7 @@ WITH aliases AS (
     SUM(hours.active_events) AS active_events
   FROM hours
   CROSS JOIN @breakdowns() AS breakdowns
-  GROUP BY
-    hours.project,
-    hours.app,
-    hours.amplitude_id,
-    hours.event_date,
-    breakdowns.breakdown,
-    @segment(breakdowns.breakdown, hours.platform, hours.country)
+  GROUP BY ALL
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */

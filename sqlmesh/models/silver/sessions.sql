@@ -38,12 +38,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((project, app, session_id), @touched_sessions(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((project, app, session_id), @touched_sessions(@start_ts, @end_ts), @start_ts);
 
 WITH events AS (
   SELECT

@@ -26,15 +26,10 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run(
-      (project, app, amplitude_id, event_date),
-      @touched_user_days(@start_ts, @end_ts),
-      @start_ts
-    )
+@delete_touched(
+  (project, app, amplitude_id, event_date),
+  @touched_user_days(@start_ts, @end_ts),
+  @start_ts
 );
 
 SELECT
@@ -52,8 +47,4 @@ FROM @rows_of_run(
   @touched_user_days(@start_ts, @end_ts),
   @start_ts
 ) AS hours
-GROUP BY
-  hours.project,
-  hours.app,
-  hours.amplitude_id,
-  hours.event_date
+GROUP BY ALL

@@ -100,9 +100,4 @@ SELECT
   MAX_BY(uuid, properties_number)::VARCHAR AS properties_uuid, /* Its uuid */
   PARSE_JSON(MAX_BY(user_properties::VARCHAR, properties_number)) AS user_properties /* These properties */
 FROM marked
-GROUP BY
-  project,
-  app,
-  amplitude_id,
-  device_id,
-  export_hour
+GROUP BY ALL

@@ -28,12 +28,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((project, app, amplitude_id), @touched_users(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((project, app, amplitude_id), @touched_users(@start_ts, @end_ts), @start_ts);
 
 WITH sets AS (
   /* Most events show what the one before has shown: these need not be taken apart. */

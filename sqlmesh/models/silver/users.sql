@@ -32,12 +32,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((project, app, amplitude_id), @touched_user_summaries(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((project, app, amplitude_id), @touched_user_summaries(@start_ts, @end_ts), @start_ts);
 
 WITH hours AS (
   /* An hour of each kind is the one that counts: the first, the latest, the latest with a user_id, with an initial touch, with properties. */
