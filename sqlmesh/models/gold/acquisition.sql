@@ -98,14 +98,7 @@ WITH numbered AS (
     AND touches.amplitude_id = sessions.amplitude_id
     AND touches.session_number = sessions.touch_number
     AND touches.session_started_at >= DATEADD(DAY, -@attribution_window_days, sessions.session_started_at)
-), new_days AS (
-  SELECT
-    days.*
-  FROM @shown(silver.segment_days, event_date) AS days
-  WHERE
-    days.event_date = days.first_date
-), facts AS (
-  /* Every session and every new user, with each touch; `session_user` is the user of a session. */
+), session_totals AS (
   SELECT
     sessions.project,
     sessions.app,
@@ -114,8 +107,8 @@ WITH numbered AS (
     sessions.segment,
     credits.touch,
     @touch_columns(credits),
-    sessions.amplitude_id AS session_user,
-    0 AS new_users
+    COUNT(DISTINCT sessions.amplitude_id) AS active_users,
+    COUNT(*) AS sessions
   FROM @shown(silver.segment_sessions, session_date) AS sessions
   JOIN credits
     ON credits.project = sessions.project
@@ -124,6 +117,18 @@ WITH numbered AS (
     AND credits.session_id = sessions.session_id
   WHERE
     NOT sessions.is_longer_than_a_day
+  GROUP BY ALL
+), new_days AS (
+  SELECT
+    days.*
+  FROM @shown(silver.segment_days, event_date) AS days
+  WHERE
+    days.event_date = days.first_date
+), totals AS (
+  SELECT
+    session_totals.*,
+    0 AS new_users
+  FROM session_totals
   UNION ALL
   SELECT
     days.project,
@@ -133,7 +138,8 @@ WITH numbered AS (
     days.segment,
     'first' AS touch,
     @touch_columns(touches),
-    NULL AS session_user,
+    0 AS active_users,
+    0 AS sessions,
     1 AS new_users
   FROM new_days AS days
   JOIN first_touches AS touches
@@ -149,7 +155,8 @@ WITH numbered AS (
     days.segment,
     'last' AS touch,
     @touch_columns(touches),
-    NULL AS session_user,
+    0 AS active_users,
+    0 AS sessions,
     1 AS new_users
   FROM new_days AS days
   LEFT JOIN silver.sessions AS touches
@@ -171,7 +178,7 @@ SELECT
   COALESCE(campaign, '(none)')::VARCHAR AS campaign, /* utm_campaign of the touch, likewise */
   COALESCE(referrer, '(none)')::VARCHAR AS referrer, /* Domain of the referrer of the touch, likewise */
   SUM(new_users)::BIGINT AS new_users, /* Users whose first event, of whatever type, was on the day */
-  COUNT(DISTINCT session_user)::BIGINT AS active_users, /* Users with a session that started on the day; with sessions of several sources, they count for each */
-  COUNT(session_user)::BIGINT AS sessions /* Sessions that started on the day, those of more than a day left out */
-FROM facts
+  SUM(active_users)::BIGINT AS active_users, /* Users with a session that started on the day; with sessions of several sources, they count for each */
+  SUM(sessions)::BIGINT AS sessions /* Sessions that started on the day, those of more than a day left out */
+FROM totals
 GROUP BY ALL
