@@ -4,7 +4,7 @@
 MODEL (
   name silver.funnel_steps,
   kind SEED (
-    path '../../seeds/funnels.csv',
+    path '../../../seeds/funnels.csv',
     csv_settings (keep_default_na = FALSE, na_values = (
         ''
     ))
