@@ -10,10 +10,7 @@ WITH own AS (
     breakdown,
     SUM(@column) AS total
   FROM @this_model
-  GROUP BY
-    project,
-    app,
-    breakdown
+  GROUP BY ALL
 ), parents AS (
   SELECT
     parent.project,
@@ -21,10 +18,7 @@ WITH own AS (
     parent.breakdown,
     SUM(@parent_value) AS total
   FROM @shown(@parent, @parent_date) AS parent
-  GROUP BY
-    parent.project,
-    parent.app,
-    parent.breakdown
+  GROUP BY ALL
 )
 SELECT
   own.*,

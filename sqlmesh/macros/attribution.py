@@ -16,9 +16,10 @@ def touch_columns(evaluator: MacroEvaluator, table: exp.Expr, prefix: exp.Expr |
 
 @macro()
 def first_touch(evaluator: MacroEvaluator, name: exp.Expr) -> exp.Expr:
-    """Return a column of the touch that first brought a user, from `users` and the `sessions` of their first events.
+    """Return a column of the touch that first brought a user.
 
-    Amplitude's own value counts. Without one it is that of the session; a first event outside of sessions shows its own.
+    Amplitude's own value counts: `users.initial_...`. Without one it is that of the session of the user's first event,
+    joined as `sessions`. A first event outside of sessions shows its own, `users.first_...`.
     """
     return evaluator.parse_one(
         f"""

@@ -4,7 +4,6 @@ from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core.macros import MacroEvaluator
 
-
 LONGEST_EXPORT_DAYS = 36_525  # a hundred years
 
 

@@ -1,9 +1,12 @@
-/* Where users come from, a day at a time, by first touch and by last touch. First touch is what first brought the user (silver.users); of users who
- * merged, the one with the earliest event counts. Last touch is the latest of the user's sessions up to this one that came from anywhere, if it
- * started within attribution_window_days before. New users go by their first session, if it is of their first day. A touch is that of the whole
- * session, and of all its events: source, medium, campaign and referrer are each the first non-null value ("Use session metrics in Data Tables"). A
- * segment has the sessions of its own events (silver.segment_sessions), and every user with an event in it on their first day. Sessions of more than a
- * day are not counted, but may be a touch. Summed up over the sources, sessions and new users are those of the day. */
+/* Where users come from, a day at a time, by first touch and by last touch. First touch is what
+ * first brought the user (silver.users); of users who merged, the one with the earliest event
+ * counts. Last touch is the latest of the user's sessions up to this one that came from anywhere,
+ * if it started within attribution_window_days before. New users go by their first session, if it
+ * is of their first day. A touch is that of the whole session, and of all its events: source,
+ * medium, campaign and referrer are each the first non-null value ("Use session metrics in Data
+ * Tables"). A segment has the sessions of its own events (silver.segment_sessions), and every user
+ * with an event in it on their first day. Sessions of more than a day are not counted, but may be
+ * a touch. Summed up over the sources, sessions and new users are those of the day. */
 MODEL (
   name gold.acquisition,
   kind VIEW,

@@ -1,7 +1,10 @@
-/* The numbers of Amplitude's overview for every day, in all and by platform and country: from a segment's first event to the day that the export has
- * reached, days without events included. Days before the export's first hour are not shown (silver.apps). Users are counted after merging. A user of
- * a segment had an event with that platform or country. A session of a segment consists of the segment's events alone ("Interpret your User Sessions
- * chart", how filtering works); sessions of more than a day are left out ("User Sessions: Track engagement frequency and duration", last note). */
+/* The numbers of Amplitude's overview for every day, in all and by platform and country. A
+ * segment's days run from its first event to the day that the export has reached, days without
+ * events included. Days before the export's first hour are not shown (silver.apps).
+ * Users are counted after merging. A user of a segment had an event with that platform or country.
+ * A session of a segment consists of the segment's events alone ("Interpret your User Sessions
+ * chart", how filtering works). Sessions of more than a day are left out ("User Sessions: Track
+ * engagement frequency and duration", last note). */
 MODEL (
   name gold.daily_metrics,
   kind VIEW,

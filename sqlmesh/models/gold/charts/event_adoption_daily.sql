@@ -1,7 +1,9 @@
-/* How many users did what on every day, in all and by platform and country: each event type with its events, its users, and these as a share of the
- * day's active users (Amplitude's "Active %"). Users are counted after merging. A user of a segment had an event of the type with that platform or
- * country. The share of an inactive type may be more than 1, because its users need not be active (FAQ "Event Segmentation", Active % of more than
- * 100%). Days are computed anew as a whole when anything of them changes, since users cannot be added up. */
+/* How many users did what on every day, in all and by platform and country: each event type with
+ * its events, its users, and these as a share of the day's active users (Amplitude's "Active %").
+ * Users are counted after merging. A user of a segment had an event of the type with that platform
+ * or country. The share of an inactive type may be more than 1, because its users need not be
+ * active (FAQ "Event Segmentation", Active % of more than 100%). A day is computed anew as a whole
+ * when anything of it changes, because users cannot be added up. */
 MODEL (
   name gold.event_adoption_daily,
   kind INCREMENTAL_UNMANAGED (

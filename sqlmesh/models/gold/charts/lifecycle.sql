@@ -1,7 +1,10 @@
-/* Who was active in every day, week or month, by what they were in the one before, as Amplitude's lifecycle chart has it. Active users are new (their
- * first event, of whatever type, is of the interval), current (active in the one before, too) or resurrected (neither); dormant are those who
- * were active in the one before and are not in this. In a segment, activity is that with its platform or country; new is who is new to the project.
- * The interval that the export has reached is told as far as it has come. */
+/* Who was active in every day, week or month, by what they were in the one before: Amplitude's
+ * lifecycle chart.
+ * Active users are new (their first event, of whatever type, is of the interval), current (active
+ * in the interval before, too) or resurrected (neither). Dormant users were active in the interval
+ * before and are not in this one. In a segment, activity is that with its platform or country, but
+ * new is who is new to the project. The interval that the export has reached is shown as far as it
+ * has come. */
 MODEL (
   name gold.lifecycle_@name,
   blueprints (

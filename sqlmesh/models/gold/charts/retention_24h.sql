@@ -1,10 +1,15 @@
-/* How many of the users who started come back, X times 24 hours later: Amplitude's retention by 24-hour windows (retention-analysis-time,
- * "Retention using 24-hour windows"), with the events of the variables retention_start_event and retention_return_event. By days, times are rounded
- * down to the hour. By weeks (7 days) and months (30 days), they are rounded down to the day of the reporting calendar. Each hour or day with a start
- * event opens windows of its own; a user counts once in a cell. A user is once in the cohort of each day, week or month of the reporting calendar
- * with a start event, in the segments of these events; returns count in any segment. A new user starts with the hour of the first event, by weeks and
- * months with its day, and is in the segments of that hour or day ("Retention types"). X runs as far as the export has come. The sum over all cohorts
- * leaves out cells that are not complete (retention-analysis-calculation). */
+/* How many of the users who started come back, X times 24 hours later: Amplitude's retention by
+ * 24-hour windows (retention-analysis-time, "Retention using 24-hour windows"). The variables
+ * retention_start_event and retention_return_event name the events.
+ * By days, times are rounded down to the hour. By weeks (7 days) and months (30 days), they are
+ * rounded down to the day of the reporting calendar. Each hour or day with a start event opens
+ * windows of its own; a user counts once in a cell.
+ * A user is once in the cohort of each day, week or month of the reporting calendar with a start
+ * event, in the segments of these events. Returns count in any segment. A new user starts with the
+ * hour of the first event, by weeks and months with its day, and is in the segments of that hour
+ * or day ("Retention types").
+ * X runs as far as the export has come. The sum over all cohorts leaves out cells that are not
+ * complete (retention-analysis-calculation). */
 MODEL (
   name gold.retention_24h,
   kind VIEW,

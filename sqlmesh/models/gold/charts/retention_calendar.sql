@@ -1,9 +1,13 @@
-/* How many of the users who started come back, X days, weeks or months of the reporting calendar later: Amplitude's retention by strict calendar dates
- * (retention-analysis-time, "Retention using strict calendar dates"), with the events of the variables retention_start_event and
- * retention_return_event. A user is once in the cohort of each day, week or month with a start event, in the segments of these events; returns count
- * in any segment, from the day of the first start event on. A new user starts on the day of the first event, and is in the segments of the whole
- * interval of that day ("Retention types"). X runs as far as the export has come. The sum over all cohorts leaves out cells that are not complete
- * (retention-analysis-calculation). */
+/* How many of the users who started come back, X days, weeks or months of the reporting calendar
+ * later: Amplitude's retention by strict calendar dates (retention-analysis-time, "Retention using
+ * strict calendar dates"). The variables retention_start_event and retention_return_event name the
+ * events.
+ * A user is once in the cohort of each day, week or month with a start event, in the segments of
+ * these events. Returns count in any segment, from the day of the first start event on. A new user
+ * starts on the day of the first event, and is in the segments of the whole interval of that day
+ * ("Retention types").
+ * X runs as far as the export has come. The sum over all cohorts leaves out cells that are not
+ * complete (retention-analysis-calculation). */
 MODEL (
   name gold.retention_calendar,
   kind VIEW,
@@ -58,10 +62,7 @@ WITH starts AS (
     amplitude_id,
     MAX(event_date) AS event_date
   FROM returns
-  GROUP BY
-    project,
-    app,
-    amplitude_id
+  GROUP BY ALL
 ), return_intervals AS (
   SELECT
     returns.project,

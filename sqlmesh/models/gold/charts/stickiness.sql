@@ -1,5 +1,6 @@
-/* On how many days of a week or month its active users were active, as Amplitude's stickiness chart has it: on exactly so many, and on so many or
- * more (cumulative). In a segment, days are those with an active event of its platform or country. */
+/* On how many days of a week or month its active users were active, as Amplitude's stickiness
+ * chart has it: on exactly so many, and on so many or more (cumulative). In a segment, days are
+ * those with an active event of its platform or country. */
 MODEL (
   name gold.stickiness_@name,
   blueprints ((name := weekly, unit := week), (name := monthly, unit := month)),

@@ -1,4 +1,5 @@
-/* Every hour of a project, from its first to the newest that was ever asked for: loaded, empty, pending, or missing. */
+/* Every hour of a project, from its first to the newest that was ever asked for: loaded, empty,
+ * pending, or missing. */
 MODEL (
   name gold.export_coverage,
   kind VIEW,

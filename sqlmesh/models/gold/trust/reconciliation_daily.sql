@@ -1,6 +1,7 @@
-/* Our active and new users of each day beside Amplitude's own, for the days that it was last asked about. They may differ by the
- * merges of users, which the export does not tell, and by rows that came after Amplitude was asked. New users do not agree in the warehouse's first
- * weeks: who was there before its first hour is new here when he comes back. */
+/* Our active and new users of each day beside Amplitude's own, for the days that it was last asked
+ * about. They may differ by the merges of users, which the export does not show, and by rows that
+ * came after Amplitude was asked. New users do not agree in the warehouse's first weeks: users
+ * from before its first hour are new here when they come back. */
 MODEL (
   name gold.reconciliation_daily,
   kind VIEW,

@@ -1,5 +1,6 @@
-/* Every day of every merged user, in all and by platform and country, with the active day before and the one after: what the charts of active users
- * are counted from. A user is in every segment that an event of his had on the day. */
+/* Every day of every merged user, in all and by platform and country, with the active day before
+ * and the one after. The charts of active users count these days. A user is in every segment that
+ * an event of theirs had on the day. */
 MODEL (
   name silver.segment_days,
   kind INCREMENTAL_UNMANAGED (

@@ -1,6 +1,7 @@
-/* Every session, in all and by platform and country, as the charts count it. Amplitude filters events first and then groups them into sessions:
- * a session of a segment consists of the segment's events alone, which also date and measure it ("Interpret your User Sessions chart", how filtering
- * works). One session can so be a session of several segments. */
+/* Every session, in all and by platform and country, as the charts count it. Amplitude filters
+ * events first and then groups them into sessions: a session of a segment consists of the
+ * segment's events alone, which also date and measure it ("Interpret your User Sessions chart",
+ * how filtering works). So one session can be a session of several segments. */
 MODEL (
   name silver.segment_sessions,
   kind INCREMENTAL_UNMANAGED (

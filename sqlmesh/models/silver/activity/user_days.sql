@@ -1,4 +1,5 @@
-/* What every user did on every day: the days that active users, new users and retention are counted from. */
+/* What every user did on every day: the days that active users, new users and retention are
+ * counted from. */
 MODEL (
   name silver.user_days,
   kind INCREMENTAL_UNMANAGED (

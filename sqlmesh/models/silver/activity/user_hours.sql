@@ -1,5 +1,5 @@
-/* What every user did in every hour, by platform and country: what days are summed up from, and the hours that retention goes by. An hour is one
- * of the clocks in the reporting time zone. */
+/* What every user did in every hour, by platform and country. Days are summed up from these hours,
+ * and retention goes by them. An hour is one of the clocks in the reporting time zone. */
 MODEL (
   name silver.user_hours,
   kind INCREMENTAL_UNMANAGED (

@@ -1,18 +1,19 @@
-/* How far every merged user came in every funnel, by the day on which they entered it: a row for each step that they reached. Every event that can do
- * step 1 is an entry. A user counts once a day, with the entry that reaches the most steps; if several do, with the earliest (Amplitude's conversion
- * over time: funnel-analysis-how-amplitude-computes-conversions.md). A segment is a filter on step 1. Another entry may therefore be the best of a
- * platform or a country, and the table keeps the entries that are the best of any. The filter of a step holds for that step alone.
- * Within one second (funnel-analysis-how-amplitude-handles-simultaneous-events.md): an event may be up to a second earlier than the events of the steps
- * before it. Two events of one type within a second are one event and never do two steps, unless the filters of these steps exclude each other; such
- * events count in their own order. All orders but 'any' use an event once.
- * 'this' takes for each step the earliest event that fits. An earlier event never narrows what may follow, so no other choice goes further.
- * 'exact' allows no active event between two steps, more than a second after the one and before the other. A later event of a step may then be the
- * better one. Every choice that makes a difference is followed, and the path that reaches the most steps counts; if several do, the earliest.
- * In 'any' order later steps may lie before step 1. The path takes the events next to the entry with which it goes furthest within one window; of such
- * choices the one that begins first, which reaches each step soonest.
- * The conversion window runs from the event of step 1 ('any': from the earliest) to the last, its end included. A step is reached when its event and
- * those of the steps before have happened. Events after the frontier wait for their day, as in all of gold.
- * docs/how-amplitude-counts.md has the choices that Amplitude's pages leave open. */
+/* How far every merged user came in every funnel, by the day on which they entered it: a row for
+ * each step that they reached. Every event that can do step 1 is an entry. A user counts once a
+ * day, with the entry that reaches the most steps; if several do, with the earliest (Amplitude's
+ * conversion over time: funnel-analysis-how-amplitude-computes-conversions.md).
+ * A segment is a filter on step 1. Another entry may therefore be the best of a platform or a
+ * country, and the table keeps the entries that are the best of any. The filter of a step holds
+ * for that step alone.
+ * An event may be up to a second earlier than the events of the steps before it
+ * (funnel-analysis-how-amplitude-handles-simultaneous-events.md; see macros/funnel_looks.py). All
+ * orders but 'any' use an event once. 'this' takes for each step the earliest event that fits,
+ * because an earlier event never narrows what may follow. 'exact' allows no active event between
+ * two steps, so a later event of a step may be the better one, and every choice is followed. In
+ * 'any' order later steps may lie before step 1 (macros/funnel_ways.py).
+ * The conversion window runs from the event of step 1 ('any': from the earliest) to the last, its
+ * end included. Events after the frontier wait for their day. docs/how-amplitude-counts.md has the
+ * choices that Amplitude's pages leave open. */
 MODEL (
   name silver.funnel_paths,
   kind INCREMENTAL_UNMANAGED (

@@ -38,10 +38,7 @@ WITH totals AS (
   ) AS pairs
   WHERE
     NOT pairs.device_id IS NULL
-  GROUP BY
-    pairs.project,
-    pairs.app,
-    pairs.device_id
+  GROUP BY ALL
 ), latest AS (
   SELECT
     hours.*

@@ -1,5 +1,5 @@
-/* What each hour of the export told of each user on each device. Users and devices are summed up from it: a new hour adds rows, and what was
- * there before need not be looked up among all events. */
+/* What each hour of the export shows of each user on each device. Users and devices are summed up
+ * from it: a new hour adds rows, so that no run has to read all earlier events. */
 MODEL (
   name silver.user_device_hours,
   kind INCREMENTAL_BY_TIME_RANGE (

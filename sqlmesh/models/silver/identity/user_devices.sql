@@ -1,4 +1,5 @@
-/* Which users were seen on which devices, and when one first showed a user_id there: what identity is resolved from. */
+/* Which users were seen on which devices, and when a user first showed a user_id there. Identity
+ * is resolved from it. */
 MODEL (
   name silver.user_devices,
   kind INCREMENTAL_UNMANAGED (

@@ -1,7 +1,10 @@
-/* Every user of Amplitude, not merged, with the user that it is after merging. The first and the latest event go by event_time; the uuid decides
- * between events at one time. Amplitude itself says where a user first came from (initial_utm_source and its like, 'EMPTY' for nowhere): the latest
- * event that carries any of these counts. Without them the session of the user's first event shows it, because Amplitude captures the first touch at
- * the start of the first session ("Browser SDK 2", first-touch attribution). A first event outside of sessions shows it by itself. */
+/* Every user of Amplitude, not merged, with the user that it is after merging. The first and the
+ * latest event go by event_time; the uuid decides between events at one time. Amplitude itself
+ * says where a user first came from (initial_utm_source and its like, 'EMPTY' for nowhere): the
+ * latest event that carries any of these counts. Without them the session of the user's first
+ * event shows it, because Amplitude captures the first touch at the start of the first session
+ * ("Browser SDK 2", first-touch attribution). A first event outside of sessions shows it by
+ * itself. */
 MODEL (
   name silver.users,
   kind INCREMENTAL_UNMANAGED (
@@ -87,10 +90,7 @@ WITH hours AS (
     MAX(IFF(is_latest, last_country, NULL)) AS latest_country,
     MAX(IFF(is_properties, user_properties::VARCHAR, NULL)) AS user_properties
   FROM hours
-  GROUP BY
-    project,
-    app,
-    amplitude_id
+  GROUP BY ALL
 ), days AS (
   SELECT
     project,
@@ -103,10 +103,7 @@ WITH hours AS (
     @touched_user_summaries(@start_ts, @end_ts),
     @start_ts
   ) AS days
-  GROUP BY
-    project,
-    app,
-    amplitude_id
+  GROUP BY ALL
 ), first_hours AS (
   SELECT
     project,
