@@ -495,7 +495,7 @@ def check_analyst(report: Report, transformer: SnowflakeConnection, there: Check
     with report.check(f"{ANALYST} may read a view that a plan made"):
         expect("the grant", granted(), True)
     with report.check(f"{ANALYST} may read a view that a later plan replaced"):
-        model = there.root / "sqlmesh/models/gold/daily_metrics.sql"
+        model = there.root / "sqlmesh/models/gold/charts/daily_metrics.sql"
         model.write_text(model.read_text().replace("/* ", "/* Replaced: ", 1))  # its description
         there.sqlmesh("plan", "--auto-apply", "--skip-tests")
         ((comment,),) = query(

@@ -243,6 +243,7 @@ def test_one_switch_chooses_the_warehouse_of_both_tools(checkout: Project, env: 
         assert destination() == chosen
         config = sqlmesh_config.project_config(checkout.root, "plan")
     assert list(config.gateways) == [config.default_gateway] == [{"duckdb": "local"}.get(chosen, chosen)]
+    assert config.gateways[config.default_gateway].variables["engine"] == chosen
     connection = config.get_connection(config.default_gateway)
     if chosen == "snowflake":
         parts = {

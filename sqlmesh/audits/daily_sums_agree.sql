@@ -11,11 +11,7 @@ WITH own AS (
     event_date,
     SUM(@value) AS total
   FROM @this_model
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    event_date
+  GROUP BY ALL
 ), parents AS (
   SELECT
     parent.project,
@@ -23,16 +19,8 @@ WITH own AS (
     parent.breakdown,
     parent.@parent_date AS event_date,
     SUM(@parent_value) AS total
-  FROM @parent AS parent
-  JOIN silver.apps AS apps
-    ON apps.project = parent.project
-    AND apps.app = parent.app
-    AND @is_shown(parent.@parent_date)
-  GROUP BY
-    parent.project,
-    parent.app,
-    parent.breakdown,
-    parent.@parent_date
+  FROM @shown(@parent, @parent_date) AS parent
+  GROUP BY ALL
 )
 SELECT
   own.*,

@@ -13,13 +13,7 @@ SELECT
 FROM @this_model
 WHERE
   is_complete
-GROUP BY
-  project,
-  app,
-  interval_unit,
-  breakdown,
-  segment,
-  interval_number
+GROUP BY ALL
 HAVING
   COUNT_IF(cohort = '(all)') <> 1
   OR @REDUCE(

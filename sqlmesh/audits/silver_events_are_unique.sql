@@ -12,9 +12,6 @@ SELECT
   event_key,
   COUNT(*) AS copies
 FROM silver.events
-GROUP BY
-  project,
-  app,
-  event_key
+GROUP BY ALL
 HAVING
   COUNT(*) > 1

@@ -10,25 +10,15 @@ WITH own AS (
     breakdown,
     SUM(@column) AS total
   FROM @this_model
-  GROUP BY
-    project,
-    app,
-    breakdown
+  GROUP BY ALL
 ), parents AS (
   SELECT
     parent.project,
     parent.app,
     parent.breakdown,
     SUM(@parent_value) AS total
-  FROM @parent AS parent
-  JOIN silver.apps AS apps
-    ON apps.project = parent.project
-    AND apps.app = parent.app
-    AND @is_shown(parent.@parent_date)
-  GROUP BY
-    parent.project,
-    parent.app,
-    parent.breakdown
+  FROM @shown(@parent, @parent_date) AS parent
+  GROUP BY ALL
 )
 SELECT
   own.*,

@@ -14,11 +14,7 @@ WITH counted AS (
     SUM(IFF(touch = 'first', new_users, 0)) AS first_new_users,
     SUM(IFF(touch = 'last', new_users, 0)) AS last_new_users
   FROM @this_model
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    metric_date
+  GROUP BY ALL
 ), days AS (
   SELECT
     project,
@@ -49,16 +45,8 @@ WITH counted AS (
     days.metric_date,
     SUM(days.sessions) AS sessions,
     SUM(days.new_users) AS new_users
-  FROM days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project
-    AND apps.app = days.app
-    AND @is_shown(days.metric_date)
-  GROUP BY
-    days.project,
-    days.app,
-    days.breakdown,
-    days.metric_date
+  FROM @shown(days, metric_date) AS days
+  GROUP BY ALL
 )
 SELECT
   expected.project,

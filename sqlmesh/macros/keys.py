@@ -9,7 +9,7 @@ restored in the run's hours, which counts for all time; and a user who counts as
 
 from sqlglot import exp
 from sqlmesh import macro
-from sqlmesh.core.macros import MacroEvaluator
+from sqlmesh.core.macros import MacroEvaluator, RuntimeStage
 
 from .dates import reporting_date_sql
 
@@ -41,6 +41,17 @@ def of_run(evaluator: MacroEvaluator, keys: exp.Tuple, touched: exp.Subquery, st
     return evaluator.parse_one(
         f"{keys.sql(evaluator.dialect)} IN (SELECT {names} FROM {touched.sql(evaluator.dialect)} AS touched)"
     )
+
+
+@macro()
+def delete_touched(
+    evaluator: MacroEvaluator, keys: exp.Tuple, touched: exp.Subquery, start: exp.Expr
+) -> exp.Expr | None:
+    """Return the pre-statement that deletes the rows whose keys the run touches; nothing while no run is under way."""
+    if RuntimeStage(evaluator.runtime_stage) is not RuntimeStage.EVALUATING:
+        return None
+    condition = of_run(evaluator, keys, touched, start).sql(evaluator.dialect)
+    return evaluator.parse_one(f"DELETE FROM {evaluator.this_model} WHERE {condition}")
 
 
 @macro()

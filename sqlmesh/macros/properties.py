@@ -145,4 +145,12 @@ def typed_value(engine: str) -> str:
 
 
 def engine_of(evaluator: MacroEvaluator) -> str:
-    return "snowflake" if evaluator.gateway == "snowflake" else "duckdb"
+    """Return the kind of warehouse: the type of the gateway's connection, whatever the gateway's name.
+
+    Raises:
+        ValueError: the macros here have no SQL for that kind.
+    """
+    engine = str(evaluator.var("engine"))
+    if engine not in KEY_TEXT:
+        raise ValueError(f"The models have no SQL for {engine!r}; they run on {' and '.join(KEY_TEXT)}.")
+    return engine

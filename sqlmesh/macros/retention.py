@@ -10,6 +10,7 @@ from sqlmesh.core.macros import MacroEvaluator
 
 from .breakdowns import breakdowns, segment
 from .dates import month_of, reporting_hour, week_of
+from .spine import LONGEST_EXPORT_DAYS, numbers
 
 # The length in days of what Amplitude calls a day, a week and a month in 24-hour windows.
 INTERVAL_DAYS = {"day": 1, "week": 7, "month": 30}
@@ -57,6 +58,60 @@ def times_with(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
         FROM {days} AS times
         JOIN {units} AS intervals ON intervals.interval_unit <> 'day'
         WHERE times.segment_date = times.event_date
+        )"""
+    )
+
+
+@macro()
+def retention_cells(evaluator: MacroEvaluator, reached_number: exp.Expr, is_complete: exp.Expr) -> exp.Expr:
+    """Return every cell of every cohort up to the frontier, and the sums of complete cells over all cohorts.
+
+    The model has the CTEs `cohorts` (a cohort's keys and `users`), `returned` and `last_returned` (its keys,
+    `interval_number` and `users`): members who returned in an interval, and those who did so in no later one.
+
+    Args:
+        reached_number: the number of the interval that a cohort of `cohorts` is in on `apps.frontier_date`.
+        is_complete: whether the interval `numbers.n` is over for all of that cohort.
+    """
+    reached, complete = (each.sql(evaluator.dialect) for each in (reached_number, is_complete))
+    keys = ("project", "app", "interval_unit", "breakdown", "segment", "cohort_date")
+    cohort = ", ".join(f"cohorts.{key}" for key in keys)
+    joins = "\n".join(
+        f"LEFT JOIN {table} ON {' AND '.join(f'{table}.{key} = cohorts.{key}' for key in keys)} "
+        f"AND {table}.interval_number = numbers.n"
+        for table in ("returned", "last_returned")
+    )
+    # One number more than there are days: where clocks were set back, they have more than 24 hours each.
+    grid = f"""
+        SELECT
+            {cohort},
+            numbers.n AS interval_number,
+            cohorts.users AS cohort_users,
+            COALESCE(returned.users, 0) AS returned_on,
+            SUM(COALESCE(last_returned.users, 0)) OVER (PARTITION BY {cohort} ORDER BY numbers.n DESC)
+                AS returned_on_or_after,
+            {complete} AS is_complete
+        FROM cohorts
+        JOIN silver.apps AS apps ON apps.project = cohorts.project AND apps.app = cohorts.app
+        JOIN {numbers(evaluator, exp.Literal.number(LONGEST_EXPORT_DAYS)).sql(evaluator.dialect)} AS numbers
+            ON numbers.n <= DATEDIFF(DAY, apps.first_date, apps.frontier_date) + 1 AND numbers.n <= {reached}
+        {joins}
+    """
+    return evaluator.parse_one(
+        f"""(
+        WITH grid AS ({grid})
+        SELECT
+            project, app, interval_unit, breakdown, segment, TO_CHAR(cohort_date::DATE, 'yyyy-mm-DD') AS cohort,
+            cohort_date, interval_number, cohort_users, returned_on, returned_on_or_after, is_complete
+        FROM grid
+        UNION ALL
+        SELECT
+            project, app, interval_unit, breakdown, segment, '(all)' AS cohort,
+            NULL::DATE AS cohort_date, interval_number, SUM(cohort_users) AS cohort_users,
+            SUM(returned_on) AS returned_on, SUM(returned_on_or_after) AS returned_on_or_after, TRUE AS is_complete
+        FROM grid
+        WHERE is_complete
+        GROUP BY project, app, interval_unit, breakdown, segment, interval_number
         )"""
     )
 

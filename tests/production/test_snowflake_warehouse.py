@@ -113,7 +113,7 @@ def columns_of(project: SnowflakeProject, schema: str, table: str) -> list[str]:
 
 def add_column(project: Project) -> None:
     """Adds a column to silver.apps."""
-    path = project.root / "sqlmesh/models/silver/apps.sql"
+    path = project.root / "sqlmesh/models/silver/activity/apps.sql"
     text = path.read_text()
     place = text.rindex("SELECT\n") + len("SELECT\n")
     path.write_text(f"{text[:place]}  {NEW_COLUMN}{text[place:]}")

@@ -13,23 +13,23 @@ from sqlmesh.core.macros import MacroEvaluator, RuntimeStage
 from support.project import REPOSITORY
 
 
-def properties_of(gateway: str) -> exp.Expr:
-    """The query that takes apart the user properties of events, as models get it with a gateway."""
-    return called("properties_of", gateway, exp.to_table("silver.events"), exp.column("user_properties"))
+def properties_of(engine: str | None) -> exp.Expr:
+    """The query that takes apart the user properties of events, as models get it on an engine."""
+    return called("properties_of", engine, exp.to_table("silver.events"), exp.column("user_properties"))
 
 
-def values_of(gateway: str) -> exp.Expr:
-    """The query that splits the values of properties, as models get it with a gateway."""
-    return called("query_values", gateway, exp.to_table("silver.event_properties"))
+def values_of(engine: str) -> exp.Expr:
+    """The query that splits the values of properties, as models get it on an engine."""
+    return called("query_values", engine, exp.to_table("silver.event_properties"))
 
 
-def called(name: str, gateway: str, *arguments: exp.Expr) -> exp.Expr:
+def called(name: str, engine: str | None, *arguments: exp.Expr) -> exp.Expr:
     """The query that a macro of properties gives, with the column uuid kept."""
     registered = macro.get_registry()
     macros = runpy.run_path(str(REPOSITORY / "sqlmesh/macros/properties.py"))
     macro.set_registry(registered)  # SQLMesh would take the macros of this run for those of the next checkout
     evaluator = MacroEvaluator(dialect="snowflake")
-    evaluator.locals[constants.SQLMESH_VARS] = {constants.GATEWAY: gateway}
+    evaluator.locals[constants.SQLMESH_VARS] = {constants.GATEWAY: "of-any-name", "engine": engine}
     query = macros[name](evaluator, *arguments, [exp.column("uuid")])
     assert isinstance(query, exp.Expr)
     return query
@@ -62,13 +62,12 @@ def test_each_personal_column_of_a_promoted_view_gets_its_policy() -> None:
     assert masked("GOLD.FUNNELS", RuntimeStage.PROMOTING, FUNNEL="VARCHAR") == []
 
 
-@pytest.mark.parametrize("gateway", ["local", "snowflake"])
-def test_properties_are_taken_apart_by_sql_of_the_engine(gateway: str) -> None:
-    dialect = {"local": "duckdb"}.get(gateway, gateway)
-    sql = properties_of(gateway).sql(dialect)
-    assert ("JSON_EACH" in sql, "FLATTEN" in sql) == (gateway == "local", gateway == "snowflake")
-    query = sqlglot.parse_one(sql, dialect=dialect)
-    assert query.sql(dialect) == sql
+@pytest.mark.parametrize("engine", ["duckdb", "snowflake"])
+def test_properties_are_taken_apart_by_sql_of_the_engine(engine: str) -> None:
+    sql = properties_of(engine).sql(engine)
+    assert ("JSON_EACH" in sql, "FLATTEN" in sql) == (engine == "duckdb", engine == "snowflake")
+    query = sqlglot.parse_one(sql, dialect=engine)
+    assert query.sql(engine) == sql
     (select,) = (each for each in query.find_all(exp.Select) if each.depth <= 1)
     assert select.named_selects == ["uuid", "property", "value_type", "value_text"]
 
@@ -81,10 +80,16 @@ def test_snowflake_gets_its_own_flatten_and_types() -> None:
 
 
 def test_values_that_queries_see_are_split_by_sql_of_the_engine() -> None:
-    for gateway, dialect, call in [("local", "duckdb", "JSON_EACH("), ("snowflake", "snowflake", "MODE => 'BOTH'")]:
-        sql = values_of(gateway).sql(dialect)
+    for engine, call in [("duckdb", "JSON_EACH("), ("snowflake", "MODE => 'BOTH'")]:
+        sql = values_of(engine).sql(engine)
         assert sql.count(call) == 3
-        query = sqlglot.parse_one(sql, dialect=dialect)
-        assert query.sql(dialect) == sql
+        query = sqlglot.parse_one(sql, dialect=engine)
+        assert query.sql(engine) == sql
         (union, *_) = query.find_all(exp.Union)
         assert union.named_selects == ["uuid", "property", "value_type", "value_text"]
+
+
+@pytest.mark.parametrize("engine", ["postgres", None])
+def test_an_engine_that_the_models_have_no_sql_for_is_named(engine: str | None) -> None:
+    with pytest.raises(ValueError, match=f"no SQL for '{engine}'; they run on duckdb and snowflake"):
+        properties_of(engine)

@@ -391,8 +391,8 @@ def test_an_edited_gold_model_is_built_alone_in_dev_and_compared(project: Projec
     settle(project, simulator)
     load(project)
     warehouse.plan(project)
-    model = project.root / "sqlmesh/models/gold/daily_metrics.sql"
-    new_users = "COALESCE(day_totals.new_users, 0)"
+    model = project.root / "sqlmesh/models/gold/charts/daily_metrics.sql"
+    new_users = "COALESCE(totals.new_users, 0)"
     assert model.read_text().count(new_users) == 1, f"the model has no {new_users} to edit: choose another column"
     model.write_text(model.read_text().replace(new_users, f"2 * {new_users}"))
     with warehouse.opened(project) as context:

@@ -51,6 +51,7 @@ USER_COMMANDS = ("plan", "run")
 NEEDS_UNIT_TESTS = "missingunittest"  # the rule of the linter
 # What the models' unit tests go by, unless they name their own: nothing of a user's may decide whether they pass.
 UNIT_TEST_VARIABLES = {
+    "engine": "duckdb",
     "first_hour": f"{DEVELOPER_FIRST_HOUR}",
     "now": "",
     "freshness_hours": 12,
@@ -104,6 +105,8 @@ def project_config(root: Path, command: str | None) -> Config:
             config.model_defaults.on_virtual_update = ["@mask_personal_data()"]  # of macros/masking.py
     config.gateways.pop("", None)  # SQLMesh's own, in memory
     config.default_gateway = gateway
+    for name, each in config.gateways.items():
+        each.variables["engine"] = config.get_connection(name).type_  # by it macros/properties.py writes its SQL
     first_hour, now, freshness_hours = DEVELOPER_FIRST_HOUR, "", 12
     if command not in DEVELOPER_COMMANDS:
         projects = first_hours()

@@ -1,7 +1,8 @@
-/* Which value every property of a user had when: from the event that first shows it to the event that shows another. Of events at one time the
- * last by uuid counts. A property that an event does not show keeps its value: Amplitude documents that events carry all properties of their user,
- * but rows that carry none are common in exports (those of servers, those before an identify call has arrived), and no row tells such a one from
- * one whose properties were unset. */
+/* Which value every property of a user had when: from the event that first shows it to the event
+ * that shows another. If several events have one time, the last by uuid counts.
+ * A property that an event does not show keeps its value. Amplitude documents that events carry
+ * all properties of their user, but rows without any are common in exports (those of servers,
+ * those before an identify call has arrived). No row says whether its properties were unset. */
 MODEL (
   name silver.user_property_changes,
   kind INCREMENTAL_UNMANAGED (
@@ -28,12 +29,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((project, app, amplitude_id), @touched_users(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((project, app, amplitude_id), @touched_users(@start_ts, @end_ts), @start_ts);
 
 WITH sets AS (
   /* Most events show what the one before has shown: these need not be taken apart. */

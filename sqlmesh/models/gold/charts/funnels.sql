@@ -1,6 +1,8 @@
-/* How many users went how far in every funnel, by the day on which they entered it: Amplitude's conversion over time of unique users
- * (faq_and_troubleshooting: funnel-analysis.md), in all and by platform and country of the event that did step 1. A user counts once on each day of
- * entry; silver.funnel_paths has the rules. Every step has its row, also where nobody reached it; days on which nobody entered have none. */
+/* How many users went how far in every funnel, by the day on which they entered it: Amplitude's
+ * conversion over time of unique users (faq_and_troubleshooting: funnel-analysis.md), in all and
+ * by platform and country of the event that did step 1. A user counts once on each day of entry;
+ * silver.funnel_paths has the rules. Every step has its row, also where nobody reached it; days on
+ * which nobody entered have none. */
 MODEL (
   name gold.funnels,
   kind VIEW,
@@ -72,14 +74,7 @@ WITH paths AS (
     MEDIAN(microseconds)::DOUBLE / 1000000 AS median_seconds,
     SUM(microseconds)::DOUBLE / COUNT(*) / 1000000 AS average_seconds
   FROM paths
-  GROUP BY
-    project,
-    app,
-    funnel,
-    breakdown,
-    segment,
-    entry_date,
-    step
+  GROUP BY ALL
 ), days AS (
   SELECT
     entered.project,

@@ -1,7 +1,10 @@
-/* The numbers of Amplitude's overview for every day, in all and by platform and country: from a segment's first event to the day that the export has
- * reached, days without events included. Days before the export's first hour are not shown (silver.apps). Users are counted after merging. A user of
- * a segment had an event with that platform or country. A session of a segment consists of the segment's events alone ("Interpret your User Sessions
- * chart", how filtering works); sessions of more than a day are left out ("User Sessions: Track engagement frequency and duration", last note). */
+/* The numbers of Amplitude's overview for every day, in all and by platform and country. A
+ * segment's days run from its first event to the day that the export has reached, days without
+ * events included. Days before the export's first hour are not shown (silver.apps).
+ * Users are counted after merging. A user of a segment had an event with that platform or country.
+ * A session of a segment consists of the segment's events alone ("Interpret your User Sessions
+ * chart", how filtering works). Sessions of more than a day are left out ("User Sessions: Track
+ * engagement frequency and duration", last note). */
 MODEL (
   name gold.daily_metrics,
   kind VIEW,
@@ -43,11 +46,8 @@ MODEL (
 WITH days AS (
   SELECT
     days.*,
-    days.active_events > 0 AS is_active,
-    apps.frontier_date
-  FROM silver.segment_days AS days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
+    days.active_events > 0 AS is_active
+  FROM @shown(silver.segment_days, event_date) AS days
 ), segments AS (
   SELECT
     project,
@@ -57,15 +57,7 @@ WITH days AS (
     MIN(event_date) AS first_date,
     MAX(frontier_date) AS last_date
   FROM days
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    segment
-), numbers AS (
-  SELECT
-    ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
-  FROM TABLE(GENERATOR(ROWCOUNT => 36525))
+  GROUP BY ALL
 ), dates AS (
   SELECT
     segments.project,
@@ -74,26 +66,9 @@ WITH days AS (
     segments.segment,
     DATEADD(DAY, -numbers.n, segments.last_date)::DATE AS metric_date
   FROM segments
-  JOIN numbers
+  JOIN @numbers(36525) AS numbers
     ON numbers.n <= DATEDIFF(DAY, segments.first_date, segments.last_date)
-), day_totals AS (
-  SELECT
-    project,
-    app,
-    breakdown,
-    segment,
-    event_date AS metric_date,
-    COUNT_IF(is_active) AS active_users,
-    COUNT_IF(event_date = first_date) AS new_users,
-    SUM(events) AS events
-  FROM days
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    segment,
-    event_date
-), window_changes AS (
+), facts AS (
   /* A user enters a window of n days with an active day and leaves it n days later, unless active again before. */
   SELECT
     project,
@@ -101,110 +76,97 @@ WITH days AS (
     breakdown,
     segment,
     event_date AS metric_date,
-    1 AS weekly_change,
-    1 AS monthly_change
+    IFF(is_active, 1, 0) AS active_users,
+    IFF(event_date = first_date, 1, 0) AS new_users,
+    IFF(is_active, 1, 0) AS weekly_change,
+    IFF(is_active, 1, 0) AS monthly_change,
+    0 AS sessions,
+    NULL AS session_seconds,
+    events
   FROM days
-  WHERE
-    is_active
   UNION ALL
   SELECT
-    project,
-    app,
-    breakdown,
-    segment,
+    days.project,
+    days.app,
+    days.breakdown,
+    days.segment,
     LEAST(
-      DATEADD(DAY, 7, event_date)::DATE,
-      COALESCE(next_active_date, DATEADD(DAY, 7, event_date)::DATE)
+      DATEADD(DAY, windows.length, days.event_date)::DATE,
+      COALESCE(days.next_active_date, DATEADD(DAY, windows.length, days.event_date)::DATE)
     ) AS metric_date,
-    -1 AS weekly_change,
-    0 AS monthly_change
+    0 AS active_users,
+    0 AS new_users,
+    IFF(windows.length = 7, -1, 0) AS weekly_change,
+    IFF(windows.length = 30, -1, 0) AS monthly_change,
+    0 AS sessions,
+    NULL AS session_seconds,
+    0 AS events
   FROM days
+  CROSS JOIN (
+    SELECT
+      7 AS length
+    UNION ALL
+    SELECT
+      30 AS length
+  ) AS windows
   WHERE
-    is_active
+    days.is_active
   UNION ALL
-  SELECT
-    project,
-    app,
-    breakdown,
-    segment,
-    LEAST(
-      DATEADD(DAY, 30, event_date)::DATE,
-      COALESCE(next_active_date, DATEADD(DAY, 30, event_date)::DATE)
-    ) AS metric_date,
-    0 AS weekly_change,
-    -1 AS monthly_change
-  FROM days
-  WHERE
-    is_active
-), window_totals AS (
-  SELECT
-    project,
-    app,
-    breakdown,
-    segment,
-    metric_date,
-    SUM(weekly_change) AS weekly_change,
-    SUM(monthly_change) AS monthly_change
-  FROM window_changes
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    segment,
-    metric_date
-), session_totals AS (
   SELECT
     project,
     app,
     breakdown,
     segment,
     session_date AS metric_date,
-    COUNT(*) AS sessions,
-    AVG(session_seconds) AS average_session_seconds
+    0 AS active_users,
+    0 AS new_users,
+    0 AS weekly_change,
+    0 AS monthly_change,
+    1 AS sessions,
+    session_seconds,
+    0 AS events
   FROM silver.segment_sessions
   WHERE
     NOT is_longer_than_a_day
-  GROUP BY
+), totals AS (
+  SELECT
     project,
     app,
     breakdown,
     segment,
-    session_date
+    metric_date,
+    SUM(active_users) AS active_users,
+    SUM(new_users) AS new_users,
+    SUM(weekly_change) AS weekly_change,
+    SUM(monthly_change) AS monthly_change,
+    SUM(sessions) AS sessions,
+    AVG(session_seconds) AS average_session_seconds,
+    SUM(events) AS events
+  FROM facts
+  GROUP BY ALL
 ), metrics AS (
   SELECT
     dates.*,
-    COALESCE(day_totals.active_users, 0) AS active_users,
-    COALESCE(day_totals.new_users, 0) AS new_users,
-    SUM(COALESCE(window_totals.weekly_change, 0)) OVER (
+    COALESCE(totals.active_users, 0) AS active_users,
+    COALESCE(totals.new_users, 0) AS new_users,
+    SUM(COALESCE(totals.weekly_change, 0)) OVER (
       PARTITION BY dates.project, dates.app, dates.breakdown, dates.segment
       ORDER BY dates.metric_date
     ) AS weekly_active_users,
-    SUM(COALESCE(window_totals.monthly_change, 0)) OVER (
+    SUM(COALESCE(totals.monthly_change, 0)) OVER (
       PARTITION BY dates.project, dates.app, dates.breakdown, dates.segment
       ORDER BY dates.metric_date
     ) AS monthly_active_users,
-    COALESCE(session_totals.sessions, 0) AS sessions,
-    session_totals.average_session_seconds,
-    COALESCE(day_totals.events, 0) AS events
+    COALESCE(totals.sessions, 0) AS sessions,
+    totals.average_session_seconds,
+    COALESCE(totals.events, 0) AS events
   FROM dates
-  LEFT JOIN day_totals
-    ON day_totals.project = dates.project
-    AND day_totals.app = dates.app
-    AND day_totals.breakdown = dates.breakdown
-    AND day_totals.segment = dates.segment
-    AND day_totals.metric_date = dates.metric_date
-  LEFT JOIN window_totals
-    ON window_totals.project = dates.project
-    AND window_totals.app = dates.app
-    AND window_totals.breakdown = dates.breakdown
-    AND window_totals.segment = dates.segment
-    AND window_totals.metric_date = dates.metric_date
-  LEFT JOIN session_totals
-    ON session_totals.project = dates.project
-    AND session_totals.app = dates.app
-    AND session_totals.breakdown = dates.breakdown
-    AND session_totals.segment = dates.segment
-    AND session_totals.metric_date = dates.metric_date
+  LEFT JOIN totals
+    ON totals.project = dates.project
+    AND totals.app = dates.app
+    AND totals.breakdown = dates.breakdown
+    AND totals.segment = dates.segment
+    AND totals.metric_date = dates.metric_date
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */

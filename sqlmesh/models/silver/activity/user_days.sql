@@ -1,4 +1,5 @@
-/* What every user did on every day: the days that active users, new users and retention are counted from. */
+/* What every user did on every day: the days that active users, new users and retention are
+ * counted from. */
 MODEL (
   name silver.user_days,
   kind INCREMENTAL_UNMANAGED (
@@ -26,15 +27,10 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run(
-      (project, app, amplitude_id, event_date),
-      @touched_user_days(@start_ts, @end_ts),
-      @start_ts
-    )
+@delete_touched(
+  (project, app, amplitude_id, event_date),
+  @touched_user_days(@start_ts, @end_ts),
+  @start_ts
 );
 
 SELECT
@@ -52,8 +48,4 @@ FROM @rows_of_run(
   @touched_user_days(@start_ts, @end_ts),
   @start_ts
 ) AS hours
-GROUP BY
-  hours.project,
-  hours.app,
-  hours.amplitude_id,
-  hours.event_date
+GROUP BY ALL

@@ -1,5 +1,5 @@
-/* What every user did in every hour, by platform and country: what days are summed up from, and the hours that retention goes by. An hour is one
- * of the clocks in the reporting time zone. */
+/* What every user did in every hour, by platform and country. Days are summed up from these hours,
+ * and retention goes by them. An hour is one of the clocks in the reporting time zone. */
 MODEL (
   name silver.user_hours,
   kind INCREMENTAL_UNMANAGED (
@@ -29,15 +29,10 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run(
-      (project, app, amplitude_id, event_date),
-      @touched_user_days(@start_ts, @end_ts),
-      @start_ts
-    )
+@delete_touched(
+  (project, app, amplitude_id, event_date),
+  @touched_user_days(@start_ts, @end_ts),
+  @start_ts
 );
 
 WITH events AS (
@@ -73,10 +68,4 @@ SELECT
   MIN(event_time)::TIMESTAMPNTZ AS first_event_at, /* Time of the first event (UTC) */
   MAX(event_time)::TIMESTAMPNTZ AS last_event_at /* Time of the last event (UTC) */
 FROM events
-GROUP BY
-  project,
-  app,
-  amplitude_id,
-  event_hour,
-  platform,
-  country
+GROUP BY ALL

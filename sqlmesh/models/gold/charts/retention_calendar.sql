@@ -1,9 +1,13 @@
-/* How many of the users who started come back, X days, weeks or months of the reporting calendar later: Amplitude's retention by strict calendar dates
- * (retention-analysis-time, "Retention using strict calendar dates"), with the events of the variables retention_start_event and
- * retention_return_event. A user is once in the cohort of each day, week or month with a start event, in the segments of these events; returns count
- * in any segment, from the day of the first start event on. A new user starts on the day of the first event, and is in the segments of the whole
- * interval of that day ("Retention types"). X runs as far as the export has come. The sum over all cohorts leaves out cells that are not complete
- * (retention-analysis-calculation). */
+/* How many of the users who started come back, X days, weeks or months of the reporting calendar
+ * later: Amplitude's retention by strict calendar dates (retention-analysis-time, "Retention using
+ * strict calendar dates"). The variables retention_start_event and retention_return_event name the
+ * events.
+ * A user is once in the cohort of each day, week or month with a start event, in the segments of
+ * these events. Returns count in any segment, from the day of the first start event on. A new user
+ * starts on the day of the first event, and is in the segments of the whole interval of that day
+ * ("Retention types").
+ * X runs as far as the export has come. The sum over all cohorts leaves out cells that are not
+ * complete (retention-analysis-calculation). */
 MODEL (
   name gold.retention_calendar,
   kind VIEW,
@@ -41,21 +45,14 @@ MODEL (
 WITH starts AS (
   SELECT
     days.*
-  FROM @days_with(@retention_start_event) AS days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project
-    AND apps.app = days.app
-    AND @is_shown(days.event_date)
-    AND @is_shown(days.segment_date)
+  FROM @shown(@days_with(@retention_start_event), event_date, segment_date) AS days
 ), returns AS (
   SELECT
     days.project,
     days.app,
     days.amplitude_id,
     days.event_date
-  FROM @days_with(@retention_return_event) AS days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
+  FROM @shown(@days_with(@retention_return_event), event_date) AS days
   WHERE
     days.breakdown = 'all' AND days.segment_date = days.event_date
 ), last_returns AS (
@@ -65,10 +62,7 @@ WITH starts AS (
     amplitude_id,
     MAX(event_date) AS event_date
   FROM returns
-  GROUP BY
-    project,
-    app,
-    amplitude_id
+  GROUP BY ALL
 ), return_intervals AS (
   SELECT
     returns.project,
@@ -144,95 +138,6 @@ WITH starts AS (
     SUM(users) AS users
   FROM last_returned
   GROUP BY ALL
-), numbers AS (
-  SELECT
-    ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
-  FROM TABLE(GENERATOR(ROWCOUNT => 36525))
-), interval_numbers AS (
-  SELECT
-    apps.project,
-    apps.app,
-    apps.frontier_date,
-    numbers.n AS interval_number
-  FROM silver.apps AS apps
-  JOIN numbers
-    ON numbers.n <= DATEDIFF(DAY, apps.first_date, apps.frontier_date)
-), cells AS (
-  SELECT
-    cohorts.project,
-    cohorts.app,
-    cohorts.interval_unit,
-    cohorts.breakdown,
-    cohorts.segment,
-    cohorts.cohort_date,
-    numbers.interval_number,
-    cohorts.users AS cohort_users,
-    COALESCE(returned.users, 0) AS returned_on,
-    SUM(COALESCE(last_returned.users, 0)) OVER (
-      PARTITION BY cohorts.project, cohorts.app, cohorts.interval_unit, cohorts.breakdown, cohorts.segment, cohorts.cohort_date
-      ORDER BY numbers.interval_number DESC
-    ) AS returned_on_or_after,
-    @intervals_after(cohorts.interval_unit, numbers.interval_number + 1, cohorts.cohort_date) <= numbers.frontier_date AS is_complete
-  FROM cohorts
-  JOIN interval_numbers AS numbers
-    ON numbers.project = cohorts.project
-    AND numbers.app = cohorts.app
-    AND numbers.interval_number <= @intervals_between(cohorts.interval_unit, cohorts.cohort_date, numbers.frontier_date)
-  LEFT JOIN returned
-    ON returned.project = cohorts.project
-    AND returned.app = cohorts.app
-    AND returned.interval_unit = cohorts.interval_unit
-    AND returned.breakdown = cohorts.breakdown
-    AND returned.segment = cohorts.segment
-    AND returned.cohort_date = cohorts.cohort_date
-    AND returned.interval_number = numbers.interval_number
-  LEFT JOIN last_returned
-    ON last_returned.project = cohorts.project
-    AND last_returned.app = cohorts.app
-    AND last_returned.interval_unit = cohorts.interval_unit
-    AND last_returned.breakdown = cohorts.breakdown
-    AND last_returned.segment = cohorts.segment
-    AND last_returned.cohort_date = cohorts.cohort_date
-    AND last_returned.interval_number = numbers.interval_number
-), with_overall AS (
-  SELECT
-    project,
-    app,
-    interval_unit,
-    breakdown,
-    segment,
-    TO_CHAR(cohort_date::DATE, 'yyyy-mm-DD') AS cohort,
-    cohort_date,
-    interval_number,
-    cohort_users,
-    returned_on,
-    returned_on_or_after,
-    is_complete
-  FROM cells
-  UNION ALL
-  SELECT
-    project,
-    app,
-    interval_unit,
-    breakdown,
-    segment,
-    '(all)' AS cohort,
-    NULL::DATE AS cohort_date,
-    interval_number,
-    SUM(cohort_users) AS cohort_users,
-    SUM(returned_on) AS returned_on,
-    SUM(returned_on_or_after) AS returned_on_or_after,
-    TRUE AS is_complete
-  FROM cells
-  WHERE
-    is_complete
-  GROUP BY
-    project,
-    app,
-    interval_unit,
-    breakdown,
-    segment,
-    interval_number
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
@@ -253,4 +158,7 @@ SELECT
     returned_on_or_after::DOUBLE / cohort_users
   )::DOUBLE AS returned_on_or_after_rate, /* Share of the users who returned in X or later */
   is_complete::BOOLEAN AS is_complete /* Whether X is over for the whole cohort: all its days lie before the day that the export has reached */
-FROM with_overall
+FROM @retention_cells(
+  @intervals_between(cohorts.interval_unit, cohorts.cohort_date, apps.frontier_date),
+  @intervals_after(cohorts.interval_unit, numbers.n + 1, cohorts.cohort_date) <= apps.frontier_date
+) AS cells

@@ -1,10 +1,12 @@
-/* Every step of every funnel, as seeds/funnels.csv defines them: edit that file, then plan. The order is 'this' (other events may lie between the
- * steps), 'exact' (none may) or 'any' (funnel-analysis-how-amplitude-computes.md). All steps of a funnel share the order and the conversion window, which
- * is from a second to 366 days long (funnel-analysis-interpret.md). seeds/funnels.py checks the file and names the line of a fault. */
+/* Every step of every funnel, as seeds/funnels.csv defines them: edit that file, then plan. The
+ * order is 'this' (other events may lie between the steps), 'exact' (none may) or 'any'
+ * (funnel-analysis-how-amplitude-computes.md). All steps of a funnel share the order and the
+ * conversion window, which is from a second to 366 days long (funnel-analysis-interpret.md).
+ * seeds/funnels.py checks the file and names the line of a fault. */
 MODEL (
   name silver.funnel_steps,
   kind SEED (
-    path '../../seeds/funnels.csv',
+    path '../../../seeds/funnels.csv',
     csv_settings (keep_default_na = FALSE, na_values = (
         ''
     ))

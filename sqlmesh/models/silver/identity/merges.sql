@@ -1,6 +1,8 @@
-/* Whom Amplitude itself has merged, as its merge feed tells (the command load-merges loads it; without a feed there is no row), and in whom each
- * chain of merges ends. Of several merges of one user the one with the latest merge_server_time counts. A chain is followed for 64 merges; users who
- * merge in a circle are one, under the smallest of their ids. A project's chains are resolved anew as a whole when its feed has a new row. */
+/* Whom Amplitude itself has merged, by its merge feed, and in whom each chain of merges ends. The
+ * command load-merges loads the feed; without it there is no row.
+ * If a user was merged more than once, the latest merge_server_time counts. A chain is followed
+ * for 64 merges. Users who merge in a circle are one, under the smallest of their ids. When a
+ * project's feed has a new row, all its chains are resolved anew. */
 MODEL (
   name silver.merges,
   kind INCREMENTAL_UNMANAGED (
@@ -33,14 +35,9 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((
-      project
-    ), @touched_feeds(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((
+  project
+), @touched_feeds(@start_ts, @end_ts), @start_ts);
 
 WITH RECURSIVE feed AS (
   SELECT

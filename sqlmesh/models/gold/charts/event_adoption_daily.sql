@@ -1,7 +1,9 @@
-/* How many users did what on every day, in all and by platform and country: each event type with its events, its users, and these as a share of the
- * day's active users (Amplitude's "Active %"). Users are counted after merging. A user of a segment had an event of the type with that platform or
- * country. The share of an inactive type may be more than 1, because its users need not be active (FAQ "Event Segmentation", Active % of more than
- * 100%). Days are computed anew as a whole when anything of them changes, since users cannot be added up. */
+/* How many users did what on every day, in all and by platform and country: each event type with
+ * its events, its users, and these as a share of the day's active users (Amplitude's "Active %").
+ * Users are counted after merging. A user of a segment had an event of the type with that platform
+ * or country. The share of an inactive type may be more than 1, because its users need not be
+ * active (FAQ "Event Segmentation", Active % of more than 100%). A day is computed anew as a whole
+ * when anything of it changes, because users cannot be added up. */
 MODEL (
   name gold.event_adoption_daily,
   kind INCREMENTAL_UNMANAGED (
@@ -49,29 +51,14 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    (project, app, event_date) IN (
-      SELECT
-        project,
-        app,
-        event_date
-      FROM @touched_dates(@start_ts, @end_ts) AS touched
-    )
-);
+@delete_touched((project, app, event_date), @touched_dates(@start_ts, @end_ts), @start_ts);
 
 WITH touched AS (
   SELECT
     touched.project,
     touched.app,
     touched.event_date
-  FROM @touched_dates(@start_ts, @end_ts) AS touched
-  JOIN silver.apps AS apps
-    ON apps.project = touched.project
-    AND apps.app = touched.app
-    AND @is_shown(touched.event_date)
+  FROM @shown(@touched_dates(@start_ts, @end_ts), event_date) AS touched
 ), user_events AS (
   SELECT
     events.project,
@@ -91,14 +78,7 @@ WITH touched AS (
     ON aliases.project = events.project
     AND aliases.app = events.app
     AND aliases.amplitude_id = events.amplitude_id
-  GROUP BY
-    events.project,
-    events.app,
-    events.event_date,
-    events.event_type,
-    aliases.canonical_amplitude_id,
-    events.platform,
-    events.country
+  GROUP BY ALL
 ), users AS (
   SELECT
     user_events.project,
@@ -111,14 +91,7 @@ WITH touched AS (
     SUM(user_events.events) AS events
   FROM user_events
   CROSS JOIN @breakdowns() AS breakdowns
-  GROUP BY
-    user_events.project,
-    user_events.app,
-    user_events.event_date,
-    user_events.event_type,
-    user_events.amplitude_id,
-    breakdowns.breakdown,
-    @segment(breakdowns.breakdown, user_events.platform, user_events.country)
+  GROUP BY ALL
 ), segments AS (
   SELECT
     days.project,
@@ -132,12 +105,7 @@ WITH touched AS (
     ON touched.project = days.project
     AND touched.app = days.app
     AND touched.event_date = days.event_date
-  GROUP BY
-    days.project,
-    days.app,
-    days.breakdown,
-    days.segment,
-    days.event_date
+  GROUP BY ALL
 )
 SELECT
   users.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
@@ -159,10 +127,4 @@ JOIN segments
   AND segments.breakdown = users.breakdown
   AND segments.segment = users.segment
   AND segments.event_date = users.event_date
-GROUP BY
-  users.project,
-  users.app,
-  users.event_date,
-  users.event_type,
-  users.breakdown,
-  users.segment
+GROUP BY ALL

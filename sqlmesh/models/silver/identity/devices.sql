@@ -19,12 +19,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((project, app, device_id), @touched_devices(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((project, app, device_id), @touched_devices(@start_ts, @end_ts), @start_ts);
 
 WITH totals AS (
   SELECT
@@ -43,10 +38,7 @@ WITH totals AS (
   ) AS pairs
   WHERE
     NOT pairs.device_id IS NULL
-  GROUP BY
-    pairs.project,
-    pairs.app,
-    pairs.device_id
+  GROUP BY ALL
 ), latest AS (
   SELECT
     hours.*

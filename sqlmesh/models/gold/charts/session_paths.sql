@@ -1,9 +1,13 @@
-/* What follows what in sessions: for each day, in all and by platform and country, how often one event was followed by another. A session begins with
- * (start) and ends with (end), so each event is the start of one edge and the end of one. An edge is dated by the event that it starts from, (start)
- * by the first event, so that a day's sessions are those that begin on it. Events are in order of their time, at one time of their uuid. They are
- * those of silver.segment_sessions: a segment's paths consist of its own events alone, and inactive and deleted types are passed over ("Interpret
- * your User Sessions chart", "How Amplitude calculates session length"). Sessions of more than a day have paths, because only the User Sessions
- * chart leaves them out. Sessions that began before the days that charts show (silver.apps) have none. */
+/* What follows what in sessions: for each day, in all and by platform and country, how often one
+ * event was followed by another.
+ * A session begins with (start) and ends with (end), so each event is the start of one edge and
+ * the end of one. The date of an edge is that of the event that it starts from; the date of
+ * (start) is that of the session's first event. Events are in order of their time; the uuid
+ * decides between events at one time. They are those of silver.segment_sessions: a segment's paths
+ * consist of its own events alone, without inactive and deleted types ("Interpret your User
+ * Sessions chart", "How Amplitude calculates session length").
+ * Sessions of more than a day have paths, because only the User Sessions chart leaves them out.
+ * Sessions that began before the days that charts show (silver.apps) have none. */
 MODEL (
   name gold.session_paths,
   kind INCREMENTAL_UNMANAGED (
@@ -52,18 +56,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    (project, app, event_date) IN (
-      SELECT
-        project,
-        app,
-        event_date
-      FROM @touched_session_dates(@start_ts, @end_ts) AS touched
-    )
-);
+@delete_touched((project, app, event_date), @touched_session_dates(@start_ts, @end_ts), @start_ts);
 
 WITH touched AS (
   SELECT
@@ -178,16 +171,7 @@ WITH touched AS (
     ON touched.project = edges.project
     AND touched.app = edges.app
     AND touched.event_date = edges.event_date
-  GROUP BY
-    edges.project,
-    edges.app,
-    edges.amplitude_id,
-    edges.session_id,
-    edges.breakdown,
-    edges.segment,
-    edges.event_date,
-    edges.from_event_type,
-    edges.to_event_type
+  GROUP BY ALL
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
@@ -201,11 +185,4 @@ SELECT
   COUNT(*)::BIGINT AS sessions, /* In how many sessions */
   COUNT(DISTINCT amplitude_id)::BIGINT AS users /* Of how many users, after merging */
 FROM session_edges
-GROUP BY
-  project,
-  app,
-  event_date,
-  breakdown,
-  segment,
-  from_event_type,
-  to_event_type
+GROUP BY ALL

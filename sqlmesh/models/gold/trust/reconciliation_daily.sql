@@ -1,6 +1,7 @@
-/* Our active and new users of each day beside Amplitude's own, for the days that it was last asked about. They may differ by the
- * merges of users, which the export does not tell, and by rows that came after Amplitude was asked. New users do not agree in the warehouse's first
- * weeks: who was there before its first hour is new here when he comes back. */
+/* Our active and new users of each day beside Amplitude's own, for the days that it was last asked
+ * about. They may differ by the merges of users, which the export does not show, and by rows that
+ * came after Amplitude was asked. New users do not agree in the warehouse's first weeks: users
+ * from before its first hour are new here when they come back. */
 MODEL (
   name gold.reconciliation_daily,
   kind VIEW,
@@ -45,9 +46,7 @@ WITH amplitude AS (
     days.event_date,
     COUNT_IF(days.active_events > 0) AS active_users,
     COUNT_IF(days.event_date = days.first_date) AS new_users
-  FROM silver.segment_days AS days
-  JOIN apps
-    ON apps.project = days.project AND @is_shown(days.event_date)
+  FROM @shown(silver.segment_days, event_date) AS days
   WHERE
     days.breakdown = 'all'
   GROUP BY

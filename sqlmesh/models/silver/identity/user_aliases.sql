@@ -1,7 +1,10 @@
-/* Who every user is after merging. Amplitude merges at query time and does not put it into the export; what its merge feed says (silver.merges) goes
- * first: a user is the one in whom its chain of merges ends, once that one has been seen in the app. Who is not merged so, and has no login (nor
- * have those merged into it), becomes the user who logs in first on one of its devices. All else stays: users who ever carried a user_id are only
- * merged by Amplitude's word, and users of different projects or apps not at all. */
+/* Who every user is after merging. Amplitude merges at query time and does not put it into the
+ * export.
+ * Its merge feed (silver.merges) goes first: a user is the one in whom their chain of merges ends,
+ * once that one has been seen in the app. A user without such a merge and without a login (nor
+ * with one of those merged into them) becomes the user who logs in first on one of their devices.
+ * All others stay as they are. Only Amplitude's feed merges users who ever carried a user_id.
+ * Users of different projects or apps are never merged. */
 MODEL (
   name silver.user_aliases,
   kind FULL,
@@ -28,10 +31,7 @@ WITH users AS (
     amplitude_id,
     MIN(first_login_hour) AS first_login_hour
   FROM silver.user_devices
-  GROUP BY
-    project,
-    app,
-    amplitude_id
+  GROUP BY ALL
 ), logins AS (
   SELECT
     devices.project,

@@ -1,7 +1,10 @@
-/* Who was active in every day, week or month, by what they were in the one before, as Amplitude's lifecycle chart has it. Active users are new (their
- * first event, of whatever type, is of the interval), current (active in the one before, too) or resurrected (neither); dormant are those who
- * were active in the one before and are not in this. In a segment, activity is that with its platform or country; new is who is new to the project.
- * The interval that the export has reached is told as far as it has come. */
+/* Who was active in every day, week or month, by what they were in the one before: Amplitude's
+ * lifecycle chart.
+ * Active users are new (their first event, of whatever type, is of the interval), current (active
+ * in the interval before, too) or resurrected (neither). Dormant users were active in the interval
+ * before and are not in this one. In a segment, activity is that with its platform or country, but
+ * new is who is new to the project. The interval that the export has reached is shown as far as it
+ * has come. */
 MODEL (
   name gold.lifecycle_@name,
   blueprints (
@@ -47,16 +50,14 @@ WITH days AS (
     @period_of(@unit, days.first_date) AS first_start,
     @period_of(
       @unit,
-      IFF(days.previous_active_date >= apps.first_date, days.previous_active_date, NULL)
+      IFF(days.previous_active_date >= days.first_shown_date, days.previous_active_date, NULL)
     ) AS previous_start,
     @period_of(
       @unit,
-      IFF(days.next_active_date <= apps.frontier_date, days.next_active_date, NULL)
+      IFF(days.next_active_date <= days.frontier_date, days.next_active_date, NULL)
     ) AS next_start,
-    @period_of(@unit, apps.frontier_date) AS last_start
-  FROM silver.segment_days AS days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
+    @period_of(@unit, days.frontier_date) AS last_start
+  FROM @shown(silver.segment_days, event_date) AS days
   WHERE
     days.active_events > 0
 ), states AS (
@@ -106,12 +107,7 @@ WITH days AS (
     COUNT_IF(state = 'resurrected') AS resurrected_users,
     COUNT_IF(state = 'dormant') AS dormant_users
   FROM states
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    segment,
-    start_date
+  GROUP BY ALL
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */

@@ -1,10 +1,13 @@
-/* Every session: the events of a merged user with one session_id. Events outside of sessions (session_id -1) and events of inactive or deleted types
- * count in no session. A session is dated by its start ("Track sessions") and measured by the client's clock ("How Amplitude calculates session
- * length"). Each value that a session shows, where it came from included, is the first non-null one of its events ("Use session metrics in Data
- * Tables"); a uuid decides between events at one time. Charts read silver.segment_sessions, which has the same sessions by segment.
- * Sessions are numbered after the insert, because a late session moves the numbers of sessions that the run does not read. The update numbers the
- * sessions of users who have a session without a number (from this run) or a gap (a session went to another user). SQLMesh calls the first run of a
- * model "creating". */
+/* Every session: the events of a merged user with one session_id. Events outside of sessions
+ * (session_id -1) and events of inactive or deleted types count in no session. A session is dated
+ * by its start ("Track sessions") and measured by the client's clock ("How Amplitude calculates
+ * session length"). Each value that a session shows, where it came from included, is the first
+ * non-null one of its events ("Use session metrics in Data Tables"); a uuid decides between events
+ * at one time. Charts read silver.segment_sessions, which has the same sessions by segment.
+ * Sessions are numbered after the insert, because a late session moves the numbers of sessions
+ * that the run does not read. The update numbers the sessions of users who have a session without
+ * a number (from this run) or a gap (a session went to another user). SQLMesh calls the first run
+ * of a model "creating". */
 MODEL (
   name silver.sessions,
   kind INCREMENTAL_UNMANAGED (
@@ -38,12 +41,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((project, app, session_id), @touched_sessions(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((project, app, session_id), @touched_sessions(@start_ts, @end_ts), @start_ts);
 
 WITH events AS (
   SELECT
@@ -129,10 +127,7 @@ GROUP BY
           app,
           amplitude_id
         FROM @this_model
-        GROUP BY
-          project,
-          app,
-          amplitude_id
+        GROUP BY ALL
         HAVING
           COUNT(session_number) < COUNT(*) OR MAX(session_number) > COUNT(*)
       )

@@ -1,10 +1,15 @@
-/* How many of the users who started come back, X times 24 hours later: Amplitude's retention by 24-hour windows (retention-analysis-time,
- * "Retention using 24-hour windows"), with the events of the variables retention_start_event and retention_return_event. By days, times are rounded
- * down to the hour. By weeks (7 days) and months (30 days), they are rounded down to the day of the reporting calendar. Each hour or day with a start
- * event opens windows of its own; a user counts once in a cell. A user is once in the cohort of each day, week or month of the reporting calendar
- * with a start event, in the segments of these events; returns count in any segment. A new user starts with the hour of the first event, by weeks and
- * months with its day, and is in the segments of that hour or day ("Retention types"). X runs as far as the export has come. The sum over all cohorts
- * leaves out cells that are not complete (retention-analysis-calculation). */
+/* How many of the users who started come back, X times 24 hours later: Amplitude's retention by
+ * 24-hour windows (retention-analysis-time, "Retention using 24-hour windows"). The variables
+ * retention_start_event and retention_return_event name the events.
+ * By days, times are rounded down to the hour. By weeks (7 days) and months (30 days), they are
+ * rounded down to the day of the reporting calendar. Each hour or day with a start event opens
+ * windows of its own; a user counts once in a cell.
+ * A user is once in the cohort of each day, week or month of the reporting calendar with a start
+ * event, in the segments of these events. Returns count in any segment. A new user starts with the
+ * hour of the first event, by weeks and months with its day, and is in the segments of that hour
+ * or day ("Retention types").
+ * X runs as far as the export has come. The sum over all cohorts leaves out cells that are not
+ * complete (retention-analysis-calculation). */
 MODEL (
   name gold.retention_24h,
   kind VIEW,
@@ -43,19 +48,11 @@ WITH starts AS (
   SELECT
     times.*,
     @interval_of(times.interval_unit, times.event_date) AS cohort_date
-  FROM @times_with(@retention_start_event) AS times
-  JOIN silver.apps AS apps
-    ON apps.project = times.project
-    AND apps.app = times.app
-    AND @is_shown(times.event_date)
+  FROM @shown(@times_with(@retention_start_event), event_date) AS times
 ), returns AS (
   SELECT
     times.*
-  FROM @times_with(@retention_return_event) AS times
-  JOIN silver.apps AS apps
-    ON apps.project = times.project
-    AND apps.app = times.app
-    AND @is_shown(times.event_date)
+  FROM @shown(@times_with(@retention_return_event), event_date) AS times
   WHERE
     times.breakdown = 'all'
 ), last_returns AS (
@@ -66,11 +63,7 @@ WITH starts AS (
     interval_unit,
     MAX(time) AS time
   FROM returns
-  GROUP BY
-    project,
-    app,
-    amplitude_id,
-    interval_unit
+  GROUP BY ALL
 ), members AS (
   SELECT
     project,
@@ -150,110 +143,6 @@ WITH starts AS (
     MIN(start_time) AS start_time
   FROM last_returned
   GROUP BY ALL
-), numbers AS (
-  SELECT
-    ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
-  FROM TABLE(GENERATOR(ROWCOUNT => 36525))
-), interval_numbers AS (
-  /* One more than there are days: where clocks were set back, they have more than 24 hours each. */
-  SELECT
-    apps.project,
-    apps.app,
-    apps.frontier_date,
-    numbers.n AS interval_number
-  FROM silver.apps AS apps
-  JOIN numbers
-    ON numbers.n <= DATEDIFF(DAY, apps.first_date, apps.frontier_date) + 1
-), cells AS (
-  SELECT
-    cohorts.project,
-    cohorts.app,
-    cohorts.interval_unit,
-    cohorts.breakdown,
-    cohorts.segment,
-    cohorts.cohort_date,
-    numbers.interval_number,
-    cohorts.users AS cohort_users,
-    COALESCE(returned.users, 0) AS returned_on,
-    SUM(COALESCE(last_returned.users, 0)) OVER (
-      PARTITION BY cohorts.project, cohorts.app, cohorts.interval_unit, cohorts.breakdown, cohorts.segment, cohorts.cohort_date
-      ORDER BY numbers.interval_number DESC
-    ) AS returned_on_or_after,
-    DATEADD(
-      DAY,
-      cohorts.interval_days * (
-        numbers.interval_number + 1
-      ) - IFF(cohorts.interval_unit = 'day', 0, 1),
-      @intervals_after(cohorts.interval_unit, 1, cohorts.cohort_date)
-    ) <= numbers.frontier_date AS is_complete /* Windows that begin with an hour end a day later than those that begin with its day. */
-  FROM cohorts
-  JOIN interval_numbers AS numbers
-    ON numbers.project = cohorts.project
-    AND numbers.app = cohorts.app
-    AND numbers.interval_number <= @windows_between(
-      cohorts.interval_days,
-      cohorts.start_time,
-      IFF(
-        cohorts.interval_unit = 'day',
-        DATEADD(MINUTE, -1, @reporting_day_start(DATEADD(DAY, 1, numbers.frontier_date))),
-        numbers.frontier_date::TIMESTAMPNTZ
-      )
-    )
-  LEFT JOIN returned
-    ON returned.project = cohorts.project
-    AND returned.app = cohorts.app
-    AND returned.interval_unit = cohorts.interval_unit
-    AND returned.breakdown = cohorts.breakdown
-    AND returned.segment = cohorts.segment
-    AND returned.cohort_date = cohorts.cohort_date
-    AND returned.interval_number = numbers.interval_number
-  LEFT JOIN last_returned
-    ON last_returned.project = cohorts.project
-    AND last_returned.app = cohorts.app
-    AND last_returned.interval_unit = cohorts.interval_unit
-    AND last_returned.breakdown = cohorts.breakdown
-    AND last_returned.segment = cohorts.segment
-    AND last_returned.cohort_date = cohorts.cohort_date
-    AND last_returned.interval_number = numbers.interval_number
-), with_overall AS (
-  SELECT
-    project,
-    app,
-    interval_unit,
-    breakdown,
-    segment,
-    TO_CHAR(cohort_date::DATE, 'yyyy-mm-DD') AS cohort,
-    cohort_date,
-    interval_number,
-    cohort_users,
-    returned_on,
-    returned_on_or_after,
-    is_complete
-  FROM cells
-  UNION ALL
-  SELECT
-    project,
-    app,
-    interval_unit,
-    breakdown,
-    segment,
-    '(all)' AS cohort,
-    NULL::DATE AS cohort_date,
-    interval_number,
-    SUM(cohort_users) AS cohort_users,
-    SUM(returned_on) AS returned_on,
-    SUM(returned_on_or_after) AS returned_on_or_after,
-    TRUE AS is_complete
-  FROM cells
-  WHERE
-    is_complete
-  GROUP BY
-    project,
-    app,
-    interval_unit,
-    breakdown,
-    segment,
-    interval_number
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
@@ -274,4 +163,21 @@ SELECT
     returned_on_or_after::DOUBLE / cohort_users
   )::DOUBLE AS returned_on_or_after_rate, /* Share of the users who returned in X or later */
   is_complete::BOOLEAN AS is_complete /* Whether X is over for the whole cohort: all its days lie before the day that the export has reached */
-FROM with_overall
+FROM @retention_cells(
+  @windows_between(
+    cohorts.interval_days,
+    cohorts.start_time,
+    IFF(
+      cohorts.interval_unit = 'day',
+      DATEADD(MINUTE, -1, @reporting_day_start(DATEADD(DAY, 1, apps.frontier_date))),
+      apps.frontier_date::TIMESTAMPNTZ
+    )
+  ),
+  DATEADD(
+    DAY,
+    cohorts.interval_days * (
+      numbers.n + 1
+    ) - IFF(cohorts.interval_unit = 'day', 0, 1),
+    @intervals_after(cohorts.interval_unit, 1, cohorts.cohort_date)
+  ) <= apps.frontier_date
+) AS cells

@@ -1,6 +1,7 @@
-/* Every session, in all and by platform and country, as the charts count it. Amplitude filters events first and then groups them into sessions:
- * a session of a segment consists of the segment's events alone, which also date and measure it ("Interpret your User Sessions chart", how filtering
- * works). One session can so be a session of several segments. */
+/* Every session, in all and by platform and country, as the charts count it. Amplitude filters
+ * events first and then groups them into sessions: a session of a segment consists of the
+ * segment's events alone, which also date and measure it ("Interpret your User Sessions chart",
+ * how filtering works). So one session can be a session of several segments. */
 MODEL (
   name silver.segment_sessions,
   kind INCREMENTAL_UNMANAGED (
@@ -36,12 +37,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((project, app, session_id), @touched_sessions(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((project, app, session_id), @touched_sessions(@start_ts, @end_ts), @start_ts);
 
 WITH parts AS (
   /* The events of a session with one platform and one country, which are in the same segments. */
@@ -71,13 +67,7 @@ WITH parts AS (
     ON outside.project = events.project AND outside.event_type = events.event_type
   WHERE
     NOT events.session_id IS NULL AND outside.event_type IS NULL
-  GROUP BY
-    events.project,
-    events.app,
-    aliases.canonical_amplitude_id,
-    events.session_id,
-    events.platform,
-    events.country
+  GROUP BY ALL
 ), sessions AS (
   SELECT
     parts.project,
@@ -93,13 +83,7 @@ WITH parts AS (
     SUM(parts.events) AS events
   FROM parts
   CROSS JOIN @breakdowns() AS breakdowns
-  GROUP BY
-    parts.project,
-    parts.app,
-    parts.amplitude_id,
-    breakdowns.breakdown,
-    @segment(breakdowns.breakdown, parts.platform, parts.country),
-    parts.session_id
+  GROUP BY ALL
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */

@@ -1,7 +1,10 @@
-/* Every user of Amplitude, not merged, with the user that it is after merging. First and latest go by event_time; of events at one time the uuid
- * decides. Where a user first came from is told by Amplitude itself (initial_utm_source and its like, 'EMPTY' for nowhere) as of the latest event
- * that carries any of them. Without these it is where the session of the user's first event came from, because Amplitude captures the first touch at
- * the start of the first session ("Browser SDK 2", first-touch attribution); a first event outside of sessions shows it by itself. */
+/* Every user of Amplitude, not merged, with the user that it is after merging. The first and the
+ * latest event go by event_time; the uuid decides between events at one time. Amplitude itself
+ * says where a user first came from (initial_utm_source and its like, 'EMPTY' for nowhere): the
+ * latest event that carries any of these counts. Without them the session of the user's first
+ * event shows it, because Amplitude captures the first touch at the start of the first session
+ * ("Browser SDK 2", first-touch attribution). A first event outside of sessions shows it by
+ * itself. */
 MODEL (
   name silver.users,
   kind INCREMENTAL_UNMANAGED (
@@ -32,12 +35,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((project, app, amplitude_id), @touched_user_summaries(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((project, app, amplitude_id), @touched_user_summaries(@start_ts, @end_ts), @start_ts);
 
 WITH hours AS (
   /* An hour of each kind is the one that counts: the first, the latest, the latest with a user_id, with an initial touch, with properties. */
@@ -92,10 +90,7 @@ WITH hours AS (
     MAX(IFF(is_latest, last_country, NULL)) AS latest_country,
     MAX(IFF(is_properties, user_properties::VARCHAR, NULL)) AS user_properties
   FROM hours
-  GROUP BY
-    project,
-    app,
-    amplitude_id
+  GROUP BY ALL
 ), days AS (
   SELECT
     project,
@@ -108,10 +103,7 @@ WITH hours AS (
     @touched_user_summaries(@start_ts, @end_ts),
     @start_ts
   ) AS days
-  GROUP BY
-    project,
-    app,
-    amplitude_id
+  GROUP BY ALL
 ), first_hours AS (
   SELECT
     project,
@@ -143,34 +135,10 @@ SELECT
   users.events::BIGINT AS events, /* Number of events */
   days.active_days::BIGINT AS active_days, /* Number of days with an event of an active type */
   users.devices::BIGINT AS devices, /* Number of devices */
-  CASE
-    WHEN NOT users.has_no_initial
-    THEN users.initial_source
-    WHEN sessions.session_id IS NULL
-    THEN users.first_source
-    ELSE sessions.source
-  END::VARCHAR AS first_source, /* utm_source that first brought the user, NULL for none */
-  CASE
-    WHEN NOT users.has_no_initial
-    THEN users.initial_medium
-    WHEN sessions.session_id IS NULL
-    THEN users.first_medium
-    ELSE sessions.medium
-  END::VARCHAR AS first_medium, /* utm_medium that did, NULL for none */
-  CASE
-    WHEN NOT users.has_no_initial
-    THEN users.initial_campaign
-    WHEN sessions.session_id IS NULL
-    THEN users.first_campaign
-    ELSE sessions.campaign
-  END::VARCHAR AS first_campaign, /* utm_campaign that did, NULL for none */
-  CASE
-    WHEN NOT users.has_no_initial
-    THEN users.initial_referrer
-    WHEN sessions.session_id IS NULL
-    THEN users.first_referrer
-    ELSE sessions.referrer
-  END::VARCHAR AS first_referrer, /* Domain of the referrer that did, NULL for none */
+  @first_touch(source)::VARCHAR AS first_source, /* utm_source that first brought the user, NULL for none */
+  @first_touch(medium)::VARCHAR AS first_medium, /* utm_medium that did, NULL for none */
+  @first_touch(campaign)::VARCHAR AS first_campaign, /* utm_campaign that did, NULL for none */
+  @first_touch(referrer)::VARCHAR AS first_referrer, /* Domain of the referrer that did, NULL for none */
   users.first_platform::VARCHAR AS first_platform, /* Platform of the first event; NULL for a server's */
   users.first_country::VARCHAR AS first_country, /* Country of the first event */
   users.latest_platform::VARCHAR AS latest_platform, /* Platform of the latest event; NULL for a server's */

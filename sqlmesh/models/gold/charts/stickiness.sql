@@ -1,5 +1,6 @@
-/* On how many days of a week or month its active users were active, as Amplitude's stickiness chart has it: on exactly so many, and on so many or
- * more (cumulative). In a segment, days are those with an active event of its platform or country. */
+/* On how many days of a week or month its active users were active, as Amplitude's stickiness
+ * chart has it: on exactly so many, and on so many or more (cumulative). In a segment, days are
+ * those with an active event of its platform or country. */
 MODEL (
   name gold.stickiness_@name,
   blueprints ((name := weekly, unit := week), (name := monthly, unit := month)),
@@ -42,20 +43,12 @@ WITH users AS (
     days.segment,
     days.amplitude_id,
     @period_of(@unit, days.event_date) AS start_date,
-    @period_of(@unit, MAX(apps.frontier_date)) AS last_start,
+    @period_of(@unit, MAX(days.frontier_date)) AS last_start,
     COUNT(*) AS active_days
-  FROM silver.segment_days AS days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
+  FROM @shown(silver.segment_days, event_date) AS days
   WHERE
     days.active_events > 0
-  GROUP BY
-    days.project,
-    days.app,
-    days.breakdown,
-    days.segment,
-    days.amplitude_id,
-    @period_of(@unit, days.event_date)
+  GROUP BY ALL
 ), counted AS (
   SELECT
     project,
@@ -67,14 +60,7 @@ WITH users AS (
     active_days,
     COUNT(*) AS users
   FROM users
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    segment,
-    start_date,
-    last_start,
-    active_days
+  GROUP BY ALL
 ), totals AS (
   SELECT
     project,
@@ -85,17 +71,7 @@ WITH users AS (
     last_start,
     SUM(users) AS active_users
   FROM counted
-  GROUP BY
-    project,
-    app,
-    breakdown,
-    segment,
-    start_date,
-    last_start
-), numbers AS (
-  SELECT
-    ROW_NUMBER() OVER (ORDER BY 1) AS n
-  FROM TABLE(GENERATOR(ROWCOUNT => 31))
+  GROUP BY ALL
 )
 SELECT
   totals.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
@@ -123,8 +99,8 @@ SELECT
     totals.start_date < totals.last_start
   )::BOOLEAN AS is_complete /* Whether the export has passed the interval */
 FROM totals
-JOIN numbers
-  ON numbers.n <= DATEDIFF(DAY, totals.start_date, @period_after(@unit, totals.start_date))
+JOIN @numbers(32) AS numbers
+  ON numbers.n BETWEEN 1 AND DATEDIFF(DAY, totals.start_date, @period_after(@unit, totals.start_date))
 LEFT JOIN counted
   ON counted.project = totals.project
   AND counted.app = totals.app

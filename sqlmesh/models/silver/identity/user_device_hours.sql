@@ -1,5 +1,5 @@
-/* What each hour of the export told of each user on each device. Users and devices are summed up from it: a new hour adds rows, and what was
- * there before need not be looked up among all events. */
+/* What each hour of the export shows of each user on each device. Users and devices are summed up
+ * from it: a new hour adds rows, so that no run has to read all earlier events. */
 MODEL (
   name silver.user_device_hours,
   kind INCREMENTAL_BY_TIME_RANGE (
@@ -100,9 +100,4 @@ SELECT
   MAX_BY(uuid, properties_number)::VARCHAR AS properties_uuid, /* Its uuid */
   PARSE_JSON(MAX_BY(user_properties::VARCHAR, properties_number)) AS user_properties /* These properties */
 FROM marked
-GROUP BY
-  project,
-  app,
-  amplitude_id,
-  device_id,
-  export_hour
+GROUP BY ALL

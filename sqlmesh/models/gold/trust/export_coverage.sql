@@ -1,4 +1,5 @@
-/* Every hour of a project, from its first to the newest that was ever asked for: loaded, empty, pending, or missing. */
+/* Every hour of a project, from its first to the newest that was ever asked for: loaded, empty,
+ * pending, or missing. */
 MODEL (
   name gold.export_coverage,
   kind VIEW,
@@ -39,17 +40,13 @@ WITH ledger AS (
   FROM ledger
   GROUP BY
     project
-), numbers AS (
-  SELECT
-    ROW_NUMBER() OVER (ORDER BY 1) - 1 AS n
-  FROM TABLE(GENERATOR(ROWCOUNT => 262800))
 ), hours AS (
   SELECT
     spans.project,
     spans.last_hour,
     DATEADD(HOUR, -numbers.n, spans.newest_hour) AS export_hour
   FROM spans
-  JOIN numbers
+  JOIN @numbers(262800) AS numbers
     ON numbers.n <= DATEDIFF(HOUR, spans.first_hour, spans.newest_hour)
 )
 SELECT

@@ -1,9 +1,12 @@
-/* Where users come from, a day at a time, by first touch and by last touch. First touch is what first brought the user (silver.users; the one with
- * the earliest event among users who merged). Last touch is the latest of the user's sessions up to this one that came from anywhere, if it started
- * within attribution_window_days before; new users go by their first session, if it is of their first day. A touch is that of the whole session, and
- * of all its events: source, medium, campaign and referrer are each the first non-null value ("Use session metrics in Data Tables"). A segment has the
- * sessions of its own events (silver.segment_sessions), and every user with an event in it on their first day. Sessions of more than a day are
- * not counted, but may be a touch. Summed up over the sources, sessions and new users are those of the day. */
+/* Where users come from, a day at a time, by first touch and by last touch. First touch is what
+ * first brought the user (silver.users); of users who merged, the one with the earliest event
+ * counts. Last touch is the latest of the user's sessions up to this one that came from anywhere,
+ * if it started within attribution_window_days before. New users go by their first session, if it
+ * is of their first day. A touch is that of the whole session, and of all its events: source,
+ * medium, campaign and referrer are each the first non-null value ("Use session metrics in Data
+ * Tables"). A segment has the sessions of its own events (silver.segment_sessions), and every user
+ * with an event in it on their first day. Sessions of more than a day are not counted, but may be
+ * a touch. Summed up over the sources, sessions and new users are those of the day. */
 MODEL (
   name gold.acquisition,
   kind VIEW,
@@ -60,21 +63,16 @@ WITH numbered AS (
   FROM silver.sessions
 ), first_touches AS (
   SELECT
-    *
-  FROM silver.users
+    users.project,
+    users.app,
+    users.canonical_amplitude_id AS amplitude_id,
+    @touch_columns(users, first_)
+  FROM silver.users AS users
   QUALIFY
     ROW_NUMBER() OVER (
-      PARTITION BY project, app, canonical_amplitude_id
-      ORDER BY first_seen_at, amplitude_id
+      PARTITION BY users.project, users.app, users.canonical_amplitude_id
+      ORDER BY users.first_seen_at, users.amplitude_id
     ) = 1
-), new_days AS (
-  SELECT
-    days.*
-  FROM silver.segment_days AS days
-  JOIN silver.apps AS apps
-    ON apps.project = days.project AND apps.app = days.app AND @is_shown(days.event_date)
-  WHERE
-    days.event_date = days.first_date
 ), credits AS (
   SELECT
     sessions.project,
@@ -82,15 +80,12 @@ WITH numbered AS (
     sessions.amplitude_id,
     sessions.session_id,
     'first' AS touch,
-    touches.first_source AS source,
-    touches.first_medium AS medium,
-    touches.first_campaign AS campaign,
-    touches.first_referrer AS referrer
+    @touch_columns(touches)
   FROM silver.sessions AS sessions
   JOIN first_touches AS touches
     ON touches.project = sessions.project
     AND touches.app = sessions.app
-    AND touches.canonical_amplitude_id = sessions.amplitude_id
+    AND touches.amplitude_id = sessions.amplitude_id
   UNION ALL
   SELECT
     sessions.project,
@@ -98,10 +93,7 @@ WITH numbered AS (
     sessions.amplitude_id,
     sessions.session_id,
     'last' AS touch,
-    touches.source,
-    touches.medium,
-    touches.campaign,
-    touches.referrer
+    @touch_columns(touches)
   FROM numbered AS sessions
   LEFT JOIN silver.sessions AS touches
     ON touches.project = sessions.project
@@ -109,24 +101,18 @@ WITH numbered AS (
     AND touches.amplitude_id = sessions.amplitude_id
     AND touches.session_number = sessions.touch_number
     AND touches.session_started_at >= DATEADD(DAY, -@attribution_window_days, sessions.session_started_at)
-), touched_sessions AS (
+), session_totals AS (
   SELECT
     sessions.project,
     sessions.app,
-    sessions.session_date,
+    sessions.session_date AS metric_date,
     sessions.breakdown,
     sessions.segment,
-    sessions.amplitude_id,
     credits.touch,
-    credits.source,
-    credits.medium,
-    credits.campaign,
-    credits.referrer
-  FROM silver.segment_sessions AS sessions
-  JOIN silver.apps AS apps
-    ON apps.project = sessions.project
-    AND apps.app = sessions.app
-    AND @is_shown(sessions.session_date)
+    @touch_columns(credits),
+    COUNT(DISTINCT sessions.amplitude_id) AS active_users,
+    COUNT(*) AS sessions
+  FROM @shown(silver.segment_sessions, session_date) AS sessions
   JOIN credits
     ON credits.project = sessions.project
     AND credits.app = sessions.app
@@ -134,35 +120,47 @@ WITH numbered AS (
     AND credits.session_id = sessions.session_id
   WHERE
     NOT sessions.is_longer_than_a_day
-), touched_news AS (
+  GROUP BY ALL
+), new_days AS (
   SELECT
-    days.project,
-    days.app,
-    days.event_date,
-    days.breakdown,
-    days.segment,
-    'first' AS touch,
-    touches.first_source AS source,
-    touches.first_medium AS medium,
-    touches.first_campaign AS campaign,
-    touches.first_referrer AS referrer
-  FROM new_days AS days
-  JOIN first_touches AS touches
-    ON touches.project = days.project
-    AND touches.app = days.app
-    AND touches.canonical_amplitude_id = days.amplitude_id
+    days.*
+  FROM @shown(silver.segment_days, event_date) AS days
+  WHERE
+    days.event_date = days.first_date
+), totals AS (
+  SELECT
+    session_totals.*,
+    0 AS new_users
+  FROM session_totals
   UNION ALL
   SELECT
     days.project,
     days.app,
-    days.event_date,
+    days.event_date AS metric_date,
+    days.breakdown,
+    days.segment,
+    'first' AS touch,
+    @touch_columns(touches),
+    0 AS active_users,
+    0 AS sessions,
+    1 AS new_users
+  FROM new_days AS days
+  JOIN first_touches AS touches
+    ON touches.project = days.project
+    AND touches.app = days.app
+    AND touches.amplitude_id = days.amplitude_id
+  UNION ALL
+  SELECT
+    days.project,
+    days.app,
+    days.event_date AS metric_date,
     days.breakdown,
     days.segment,
     'last' AS touch,
-    touches.source,
-    touches.medium,
-    touches.campaign,
-    touches.referrer
+    @touch_columns(touches),
+    0 AS active_users,
+    0 AS sessions,
+    1 AS new_users
   FROM new_days AS days
   LEFT JOIN silver.sessions AS touches
     ON touches.project = days.project
@@ -170,60 +168,6 @@ WITH numbered AS (
     AND touches.amplitude_id = days.amplitude_id
     AND touches.session_number = 1
     AND touches.session_date = days.event_date
-), totals AS (
-  SELECT
-    project,
-    app,
-    session_date AS metric_date,
-    breakdown,
-    segment,
-    touch,
-    source,
-    medium,
-    campaign,
-    referrer,
-    0 AS new_users,
-    COUNT(DISTINCT amplitude_id) AS active_users,
-    COUNT(*) AS sessions
-  FROM touched_sessions
-  GROUP BY
-    project,
-    app,
-    session_date,
-    breakdown,
-    segment,
-    touch,
-    source,
-    medium,
-    campaign,
-    referrer
-  UNION ALL
-  SELECT
-    project,
-    app,
-    event_date AS metric_date,
-    breakdown,
-    segment,
-    touch,
-    source,
-    medium,
-    campaign,
-    referrer,
-    COUNT(*) AS new_users,
-    0 AS active_users,
-    0 AS sessions
-  FROM touched_news
-  GROUP BY
-    project,
-    app,
-    event_date,
-    breakdown,
-    segment,
-    touch,
-    source,
-    medium,
-    campaign,
-    referrer
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
@@ -240,14 +184,4 @@ SELECT
   SUM(active_users)::BIGINT AS active_users, /* Users with a session that started on the day; with sessions of several sources, they count for each */
   SUM(sessions)::BIGINT AS sessions /* Sessions that started on the day, those of more than a day left out */
 FROM totals
-GROUP BY
-  project,
-  app,
-  metric_date,
-  breakdown,
-  segment,
-  touch,
-  COALESCE(source, '(none)'),
-  COALESCE(medium, '(none)'),
-  COALESCE(campaign, '(none)'),
-  COALESCE(referrer, '(none)')
+GROUP BY ALL

@@ -1,4 +1,5 @@
-/* Which users were seen on which devices, and when one first showed a user_id there: what identity is resolved from. */
+/* Which users were seen on which devices, and when a user first showed a user_id there. Identity
+ * is resolved from it. */
 MODEL (
   name silver.user_devices,
   kind INCREMENTAL_UNMANAGED (
@@ -19,12 +20,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((project, app, amplitude_id), @touched_users(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((project, app, amplitude_id), @touched_users(@start_ts, @end_ts), @start_ts);
 
 WITH hours AS (
   /* The first login is told from the events of its export hour alone: no later hour can change it. */
@@ -52,8 +48,4 @@ SELECT
   MIN(IFF(export_hour = first_login_hour, first_login_uploaded_at, NULL))::TIMESTAMPNTZ AS first_login_uploaded_at, /* First upload with a user_id (UTC) */
   MIN(IFF(export_hour = first_login_hour, first_login_at, NULL))::TIMESTAMPNTZ AS first_login_at /* Time of the first event with a user_id among those of that hour (UTC) */
 FROM hours
-GROUP BY
-  project,
-  app,
-  amplitude_id,
-  device_id
+GROUP BY ALL

@@ -1,5 +1,6 @@
-/* Every day of every merged user, in all and by platform and country, with the active day before and the one after: what the charts of active users
- * are counted from. A user is in every segment that an event of his had on the day. */
+/* Every day of every merged user, in all and by platform and country, with the active day before
+ * and the one after. The charts of active users count these days. A user is in every segment that
+ * an event of theirs had on the day. */
 MODEL (
   name silver.segment_days,
   kind INCREMENTAL_UNMANAGED (
@@ -46,12 +47,7 @@ MODEL (
   )
 );
 
-@IF(
-  @runtime_stage = 'evaluating',
-  DELETE FROM @this_model
-  WHERE
-    @of_run((project, app, amplitude_id), @touched_merged_users(@start_ts, @end_ts), @start_ts)
-);
+@delete_touched((project, app, amplitude_id), @touched_merged_users(@start_ts, @end_ts), @start_ts);
 
 WITH aliases AS (
   SELECT
@@ -77,13 +73,7 @@ WITH aliases AS (
     ON aliases.project = hours.project
     AND aliases.app = hours.app
     AND aliases.amplitude_id = hours.amplitude_id
-  GROUP BY
-    hours.project,
-    hours.app,
-    aliases.canonical_amplitude_id,
-    hours.event_date,
-    hours.platform,
-    hours.country
+  GROUP BY ALL
 ), days AS (
   SELECT
     hours.project,
@@ -96,13 +86,7 @@ WITH aliases AS (
     SUM(hours.active_events) AS active_events
   FROM hours
   CROSS JOIN @breakdowns() AS breakdowns
-  GROUP BY
-    hours.project,
-    hours.app,
-    hours.amplitude_id,
-    hours.event_date,
-    breakdowns.breakdown,
-    @segment(breakdowns.breakdown, hours.platform, hours.country)
+  GROUP BY ALL
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
