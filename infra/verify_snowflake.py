@@ -326,7 +326,7 @@ def check_rights(report: Report, loader: SnowflakeConnection, transformer: Snowf
         (loader, LOADER, "CREATE VIEW GOLD.NOT_ALLOWED AS SELECT 1 AS A"),
         (loader, LOADER, "CREATE SCHEMA NOT_ALLOWED"),
         (loader, LOADER, "CREATE STAGE BRONZE.NOT_ALLOWED"),
-        (loader, LOADER, "SELECT COUNT(*) FROM GOLD.DAILY_METRICS"),
+        (loader, LOADER, "SELECT COUNT(*) FROM SILVER.EVENTS"),
         (transformer, TRANSFORMER, "CREATE TABLE BRONZE.NOT_ALLOWED (A INT)"),
         (transformer, TRANSFORMER, "DELETE FROM BRONZE.EVENTS WHERE FALSE"),
         (transformer, TRANSFORMER, "LIST @BRONZE.LAKE_STAGING"),
@@ -376,6 +376,7 @@ def columns_of(local: duckdb.DuckDBPyConnection, schema: str) -> dict[str, list[
         FROM information_schema.columns
         WHERE LOWER(table_schema) = ? AND table_name NOT LIKE '!_dlt%' ESCAPE '!'
             AND column_name NOT ILIKE '!_dlt%' ESCAPE '!'
+            AND column_name NOT ILIKE 'load!_id' ESCAPE '!'
         ORDER BY table_name, ordinal_position
         """,
         [schema],

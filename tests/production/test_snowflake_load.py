@@ -94,7 +94,7 @@ def test_a_hole_is_shown_and_declared_empty(snowflake_project: SnowflakeProject)
     shown = project.load_here("status")
     assert (shown.returncode, "1 missing hours hold silver back" in shown.stdout) == (3, True), shown.stderr
     assert "1 hours declared empty" in succeeded(project.load_here("declare-empty", *hole)).stdout
-    succeeded(project.load_here("status"))
+    succeeded(project.load_here("status", SOURCES__AMPLITUDE__FRESHNESS_HOURS="48"))
 
 
 def test_a_copy_that_fails_half_way_is_told_and_the_next_run_goes_on(snowflake_project: SnowflakeProject) -> None:

@@ -139,8 +139,8 @@ def overdue_before(projects: Sequence[AmplitudeSettings]) -> datetime:
 def _lag(state: Built) -> list[str]:
     found = [
         f"Project {hours.project}: hours {format_hour(hours.first)} to {format_hour(hours.last)} are in bronze, but "
-        f"silver begins with {format_hour(state.first)} and never takes them in. Set SOURCES__AMPLITUDE__START_HOUR to "
-        f"{format_hour(hours.first)} or earlier, then: {sqlmesh_command('plan')}"
+        f"silver begins with {format_hour(state.first)} and never takes them in. With START_HOUR no later than "
+        f"{format_hour(hours.first)}, run: {sqlmesh_command('plan')}"
         for hours in state.out_of_reach
     ]
     if state.is_overdue and state.lacking:

@@ -12,8 +12,8 @@
  * two steps, so a later event of a step may be the better one, and every choice is followed. In
  * 'any' order later steps may lie before step 1 (macros/funnel_ways.py).
  * The conversion window runs from the event of step 1 ('any': from the earliest) to the last, its
- * end included. Events after the frontier wait for their day. docs/how-amplitude-counts.md has the
- * choices that Amplitude's pages leave open. */
+ * end included. Events after the frontier wait for their day. docs/explanation/how-amplitude-counts.md
+ * has the choices that Amplitude's pages leave open. */
 MODEL (
   name silver.funnel_paths,
   kind INCREMENTAL_UNMANAGED (
