@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -55,6 +56,12 @@ def test_a_room_knows_no_room_above_it(module: str) -> None:
     assert room in FLOOR, f"{room} is a new room: give it a place in ROOMS"
     above = [name for name in imports(module) if room_of(name) != room and FLOOR[room_of(name)] >= FLOOR[room]]
     assert above == [], f"{module} must not import {', '.join(above)}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    known = {*modules()}
+    graph = {module: {name for name in imports(module) if name in known} for module in known}
+    TopologicalSorter(graph).prepare()  # which raises CycleError with the circle
 
 
 ALONE = """

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt.common.storages import FilesystemConfiguration
 
-from ..lake.storage import Lake, open_lake
+from ..lake.open import open_lake
+from ..lake.storage import Lake
 
 DATASET = "bronze"
 LAYOUT = "{table_name}/{load_id}.{file_id}.{ext}"

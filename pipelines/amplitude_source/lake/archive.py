@@ -25,8 +25,9 @@ from isal import isal_zlib  # zlib's interface at twice its speed
 
 from ..background import read_ahead
 from ..errors import AmplitudeError
+from .open import open_lake
 from .privacy import Effects, Redactor
-from .storage import UNFINISHED, LakeError, Sink, Uploads, open_lake, together
+from .storage import UNFINISHED, LakeError, Sink, Uploads, together
 
 MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
 MANIFEST_NAME = re.compile(r"/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>[01]\d|2[0-3])\.json$")

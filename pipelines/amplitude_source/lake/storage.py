@@ -15,9 +15,7 @@ from dlt.common.configuration import configspec, resolve_type
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.storages import FilesystemConfiguration
-from fsspec import register_implementation
 
-from ..certificates import AWS_CERTIFICATE_VARIABLES, certificates_fault
 from ..errors import AmplitudeError
 
 LAKE_VARIABLE = "SOURCES__AMPLITUDE__LAKE__BUCKET_URL"
@@ -102,25 +100,6 @@ def together(uploads: Uploads) -> Iterator[Uploads]:
         uploads.commit()
     finally:
         uploads.discard()
-
-
-def open_lake(config: FilesystemConfiguration) -> Lake:
-    """Return the lake of the settings.
-
-    Raises:
-        LakeError: its credentials or the file of certificates cannot be read.
-    """
-    if config.is_local_filesystem:
-        return LocalLake(Path(config.make_local_path(config.bucket_url)))
-    if fault := certificates_fault(AWS_CERTIFICATE_VARIABLES):
-        raise LakeError(fault)
-    from .s3 import S3Lake, TellingFileSystem  # only here: its imports take half a second
-
-    # Everybody in this process who asks S3 for something, dlt included, is shown what was refused.
-    register_implementation("s3", TellingFileSystem, clobber=True)
-
-    with told_credentials():
-        return S3Lake(config)
 
 
 @contextmanager
