@@ -62,7 +62,6 @@ def test_the_console_command_is_the_scripts_own_entry() -> None:
     module, function = entry.split(":")
     assert name == invocation.CONSOLE_COMMAND
     assert getattr(import_module(module), function) is amplitude.main
-    assert module in project["tool"]["setuptools"]["py-modules"]
 
 
 def test_an_install_without_its_repository_is_refused_in_one_sentence(tmp_path: Path) -> None:
