@@ -128,7 +128,7 @@ def pages() -> list[str]:
 def repository_files() -> frozenset[str]:
     """Return every file of the repository that Git tracks or would track."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - git
     return frozenset(name for name in listed.stdout.splitlines() if (ROOT / name).exists())
 
 

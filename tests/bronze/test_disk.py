@@ -52,8 +52,8 @@ def _work_is_a_file(project: Project) -> dict[str, str]:
 
 
 def _folder_of_work_is_a_file(project: Project) -> dict[str, str]:
-    made(project, "data/scratch")
-    return {WORK: "data/scratch/work"}
+    made(project, "data/work")
+    return {WORK: "data/work/work"}
 
 
 def _work_cannot_be_made(_: Project) -> dict[str, str]:
@@ -92,7 +92,7 @@ def _lake_cannot_be_made(_: Project) -> dict[str, str]:
     ("prepare", "parts"),
     [
         (_work_is_a_file, ["data/work cannot be used (File exists): remove the file", WORK]),
-        (_folder_of_work_is_a_file, ["data/scratch/work cannot be used (Not a directory): remove the file", WORK]),
+        (_folder_of_work_is_a_file, ["data/work/work cannot be used (Not a directory): remove the file", WORK]),
         (_work_cannot_be_made, ["/proc/work cannot be used (No such file or directory)", WORK]),
         (_folder_of_the_database_is_a_file, ["/db cannot be used (File exists): remove the file", DATABASE]),
         (_database_is_a_folder, ["amplitude.duckdb", "Is a directory", DATABASE]),
@@ -130,10 +130,10 @@ def test_after_a_full_disk_that_is_named_a_plain_run_loads_everything(
 
 ROOT = Path("/srv/warehouse")
 KNOWN = [
-    Place(WORK, ROOT / "data/work"),
+    Place(WORK, ROOT / "data/scratch"),
     Place(LAKE, ROOT / "data/lake"),
     Place(DATABASE, ROOT / "data/amplitude.duckdb"),
-    Place("TMPDIR", Path("/tmp")),  # noqa: S108 - nothing is written there
+    Place("TMPDIR", Path("/scratch")),
 ]
 
 
@@ -141,8 +141,8 @@ KNOWN = [
     ("error", "found"),
     [
         (
-            PermissionError(errno.EACCES, "Permission denied", "/srv/warehouse/data/work/lock"),
-            "/srv/warehouse/data/work/lock cannot be used (Permission denied): give this user the right to read and "
+            PermissionError(errno.EACCES, "Permission denied", "/srv/warehouse/data/scratch/lock"),
+            "/srv/warehouse/data/scratch/lock cannot be used (Permission denied): give this user the right to read and "
             f"write there, or set {WORK} to another.",
         ),
         (
@@ -151,9 +151,8 @@ KNOWN = [
             f"there, or set {WORK} to another.",
         ),
         (
-            OSError(errno.ENOSPC, "No space left on device", "/tmp/dlt/x"),  # noqa: S108 - as above
-            "/tmp/dlt/x cannot be used (No space left on device): make room on its disk, or set "  # noqa: S108
-            "TMPDIR to another.",
+            OSError(errno.ENOSPC, "No space left on device", "/scratch/dlt/x"),
+            "/scratch/dlt/x cannot be used (No space left on device): make room on its disk, or set TMPDIR to another.",
         ),
         (
             PermissionError(errno.EACCES, "Permission denied", "/home/me/exports.zip"),
@@ -170,13 +169,13 @@ KNOWN = [
             f"{DATABASE} names it: check its folder, its rights and the room on its disk.",
         ),
         (
-            duckdb.IOException("IO Error: No files found that match /srv/warehouse/data/work/typed/0.parquet"),
-            "IO Error: No files found that match /srv/warehouse/data/work/typed/0.parquet. "
+            duckdb.IOException("IO Error: No files found that match /srv/warehouse/data/scratch/typed/0.parquet"),
+            "IO Error: No files found that match /srv/warehouse/data/scratch/typed/0.parquet. "
             f"{WORK} names it: check its folder, its rights and the room on its disk.",
         ),
         (duckdb.BinderException("Binder Error: there is no column x"), None),
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), None),
-        (ValueError("/srv/warehouse/data/work"), None),
+        (ValueError("/srv/warehouse/data/scratch"), None),
     ],
 )
 def test_an_error_of_the_disk_names_the_setting_of_its_path(error: Exception, found: str | None) -> None:

@@ -14,7 +14,7 @@ from simulator.archive import Archive, Member
 from simulator.faults import EXPORT, Fault, FaultPlan, Reply
 from simulator.product import Product
 from simulator.server import Simulator
-from support.assertions import assert_no_secret_is_kept, take_all_hours
+from support.assertions import assert_no_secret_is_kept, rows_that_do_not_count, take_all_hours
 from support.members import SMALL_PRODUCT, export_row, gzip_lines, hour_text, member_name
 from support.project import Project, make_project, sentence, succeeded
 
@@ -319,6 +319,7 @@ def test_a_project_that_is_given_up_is_retired_and_no_longer_waited_for(two: Pro
     assert "is retired: silver waits for its hours to" in succeeded(two.load_here("retire-project", "ios_app")).stdout
     assert waits_for_nothing(two)
     assert loaded_rows(two) == BOTH, "its hours stay"
+    assert rows_that_do_not_count(two) == [], "the mark replaces what the ledger had of its hour"
     assert "is retired already" in sentence(two.load_here("retire-project", "ios_app"))
 
 

@@ -19,6 +19,7 @@ from .. import (
     ledger_mark,
     read_merges,
 )
+from ..bronze.cleanup import remove_superseded
 from ..bronze.destinations import kept_open, run_pipeline
 from ..bronze.ledger import Ledger, read_ledgers
 from ..bronze.renames import rename, retirement
@@ -48,7 +49,7 @@ from ..settings import (
 )
 from . import process
 from .failures import FAILURES, explain, is_interrupt, one_sentence
-from .loads import load_hours, load_project, loading, looking, opened_ledgers, run_loads, store_merges, tidied_ledgers
+from .loads import load_hours, load_project, loading, looking, opened_ledgers, run_loads, store_merges
 from .reports import (
     damage_text,
     err,
@@ -330,7 +331,8 @@ def retire_project(name: str, destination: str) -> None:
         ledger = opened_ledgers(pipeline, projects[0]).get(name, {})
         row = retirement(name, ledger, projects[0].present)
         run_pipeline(pipeline, ledger_mark(row))
-        tidied_ledgers(pipeline, projects[0])
+        with kept_open(pipeline):
+            remove_superseded(pipeline, name, read_ledgers(pipeline)[name])
     out.print(f"Project {name} is retired: silver waits for its hours to {format_hour(row.export_hour - HOUR)} only.")
 
 

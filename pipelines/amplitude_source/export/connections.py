@@ -63,11 +63,11 @@ class TimedAdapter(HTTPAdapter):
     """For a session: all its connections, those by way of a proxy too, have a deadline for headers."""
 
     def init_poolmanager(self, *args: object, **kwargs: object) -> None:
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[arg-type]
+        super().init_poolmanager(*args, **kwargs)  # type: ignore[arg-type]  # passed on
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
     def proxy_manager_for(self, *args: object, **kwargs: object) -> object:
-        manager = super().proxy_manager_for(*args, **kwargs)  # type: ignore[arg-type]
+        manager = super().proxy_manager_for(*args, **kwargs)  # type: ignore[arg-type]  # passed on
         manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
         return manager
 

@@ -321,7 +321,7 @@ class Gzipped(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what io itself passes
         while not self._packed and not self._is_done:
             text = self._text.read(READ_BYTES)
             self._is_done = not text
