@@ -4,6 +4,7 @@ The stand-in takes more than Snowflake does. So what is sent is also looked at: 
 snapshots, and by rules for what Snowflake would refuse or take otherwise. `UPDATE_SNAPSHOTS=1` writes them anew.
 """
 
+import difflib
 import functools
 import os
 import re
@@ -71,8 +72,9 @@ def assert_are_those_of_the_snapshots(statements: Collection[str]) -> None:
         lines = sorted(f"{sql};" for sql in sent if re.search(pattern, sql))
         if os.environ.get("UPDATE_SNAPSHOTS"):
             path.write_text("\n".join([*lines, ""]))
-        assert path.read_text().splitlines() == lines, (
-            f"what is sent has changed: look at it, and write {path.name} anew with UPDATE_SNAPSHOTS=1"
+        changes = "\n".join(difflib.unified_diff(path.read_text().splitlines(), lines, lineterm="", n=0))
+        assert not changes, (
+            f"what is sent has changed: look at it, and write {path.name} anew with UPDATE_SNAPSHOTS=1\n{changes}"
         )
 
 

@@ -1,12 +1,18 @@
-"""Plans of SQLMesh whose restatements survive a kill."""
+"""Plans of SQLMesh whose restatements survive a kill, and which go by the state alone."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import cast
 
 from sqlmesh.core.config import Config
 from sqlmesh.core.config.scheduler import BuiltInSchedulerConfig
 from sqlmesh.core.context import GenericContext
 from sqlmesh.core.plan import BuiltInPlanEvaluator, EvaluatablePlan
 from sqlmesh.core.plan.stages import BackfillStage
+from sqlmesh.core.snapshot import Snapshot
+from sqlmesh.core.snapshot.cache import SnapshotCache
+from sqlmesh.core.state_sync import EngineAdapterStateSync, StateSync
+from sqlmesh.utils.cache import FileCache
 from sqlmesh.utils.date import now_timestamp, to_timestamp
 
 MINUTE_IN_MS = 60_000
@@ -38,8 +44,29 @@ class ResumablePlanEvaluator(BuiltInPlanEvaluator):
         super().visit_backfill_stage(stage, plan)
 
 
+class SnapshotsOfTheState(SnapshotCache):
+    """Reads each snapshot from the state, and keeps the models' queries alone in files.
+
+    SQLMesh would keep snapshots in files by their fingerprints. After a second state (another DuckDB file, one that was
+    deleted and made anew) a file says where the tables of the first one lie: plans fail, or write there. Reading the
+    snapshots takes 0.3 s longer (measured with 56 of them).
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._snapshot_cache = FileCache(path, prefix="no_snapshots")
+
+    def put(self, snapshot: Snapshot) -> None:
+        """Write nothing, so that nothing is found there."""
+
+
 class ResumableScheduler(BuiltInSchedulerConfig):
-    """SQLMesh's scheduler with that evaluator of plans."""
+    """SQLMesh's scheduler with that evaluator of plans and those snapshots."""
+
+    def create_state_sync(self, context: GenericContext[Config]) -> StateSync:
+        state_sync = cast(EngineAdapterStateSync, super().create_state_sync(context))
+        state_sync.snapshot_state._snapshot_cache = SnapshotsOfTheState(context.cache_dir)
+        return state_sync
 
     def create_plan_evaluator(self, context: GenericContext[Config]) -> ResumablePlanEvaluator:
         return ResumablePlanEvaluator(
