@@ -180,8 +180,8 @@ def _run_main(root: Path, arguments: tuple[str, ...]) -> int:
 
 
 def make_project(folder: Path, simulator: Simulator) -> Project:
-    """A checkout below the folder with settings for the simulator."""
-    root = folder / "checkout"
+    """A checkout below the folder with settings for the simulator; its path is one that has to be quoted everywhere."""
+    root = folder / "it's a checkout"
     copy_checkout(root)
     (folder / "home").mkdir()
     env = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
@@ -189,6 +189,7 @@ def make_project(folder: Path, simulator: Simulator) -> Project:
         "HOME": str(folder / "home"),
         "TZ": "Asia/Kolkata",  # five and a half hours from UTC: local time anywhere shows
         "COLUMNS": "200",
+        "SQLMESH__CACHE_DIR": str(REPOSITORY / ".cache"),  # queries by what they are made of: for all checkouts
         "SOURCES__AMPLITUDE__API_KEY": DEMO_CREDENTIALS[0],
         "SOURCES__AMPLITUDE__SECRET_KEY": DEMO_CREDENTIALS[1],
         "SOURCES__AMPLITUDE__BASE_URL": simulator.base_url,

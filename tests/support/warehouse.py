@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -167,21 +166,14 @@ def parsed(unit_tests: str) -> dict[str, Any]:
     return yaml.load(unit_tests)
 
 
-@functools.cache
-def query_cache() -> "TemporaryDirectory[str]":
-    """Where SQLMesh keeps queries that it has optimized, by what they are made of: for all checkouts of a process."""
-    return TemporaryDirectory()
-
-
 @contextmanager
 def opened(project: Project) -> Iterator[Context]:
     """SQLMesh's context of a checkout. It keeps DuckDB files by name for the whole process: names are absolute.
 
     Each context reads the unit tests anew, which nobody runs here, for over a second: a text is parsed once a process.
     """
-    settings = {"DESTINATION__DUCKDB__CREDENTIALS": str(project.database), "SQLMESH__CACHE_DIR": query_cache().name}
     with (
-        project.entered(settings),
+        project.entered({"DESTINATION__DUCKDB__CREDENTIALS": str(project.database)}),
         mock.patch("sqlmesh.core.loader.yaml_load", lambda source, **_: parsed(source)),
         mock.patch.object(Config, "fingerprint", property(fingerprint)),
     ):
@@ -197,11 +189,12 @@ whole_fingerprint = Config.fingerprint.fget  # type: ignore[attr-defined]  # of 
 
 
 def fingerprint(config: Config) -> str:
-    """What models are cached by: the configuration without the paths of a checkout, by which no model goes.
+    """What models are cached by: the configuration without a checkout's paths and its present, by which no model goes.
 
-    So checkouts whose models and variables are alike share their models, which take seconds to read.
+    So checkouts whose models and other variables are alike share their models, which take seconds to read.
     """
-    return str(whole_fingerprint(config.copy(update={"gateways": {}})))
+    variables = {name: value for name, value in config.variables.items() if name != "now"}
+    return str(whole_fingerprint(config.copy(update={"gateways": {}, "variables": variables})))
 
 
 def hours_let_through(ledger: Iterable[tuple[str, str]], hours: int) -> int:

@@ -121,6 +121,7 @@ def set_up(user: User, folder: Path, chance: random.Random) -> Iterator[tuple[Pr
         for name in ("API_KEY", "SECRET_KEY", "BASE_URL", "START_HOUR", "NOW"):
             del project.env[f"{PREFIX}{name}"]
         project.env |= user.settings
+        project.env["SQLMESH__CACHE_DIR"] = str(project.root / ".cache")  # in 2035 all others have long expired
         dotenv = ""
         for name, simulator in zip(user.products, simulators, strict=True):
             prefix = PREFIX if name == "default" else f"{PREFIX}PROJECTS__{name.upper()}__"

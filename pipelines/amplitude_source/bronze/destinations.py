@@ -13,6 +13,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltSource
 
 from ..settings import AmplitudeSettings, duckdb_path
+from .duckdb_destination import DuckDB
 from .duckdb_file import patiently
 from .files import DATASET, LAYOUT
 from .snowflake import STAGING, snowflake_destination
@@ -78,7 +79,7 @@ def make_destination(destination: str, settings: AmplitudeSettings, *, read_only
         credentials.database = str(path)  # given to the constructor, it would be parsed as an address
         credentials.read_only = read_only
         credentials.global_config = DUCKDB_CONFIG
-        return dlt.destinations.duckdb(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
+        return DuckDB(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
     return snowflake_destination(settings.lake.bucket_url.rstrip("/"))
 
 
