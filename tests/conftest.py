@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from amplitude_source.export import client
 from simulator.product import Product
 from simulator.server import Simulator
 from support.postgres import Postgres
@@ -21,10 +22,13 @@ from support.assertions import assert_no_secret_is_kept
 from support.members import SMALL_PRODUCT
 from support.project import Project, make_project
 
+LONG = ("production", "transform", "warehouse")
+"""The folders whose tests plan and run SQLMesh."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The soak comes last: its short tests keep every processor busy to the end, and its time is its own then."""
-    items.sort(key=lambda item: item.path.name == "test_soak.py")
+    """The longest tests come first, so that the short ones keep every processor busy to the end."""
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
 def pytest_collection_finish() -> None:
@@ -64,6 +68,12 @@ def project(tmp_path: Path, simulator: Simulator) -> Iterator[Project]:
     project = make_project(tmp_path, simulator)
     yield project
     assert_no_secret_is_kept(project)
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waits between the attempts at a range of hours but those that Amplitude asks for."""
+    monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0)
 
 
 @pytest.fixture(scope="session")

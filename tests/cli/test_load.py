@@ -5,7 +5,6 @@ import gzip
 import json
 import os
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -92,11 +91,6 @@ def made(hour: datetime, data: bytes, partition: int = 0, app: int = SMALL_PRODU
 def replaced(hour: datetime, *members: Member) -> list[Member]:
     """The product's members with other ones in one hour."""
     return [member for member in MEMBERS if member.hour != hour] + list(members)
-
-
-@pytest.fixture
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
 
 
 # --- what lands in bronze

@@ -11,6 +11,7 @@ from unittest import mock
 import duckdb
 import pytest
 
+from amplitude_source.bronze import duckdb_file
 from amplitude_source.settings import HOUR, hours_between
 from simulator.archive import Archive, Member
 from simulator.faults import EVENTS_LIST, Fault, FaultPlan, NoAnswer, Reply
@@ -26,11 +27,12 @@ LAST = END + 9 * HOUR  # the newest hour at noon after the last day
 ALL_ROWS = sum(member.rows for member in MEMBERS)
 NOW = "SOURCES__AMPLITUDE__NOW"
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
+
 
 @pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amplitude_source.export.client.FIRST_WAIT_SECONDS", 0)
-    monkeypatch.setattr("amplitude_source.bronze.duckdb_file.PATIENCE_SECONDS", 0.2)
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duckdb_file, "PATIENCE_SECONDS", 0.2)
 
 
 def late(rows: int = 3) -> Member:

@@ -38,7 +38,7 @@ from support.assertions import assert_bronze_holds, assert_nothing_left, take_al
 from support.members import SMALL_PRODUCT, hour_text
 from support.project import Project, Result, sentence, succeeded
 
-pytestmark = pytest.mark.slow  # some three minutes of work
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_waiting")]  # some three minutes of work
 
 START, END = SMALL_PRODUCT.start, SMALL_PRODUCT.end
 MEMBERS = list(SMALL_PRODUCT.members())
@@ -56,12 +56,6 @@ NO_ZIP: list[Disturbance] = [Reply(200), WEB_PAGE, CutBody(0.6, "proper")]
 NO_WHOLE_ANSWER: list[Disturbance] = [CutBody(0.6, "closed"), CutBody(0.6, "reset"), CutBody(0, "closed"), NoAnswer()]
 STALL = CutBody(0.6, "stall")
 BROKEN_GZIP: list[Change] = [CutGzip(0.5), CutGzip(0), BadGzipChecksum()]
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waits but those that Amplitude asks for."""
-    monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0)
 
 
 @pytest.fixture

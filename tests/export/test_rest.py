@@ -117,6 +117,7 @@ WEB_PAGE = Reply(200, body=HTML_PAGE, content_type=HTML)
 NAMELESS = Reply(200, body=b'{"data": [{"value": null}, {"value": "click", "non_active": true}]}')
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize(
     ("reply", "names", "warning"),
     [

@@ -65,7 +65,7 @@ def on_s3(project: Project, s3: S3Server, bucket: str) -> Project:
 
 
 @pytest.fixture
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_waiting_for_s3(monkeypatch: pytest.MonkeyPatch) -> None:
     """botocore asks five times before it gives up, and waits longer each time."""
 
     async def at_once(_seconds: float, result: object = None) -> object:
@@ -161,7 +161,7 @@ def test_a_member_damaged_on_its_way_does_not_count_until_stored_again(
     assert [m.size for m in archive.read_hour(FIRST_HOUR).members] == [len(OTHER)]
 
 
-@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.usefixtures("no_waiting_for_s3")
 def test_a_part_that_s3_finds_damaged_changes_nothing(archive: Archive, s3: S3Server, bucket: str) -> None:
     def refuse(asked: Asked, _body: bytes) -> Refusal | None:
         return Refusal(400, "BadDigest", "no match") if asked.call == "UploadPart" else None
@@ -428,13 +428,13 @@ FAULTS: dict[str, tuple[Callable[[Project, S3Server], None], list[str]]] = {
 }
 
 
-@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.usefixtures("no_waiting_for_s3")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_is_wrong_with_s3_is_one_sentence(on_s3: Project, s3: S3Server, fault: str) -> None:
     assert_told(on_s3, s3, fault)
 
 
-@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.usefixtures("no_waiting_for_s3")
 @pytest.mark.parametrize("fault", ["no such bucket", "no credentials", "a role that is refused", "no right"])
 def test_what_is_wrong_with_s3_is_one_sentence_where_bronze_is_files_too(
     on_s3: Project, s3: S3Server, fault: str
@@ -449,7 +449,7 @@ def assert_told(project: Project, s3: S3Server, fault: str, *options: str) -> No
     assert [part for part in named if part not in message] == [], message
 
 
-@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.usefixtures("no_waiting_for_s3")
 @pytest.mark.parametrize("what", ["/hours/", ".json.gz"])
 def test_an_answer_that_breaks_off_each_time_is_told_and_no_half_hour_is_loaded(
     on_s3: Project, s3: S3Server, bucket: str, what: str
