@@ -27,6 +27,7 @@ lint-python: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pylint --score n pipelines simulator infra docs bench tests
 
 lint-sql: .venv/installed
 	$(BIN)/sqlmesh lint

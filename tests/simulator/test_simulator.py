@@ -53,63 +53,15 @@ from simulator.server import DEMO_CREDENTIALS, Simulator
 Row = dict[str, Any]
 
 # The keys of a real export row of 2025.
-AMPLITUDE_KEYS = [
-    "$insert_id",
-    "$insert_key",
-    "$schema",
-    "adid",
-    "amplitude_attribution_ids",
-    "amplitude_event_type",
-    "amplitude_id",
-    "app",
-    "city",
-    "client_event_time",
-    "client_upload_time",
-    "country",
-    "data",
-    "data_type",
-    "device_brand",
-    "device_carrier",
-    "device_family",
-    "device_id",
-    "device_manufacturer",
-    "device_model",
-    "device_type",
-    "dma",
-    "event_id",
-    "event_properties",
-    "event_time",
-    "event_type",
-    "global_user_properties",
-    "group_properties",
-    "groups",
-    "idfa",
-    "ip_address",
-    "is_attribution_event",
-    "language",
-    "library",
-    "location_lat",
-    "location_lng",
-    "os_name",
-    "os_version",
-    "partner_id",
-    "paying",
-    "plan",
-    "platform",
-    "processed_time",
-    "region",
-    "sample_rate",
-    "server_received_time",
-    "server_upload_time",
-    "session_id",
-    "source_id",
-    "start_version",
-    "user_creation_time",
-    "user_id",
-    "user_properties",
-    "uuid",
-    "version_name",
-]
+KEYS_OF_2025 = """
+    $insert_id $insert_key $schema adid amplitude_attribution_ids amplitude_event_type amplitude_id app city
+    client_event_time client_upload_time country data data_type device_brand device_carrier device_family device_id
+    device_manufacturer device_model device_type dma event_id event_properties event_time event_type
+    global_user_properties group_properties groups idfa ip_address is_attribution_event language library
+    location_lat location_lng os_name os_version partner_id paying plan platform processed_time region sample_rate
+    server_received_time server_upload_time session_id source_id start_version user_creation_time user_id
+    user_properties uuid version_name
+"""
 
 INACTIVE = {"session_start", "session_end", "Push Received"}
 MEMBER_NAME = re.compile(r"(\d+)/\1_\d{4}-\d{2}-\d{2}_(0|[1-9]\d?)#\d+\.json\.gz")
@@ -399,7 +351,7 @@ def test_a_month_has_about_a_hundred_thousand_rows(history: History) -> None:
 def test_rows_have_the_keys_of_a_real_row_and_half_way_a_new_one(history: History) -> None:
     half_way = history.product.start + timedelta(days=15)
     for hour, rows in history.hours.items():
-        expected = AMPLITUDE_KEYS if hour < half_way else sorted([*AMPLITUDE_KEYS, "user_geo_source"])
+        expected = KEYS_OF_2025.split() if hour < half_way else sorted([*KEYS_OF_2025.split(), "user_geo_source"])
         assert all(list(row) == expected for row in rows)
     values = {type(row.get("user_geo_source")) for row in history.rows if "user_geo_source" in row}
     assert values == {str, type(None)}
@@ -434,7 +386,7 @@ def test_a_repeat_differs_in_uuid_and_upload_only(history: History) -> None:
     for first, again in repeats(history):
         if first is again:
             continue
-        changed = {key for key in AMPLITUDE_KEYS if first[key] != again[key]}
+        changed = {key for key in KEYS_OF_2025.split() if first[key] != again[key]}
         assert "uuid" in changed
         assert changed <= of_the_upload | {"uuid"}
 
