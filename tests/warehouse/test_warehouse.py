@@ -18,7 +18,6 @@ from support.members import export_row, gzip_lines, hour_text, member_name
 from support.project import Project, make_project
 
 HOUR = timedelta(hours=1)
-FIVE_DAYS = Product(seed=7, days=5, events_per_day=200)
 WEEK = Product(seed=8, days=7, events_per_day=120)
 
 
@@ -64,17 +63,6 @@ def test_silver_and_gold_of_one_plan_equal_the_oracle(tmp_path: Path, product: P
     assert project.query(f"{users} WHERE is_complete") == [(days, 0, 0)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("timezone", ["America/New_York", "Asia/Kolkata"])
-def test_days_are_cut_in_the_reporting_time_zone(project: Project, simulator: Simulator, timezone: str) -> None:
-    settle(project, simulator)
-    load(project)
-    charts = oracle.Charts(timezone=timezone)
-    warehouse.set_charts(project, charts)
-    warehouse.plan(project)
-    warehouse.assert_equals_oracle(project, archived(project), charts)
-
-
 def runs_of(project: Project, simulator: Simulator, hours: int) -> Iterator[datetime]:
     """Loads the product in steps of so many hours, as time goes on; gives the end of each step."""
     end = simulator.product.start
@@ -83,23 +71,6 @@ def runs_of(project: Project, simulator: Simulator, hours: int) -> Iterator[date
         project.set_clock(end + 9 * HOUR, simulator)
         load(project, "--end", f"{end - HOUR:%Y-%m-%dT%H}")
         yield end
-
-
-def build_in_steps(project: Project, simulator: Simulator, hours: int) -> None:
-    for number, _ in enumerate(runs_of(project, simulator, hours)):
-        warehouse.run(project) if number else warehouse.plan(project)
-
-
-@pytest.mark.slow
-def test_five_runs_of_a_day_give_what_one_run_gives(tmp_path: Path) -> None:
-    with Simulator(FIVE_DAYS) as simulator:
-        at_once, daily = (make_project(tmp_path / name, simulator) for name in ("once", "daily"))
-        settle(at_once, simulator)
-        load(at_once, "--end", f"{simulator.product.end - HOUR:%Y-%m-%dT%H}")
-        warehouse.plan(at_once)
-        expected = warehouse.tables(at_once)
-        build_in_steps(daily, simulator, 24)
-        warehouse.assert_same_tables(warehouse.tables(daily), expected)
 
 
 def test_slices_in_any_order_with_replays_give_what_one_run_gives(project: Project, simulator: Simulator) -> None:
