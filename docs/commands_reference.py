@@ -58,7 +58,7 @@ def section(command: click.Command, names: tuple[str, ...]) -> Iterator[str]:
     yield f"## {' '.join(names)}\n\n`{usage}`\n\n{help_}\n"
     records = [record for parameter in command.get_params(context) if (record := parameter.get_help_record(context))]
     yield "| option | meaning |\n|---|---|"
-    records = [(option.replace("|", " or "), meaning.replace("<", "&lt;")) for option, meaning in records]
+    records = [(option.replace("|", " or "), meaning.replace("<", "&lt;")) for option, meaning in records if meaning]
     yield from (f"| `{option}` | {meaning} |" for option, meaning in records)
     yield ""
 

@@ -28,7 +28,8 @@ def sections(path: Path) -> Iterator[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     macros = [node for node in tree.body if isinstance(node, ast.FunctionDef) and is_macro(node)]
     if macros:
-        yield f"## {path.stem.capitalize()}\n"
+        title = path.stem.replace("_", " ").capitalize()
+        yield f"## {title}\n"
         yield f"{first_paragraph(tree)}\n"
         yield from (entry(macro) for macro in macros)
         yield ""

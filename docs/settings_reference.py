@@ -42,6 +42,8 @@ a name. Its own come first, whatever place they stand in.
 
 `SOURCES__AMPLITUDE__X` is `x` in the table `[sources.amplitude]` of dlt's files.
 """
+# Types as users say them.
+KINDS = {"TSecretStrValue": "secret", "str": "text", "int": "whole number", "float": "number", "list[str]": "a list"}
 WAREHOUSE = {
     "AMPLITUDE_DESTINATION": f"Where bronze lies, for both tools: {', '.join(DESTINATIONS)}. Default: duckdb.",
     "SQLMESH_GATEWAY": "SQLMesh's own switch (local, snowflake). It may be left out; it must not contradict.",
@@ -86,7 +88,8 @@ def fields(spec: type) -> Iterator[tuple[str, str, str, str]]:
             continue
         if node.target.id == "project" or not isinstance(after.value, ast.Constant):
             continue
-        kind = ast.unparse(node.annotation).replace("TSecretStrValue", "secret").removesuffix(" | None")
+        annotation = ast.unparse(node.annotation).removesuffix(" | None")
+        kind = KINDS.get(annotation, annotation)
         value = ast.unparse(node.value) if node.value else ""
         default = "" if value in ("None", "dlt.config.value") or "field(" in value else value
         yield node.target.id, kind, default, " ".join(str(after.value.value).split())

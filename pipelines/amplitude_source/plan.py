@@ -251,7 +251,7 @@ class Planner:
             )
 
     def _recheck(self, hours: list[datetime], *, changed_only: bool = True) -> Iterator[ExportHour]:
-        """Hours of the ledger of which Amplitude has another content."""
+        """Hours of the ledger of which Amplitude has other content."""
         for first, last in neighbours(hours):
             for hour in self._ask(first, last, changed_only=changed_only):
                 if hour.hour in self._ledger and hour.sha256 != self._ledger[hour.hour].sha256:

@@ -66,7 +66,7 @@ class Progress:
     longest_line: int = 0
     """In bytes."""
     revised: list[datetime] = field(default_factory=list)
-    """Hours that were known before, with another content."""
+    """Hours that were known before, with other content."""
     kept: list[datetime] = field(default_factory=list)
     """Hours for which Amplitude has no data any more: what was loaded before stays."""
     new_columns: list[str] = field(default_factory=list)

@@ -15,13 +15,13 @@ BREAKDOWNS = ("all", "platform", "country")
 
 @macro()
 def breakdowns(evaluator: MacroEvaluator) -> exp.Expr:
-    """A query with each `breakdown`, to be cross joined."""
+    """Return a query with each `breakdown`, to be cross joined."""
     return evaluator.parse_one("(" + " UNION ALL ".join(f"SELECT '{name}' AS breakdown" for name in BREAKDOWNS) + ")")
 
 
 @macro()
 def segment(evaluator: MacroEvaluator, breakdown: exp.Expr, platform: exp.Expr, country: exp.Expr) -> exp.Expr:
-    """The segment of an event in a breakdown."""
+    """Return the segment of an event in a breakdown."""
     by, platform_, country_ = (each.sql(evaluator.dialect) for each in (breakdown, platform, country))
     return evaluator.parse_one(
         f"CASE {by} WHEN 'all' THEN '{ALL}' WHEN 'platform' THEN COALESCE({platform_}, '{NONE}') "

@@ -10,13 +10,13 @@ WEEK_STARTS = {"monday": "1970-01-05", "sunday": "1970-01-04"}
 
 @macro()
 def reporting_date(evaluator: MacroEvaluator, time: exp.Expr) -> exp.Expr:
-    """The date of a UTC time: in the time zone `reporting_timezone`."""
+    """Return the date of a UTC time in the time zone `reporting_timezone`."""
     return evaluator.parse_one(reporting_date_sql(evaluator, time.sql(evaluator.dialect)))
 
 
 @macro()
 def reporting_hour(evaluator: MacroEvaluator, time: exp.Expr) -> exp.Expr:
-    """The start of the hour of a UTC time, in UTC: of an hour as clocks in `reporting_timezone` show it."""
+    """Return the UTC time at which the hour of a UTC time began, by the clocks in `reporting_timezone`."""
     utc = time.sql(evaluator.dialect)
     local = reporting_time_sql(evaluator, utc)
     past = f"DATEDIFF(MICROSECOND, DATE_TRUNC('HOUR', {local}), {local})"
@@ -25,14 +25,14 @@ def reporting_hour(evaluator: MacroEvaluator, time: exp.Expr) -> exp.Expr:
 
 @macro()
 def reporting_day_start(evaluator: MacroEvaluator, date: exp.Expr) -> exp.Expr:
-    """The UTC time at which a date begins in `reporting_timezone`."""
+    """Return the UTC time at which a date begins in `reporting_timezone`."""
     midnight = f"CAST({date.sql(evaluator.dialect)} AS TIMESTAMPNTZ)"
     return evaluator.parse_one(f"CONVERT_TIMEZONE({reporting_zone_sql(evaluator)}, 'UTC', {midnight})")
 
 
 @macro()
 def week_of(evaluator: MacroEvaluator, date: exp.Expr) -> exp.Expr:
-    """The first day of a date's week, which starts with `week_start`; DATE_TRUNC goes by settings of the engine."""
+    """Return the first day of a date's week by `week_start`; DATE_TRUNC would go by settings of the engine."""
     start = WEEK_STARTS.get(str(evaluator.var("week_start")).lower())
     if not start:
         raise ValueError(f"week_start is {evaluator.var('week_start')!r}; it is one of {', '.join(WEEK_STARTS)}.")
@@ -43,13 +43,13 @@ def week_of(evaluator: MacroEvaluator, date: exp.Expr) -> exp.Expr:
 
 @macro()
 def month_of(evaluator: MacroEvaluator, date: exp.Expr) -> exp.Expr:
-    """The first day of a date's month."""
+    """Return the first day of a date's month."""
     return evaluator.parse_one(f"CAST(DATE_TRUNC('MONTH', {date.sql(evaluator.dialect)}) AS DATE)")
 
 
 @macro()
 def period_of(evaluator: MacroEvaluator, unit: exp.Expr, date: exp.Expr) -> exp.Expr:
-    """The first day of a date's interval, a day, week or month."""
+    """Return the first day of a date's interval: a day, a week or a month."""
     start: exp.Expr = {"day": lambda _, day: day, "week": week_of, "month": month_of}[unit.name.lower()](
         evaluator, date
     )
@@ -58,7 +58,7 @@ def period_of(evaluator: MacroEvaluator, unit: exp.Expr, date: exp.Expr) -> exp.
 
 @macro()
 def period_after(evaluator: MacroEvaluator, unit: exp.Expr, start: exp.Expr) -> exp.Expr:
-    """The first day of the interval after the one that starts with a date."""
+    """Return the first day of the interval after the one that starts with a date."""
     return evaluator.parse_one(f"CAST(DATEADD({unit.name}, 1, {start.sql(evaluator.dialect)}) AS DATE)")
 
 

@@ -34,7 +34,7 @@ FLAG_CHANGES = """
 
 @macro()
 def of_run(evaluator: MacroEvaluator, keys: exp.Tuple, touched: exp.Subquery, start: exp.Expr) -> exp.Expr:
-    """The condition that a row has keys that the run touches; a run from the first hour on touches all."""
+    """Return the condition that a row has keys that the run touches. A run from the first hour on touches all."""
     if start.name == evaluator.var("first_hour"):
         return exp.true()
     names = ", ".join(touched.this.named_selects)
@@ -58,7 +58,7 @@ def delete_touched(
 def rows_of_run(
     evaluator: MacroEvaluator, table: exp.Table, keys: exp.Tuple, touched: exp.Subquery, start: exp.Expr
 ) -> exp.Expr:
-    """The rows of a table that have such keys; by a join, for DuckDB would make a hash table of the large side."""
+    """Return the rows of a table that have such keys, by a join: DuckDB would hash the larger side of IN."""
     rows = f"SELECT source.* FROM {table.sql(evaluator.dialect)} AS source"
     if start.name != evaluator.var("first_hour"):
         pairs = zip(touched.this.named_selects, keys.expressions, strict=True)
@@ -69,27 +69,27 @@ def rows_of_run(
 
 @macro()
 def touched_users(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, amplitude_id) of users with an event in the run's hours."""
+    """Return (project, app, amplitude_id) of users with an event in the run's hours."""
     users = "SELECT DISTINCT project, app, amplitude_id FROM silver.events"
     return query(evaluator, f"{users} WHERE export_hour {run(start, end)}")
 
 
 @macro()
 def touched_devices(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, device_id) of devices with an event in the run's hours."""
+    """Return (project, app, device_id) of devices with an event in the run's hours."""
     devices = "SELECT DISTINCT project, app, device_id FROM silver.events"
     return query(evaluator, f"{devices} WHERE export_hour {run(start, end)} AND NOT device_id IS NULL")
 
 
 @macro()
 def touched_user_days(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, amplitude_id, event_date) of days of users."""
+    """Return (project, app, amplitude_id, event_date) of days of users."""
     return query(evaluator, user_days_sql(run(start, end)))
 
 
 @macro()
 def touched_user_summaries(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, amplitude_id) of users whose days, merged user or sessions may have changed.
+    """Return (project, app, amplitude_id) of users whose days, merged user or sessions may have changed.
 
     A session belongs to a merged user, so an event of one user may change the sessions of those merged with them.
     """
@@ -108,13 +108,13 @@ def touched_user_summaries(evaluator: MacroEvaluator, start: exp.Expr, end: exp.
 
 @macro()
 def touched_merged_users(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, amplitude_id) of merged users whose days may have changed, those who lost one included."""
+    """Return (project, app, amplitude_id) of merged users whose days may have changed, those who lost one included."""
     return query(evaluator, merged_users_sql(run(start, end)))
 
 
 @macro()
 def touched_users_to_frontier(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """The same where no day after the frontier counts: with users who had events on days that it has now reached."""
+    """Return the same to the frontier: with users who had events on days that it has now reached."""
     return query(
         evaluator,
         f"""
@@ -135,7 +135,7 @@ def touched_users_to_frontier(evaluator: MacroEvaluator, start: exp.Expr, end: e
 
 @macro()
 def touched_dates(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, event_date) of days of which anything may have changed, for what is told of a day by its events.
+    """Return (project, app, event_date) of days that may have changed, for what a day's events tell of it.
 
     These are the days of the run's events and of changed flags, all days of users who may now be another, and the days
     that had events ahead of time and that gold now shows, since the export has reached them.
@@ -163,13 +163,13 @@ def touched_dates(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> 
 
 @macro()
 def touched_sessions(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, session_id) of sessions, whoever's they are: a login moves a session from one user to another."""
+    """Return (project, app, session_id) of sessions, whose user may change: a login moves sessions."""
     return query(evaluator, sessions_sql(start, end))
 
 
 @macro()
 def touched_session_dates(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project, app, event_date) of all days of the touched sessions, for what is told of a day by events and the next.
+    """Return (project, app, event_date) of all days of the touched sessions, for what events and the next tell.
 
     So are those of sessions that go on on a day that gold now shows: what was their last event no longer is.
     """
@@ -199,13 +199,13 @@ def touched_session_dates(evaluator: MacroEvaluator, start: exp.Expr, end: exp.E
 
 @macro()
 def inactive_event_types(evaluator: MacroEvaluator, end: exp.Expr) -> exp.Expr:
-    """(project, event_type) of the event types that are inactive as of the end of the run."""
+    """Return (project, event_type) of the event types that are inactive as of the end of the run."""
     return query(evaluator, flagged_types_sql(end, "is_inactive"))
 
 
 @macro()
 def event_types_outside_sessions(evaluator: MacroEvaluator, end: exp.Expr) -> exp.Expr:
-    """(project, event_type) of the event types that no session counts as of the end of the run.
+    """Return (project, event_type) of the event types that no session counts as of the end of the run.
 
     These are the inactive and the deleted ones (Amplitude's page "How Amplitude calculates session length"). A deleted
     type still makes its users active: Amplitude keeps it in its charts.
@@ -214,7 +214,7 @@ def event_types_outside_sessions(evaluator: MacroEvaluator, end: exp.Expr) -> ex
 
 
 def moves_sql(run: str) -> str:
-    """(project, app, amplitude_id, previous_amplitude_id, canonical_amplitude_id) of users who count as another."""
+    """Return (project, app, amplitude_id, previous_amplitude_id, canonical_amplitude_id) of users who moved."""
     return f"SELECT * FROM silver.user_moves WHERE run_end {run}"
 
 
@@ -232,7 +232,7 @@ def merged_users_sql(run: str) -> str:
 
 
 def reached_sql(evaluator: MacroEvaluator, start: exp.Expr) -> str:
-    """By project and app the day with which gold ended before the run (shown_date), and that with which it ends now."""
+    """Return by project and app the day with which gold ended before the run (shown_date) and ends now."""
     return f"""
         SELECT apps.project, apps.app, before.shown_date, apps.frontier_date
         FROM silver.apps AS apps
@@ -282,7 +282,7 @@ def user_days_sql(run: str) -> str:
 
 
 def flagged_types_sql(end: exp.Expr, flags: str) -> str:
-    """(project, event_type) of the event types whose latest flags, as of the end of the run, fulfil a condition."""
+    """Return (project, event_type) of the types whose flags, as of the end of the run, fulfil a condition."""
     return f"""
         SELECT project, event_type
         FROM ({FLAG_CHANGES}) AS flags
@@ -292,12 +292,12 @@ def flagged_types_sql(end: exp.Expr, flags: str) -> str:
 
 
 def changed_types_sql(run: str) -> str:
-    """(project, event_type) of the event types of which a flag changes with an hour of the run."""
+    """Return (project, event_type) of the event types of which a flag changes with an hour of the run."""
     return f"SELECT project, event_type FROM ({FLAG_CHANGES}) AS flags WHERE effective_hour {run}"
 
 
 def run(start: exp.Expr, end: exp.Expr) -> str:
-    """The condition that an hour belongs to the run."""
+    """Return the condition that an hour belongs to the run."""
     return f"BETWEEN {start} AND {end}"
 
 

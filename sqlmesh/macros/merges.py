@@ -7,7 +7,7 @@ from sqlmesh.core.macros import MacroEvaluator
 
 @macro()
 def touched_feeds(evaluator: MacroEvaluator, start: exp.Expr, end: exp.Expr) -> exp.Expr:
-    """(project) of projects whose feed has a new row in the run's hours."""
+    """Return (project) of projects whose feed has a new row in the run's hours."""
     return evaluator.parse_one(
         "(SELECT DISTINCT _project AS project FROM bronze.merge_ids AS feed "
         f"WHERE _effective_hour BETWEEN {start} AND {end})"

@@ -31,7 +31,7 @@ LEVELS = 3  # of nested values that filters reach: an array, its objects, their 
 
 @macro()
 def parsed_json(evaluator: MacroEvaluator, text: exp.Expr) -> exp.Expr:
-    """A JSON text as a value of the engine. Of a key that comes twice Snowflake keeps the last, as JSON allows.
+    """Return a JSON text as a value of the engine. If a key comes twice, Snowflake keeps the last, as JSON allows.
 
     Without `d` Snowflake refuses such a text, and no later hour would pass. sqlglot knows no second argument.
     """
@@ -43,14 +43,14 @@ def parsed_json(evaluator: MacroEvaluator, text: exp.Expr) -> exp.Expr:
 
 @macro()
 def property_text(evaluator: MacroEvaluator, properties: exp.Expr, key: exp.Expr) -> exp.Expr:
-    """The value of a key as text, NULL where it is absent or JSON's null; keys with blanks or brackets will do."""
+    """Return the value of a key as text, NULL if it is absent or null. A key may have blanks and brackets."""
     text = KEY_TEXT[engine_of(evaluator)].format(column=properties.sql(evaluator.dialect), key=key.name)
     return evaluator.parse_one(text)
 
 
 @macro()
 def touch_text(evaluator: MacroEvaluator, properties: exp.Expr, key: exp.Expr) -> exp.Expr:
-    """The same of an attribution property: Amplitude's SDKs write 'EMPTY' for none."""
+    """Return the same for an attribution property, for which Amplitude's SDKs write 'EMPTY' if there is none."""
     return evaluator.parse_one(
         f"NULLIF(NULLIF({property_text(evaluator, properties, key).sql(evaluator.dialect)}, ''), 'EMPTY')"
     )
@@ -58,7 +58,7 @@ def touch_text(evaluator: MacroEvaluator, properties: exp.Expr, key: exp.Expr) -
 
 @macro()
 def properties_of(evaluator: MacroEvaluator, relation: exp.Expr, column: exp.Expr, kept: list[exp.Column]) -> exp.Expr:
-    """A query of (the columns that are kept, property, value_type, value_text): a row for each key of a JSON column.
+    """Return a query of (the kept columns, property, value_type, value_text): a row for each key of a JSON column.
 
     The text of a string is the string itself, that of JSON's null is NULL, that of anything else its JSON.
     """
@@ -129,7 +129,7 @@ def has_value(
 
 
 def typed_value(engine: str) -> str:
-    """The columns value_type and value_text of an `entry` of a JSON object or array."""
+    """Return the columns value_type and value_text of an `entry` of a JSON object or array."""
     return f"""
         CASE {VALUE_TYPE[engine]}
             WHEN 'VARCHAR' THEN 'text'

@@ -118,21 +118,21 @@ def retention_cells(evaluator: MacroEvaluator, reached_number: exp.Expr, is_comp
 
 @macro()
 def intervals(evaluator: MacroEvaluator) -> exp.Expr:
-    """A query with each `interval_unit` and its `interval_days` in 24-hour windows, to be cross joined."""
+    """Return a query with each `interval_unit` and its `interval_days` in 24-hour windows, to be cross joined."""
     rows = (f"SELECT '{unit}' AS interval_unit, {days} AS interval_days" for unit, days in INTERVAL_DAYS.items())
     return evaluator.parse_one(f"({' UNION ALL '.join(rows)})")
 
 
 @macro()
 def interval_of(evaluator: MacroEvaluator, unit: exp.Expr, date: exp.Expr) -> exp.Expr:
-    """The first day of a date's day, week or month."""
+    """Return the first day of a date's day, week or month."""
     week, month = week_of(evaluator, date), month_of(evaluator, date)
     return by_unit(evaluator, unit, *(each.sql(evaluator.dialect) for each in (date, week, month)))
 
 
 @macro()
 def intervals_after(evaluator: MacroEvaluator, unit: exp.Expr, number: exp.Expr, date: exp.Expr) -> exp.Expr:
-    """The date so many days, weeks or months of the calendar after a date."""
+    """Return the date so many days, weeks or months of the calendar after a date."""
     n, start = (each.sql(evaluator.dialect) for each in (number, date))
     return by_unit(
         evaluator,
@@ -145,7 +145,7 @@ def intervals_after(evaluator: MacroEvaluator, unit: exp.Expr, number: exp.Expr,
 
 @macro()
 def intervals_between(evaluator: MacroEvaluator, unit: exp.Expr, first: exp.Expr, date: exp.Expr) -> exp.Expr:
-    """The number of a date's day, week or month, counted from 0 for the one that starts with `first`."""
+    """Return the number of a date's day, week or month, counted from 0 for the one that starts with `first`."""
     span = f"{first.sql(evaluator.dialect)}, {date.sql(evaluator.dialect)}"
     days, months = f"DATEDIFF(DAY, {span})", f"DATEDIFF(MONTH, {span})"
     return by_unit(evaluator, unit, days, f"CAST(FLOOR({days} / 7) AS BIGINT)", months)
@@ -153,7 +153,7 @@ def intervals_between(evaluator: MacroEvaluator, unit: exp.Expr, first: exp.Expr
 
 @macro()
 def windows_between(evaluator: MacroEvaluator, days: exp.Expr, start: exp.Expr, time: exp.Expr) -> exp.Expr:
-    """The number of the window that a time is in, of so many times 24 hours, counted from 0 for the first."""
+    """Return the number of the window that a time is in, of so many times 24 hours, counted from 0 for the first."""
     length, first, later = (each.sql(evaluator.dialect) for each in (days, start, time))
     return evaluator.parse_one(f"CAST(FLOOR(DATEDIFF(MINUTE, {first}, {later}) / (24 * 60 * {length})) AS BIGINT)")
 
@@ -187,7 +187,7 @@ def events_sql(evaluator: MacroEvaluator, event_type: str) -> str:
 
 
 def merged_sql(table: str, event_hour: str) -> str:
-    """What users of Amplitude did by a table, as done by merged ones."""
+    """Return what a table says of Amplitude's users, as done by merged users."""
     return f"""
         SELECT
             own.project,
@@ -204,7 +204,7 @@ def merged_sql(table: str, event_hour: str) -> str:
 
 
 def first_hours_join_sql(evaluator: MacroEvaluator) -> str:
-    """Leaves of a merged user's hours the one with his first event."""
+    """Keep of a merged user's hours the one with their first event."""
     first_hour = reporting_hour(evaluator, exp.Min(this=exp.column("first_seen_at"))).sql(evaluator.dialect)
     return f"""
         JOIN (

@@ -234,9 +234,9 @@ def for_each_project(projects: list[AmplitudeSettings], act: Callable[[Amplitude
 def status(as_json: bool, project: str | None, destination: str) -> None:
     """Show which hours are loaded, how far silver and gold are, and the command that mends what is wrong.
 
-    A few hours of the archive are compared with the ledger each time; `archive verify` compares all. Exits with 3 where
-    hours are missing, or damaged in the archive; else with 5 where too many rows of an hour were rejected; else with 6
-    where the export is stale, or silver and gold are behind, wait for a project, or hold another content than bronze.
+    A few hours of the archive are compared with the ledger each time; `archive verify` compares all. Exits with 3 if
+    hours are missing, or damaged in the archive; else with 5 if too many rows of an hour were rejected; else with 6
+    if the export is stale, or silver and gold are behind, wait for a project, or hold other content than bronze.
     """
     chosen, projects = chosen_projects(project), load_projects()
     with looking(destination, chosen[0]) as pipeline:
@@ -271,7 +271,7 @@ def archive_commands() -> None:
 def verify(project: str | None, destination: str) -> None:
     """Read every file of the archive, compare it with its checksum and the ledger, and fetch again what is damaged.
 
-    Exits with 1 where Amplitude no longer has what is missing or damaged.
+    Exits with 1 if Amplitude no longer has what is missing or damaged.
     """
     projects = chosen_projects(project)
     with loading(destination, projects) as pipeline:
@@ -302,9 +302,9 @@ def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> None:
 @click.option("--since", metavar="TIME", help="As 2026-06-01T00:00 (UTC): only what changed from then on.")
 @destination_option
 def restate(since: str | None, destination: str) -> None:
-    """Print the sqlmesh command that updates silver and gold where they hold another content than bronze.
+    """Print the sqlmesh command that updates silver and gold if they hold other content than bronze.
 
-    It prints nothing where all is well, so that a schedule can have a shell run the output. A restatement that was
+    It prints nothing if all is well, so that a schedule can have a shell run the output. A restatement that was
     interrupted is printed again. SQLMesh's tests and linter are left out, because a restatement builds what production
     has.
     """
