@@ -156,7 +156,8 @@ def served(rows: int) -> Iterator[Events]:
 def pipeline(folder: Path, events: Events) -> Contender:
     """The pipeline from a copy, because beside the original there may be a `.env`, which overrides the environment."""
     copy = folder / "project"
-    shutil.copytree(ROOT / "pipelines", copy / "pipelines")
+    for name in ("pipelines", "sqlmesh"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns(".cache", ".env", "__pycache__"))
     (copy / ".dlt").mkdir()
     shutil.copy(ROOT / ".dlt" / "config.toml", copy / ".dlt")
     clock = {"SOURCES__AMPLITUDE__START_HOUR": START_HOUR, "SOURCES__AMPLITUDE__NOW": NOW}

@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest import mock
 
 import click
 from rich.table import Table
@@ -37,6 +38,7 @@ FIRST_NEW_HOUR = END - 12 * HOUR  # around noon, when there is traffic
 BUILD_SECONDS = 3_600
 
 GROWTH_GOAL, SHARE_GOAL = 1.3, 1 / 3
+PLAN_OPTIONS = ("--auto-apply", "--no-prompts", "--skip-tests")
 
 
 @dataclass
@@ -205,18 +207,14 @@ def show_models(build: Build) -> None:
 @main.command("build", hidden=True)
 @click.argument("what", type=click.Choice(["plan", "run"]))
 def build_here(what: str) -> None:
-    """Builds the project in this folder; the last line tells what it took, as JSON."""
-    from sqlmesh import Context
+    """Builds the project in this folder by SQLMesh's command; the last line tells what it took, as JSON."""
+    from sqlmesh.cli import main as sqlmesh
     from sqlmesh.core.console import set_console
 
     seconds: defaultdict[str, float] = defaultdict(float)
     set_console(timing_console(seconds))
-    with counted_scans() as scans:
-        context = Context(paths=["."])
-        if what == "plan":
-            context.plan(auto_apply=True, no_prompts=True, skip_tests=True)
-        else:
-            context.run()
+    with counted_scans() as scans, mock.patch.object(sqlmesh, "configure_console"):
+        sqlmesh.cli([what, *PLAN_OPTIONS] if what == "plan" else [what], standalone_mode=False)
     print(json.dumps({"seconds": seconds, "rows_scanned": scans.total()}))
 
 

@@ -171,7 +171,12 @@ class Syncs:
 
     def begin(self, path: Path) -> None:
         self._files.append(self._thread.submit(sync_path, path))
-        self._folders.update(folder for folder in path.parents if self._root in (folder, *folder.parents))
+        for folder in path.parents:
+            if folder in self._folders:
+                break  # with those above it
+            self._folders.add(folder)
+            if folder == self._root:
+                break
 
     def wait(self) -> None:
         """Returns once the files are on the disk, and their names in the folders from the root's own on down."""

@@ -127,7 +127,10 @@ WITH touched AS (
     ) AS next_event_type
   FROM segment_events
   QUALIFY
-    MIN(event_date) OVER (PARTITION BY project, app, amplitude_id, session_id, breakdown, segment) >= first_date
+    FIRST_VALUE(event_date) OVER (
+      PARTITION BY project, app, amplitude_id, session_id, breakdown, segment
+      ORDER BY event_time, uuid
+    ) >= first_date
 ), edges AS (
   SELECT
     project,
