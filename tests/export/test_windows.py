@@ -969,13 +969,17 @@ def test_an_event_list_without_end_is_given_up_at_the_cap(tmp_path: Path, monkey
 
 
 READ_HOURS = """
+from contextlib import closing
 from amplitude_source.lake.archive import Archive
 from amplitude_source.export.windows import ExportClient, export_hours
 from amplitude_source.settings import HOUR, load_projects
 (settings,) = load_projects()
 first = settings.first_hour
-for hour in export_hours(ExportClient(settings), Archive(settings.lake, "web"), settings, first, first + 60 * HOUR):
-    print(hour.hour, flush=True)
+archive = Archive(settings.lake, "web")
+# As dlt does, close what it reads from: the interrupt may come while the loop itself works.
+with closing(export_hours(ExportClient(settings), archive, settings, first, first + 60 * HOUR)) as hours:
+    for hour in hours:
+        print(hour.hour, flush=True)
 """
 
 
