@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 demo: .venv/installed
 	$(BIN)/python -m simulator demo
 
-# The core, with the unit tests of the models (alone: `sqlmesh test`); under 4 minutes on two cores.
+# The core, with the unit tests of the models (alone: `sqlmesh test`); between five and six minutes on two cores.
 test: .venv/installed
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
