@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Literal
@@ -123,7 +123,7 @@ def ledger_row(
 
 
 def ledger_table(rows: Iterable[LedgerRow]) -> pa.Table:
-    return pa.Table.from_pylist([asdict(row) for row in rows], arrow_schema(types_of(LEDGER_COLUMNS)))
+    return pa.Table.from_pylist([vars(row) for row in rows], arrow_schema(types_of(LEDGER_COLUMNS)))
 
 
 @dataclass(frozen=True)
