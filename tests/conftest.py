@@ -22,13 +22,26 @@ from support.assertions import assert_no_secret_is_kept
 from support.members import SMALL_PRODUCT
 from support.project import Project, make_project
 
-LONG = ("production", "transform", "warehouse")
-"""The folders whose tests plan and run SQLMesh."""
+LONGEST_FIRST = (
+    "test_snowflake_warehouse.py",
+    "test_verify_snowflake.py",
+    "test_increments.py",
+    "test_demo.py",
+    "production",
+    "warehouse",
+    "transform",
+)
+"""Files, and folders whose tests plan and run SQLMesh."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests come first, so that the short ones keep every processor busy to the end."""
-    items.sort(key=lambda item: item.path.parent.name not in LONG)
+    """Have the longest tests come first, so that the short ones keep every processor busy to the end."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    names = (item.path.name, item.path.parent.name)
+    return next((rank for rank, name in enumerate(LONGEST_FIRST) if name in names), len(LONGEST_FIRST))
 
 
 def pytest_collection_finish() -> None:

@@ -28,7 +28,7 @@ from support.assertions import assert_bronze_holds
 from support.project import Project, Result, make_project, sentence, succeeded
 from support.warm import WarmPython
 
-PLANS = int(os.environ.get("AMPLITUDE_SOAK_PLANS", "80"))
+PLANS = int(os.environ.get("AMPLITUDE_SOAK_PLANS", "50"))
 SECONDS = float(os.environ.get("AMPLITUDE_SOAK_SECONDS", "200"))
 PRODUCT = Product(days=2, events_per_day=80)
 BAD_LINES = (b'{"uuid": "cut sho', b"[]")

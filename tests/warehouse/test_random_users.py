@@ -31,7 +31,7 @@ from support.project import Project, make_project, succeeded
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 PREFIX = "SOURCES__AMPLITUDE__"
 DAYS = 2
-USERS = int(os.environ.get("USERS", "3"))
+USERS = int(os.environ.get("USERS", "2"))
 UNIT_TESTS_EVERY = 10  # they take longer than the rest
 
 FOLDERS = ("plain", "my wh", "it's mine", "no #1: a {b}", "Größe 大")
