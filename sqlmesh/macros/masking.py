@@ -6,7 +6,7 @@ from sqlmesh.core.macros import MacroEvaluator, RuntimeStage
 
 # The policies of infra/snowflake/masking.sql, for the columns of silver and gold that say who or where somebody is.
 POLICIES = {
-    "PERSONAL_TEXT": ("user_id", "last_user_id", "device_id", "ip_address", "city", "dma"),
+    "PERSONAL_TEXT": ("user_id", "last_user_id", "device_id", "ip_address", "city", "dma", "example"),
     "PERSONAL_NUMBER": ("location_lat", "location_lng"),
 }
 

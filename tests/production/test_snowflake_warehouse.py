@@ -24,6 +24,14 @@ DEMO = Product()
 # A week of its 30 days, in which a new key comes up; all of them take three minutes more, and give the same answer.
 START, END = (DEMO.start + timedelta(days=days) for days in (10, 17))
 CHANGED = START + 19 * HOUR
+PROPERTIES = """\
+total: {from: event, type: number}
+is_gift: {from: event, type: boolean}
+due_at: {from: event, type: timestamp}
+plan: {from: user}
+company: {from: group, group_type: company}
+seats: {from: group, group_type: company, property: seats, type: number}
+"""
 
 
 @pytest.fixture
@@ -47,12 +55,13 @@ def test_a_warehouse_on_snowflake_has_at_any_time_the_rows_of_one_on_duckdb(
 ) -> None:
     """Load and plan; an hour that changed, on which an audit fails; a new column, in development and then promoted.
 
-    All that was sent for it keeps to the rules, and is that of the snapshots.
+    Properties of each type are columns. All that was sent for it keeps to the rules, and is that of the snapshots.
     """
     snowflake, local = snowflake_project, make_project(tmp_path / "local", simulator)
     both = (snowflake, local)
     day_before_last = END - 25 * HOUR
     for project in both:
+        (project.root / "sqlmesh/properties.yaml").write_text(PROPERTIES)
         project.env["SOURCES__AMPLITUDE__START_HOUR"] = hour_text(START)
         project.set_clock(day_before_last + 10 * HOUR, simulator)
         succeeded(project.load_here("--end", hour_text(day_before_last)))

@@ -4,6 +4,7 @@ import functools
 import json
 import re
 import runpy
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -79,6 +80,8 @@ BUILT_TABLES = (
     "gold.retention_calendar",
     "gold.retention_24h",
     "gold.acquisition",
+    "gold.users",
+    "gold.property_catalogue",
 )
 
 # Modules with `tables(truth, charts)`: what is built on the tables above.
@@ -171,7 +174,11 @@ def opened(project: Project) -> Iterator[Context]:
     """SQLMesh's context of a checkout. It keeps DuckDB files by name for the whole process: names are absolute.
 
     Each context reads the unit tests anew, which nobody runs here, for over a second: a text is parsed once a process.
+    The macros of the checkout before are forgotten: SQLMesh would take those that import each other for a library's,
+    and models that use them for changed.
     """
+    for name in [name for name in sys.modules if name.partition(".")[0] == "macros"]:
+        del sys.modules[name]
     with (
         project.entered({"DESTINATION__DUCKDB__CREDENTIALS": str(project.database)}),
         mock.patch("sqlmesh.core.loader.yaml_load", lambda source, **_: parsed(source)),

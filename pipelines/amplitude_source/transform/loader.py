@@ -7,19 +7,24 @@ from functools import partial
 from pathlib import Path
 
 import click
+from sqlglot import exp
 from sqlmesh.core.config import Config, PostgresConnectionConfig
 from sqlmesh.core.context import GenericContext
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
+from sqlmesh.core.model import SqlModel
 from sqlmesh.core.test import ModelTestMetadata
 
 from ..errors import AmplitudeError
 from ..settings import duckdb_path
 from .duckdb_connection import DuckDBFile, say_if_full
+from .properties import check_columns
 from .resumable_plan import ResumableScheduler
 from .sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of
 from .state_lock import stop_unless_alone, subcommand
 
 CUSTOM_MODELS = "models/custom"  # the user's own
+WITH_PROPERTIES = ("gold.events", "gold.users")
+"""The models that get the declared properties as columns."""
 
 
 class ProjectLoader(SqlMeshLoader):
@@ -46,8 +51,16 @@ class ProjectLoader(SqlMeshLoader):
                 command.call_on_close(partial(say_if_full, duckdb_path(path)))
 
     def load(self, model_fqns: set[str] | None = None, use_project_index: bool = False) -> LoadedProject:
-        """Load all models, and have `sqlmesh format` leave the user's own alone."""
+        """Load all models, and have `sqlmesh format` leave the user's own alone.
+
+        Raises:
+            ConfigError: a declared property has the name of another column.
+        """
         project = super().load(model_fqns, use_project_index)
+        for model in project.models.values():
+            if model.name in WITH_PROPERTIES and isinstance(model, SqlModel) and isinstance(model.query, exp.Query):
+                taken = {name.lower() for name in model.query.named_selects}
+                check_columns(self.config_path.parent, model.name, taken)
         custom = self.config_path / CUSTOM_MODELS
         own = {name: model for name, model in project.models.items() if model._path and custom in model._path.parents}
         project.models |= {name: model.copy(update={"formatting": False}) for name, model in own.items()}

@@ -32,6 +32,7 @@ from ..settings import (
 )
 from ..text_files import read_text
 from .duckdb_connection import DuckDBFile
+from .properties import read_properties
 from .variables import check_variables
 
 # A run's SQL joins as it is written, the right side as the hash table: DuckDB cannot know how few keys a run's hours
@@ -60,6 +61,7 @@ UNIT_TEST_VARIABLES = {
     "retention_start_event": "_new",
     "retention_return_event": "_active",
     "attribution_window_days": 30,
+    "properties": [],
 }
 
 
@@ -89,6 +91,8 @@ def project_config(root: Path, command: str | None) -> Config:
             f"{path.relative_to(root)}{line}: {error.problem}; values with brackets or colons need quotes."
         ) from error
     check_variables(config.variables, path.relative_to(root))
+    # The columns of a unit test's model come from here, and not from the variables of the test.
+    config.variables["properties"] = [] if command == "test" else read_properties(root).variable()
     gateway = os.environ.get(GATEWAY_VARIABLE) or GATEWAYS.get(destination())
     if gateway is None:
         raise AmplitudeError(

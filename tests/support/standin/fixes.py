@@ -123,7 +123,8 @@ def variants(node: exp.Expr) -> exp.Expr:
         )
         return (exp.TryCast if node.args.get("safe") else exp.Cast)(this=text, to=exp.DataType.build("JSON"))
     if isinstance(node, exp.Cast) and isinstance(node.this, exp.GetExtract) and node.is_type("VARCHAR"):
-        return exp.JSONExtractScalar(this=node.this.this, expression=node.this.expression)
+        inner = node.this.this.transform(variants), node.this.expression.transform(variants)  # nobody else visits them
+        return exp.JSONExtractScalar(this=inner[0], expression=inner[1])
     if isinstance(node, exp.Typeof):
         return exp.Anonymous(this="json_type", expressions=[exp.Anonymous(this="to_json", expressions=[node.this])])
     return node

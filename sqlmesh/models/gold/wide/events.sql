@@ -50,7 +50,8 @@ SELECT
   events.export_hour::TIMESTAMPNTZ AS export_hour, /* Hour (UTC) of the export that brought the event */
   events.event_properties, /* The event's properties, as the client sent them */
   events.user_properties, /* The user's properties as of the event */
-  events.groups /* The groups that the user was in: {type: [id]} */
+  events.groups, /* The groups that the user was in: {type: [id]} */
+  @property_columns(events)
 FROM silver.events AS events
 JOIN silver.apps AS apps
   ON apps.project = events.project
