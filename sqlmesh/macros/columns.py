@@ -1,11 +1,10 @@
 """Properties as typed columns, as sqlmesh/properties.yaml has them."""
 
 from sqlglot import exp
-from sqlglot.optimizer.simplify import simplify
 from sqlmesh import macro
 from sqlmesh.core.macros import MacroEvaluator
 
-from .properties import engine_of
+from .properties import value_at
 
 TYPES = {"text": "VARCHAR", "number": "DOUBLE", "boolean": "BOOLEAN", "timestamp": "TIMESTAMPNTZ"}
 # Where both engines cast a text the same way. DuckDB alone would take 1_000 and inf for numbers.
@@ -93,28 +92,6 @@ def declared_text(evaluator: MacroEvaluator, declared: dict[str, str], row: str)
     if not declared["property"]:
         return group
     return value_at(evaluator, exp.column("group_properties", row), declared["group_type"], group, declared["property"])
-
-
-def value_at(evaluator: MacroEvaluator, json: exp.Expr, *keys: str | int | exp.Expr) -> exp.Expr:
-    """Return the text of the value at a path of a JSON column, whatever characters its keys have.
-
-    Args:
-        json: the column.
-        keys: of objects, as they are or as the expression of a text; and indices of arrays.
-    """
-    if engine_of(evaluator) == "snowflake":
-        for key in keys:
-            json = exp.Anonymous(this="GET", expressions=[json, exp.convert(key)])
-        return exp.cast(json, "VARCHAR")
-    # A pointer of RFC 6901, because DuckDB's own paths take * for any key.
-    parts = [
-        f"REPLACE(REPLACE({key.sql(evaluator.dialect)}, '~', '~0'), '/', '~1')"
-        if isinstance(key, exp.Expr)
-        else exp.Literal.string(str(key).replace("~", "~0").replace("/", "~1")).sql(evaluator.dialect)
-        for key in keys
-    ]
-    pointer = evaluator.parse_one("'/' || " + " || '/' || ".join(parts))
-    return exp.Anonymous(this="JSON_EXTRACT_STRING", expressions=[json, simplify(pointer, dialect=evaluator.dialect)])
 
 
 def typed(evaluator: MacroEvaluator, text: exp.Expr, type_: str) -> exp.Expr:

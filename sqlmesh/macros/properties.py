@@ -2,15 +2,12 @@
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.optimizer.simplify import simplify
 from sqlmesh import macro
 from sqlmesh.core.macros import MacroEvaluator
 
-# What no SQL does for both engines: the text of a key's value; and how a JSON object is taken apart, into rows of `key`
-# and `value` (of what is no object into none), and then the type and the text of a value.
-KEY_TEXT = {
-    "duckdb": "JSON_EXTRACT_PATH_TEXT({column}, '[\"{key}\"]')",
-    "snowflake": "CAST(GET({column}, '{key}') AS VARCHAR)",  # the other would write the VARIANT as a text and parse it
-}
+# What no SQL does for both engines: how a JSON object is taken apart, into rows of `key` and `value` (of what is no
+# object into none), and then the type and the text of a value.
 ENTRIES = {
     "duckdb": "JSON_EACH(CASE WHEN JSON_TYPE(source.{column}) = 'OBJECT' THEN source.{column} END)",
     "snowflake": "LATERAL FLATTEN(INPUT => source.{column}, MODE => 'OBJECT')",
@@ -44,8 +41,7 @@ def parsed_json(evaluator: MacroEvaluator, text: exp.Expr) -> exp.Expr:
 @macro()
 def property_text(evaluator: MacroEvaluator, properties: exp.Expr, key: exp.Expr) -> exp.Expr:
     """Return the value of a key as text, NULL if it is absent or null. A key may have blanks and brackets."""
-    text = KEY_TEXT[engine_of(evaluator)].format(column=properties.sql(evaluator.dialect), key=key.name)
-    return evaluator.parse_one(text)
+    return value_at(evaluator, properties, key.name)
 
 
 @macro()
@@ -128,6 +124,28 @@ def has_value(
     )
 
 
+def value_at(evaluator: MacroEvaluator, json: exp.Expr, *keys: str | int | exp.Expr) -> exp.Expr:
+    """Return the text of the value at a path of a JSON column, whatever characters its keys have.
+
+    Args:
+        json: the column.
+        keys: of objects, as they are or as the expression of a text; and indices of arrays.
+    """
+    if engine_of(evaluator) == "snowflake":
+        for key in keys:
+            json = exp.Anonymous(this="GET", expressions=[json, exp.convert(key)])
+        return exp.cast(json, "VARCHAR")
+    # A pointer of RFC 6901, because DuckDB's own paths take * for any key.
+    parts = [
+        f"REPLACE(REPLACE({key.sql(evaluator.dialect)}, '~', '~0'), '/', '~1')"
+        if isinstance(key, exp.Expr)
+        else exp.Literal.string(str(key).replace("~", "~0").replace("/", "~1")).sql(evaluator.dialect)
+        for key in keys
+    ]
+    pointer = evaluator.parse_one("'/' || " + " || '/' || ".join(parts))
+    return exp.Anonymous(this="JSON_EXTRACT_STRING", expressions=[json, simplify(pointer, dialect=evaluator.dialect)])
+
+
 def typed_value(engine: str) -> str:
     """Return the columns value_type and value_text of an `entry` of a JSON object or array."""
     return f"""
@@ -151,6 +169,6 @@ def engine_of(evaluator: MacroEvaluator) -> str:
         ValueError: the macros here have no SQL for that kind.
     """
     engine = str(evaluator.var("engine"))
-    if engine not in KEY_TEXT:
-        raise ValueError(f"The models have no SQL for {engine!r}; they run on {' and '.join(KEY_TEXT)}.")
+    if engine not in ENTRIES:
+        raise ValueError(f"The models have no SQL for {engine!r}; they run on {' and '.join(ENTRIES)}.")
     return engine
