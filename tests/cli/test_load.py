@@ -1,13 +1,11 @@
 """The command, end to end against the simulated Amplitude: bronze holds what was exported, whatever happened."""
 
-import base64
-import gzip
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,83 +13,39 @@ from unittest import mock
 
 import duckdb
 import pytest
-from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.schema import Schema
 from dlt.load.load import Load
 
 from amplitude_source import source
-from amplitude_source.invocation import load_command, sqlmesh_command
 from amplitude_source.rows import lines
-from amplitude_source.settings import HOUR, hours_between, parse_hour
+from amplitude_source.settings import HOUR, hours_between
 from amplitude_source.tables import EXPORT_TYPES
-from simulator.archive import Archive, Member
+from simulator.archive import Archive
 from simulator.faults import EVENTS_LIST
-from simulator.product import Product
 from simulator.server import Simulator
 from support.assertions import is_same, rows_that_do_not_count, take_all_hours
-from support.loads import END, MEMBERS, START, Row, assert_same_as_one_load, bronze, ledger
+from support.loads import (
+    BUSY_HOUR,
+    END,
+    MEMBERS,
+    START,
+    asked_hours,
+    assert_no_half_hour,
+    assert_same_as_one_load,
+    assert_whole,
+    bronze,
+    exported,
+    ledger,
+    made,
+    normalize,
+    replaced,
+    revision,
+    rows_by_hour,
+    status_rows,
+    write_members,
+)
 from support.members import SMALL_PRODUCT, export_row, gzip_lines, hour_text, member_name
-from support.project import Project, Result, make_project, sentence, succeeded
-
-BUSY_HOUR = max(MEMBERS, key=lambda member: member.rows).hour
-MISSING_HOURS_EXIT = 3
-normalize = NamingConvention().normalize_identifier
-
-
-# --- helpers
-
-
-def revision(project: Project, hour: datetime) -> int:
-    return int(ledger(project)[hour][-1])
-
-
-def rows_by_hour(project: Project) -> Counter[datetime]:
-    return Counter(dict(project.query("SELECT _export_hour, COUNT(*) FROM bronze.events GROUP BY ALL")))
-
-
-def exported(members: list[Member]) -> dict[tuple[str, int], Row]:
-    """The rows of members as JSON, by file and number."""
-    return {
-        (member.file_name, number): json.loads(line)
-        for member in members
-        for number, line in enumerate(gzip.decompress(member.data).splitlines(), 1)
-    }
-
-
-def assert_no_half_hour(project: Project, members: list[Member] = MEMBERS) -> None:
-    """Each hour in bronze is whole, and the ledger says so."""
-    if not project.database.exists() or not project.query("FROM duckdb_tables() WHERE table_name = 'export_hours'"):
-        return
-    expected: Counter[datetime] = Counter()
-    for member in members:
-        expected[member.hour] += member.rows
-    loaded = rows_by_hour(project)
-    assert {hour: expected[hour] for hour in loaded} == dict(loaded)
-    assert {hour: row[3] for hour, row in ledger(project).items() if row[0] == "loaded"} == dict(loaded)
-
-
-def asked_hours(simulator: Simulator) -> list[datetime]:
-    windows = [(r.query["start"], r.query["end"]) for r in simulator.requests if r.path.endswith("/export")]
-    return [hour for first, last in windows for hour in hours_between(parse_hour(first, ""), parse_hour(last, ""))]
-
-
-def write_members(folder: Path, members: list[Member]) -> Path:
-    for member in members:
-        path = folder / member.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(member.data)
-    return folder
-
-
-def made(hour: datetime, data: bytes, partition: int = 0, app: int = SMALL_PRODUCT.app) -> Member:
-    name = f"{app}/{member_name(hour, partition, app)}"
-    return Member(name, hour, data, Counter())
-
-
-def replaced(hour: datetime, *members: Member) -> list[Member]:
-    """The product's members with other ones in one hour."""
-    return [member for member in MEMBERS if member.hour != hour] + list(members)
-
+from support.project import Project, sentence, succeeded
 
 # --- what lands in bronze
 
@@ -213,14 +167,6 @@ def test_a_second_load_loads_nothing_twice_and_writes_to_data_alone(loaded: Proj
     assert asked_hours(simulator) == hours_between(END + 6 * HOUR, END + 9 * HOUR)
     assert outside_of_data() == files
     assert os.listdir(loaded.env["HOME"]) == []
-
-
-def assert_whole(project: Project, last: datetime) -> None:
-    """Bronze has every row up to an hour once, and every row counts."""
-    assert sorted(ledger(project)) == hours_between(START, last)
-    keys = [(row["_archive_file"], row["_archive_row"]) for row in bronze(project)]
-    assert sorted(keys) == sorted(exported([member for member in MEMBERS if member.hour <= last]))
-    assert rows_that_do_not_count(project) == []
 
 
 def test_start_and_end_load_just_these_hours_and_leave_the_cursor(project: Project, simulator: Simulator) -> None:
@@ -543,286 +489,3 @@ def test_rejected_rows_are_kept_and_reported_until_the_hour_is_mended(project: P
     assert project.query("SELECT COUNT(*) FROM bronze.rejected_rows") == [(0,)]
     assert ledger(project)[BUSY_HOUR][4] == 0
     assert_no_half_hour(project)
-
-
-# --- what the user can mend
-
-
-def _wrong_key(project: Project) -> Result:
-    return project.load_here(SOURCES__AMPLITUDE__SECRET_KEY="wrong")
-
-
-def _no_scheme(project: Project) -> Result:
-    return project.load_here(SOURCES__AMPLITUDE__BASE_URL="amplitude.example")
-
-
-def _end_before_start(project: Project) -> Result:
-    return project.load_here("--start", "2026-06-02T05", "--end", "2026-06-02T04")
-
-
-def _end_before_the_cursor(project: Project) -> Result:
-    return project.load_here("--end", "2026-05-31T04")
-
-
-def _future(project: Project) -> Result:
-    return project.load_here("--end", hour_text(END + 12 * HOUR))
-
-
-def _no_hour(project: Project) -> Result:
-    return project.load_here("--start", "yesterday")
-
-
-def _no_exports(project: Project) -> Result:
-    (project.root / "exports").mkdir()
-    return project.load_here("--replay", "exports")
-
-
-def _no_folder(project: Project) -> Result:
-    return project.load_here("--replay", "missing [old]")
-
-
-def _empty_archive(project: Project) -> Result:
-    return project.load_here("--replay")
-
-
-def _before_start_hour(project: Project) -> Result:
-    return project.load_here("--start", "2026-05-31T23", "--end", "2026-06-01T03")
-
-
-def _exports_before_start_hour(project: Project) -> Result:
-    write_members(project.root / "exports", [made(START - HOUR, gzip_lines(export_row()))])
-    return project.load_here("--replay", "exports")
-
-
-def _no_start_hour(project: Project) -> Result:
-    del project.env["SOURCES__AMPLITUDE__START_HOUR"]
-    return project.load_here()
-
-
-def _bad_start_hour(project: Project) -> Result:
-    return project.load_here(SOURCES__AMPLITUDE__START_HOUR="June")
-
-
-def _bad_now(project: Project) -> Result:
-    return project.load_here(SOURCES__AMPLITUDE__NOW="noon")
-
-
-def _bad_settle_hours(project: Project) -> Result:
-    return project.load_here(SOURCES__AMPLITUDE__SETTLE_HOURS="six")
-
-
-def _no_keys(project: Project) -> Result:
-    del project.env["SOURCES__AMPLITUDE__API_KEY"], project.env["SOURCES__AMPLITUDE__SECRET_KEY"]
-    return project.load_here()
-
-
-def _lake_is_a_file(project: Project) -> Result:
-    project.lake.parent.mkdir()
-    project.lake.write_text("in the way")
-    return project.load_here()
-
-
-def _database_of_another_name(project: Project) -> Result:
-    return project.load_here(DESTINATION__DUCKDB__CREDENTIALS="data/warehouse.duckdb")
-
-
-def _declare_the_future(project: Project) -> Result:
-    hour = hour_text(END + 12 * HOUR)
-    return project.load_here("declare-empty", "--start", hour, "--end", hour)
-
-
-@pytest.mark.usefixtures("no_waiting")
-@pytest.mark.parametrize(
-    ("run", "named"),
-    [
-        (_wrong_key, ["refuses the keys", "SOURCES__AMPLITUDE__SECRET_KEY"]),
-        (_no_scheme, ["amplitude.example", "SOURCES__AMPLITUDE__BASE_URL"]),
-        (_end_before_start, ["--end 2026-06-02T04", "2026-06-02T05"]),
-        (_end_before_the_cursor, ["--end 2026-05-31T04", "2026-06-01T00"]),
-        (_future, ["2026-06-04T12", "not over yet"]),
-        (_no_hour, ["--start", "yesterday", "2026-06-01T00"]),
-        (_no_exports, ["exports", "no exported files"]),
-        (_no_folder, ["missing [old]", "no exported files"]),
-        (_empty_archive, ["archive holds no hours"]),
-        (_before_start_hour, ["2026-05-31T23", "START_HOUR"]),
-        (_exports_before_start_hour, ["2026-05-31T23", "START_HOUR"]),
-        (_no_start_hour, ["SOURCES__AMPLITUDE__START_HOUR"]),
-        (_bad_start_hour, ["SOURCES__AMPLITUDE__START_HOUR", "June"]),
-        (_bad_now, ["SOURCES__AMPLITUDE__NOW", "noon"]),
-        (_bad_settle_hours, ["SOURCES__AMPLITUDE__SETTLE_HOURS", "six"]),
-        (_no_keys, ["SOURCES__AMPLITUDE__API_KEY", "SOURCES__AMPLITUDE__SECRET_KEY"]),
-        (_lake_is_a_file, ["data/lake"]),
-        (_database_of_another_name, ["DESTINATION__DUCKDB__CREDENTIALS", "amplitude.duckdb", "warehouse.duckdb"]),
-        (_declare_the_future, ["2026-06-04T12", "not over yet"]),
-    ],
-)
-def test_what_the_user_can_mend_is_one_sentence_and_leaves_no_half_hour(
-    project: Project, run: Callable[[Project], Result], named: list[str]
-) -> None:
-    message = sentence(run(project))
-    assert [part for part in named if part not in message] == [], message
-    assert_no_half_hour(project)
-
-
-def test_a_new_warehouse_has_the_format_that_loads_faster(loaded: Project) -> None:
-    formats = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE path IS NOT NULL"
-    assert loaded.query(formats) == [("v1.3.0+",)]
-
-
-HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
-
-
-def test_a_replay_keeps_to_its_bounds_and_leaves_out_a_truncated_hour(loaded: Project) -> None:
-    (path,) = (p for p in loaded.lake.rglob(member_name(BUSY_HOUR)))
-    path.write_bytes(path.read_bytes()[:-4])
-    loaded.database.unlink()
-    succeeded(loaded.load_here("--replay", "--start", hour_text(START + HOUR), "--end", hour_text(START + 2 * HOUR)))
-    assert sorted(ledger(loaded)) == [START + HOUR, START + 2 * HOUR]
-    assert path.name in sentence(loaded.load_here("--replay", "--start", hour_text(BUSY_HOUR - HOUR)))
-    others = {*hours_between(BUSY_HOUR - HOUR, END + 5 * HOUR)} - {BUSY_HOUR}
-    assert {*ledger(loaded)} == {START + HOUR, START + 2 * HOUR, *others}
-    assert_no_half_hour(loaded)
-
-
-def test_an_unknown_option_shows_the_usage_with_exit_code_2(project: Project) -> None:
-    result = project.load_here("--nonsense")
-    assert result.returncode == 2
-    assert "Usage:" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-# --- coverage
-
-
-def status_rows(result: Result) -> dict[str, list[str]]:
-    """The table that `status` prints: the cells of each status after its name."""
-    rows = [line.split() for line in result.stdout.splitlines()]
-    return {row[0]: row[1:] for row in rows if row[0] in ("loaded", "empty", "pending", "missing")}
-
-
-def test_status_shows_the_sums_of_each_status_and_asks_for_nothing_but_the_next_load(loaded: Project) -> None:
-    result = succeeded(loaded.load_here("status"))
-    rows, hours = status_rows(result), Counter(row[0] for row in ledger(loaded).values())
-    assert {status: int(cells[0]) for status, cells in rows.items()} == dict(hours)
-    assert rows["loaded"][1:4] == [hour_text(START), hour_text(END - HOUR), str(len(MEMBERS))]
-    assert rows["loaded"][5:] == [str(sum(member.rows for member in MEMBERS)), "0"]
-    assert result.stdout.splitlines()[-2:] == [
-        f"Pending hours come with the next load: {load_command()}",
-        f"Silver and gold are not built yet (there is no gold.export_hours_taken): {sqlmesh_command('plan')}",
-    ]
-
-
-def test_gaps_loads_every_missing_hour_and_no_other(project: Project, simulator: Simulator, loaded_data: Path) -> None:
-    for first, last in ((0, 9), (20, 30), (40, 40)):
-        hours = ("--start", hour_text(START + first * HOUR), "--end", hour_text(START + last * HOUR))
-        succeeded(project.load_here(*hours))
-    assert "amplitude.py --gaps" in project.load_here("status").stdout
-    simulator.requests.clear()
-    succeeded(project.load_here("--gaps"))
-    gaps = [*hours_between(START + 10 * HOUR, START + 19 * HOUR), *hours_between(START + 31 * HOUR, START + 39 * HOUR)]
-    assert sorted(asked_hours(simulator)) == gaps
-    assert "No gaps" in succeeded(project.load_here("--gaps")).stdout
-    succeeded(project.load_here())
-    assert_same_as_one_load(project, loaded_data)
-
-
-def test_gaps_takes_no_bounds(project: Project) -> None:
-    result = project.load_here("--gaps", "--start", hour_text(START))
-    assert (result.returncode, "leave out --start" in result.stderr) == (2, True)
-
-
-def test_status_for_machines_has_every_range_and_the_same_exit_code(project: Project) -> None:
-    for first, last in ((0, 9), (20, 30)):
-        hours = ("--start", hour_text(START + first * HOUR), "--end", hour_text(START + last * HOUR))
-        succeeded(project.load_here(*hours))
-    result = project.load_here("status", "--json")
-    ranges = json.loads(result.stdout)["hours"]
-    assert result.returncode == 3
-    (gap,) = (each for each in ranges if each["status"] == "missing")
-    assert (gap["first"], gap["last"], gap["hours"]) == (hour_text(START + 10 * HOUR), hour_text(START + 19 * HOUR), 10)
-    loaded = [row[3] for row in ledger(project).values() if row[0] == "loaded"]
-    assert sum(each["loaded_rows"] for each in ranges) == sum(loaded)
-    assert ranges[0]["first"] == hour_text(START)
-
-
-def test_a_hole_is_shown_and_filled_by_the_command_that_status_prints(project: Project) -> None:
-    last = START + 14 * HOUR
-    succeeded(project.load_here("--start", hour_text(START), "--end", hour_text(last - 4 * HOUR)))
-    succeeded(project.load_here("--start", hour_text(last), "--end", hour_text(last)))
-    result = project.load_here("status")
-    assert result.returncode == MISSING_HOURS_EXIT
-    assert status_rows(result)["missing"][:3] == ["3", hour_text(last - 3 * HOUR), hour_text(last - HOUR)]
-    (line,) = (line for line in result.stdout.splitlines() if "hold silver back" in line)
-    assert line.startswith("3 missing hours")
-    succeeded(project.load_here(*line.partition("amplitude.py ")[2].split()))
-    result = project.load_here("status")
-    assert "missing" not in status_rows(result)
-    assert (result.returncode, "is 70 hours old" in result.stdout) == (6, True)
-    succeeded(project.load_here("status", SOURCES__AMPLITUDE__FRESHNESS_HOURS="70"))
-    assert_whole(project, last)
-
-
-def test_in_a_new_checkout_every_hour_is_pending(project: Project) -> None:
-    result = succeeded(project.load_here("status"))
-    assert {status: cells[:3] for status, cells in status_rows(result).items()} == {
-        "pending": ["82", "2026-06-01T00", "2026-06-04T09"]
-    }
-    assert f"Pending hours come with the next load: {load_command()}" in result.stdout
-
-
-def test_hours_declared_empty_stay_so_in_a_replay_and_what_is_loaded_stays_too(
-    loaded: Project, loaded_data: Path
-) -> None:
-    last = hour_text(END + 11 * HOUR)
-    succeeded(loaded.load_here("--start", last, "--end", last))
-    assert "1 missing hours hold silver back" in loaded.load_here("status").stdout
-    result = succeeded(loaded.load_here("declare-empty", "--start", hour_text(BUSY_HOUR), "--end", last))
-    kept = len(hours_between(BUSY_HOUR, END + 5 * HOUR))
-    assert f"6 hours declared empty, {kept} left as they were." in result.stdout
-    succeeded(loaded.load_here("status"))
-    before = ledger(loaded)
-    assert {row[0] for hour, row in before.items() if hour > END + 5 * HOUR} == {"empty"}
-    assert bronze(loaded) == bronze(Project(loaded_data.parent))
-    loaded.database.unlink()
-    succeeded(loaded.load_here("--replay", "--start", hour_text(END)))
-    assert ledger(loaded) == {hour: row for hour, row in before.items() if hour >= END}
-
-
-# --- secrets
-
-
-def everything_below(folder: Path) -> Iterator[tuple[Path, bytes]]:
-    """Each file's bytes, unpacked where it is gzip."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            data = path.read_bytes()
-            yield path, data
-            if data[:2] == b"\x1f\x8b":
-                yield path, gzip.decompress(data)
-
-
-def test_the_secret_key_is_in_no_file_and_in_no_output(tmp_path: Path, product: Product) -> None:
-    secret = "Tr0ub4dor-s3cr3t"
-    with Simulator(product, api_key="the-api-key", secret_key=secret) as simulator:
-        project = make_project(tmp_path, simulator)
-        project.env |= {
-            "SOURCES__AMPLITUDE__API_KEY": "the-api-key",
-            "SOURCES__AMPLITUDE__SECRET_KEY": secret,
-        }
-        results = [project.load_here("--end", hour_text(START + 14 * HOUR)), project.load_here("status")]
-        refused = project.load_here("--start", hour_text(BUSY_HOUR), SOURCES__AMPLITUDE__API_KEY="another")
-        assert "refuses the keys" in sentence(refused)
-    texts = [secret.encode(), base64.b64encode(f"the-api-key:{secret}".encode())]
-    for result in [*results, refused]:
-        assert secret not in result.stdout + result.stderr
-    found = {path for path, data in everything_below(project.root / "data") if any(text in data for text in texts)}
-    found |= {path for path, data in everything_below(tmp_path / "home") if any(text in data for text in texts)}
-    assert found == set()
-
-
-def test_what_a_load_writes_is_the_users_alone(project: Project) -> None:
-    succeeded(project.load_here("--end", hour_text(START + 14 * HOUR)))
-    data = project.root / "data"
-    kinds = {path.suffix for path in data.rglob("*") if path.is_file()}
-    assert {".duckdb", ".gz", ".json"} <= kinds
-    assert [path for path in (data, *data.rglob("*")) if path.stat().st_mode & 0o077] == []

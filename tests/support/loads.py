@@ -1,20 +1,27 @@
 """The product of most tests, and what one load of all of it gives."""
 
+import gzip
+import json
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from amplitude_source.settings import hours_between, parse_hour
+from simulator.archive import Member
+from simulator.server import Simulator
 from support.assertions import rows_that_do_not_count
-from support.members import SMALL_PRODUCT
-from support.project import Project
+from support.members import SMALL_PRODUCT, member_name
+from support.project import Project, Result
 
 Row = dict[str, Any]
-
-
 START, END = SMALL_PRODUCT.start, SMALL_PRODUCT.end
-
-
 MEMBERS = list(SMALL_PRODUCT.members())
+BUSY_HOUR = max(MEMBERS, key=lambda member: member.rows).hour
+MISSING_HOURS_EXIT = 3
+normalize = NamingConvention().normalize_identifier
 
 
 def bronze(project: Project) -> list[Row]:
@@ -44,3 +51,69 @@ def assert_same_as_one_load(project: Project, loaded_data: Path) -> None:
     assert rows_that_do_not_count(project) == []
     assert bronze(project) == bronze(other)
     assert final_hours(project) == final_hours(other)
+
+
+def revision(project: Project, hour: datetime) -> int:
+    return int(ledger(project)[hour][-1])
+
+
+def rows_by_hour(project: Project) -> Counter[datetime]:
+    return Counter(dict(project.query("SELECT _export_hour, COUNT(*) FROM bronze.events GROUP BY ALL")))
+
+
+def exported(members: list[Member]) -> dict[tuple[str, int], Row]:
+    """The rows of members as JSON, by file and number."""
+    return {
+        (member.file_name, number): json.loads(line)
+        for member in members
+        for number, line in enumerate(gzip.decompress(member.data).splitlines(), 1)
+    }
+
+
+def assert_no_half_hour(project: Project, members: list[Member] = MEMBERS) -> None:
+    """Each hour in bronze is whole, and the ledger says so."""
+    if not project.database.exists() or not project.query("FROM duckdb_tables() WHERE table_name = 'export_hours'"):
+        return
+    expected: Counter[datetime] = Counter()
+    for member in members:
+        expected[member.hour] += member.rows
+    loaded = rows_by_hour(project)
+    assert {hour: expected[hour] for hour in loaded} == dict(loaded)
+    assert {hour: row[3] for hour, row in ledger(project).items() if row[0] == "loaded"} == dict(loaded)
+
+
+def asked_hours(simulator: Simulator) -> list[datetime]:
+    windows = [(r.query["start"], r.query["end"]) for r in simulator.requests if r.path.endswith("/export")]
+    return [hour for first, last in windows for hour in hours_between(parse_hour(first, ""), parse_hour(last, ""))]
+
+
+def write_members(folder: Path, members: list[Member]) -> Path:
+    for member in members:
+        path = folder / member.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(member.data)
+    return folder
+
+
+def made(hour: datetime, data: bytes, partition: int = 0, app: int = SMALL_PRODUCT.app) -> Member:
+    name = f"{app}/{member_name(hour, partition, app)}"
+    return Member(name, hour, data, Counter())
+
+
+def replaced(hour: datetime, *members: Member) -> list[Member]:
+    """The product's members with other ones in one hour."""
+    return [member for member in MEMBERS if member.hour != hour] + list(members)
+
+
+def assert_whole(project: Project, last: datetime) -> None:
+    """Bronze has every row up to an hour once, and every row counts."""
+    assert sorted(ledger(project)) == hours_between(START, last)
+    keys = [(row["_archive_file"], row["_archive_row"]) for row in bronze(project)]
+    assert sorted(keys) == sorted(exported([member for member in MEMBERS if member.hour <= last]))
+    assert rows_that_do_not_count(project) == []
+
+
+def status_rows(result: Result) -> dict[str, list[str]]:
+    """The table that `status` prints: the cells of each status after its name."""
+    rows = [line.split() for line in result.stdout.splitlines()]
+    return {row[0]: row[1:] for row in rows if row[0] in ("loaded", "empty", "pending", "missing")}

@@ -16,20 +16,22 @@ from typing import Any
 from unittest import mock
 
 import duckdb
-from sqlmesh import Context, signal
+from sqlmesh import Context, macro, signal
 from sqlmesh.core.config import Config, DuckDBConnectionConfig
 from sqlmesh.core.console import NoopConsole, set_console
-from sqlmesh.utils import yaml
+from sqlmesh.utils import UniqueKeyDict, yaml
 from sqlmesh.utils.concurrency import NodeExecutionFailedError
 
 import oracle
 from amplitude_source.settings import HOUR
+from amplitude_source.transform.properties import read_properties
 from oracle import acquisition as oracle_acquisition
 from oracle import activity as oracle_activity
 from oracle import behaviour as oracle_behaviour
 from oracle import funnels as oracle_funnels
 from oracle import people as oracle_people
 from oracle import retention as oracle_retention
+from oracle.properties import declared_value
 from simulator.catalog import INACTIVE_EVENT_TYPES
 from support.project import REPOSITORY, Project
 
@@ -94,6 +96,8 @@ ORACLES: tuple[ModuleType, ...] = (
     oracle_acquisition,
 )
 CHARTS = oracle.Charts()
+STANDARD_MACROS = macro.get_registry()
+"""SQLMesh's own, because no checkout was opened yet."""
 
 Rows = list[tuple[Any, ...]]
 
@@ -169,16 +173,24 @@ def parsed(unit_tests: str) -> dict[str, Any]:
     return yaml.load(unit_tests)
 
 
+def forget_macros() -> None:
+    """Forget the macros of the checkout before.
+
+    SQLMesh keeps macros that a module has registered since, and would take them for a library's, and the models that
+    use them for changed.
+    """
+    macro.set_registry(UniqueKeyDict(macro.registry_name, **STANDARD_MACROS))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "macros"]:
+        del sys.modules[name]
+
+
 @contextmanager
 def opened(project: Project) -> Iterator[Context]:
     """SQLMesh's context of a checkout. It keeps DuckDB files by name for the whole process: names are absolute.
 
     Each context reads the unit tests anew, which nobody runs here, for over a second: a text is parsed once a process.
-    The macros of the checkout before are forgotten: SQLMesh would take those that import each other for a library's,
-    and models that use them for changed.
     """
-    for name in [name for name in sys.modules if name.partition(".")[0] == "macros"]:
-        del sys.modules[name]
+    forget_macros()
     with (
         project.entered({"DESTINATION__DUCKDB__CREDENTIALS": str(project.database)}),
         mock.patch("sqlmesh.core.loader.yaml_load", lambda source, **_: parsed(source)),
@@ -323,6 +335,17 @@ def assert_equals_oracle(
     assert_accounted_for(project, rows, truth)
     coverage = "SELECT export_hour, loaded_rows FROM gold.export_coverage WHERE loaded_rows > 0"
     assert_same_rows("gold.export_coverage", project.query(coverage), Counter(row.hour for row in rows).items())
+
+
+def assert_has_declared_properties(project: Project) -> None:
+    """Compares the columns of declared properties with the JSON that they are read from."""
+    declared = read_properties(project.root).variable()
+    sources = ("event_properties", "user_properties", "groups", "group_properties")
+    columns = ", ".join([f"silver.{name}" for name in sources] + [f"gold.{each['column']}" for each in declared])
+    joined = "FROM gold.events AS gold JOIN silver.events AS silver USING (project, app, uuid)"
+    for row in project.query(f"SELECT {columns} {joined}"):
+        values = dict(zip(sources, (json.loads(text or "null") for text in row), strict=False))
+        assert [*row[len(sources) :]] == [declared_value(each, values) for each in declared], values
 
 
 def assert_accounted_for(project: Project, rows: Iterable[oracle.Row], truth: oracle.Truth) -> None:

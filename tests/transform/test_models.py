@@ -31,4 +31,4 @@ def test_each_unit_test_of_the_models_holds(context: Context, file: str) -> None
     path = Path(next(iter(context.configs))) / "sqlmesh/tests" / file
     result = context.test(tests=[str(path)], stream=told)
     assert result.testsRun > 0, f"SQLMesh finds no test in {file}"
-    assert result.wasSuccessful(), told.getvalue()
+    assert result.wasSuccessful(), "\n".join(text for _, text in [*result.errors, *result.failures])

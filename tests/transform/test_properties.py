@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlglot import exp
 
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.transform.properties import FILE, Property, read_properties
+from oracle.properties import as_declared
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
@@ -50,7 +51,6 @@ VALUE_TYPES = {
     list: "array",
     type(None): "null",
 }
-NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?([0-9]{1,2}|[12][0-9]{2}))?")
 
 DECLARED = """\
 total: {from: event, type: number}
@@ -111,31 +111,6 @@ def test_every_key_is_found_and_a_value_that_does_not_fit_its_type_is_null(
     (row,) = odd_columns.execute("SELECT * FROM columns").fetchall()
     for got, value, declared in zip(row, values, ODD.values(), strict=True):
         assert got == as_declared(value, declared["type"]) or float(got) == value, "DuckDB writes 1e16 out"
-
-
-def as_declared(value: Any, type_: str) -> Any:
-    """Return the value that a column of the type has, in plain Python."""
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value)
-    if type_ == "number":
-        return float(text) if NUMBER.fullmatch(text) else None
-    if type_ == "boolean":
-        return {"true": True, "false": False}.get(text)
-    if type_ == "timestamp":
-        return as_time(text)
-    return text
-
-
-def as_time(text: str) -> datetime | None:
-    """Return the time that a text of ISO 8601 says, in UTC; of one without a zone, as if it were in UTC."""
-    if not re.match(r"[0-9]{4}-", text):
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
 def test_declared_properties_are_columns_of_events_and_users_and_the_catalogue_says_what_was_sent(

@@ -5,6 +5,7 @@ Each user is drawn from a seed. `USERS=100 pytest tests/warehouse/test_random_us
 
 import contextlib
 import io
+import json
 import os
 import random
 import warnings
@@ -45,6 +46,12 @@ PRIVACY: tuple[dict[str, str], ...] = (
 EVENTS = ("_new", "_active", "_all", *EVENT_TYPES[:4], 'It\'s "odd" 100%')
 
 
+# What the simulator sends of them, and what nobody does.
+EVENT_PROPERTIES = ("total", "items", "coupon", "[Amplitude] Page Path", "query", 'It\'s "odd" 100%', "a.b/c~d", "0")
+USER_PROPERTIES = ("plan", "orders", "visits", "utm_source", "email", "ü \\ *")
+TYPES = ("text", "number", "boolean", "timestamp")
+
+
 @dataclass(frozen=True)
 class User:
     """What a user has and sets."""
@@ -53,6 +60,8 @@ class User:
     starts: dict[str, datetime]
     charts: oracle.Charts
     folder: str
+    properties: dict[str, dict[str, str]]
+    """By their columns."""
     settings: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -83,7 +92,20 @@ def user_of(seed: int) -> User:
     settings = {f"{PREFIX}PRIVACY__{name}": value for name, value in chance.choice(PRIVACY).items()}
     settings[f"{PREFIX}REGION"] = chance.choice(["us", "eu"])
     settings[f"{PREFIX}SETTLE_HOURS"] = chance.choice(["0", "6", "48"])
-    return User(products, starts, charts, chance.choice(FOLDERS), settings)
+    return User(products, starts, charts, chance.choice(FOLDERS), properties_of(chance), settings)
+
+
+def properties_of(chance: random.Random) -> dict[str, dict[str, str]]:
+    keys = [("event", name) for name in EVENT_PROPERTIES] + [("user", name) for name in USER_PROPERTIES]
+    chosen = [
+        {"from": source, "property": name, "type": chance.choice(TYPES)}
+        for source, name in chance.sample(keys, chance.randint(0, 6))
+    ]
+    groups = [{}, {"property": "seats", "type": "number"}, {"property": "never sent"}]
+    chosen += [
+        {"from": "group", "group_type": "company", **each} for each in chance.sample(groups, chance.randint(0, 3))
+    ]
+    return {f"column_{number}": each for number, each in enumerate(chosen)}
 
 
 def first_day(chance: random.Random, zone: str) -> datetime:
@@ -130,6 +152,7 @@ def set_up(user: User, folder: Path, chance: random.Random) -> Iterator[tuple[Pr
             dotenv += f"{prefix}BASE_URL={simulator.base_url}\n"
         (project.root / ".env").write_text(dotenv)
         warehouse.set_charts(project, user.charts)
+        (project.root / "sqlmesh/properties.yaml").write_text(json.dumps(user.properties))
         yield project, simulators
 
 
@@ -137,6 +160,7 @@ def sqlmesh(project: Project, *arguments: str) -> None:
     """`sqlmesh` in this process."""
     printed = io.StringIO()
     code: object = 0
+    warehouse.forget_macros()
     with project.entered(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
             cli(["-p", ".", *arguments], standalone_mode=False)  # its default is the folder of the first import
@@ -177,5 +201,6 @@ def test_a_plan_and_a_run_of_any_user_equal_the_oracle(tmp_path: Path, seed: int
         truth = oracle.compute(rows, inactive, user.charts.timezone, exported=exported)
         warehouse.assert_equals_truth(project, truth, user.charts)
         warehouse.assert_accounted_for(project, rows, truth)
+        warehouse.assert_has_declared_properties(project)
         if seed % UNIT_TESTS_EVERY == 9:
             sqlmesh(project, "test")

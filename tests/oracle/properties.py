@@ -1,0 +1,51 @@
+"""The values of declared properties, in plain Python."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?([0-9]{1,2}|[12][0-9]{2}))?")
+
+
+def declared_value(declared: Mapping[str, str], row: Mapping[str, Any]) -> Any:
+    """Return the value of a column.
+
+    Args:
+        declared: an entry of `Properties.variable()`.
+        row: an exported row's event_properties, user_properties, groups and group_properties.
+    """
+    source, name, type_ = declared["source"], declared["property"], declared["type"]
+    if source != "group":
+        return as_declared((row[f"{source}_properties"] or {}).get(name), type_)
+    groups = (row["groups"] or {}).get(declared["group_type"])
+    if not groups:
+        return None
+    of_group = (row["group_properties"] or {}).get(declared["group_type"], {}).get(groups[0], {})
+    return as_declared(of_group.get(name) if name else groups[0], type_)
+
+
+def as_declared(value: Any, type_: str) -> Any:
+    """Return the value that a column of the type has."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    if type_ == "number":
+        return float(text) if NUMBER.fullmatch(text) else None
+    if type_ == "boolean":
+        return {"true": True, "false": False}.get(text)
+    if type_ == "timestamp":
+        return as_time(text)
+    return text
+
+
+def as_time(text: str) -> datetime | None:
+    """Return the time that a text of ISO 8601 says, in UTC; of one without a zone, as if it were in UTC."""
+    if not re.match(r"[0-9]{4}-", text):
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
