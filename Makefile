@@ -4,19 +4,21 @@ BIN := .venv/bin
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
+# Three processes of tests for two processors, because tests wait for servers, for other processes and for the disk.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
+
 .PHONY: demo test test-all verify-snowflake lint lint-python lint-sql lint-docs format docs site lock clean
 
 demo: .venv/installed
 	$(BIN)/python -m simulator demo
 
-# The core, with the unit tests of the models (alone: `sqlmesh test`); between five and six minutes on two cores.
+# The core, with the unit tests of the models (alone: `sqlmesh test`); about five minutes on two cores.
 test: .venv/installed
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
-# What is slow besides: every fault, kills at random points, many small runs, Snowflake's stand-in. Two processors
-# have work for three processes, because some tests wait for others.
+# What is slow besides: every fault, kills at random points, many small runs, Snowflake's stand-in.
 test-all: .venv/installed .venv-standin/installed
-	$(BIN)/python -m pytest -n 3 --maxschedchunk 1 -m slow --durations 30
+	$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1 -m slow --durations 30
 
 # With a Snowflake account and the settings of production in .env; about ten minutes.
 verify-snowflake: .venv/installed
