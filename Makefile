@@ -41,6 +41,7 @@ lint-docs: .venv/installed
 	$(BIN)/python docs/settings_reference.py --check
 	$(BIN)/python docs/commands_reference.py --check
 	$(BIN)/python docs/macros_reference.py --check
+	$(BIN)/python docs/json_schemas.py --check
 	$(BIN)/python docs/check_docs.py
 
 format: .venv/installed
@@ -48,12 +49,13 @@ format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/sqlmesh format
 
-# The pages of docs/reference/ that come from the code.
+# The pages of docs/reference/ that come from the code, and the schemas of users' files.
 docs: .venv/installed
 	$(BIN)/python docs/data_dictionary.py
 	$(BIN)/python docs/settings_reference.py
 	$(BIN)/python docs/commands_reference.py
 	$(BIN)/python docs/macros_reference.py
+	$(BIN)/python docs/json_schemas.py
 
 # The documents as a site, in `site/`. It fails on a link that leads nowhere.
 site: .venv-docs/installed

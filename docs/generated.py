@@ -1,4 +1,4 @@
-"""Write the pages of `docs/reference/` that come from the code, or check that they are up to date."""
+"""Write the files that come from the code, such as pages of `docs/reference/`, or check that they are up to date."""
 
 import sys
 from collections.abc import Callable
@@ -10,12 +10,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def page_command(script: str, page: Path, text: Callable[[], str]) -> click.Command:
-    """Build the command of a script that writes one page.
+    """Build the command of a script that writes one file.
 
     Args:
         script: file name of the script in `docs/`, for the help and the message.
-        page: the Markdown file.
-        text: builds the content of the page.
+        page: the file.
+        text: builds its content.
     """
 
     @click.command(help=f"Write {page.relative_to(ROOT)} from the code.")

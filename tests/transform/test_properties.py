@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 from sqlglot import exp
 
 from amplitude_source.errors import AmplitudeError
@@ -233,3 +236,22 @@ def test_a_column_that_gold_events_has_is_refused(loaded: Project) -> None:
     result = loaded.run("-c", "from sqlmesh.cli.main import cli; cli()", "plan", "--auto-apply", "--no-prompts")
     assert result.returncode != 0
     assert f"{FILE}, line 2: gold.events has a column country already" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "is_right"),
+    [
+        (DECLARED, True),
+        ("{}", True),
+        ("price: {from: event, typ: number}", False),
+        ("price: {from: evnt}", False),
+        ("price: {type: number}", False),
+        ("Price: {from: event}", False),
+    ],
+)
+def test_an_editor_is_told_the_same_by_the_schema(tmp_path: Path, text: str, is_right: bool) -> None:
+    schema = json.loads((REPOSITORY / "sqlmesh/schemas/properties.json").read_text())
+    assert Draft202012Validator(schema).is_valid(YAML(typ="safe").load(text)) == is_right
+    write(tmp_path, text)
+    with nullcontext() if is_right else pytest.raises(AmplitudeError):
+        read_properties(tmp_path)

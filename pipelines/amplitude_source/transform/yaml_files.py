@@ -31,7 +31,7 @@ class PlacedError(ValueError):
 class Strict(BaseModel):
     """A model that takes no key but its own and no value of another type, and does not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 def read(path: Path, root: Path, model: type[M]) -> M:
