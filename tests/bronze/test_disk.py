@@ -52,8 +52,8 @@ def _work_is_a_file(project: Project) -> dict[str, str]:
 
 
 def _folder_of_work_is_a_file(project: Project) -> dict[str, str]:
-    made(project, "data/work")
-    return {WORK: "data/work/inner"}
+    made(project, "occupied")
+    return {WORK: "occupied/inner"}
 
 
 def _work_cannot_be_made(_: Project) -> dict[str, str]:
@@ -92,7 +92,7 @@ def _lake_cannot_be_made(_: Project) -> dict[str, str]:
     ("prepare", "parts"),
     [
         (_work_is_a_file, ["data/work cannot be used (File exists): remove the file", WORK]),
-        (_folder_of_work_is_a_file, ["data/work/inner cannot be used (Not a directory): remove the file", WORK]),
+        (_folder_of_work_is_a_file, ["occupied/inner cannot be used (Not a directory): remove the file", WORK]),
         (_work_cannot_be_made, ["/proc/work cannot be used (No such file or directory)", WORK]),
         (_folder_of_the_database_is_a_file, ["/db cannot be used (File exists): remove the file", DATABASE]),
         (_database_is_a_folder, ["amplitude.duckdb", "Is a directory", DATABASE]),
