@@ -34,8 +34,19 @@ LONGEST_FIRST = (
 """Files, and folders whose tests plan and run SQLMesh."""
 
 
+COMPRESSED = (r"\x1f\x8b", r"PK\x03", "BZh9")
+"""The first bytes of gzip, zip and bzip2, as pytest writes them into the name of a test."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have the longest tests come first, so that the short ones keep every processor busy to the end."""
+    """Have the longest tests come first, so that the short ones keep every processor busy to the end.
+
+    Raises:
+        pytest.UsageError: A test's name shows compressed bytes. They hold the time they were made at, and processes
+            that collect a second apart then disagree about the tests.
+    """
+    if odd := [item.nodeid for item in items if any(mark in item.nodeid for mark in COMPRESSED)]:
+        raise pytest.UsageError(f"Give these tests names without compressed bytes, by `ids`: {odd}")
     items.sort(key=_rank)
 
 
