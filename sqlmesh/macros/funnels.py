@@ -18,7 +18,7 @@ UNSEEN = """
 EVENT_TYPES = "SELECT DISTINCT event_type FROM {silver}.event_types"
 PROPERTIES = "SELECT DISTINCT event_type, property FROM {silver}.event_properties"
 # Those that Amplitude has for every user: api/en/dashboard-rest.md, user composition.
-BUILT_IN = {
+BUILT_IN = (
     "version",
     "country",
     "city",
@@ -30,7 +30,7 @@ BUILT_IN = {
     "device",
     "start_version",
     "paying",
-}
+)
 USER_PROPERTIES = "SELECT DISTINCT property FROM {silver}.user_property_changes"
 
 
@@ -55,7 +55,7 @@ def unseen_steps(adapter: EngineAdapter, silver: str) -> list[str]:
     if not types:
         return []
     properties = adapter.fetchall(PROPERTIES.format(silver=silver)) if any(step[3] for step in steps) else []
-    user_properties = {name for (name,) in adapter.fetchall(USER_PROPERTIES.format(silver=silver))} | BUILT_IN
+    user_properties = {*BUILT_IN, *(name for (name,) in adapter.fetchall(USER_PROPERTIES.format(silver=silver)))}
     sentences = []
     for funnel, step, event_type, property_filter in steps:
         own = [property_ for type_, property_ in properties if type_ == event_type]
