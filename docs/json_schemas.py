@@ -8,7 +8,7 @@ from generated import ROOT, page_command
 
 sys.path.insert(0, str(ROOT / "pipelines"))
 
-from amplitude_source.transform.properties import COLUMN, Properties
+from amplitude_source.charts.properties import COLUMN, Properties
 
 SCHEMA = ROOT / "sqlmesh" / "schemas" / "properties.json"
 SCRIPT = Path(__file__).name

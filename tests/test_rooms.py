@@ -16,6 +16,7 @@ FOLDER = REPOSITORY / "pipelines" / PACKAGE
 ROOMS = (
     ("cli",),
     ("transform", "__init__"),
+    ("charts",),
     ("source",),
     ("plan",),
     ("export",),
@@ -24,6 +25,7 @@ ROOMS = (
     ("settings",),
     ("lake",),
     ("environment",),
+    ("yaml_files",),
     ("tables", "background", "lock", "invocation", "addresses", "certificates", "text_files"),
     ("verbatim",),
     ("errors",),

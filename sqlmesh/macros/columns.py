@@ -71,7 +71,7 @@ def misfits(evaluator: MacroEvaluator, text: exp.Expr, type_: exp.Expr) -> exp.E
 
 
 def declared_in(evaluator: MacroEvaluator) -> list[dict[str, str]]:
-    """Return the declared properties, as `transform/properties.py` has checked them."""
+    """Return the declared properties, as `charts/properties.py` has checked them."""
     properties: list[dict[str, str]] = evaluator.var("properties") or []
     return properties
 

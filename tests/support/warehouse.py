@@ -23,8 +23,8 @@ from sqlmesh.utils import UniqueKeyDict, yaml
 from sqlmesh.utils.concurrency import NodeExecutionFailedError
 
 import oracle
+from amplitude_source.charts.properties import read_properties
 from amplitude_source.settings import HOUR
-from amplitude_source.transform.properties import read_properties
 from oracle import acquisition as oracle_acquisition
 from oracle import activity as oracle_activity
 from oracle import behaviour as oracle_behaviour

@@ -17,8 +17,8 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 from sqlglot import exp
 
+from amplitude_source.charts.properties import FILE, Property, read_properties
 from amplitude_source.errors import AmplitudeError
-from amplitude_source.transform.properties import FILE, Property, read_properties
 from oracle.properties import as_declared
 from simulator.product import Product
 from simulator.server import Simulator

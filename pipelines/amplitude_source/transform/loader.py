@@ -14,10 +14,10 @@ from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
 from sqlmesh.core.model import SqlModel
 from sqlmesh.core.test import ModelTestMetadata
 
+from ..charts.properties import check_columns
 from ..errors import AmplitudeError
 from ..settings import duckdb_path
 from .duckdb_connection import DuckDBFile, say_if_full
-from .properties import check_columns
 from .resumable_plan import ResumableScheduler
 from .sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of
 from .state_lock import stop_unless_alone, subcommand

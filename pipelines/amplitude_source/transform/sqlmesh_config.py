@@ -18,6 +18,7 @@ from sqlmesh.core.config.connection import ConnectionConfig
 from sqlmesh.core.config.loader import load_config_from_paths
 
 from ..bronze.snowflake import credential
+from ..charts.properties import read_properties
 from ..environment import exposed, keep_private, print_anything
 from ..errors import AmplitudeError
 from ..settings import (
@@ -32,7 +33,6 @@ from ..settings import (
 )
 from ..text_files import read_text
 from .duckdb_connection import DuckDBFile
-from .properties import read_properties
 from .variables import check_variables
 
 # A run's SQL joins as it is written, the right side as the hash table: DuckDB cannot know how few keys a run's hours

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from ..errors import AmplitudeError
 from ..text_files import read_text
-from .yaml_files import PlacedError, Strict, line_of, read
+from ..yaml_files import PlacedError, Strict, line_of, read
 
 FILE = Path("sqlmesh/properties.yaml")
 COLUMN = re.compile(r"[a-z_][a-z0-9_]{0,62}")

@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
 
-from ..errors import AmplitudeError
-from ..text_files import read_text
+from .errors import AmplitudeError
+from .text_files import read_text
 
 M = TypeVar("M", bound=BaseModel)
 Place = Sequence[str | int]
