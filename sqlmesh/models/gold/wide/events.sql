@@ -18,6 +18,7 @@ SELECT
   events.uuid::VARCHAR AS uuid, /* Amplitude's id of the exported row */
   events.event_time::TIMESTAMPNTZ AS event_time, /* When it happened (UTC), the client's clock corrected by Amplitude */
   events.event_date::DATE AS event_date, /* Its day in the reporting time zone */
+  @reporting_hour(events.event_time)::TIMESTAMPNTZ AS event_hour, /* Time (UTC) at which its hour began by the clocks there */
   events.is_before_export::BOOLEAN AS is_before_export, /* Whether that day lies before the project's first export hour; no chart shows it */
   events.event_type::VARCHAR AS event_type, /* Name of the event */
   (
