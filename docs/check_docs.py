@@ -41,9 +41,14 @@ GENERATED = {f"docs/reference/{name}.md" for name in ("commands", "macros", "set
 # Pages that name files of others: Amplitude's documentation, by path or name.
 PAGES_OF_OTHERS = {"docs/explanation/how-amplitude-counts.md"}
 # Tables that a recipe adds.
-TABLES_OF_EXAMPLES = {"bronze.annotations"}
+TABLES_OF_EXAMPLES = {"bronze.annotations", "gold.chart_large_orders"}
 # Names that look like files of the repository. The user makes them, or an example does.
-FILES_OF_USERS = {".dlt/secrets.toml", "sqlmesh/external_models/<name>.yaml", "sqlmesh/external_models/"}
+FILES_OF_USERS = {
+    ".dlt/secrets.toml",
+    "sqlmesh/charts/large_orders.yaml",
+    "sqlmesh/external_models/<name>.yaml",
+    "sqlmesh/external_models/",
+}
 SUFFIXES_OF_CODE = (".py", ".sql", ".toml", ".yaml", ".yml")
 SUFFIXES = ("cfg", "csv", "in", "lock", "md", "py", "sql", "toml", "yaml", "yml")
 BUILT_IN_MACROS = {"start_ts", "end_ts", "start_date", "end_date"}

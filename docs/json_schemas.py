@@ -3,22 +3,44 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from generated import ROOT, page_command
+from pydantic import BaseModel
+
+from generated import ROOT, files_command
 
 sys.path.insert(0, str(ROOT / "pipelines"))
 
+from amplitude_source.charts.definitions import Definitions
 from amplitude_source.charts.properties import COLUMN, Properties
+from amplitude_source.charts.segmentation import Segmentation
 
-SCHEMA = ROOT / "sqlmesh" / "schemas" / "properties.json"
+SCHEMAS = ROOT / "sqlmesh" / "schemas"
 SCRIPT = Path(__file__).name
 
 
-def text() -> str:
-    schema = Properties.model_json_schema(by_alias=True)
+def properties() -> str:
+    schema = schema_of(Properties)
     schema["propertyNames"] = {"pattern": f"^{COLUMN.pattern}$"}  # pydantic's own are not for a mapping's keys
+    return text(schema)
+
+
+def definitions() -> str:
+    return text(schema_of(Definitions))
+
+
+def chart() -> str:
+    return text(schema_of(Segmentation))
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(by_alias=True)
+
+
+def text(schema: dict[str, Any]) -> str:
     return json.dumps(schema, indent=2) + "\n"
 
 
 if __name__ == "__main__":
-    page_command(SCRIPT, SCHEMA, text)()
+    writers = {"properties": properties, "definitions": definitions, "chart": chart}
+    files_command(SCRIPT, {SCHEMAS / f"{name}.json": writer for name, writer in writers.items()})()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -34,18 +34,19 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
-def read(path: Path, root: Path, model: type[M]) -> M:
+def read(path: Path, root: Path, model: type[M], context: object = None) -> M:
     """Read a file that a user has written.
 
     Args:
         path: of the file.
-        root: the repository's folder, from which a sentence names the file.
+        root: the repository's folder, from which a sentence names the file if it lies there.
         model: of the file's content.
+        context: what validators of the model ask for, such as the words that a file may use.
 
     Raises:
         AmplitudeError: the first fault, with its line and the nearest valid word.
     """
-    name, text = path.relative_to(root), read_text(path)
+    name, text = path.relative_to(root) if path.is_relative_to(root) else path, read_text(path)
     try:
         marked = YAML().load(text)
         content = YAML(typ="safe").load(text)
@@ -53,12 +54,17 @@ def read(path: Path, root: Path, model: type[M]) -> M:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise AmplitudeError(f"{name}{line}: {error.problem}; {QUOTES}.") from error
     try:
-        return model.model_validate({} if content is None else content)
+        return model.model_validate({} if content is None else content, context=context)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
+        fault = first_fault(error)
         cause = fault.get("ctx", {}).get("error")
         place = (*fault["loc"], *(cause.place if isinstance(cause, PlacedError) else ()))
         raise AmplitudeError(f"{name}, line {line_of(marked, place)}: {sentence(fault, model)}") from error
+
+
+def first_fault(error: ValidationError) -> ErrorDetails:
+    """Return the first fault; one that a key is missing comes last, because a misspelt key may be the cause."""
+    return min(error.errors(include_url=False), key=lambda fault: fault["type"] == "missing")
 
 
 def line_of(marked: Any, place: Place) -> int:
@@ -80,7 +86,7 @@ def sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:
     names = [str(step) for step in fault["loc"]]
     where, name = ".".join(names), names[-1] if names else "the file"
     if fault["type"] == "extra_forbidden":
-        return f"{where} means nothing here{_nearest(name, sorted(set(_keys(model))))}"
+        return f"{where} means nothing here{_nearest(name, sorted(set(_keys(_model_at(model, fault['loc'])))))}"
     if fault["type"] == "missing":
         return f"{where} is missing."
     if fault["type"] == "literal_error":
@@ -98,17 +104,26 @@ def _nearest(word: str, words: Sequence[str]) -> str:
     return f"; did you mean {near[0]}?" if near else f"; write {', '.join(words)}."
 
 
+def _model_at(model: type[BaseModel], place: Place) -> type[BaseModel]:
+    """The model whose key the last step of a place is; steps that are no keys are names, numbers and tags."""
+    for step in place[:-1]:
+        hints = [field.annotation for name, field in model.model_fields.items() if step in (name, field.alias)]
+        hints = hints or [field.annotation for name, field in model.model_fields.items() if name == "root"]
+        model = next((within for hint in hints for within in _models(hint)), model)
+    return model
+
+
 def _keys(model: type[BaseModel]) -> Iterator[str]:
-    """Yield the keys that a model and those within it take."""
+    """Yield the keys that a model takes, and those of each of its entries if it is a mapping."""
     for name, field in model.model_fields.items():
         if name != "root":
             yield field.alias or name
-        for within in _models(field.annotation):
-            yield from _keys(within)
+        else:
+            yield from (key for within in _models(field.annotation) for key in _keys(within))
 
 
 def _models(hint: Any) -> Iterator[type[BaseModel]]:
-    if get_origin(hint) in (Union, UnionType, dict, list, tuple):
+    if get_origin(hint) in (Union, UnionType, Annotated, dict, list, tuple):
         for part in get_args(hint):
             yield from _models(part)
     elif isinstance(hint, type) and issubclass(hint, BaseModel):

@@ -98,7 +98,7 @@ def test_an_engine_that_the_models_have_no_sql_for_is_named(engine: str | None) 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "sqlmesh/macros").glob("*.py")), ids=lambda path: path.stem)
 def test_a_module_of_macros_holds_no_set(path: Path) -> None:
-    """SQLMesh writes a module's values down, and each process orders a set in its own way: a plan would see a change."""
+    """SQLMesh writes values down, and each process orders a set in its own way: a plan would see a change."""
     registered = macro.get_registry()
     values = runpy.run_path(str(path), run_name=f"macros.{path.stem}")
     macro.set_registry(registered)  # SQLMesh would take the macros of this run for those of the next checkout

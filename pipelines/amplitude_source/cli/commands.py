@@ -33,12 +33,9 @@ from ..invocation import CONSOLE_COMMAND, INVOKED_FROM, load_command
 from ..lake.archive import Archive
 from ..plan import Planner, Work
 from ..settings import (
-    DESTINATION_VARIABLE,
-    DESTINATIONS,
     GATEWAYS,
     HOUR,
     AmplitudeSettings,
-    destination,
     format_hour,
     hours_between,
     load_projects,
@@ -48,8 +45,10 @@ from ..settings import (
     settle_settings,
 )
 from . import process
+from .chart import chart
 from .failures import FAILURES, explain, is_interrupt, one_sentence
 from .loads import load_hours, load_project, loading, looking, opened_ledgers, run_loads, store_merges
+from .options import destination_option, project_option
 from .reports import (
     damage_text,
     err,
@@ -120,6 +119,7 @@ def cli() -> None:
     amplitude.py --gaps            load the missing hours
     amplitude.py --project web     of several, this one only
     amplitude.py status            what is loaded or missing
+    amplitude.py chart NAME        the answer to a chart
     amplitude.py privacy check     what the privacy rules do
     amplitude.py archive verify    check and mend the lake
     amplitude.py load-merges FILES load Amplitude's merges
@@ -139,17 +139,7 @@ def cli() -> None:
     """
 
 
-destination_option = click.option(
-    "--destination",
-    type=click.Choice(DESTINATIONS),
-    default=destination,
-    help=f"Where bronze lies; else {DESTINATION_VARIABLE} chooses, and without it DuckDB.",
-)
-
-
-project_option = click.option(
-    "--project", metavar="NAME", help="Only this one of several projects, named as in its settings: PROJECTS__<NAME>."
-)
+cli.add_command(chart)
 
 
 @cli.command()

@@ -3,6 +3,7 @@
 import gc
 import runpy
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import click
 from sqlglot import exp
 from sqlmesh.core.config import Config, PostgresConnectionConfig
 from sqlmesh.core.context import GenericContext
-from sqlmesh.core.loader import LoadedProject, SqlMeshLoader
-from sqlmesh.core.model import SqlModel
+from sqlmesh.core.loader import LoadedProject, SqlMeshLoader, get_variables
+from sqlmesh.core.model import Model, SqlModel
 from sqlmesh.core.test import ModelTestMetadata
 
 from ..charts.properties import check_columns
 from ..errors import AmplitudeError
 from ..settings import duckdb_path
+from .chart_models import chart_models
 from .duckdb_connection import DuckDBFile, say_if_full
 from .resumable_plan import ResumableScheduler
 from .sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of
@@ -51,7 +53,7 @@ class ProjectLoader(SqlMeshLoader):
                 command.call_on_close(partial(say_if_full, duckdb_path(path)))
 
     def load(self, model_fqns: set[str] | None = None, use_project_index: bool = False) -> LoadedProject:
-        """Load all models, and have `sqlmesh format` leave the user's own alone.
+        """Load all models, those of charts too, and have `sqlmesh format` leave the user's own alone.
 
         Raises:
             ConfigError: a declared property has the name of another column.
@@ -61,10 +63,27 @@ class ProjectLoader(SqlMeshLoader):
             if model.name in WITH_PROPERTIES and isinstance(model, SqlModel) and isinstance(model.query, exp.Query):
                 taken = {name.lower() for name in model.query.named_selects}
                 check_columns(self.config_path.parent, model.name, taken)
+        if self._subcommand != "test":  # whose models have no columns of a user's
+            for chart in self._chart_models(project):
+                project.models[chart.fqn] = chart
         custom = self.config_path / CUSTOM_MODELS
         own = {name: model for name, model in project.models.items() if model._path and custom in model._path.parents}
         project.models |= {name: model.copy(update={"formatting": False}) for name, model in own.items()}
         return project
+
+    def _chart_models(self, project: LoadedProject) -> Iterator[Model]:
+        return chart_models(
+            self.config_path.parent,
+            defaults=self.config.model_defaults.dict(),
+            macros=project.macros,
+            jinja_macros=project.jinja_macros,
+            module_path=self.config_path,
+            variables=get_variables(self.context.selected_gateway),
+            physical_schema_mapping=self.config.physical_schema_mapping,
+            default_catalog=self.context.default_catalog,
+            project=self.config.project,
+            virtual_environment_mode=self.config.virtual_environment_mode,
+        )
 
     def load_model_tests(self) -> list[ModelTestMetadata]:
         """Read the models' unit tests, unless the command builds the warehouse.

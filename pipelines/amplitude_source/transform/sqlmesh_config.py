@@ -32,6 +32,7 @@ from ..settings import (
     settle_settings,
 )
 from ..text_files import read_text
+from .chart_models import listed_charts
 from .duckdb_connection import DuckDBFile
 from .variables import check_variables
 
@@ -62,6 +63,7 @@ UNIT_TEST_VARIABLES = {
     "retention_return_event": "_active",
     "attribution_window_days": 30,
     "properties": [],
+    "charts": [],
 }
 
 
@@ -93,6 +95,7 @@ def project_config(root: Path, command: str | None) -> Config:
     check_variables(config.variables, path.relative_to(root))
     # The columns of a unit test's model come from here, and not from the variables of the test.
     config.variables["properties"] = [] if command == "test" else read_properties(root).variable()
+    config.variables["charts"] = [] if command == "test" else listed_charts(root)
     gateway = os.environ.get(GATEWAY_VARIABLE) or GATEWAYS.get(destination())
     if gateway is None:
         raise AmplitudeError(

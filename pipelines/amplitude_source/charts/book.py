@@ -1,0 +1,99 @@
+"""The charts of a repository: `sqlmesh/charts/`, a file each."""
+
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..errors import AmplitudeError
+from ..yaml_files import first_fault, read, sentence
+from .definitions import SPECIAL_EVENTS, Words, parts_of, read_words
+from .properties import COLUMN
+from .queries import Compiled
+from .segmentation import Segmentation
+from .segmentation_query import compile_segmentation
+
+FOLDER = Path("sqlmesh/charts")
+ENDINGS = (".yaml", ".yml")
+
+Chart = Segmentation
+
+
+def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
+    """Read all charts of a repository.
+
+    Args:
+        root: the repository's folder.
+        words: what they may name; read from the repository if it is not given.
+
+    Returns:
+        The charts by their names, which are those of their files.
+
+    Raises:
+        AmplitudeError: what is wrong in a file, with the line.
+    """
+    words = words or read_words(root)
+    charts: dict[str, Chart] = {}
+    for path in sorted(each for each in (root / FOLDER).glob("*") if each.suffix in ENDINGS):
+        name = path.stem
+        if not COLUMN.fullmatch(name):
+            raise AmplitudeError(f"{path.relative_to(root)}: name the file with small letters, digits and _ alone.")
+        if name in charts:
+            raise AmplitudeError(f"{path.relative_to(root)}: there is a chart {name} already, in {name}.yaml.")
+        charts[name] = read_chart(path, root, words)
+    return charts
+
+
+def read_chart(path: Path, root: Path, words: Words) -> Chart:
+    """Read one chart.
+
+    Raises:
+        AmplitudeError: what is wrong in the file, with the line.
+    """
+    return read(path, root, Segmentation, words)
+
+
+def changed(chart: Chart, changes: Mapping[str, Any], words: Words) -> Chart:
+    """Return a chart with other values for some of its keys.
+
+    Raises:
+        AmplitudeError: a value means nothing there; with the option that sets it.
+    """
+    content = {**chart.model_dump(exclude_unset=True, by_alias=True), **changes}
+    try:
+        return type(chart).model_validate(content, context=words)
+    except ValidationError as error:
+        fault = first_fault(error)
+        raise AmplitudeError(f"The chart with these options: {sentence(fault, type(chart))}") from error
+
+
+def event_types(chart: Chart, words: Words) -> list[str]:
+    """Return the event types that a chart names, itself or by events of one's own; none of Amplitude's special ones."""
+    names = dict.fromkeys(own.event for part in chart.events for own in parts_of(part, words))
+    return [name for name in names if name not in SPECIAL_EVENTS]
+
+
+def unseen_events(chart: Chart, words: Words, types: Collection[str]) -> Iterator[str]:
+    """Yield a sentence for each event type of a chart that never came; it may come later, so it is no fault.
+
+    Args:
+        chart: of any type.
+        words: what it was read with.
+        types: all event types that ever came.
+    """
+    for name in event_types(chart, words):
+        if name not in types:
+            near = get_close_matches(name, types, n=1)
+            yield f"no event {name!r} has come so far{f'; did you mean {near[0]!r}?' if near else '.'}"
+
+
+def compiled(chart: Chart, words: Words) -> Compiled:
+    """Write the query of a chart.
+
+    Args:
+        chart: of any type.
+        words: what it was read with.
+    """
+    return compile_segmentation(chart, words)

@@ -1,0 +1,214 @@
+"""SQL that all types of charts share: which events count, the columns of a break-down, and the intervals of time."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+from sqlglot import exp, parse_one
+
+from .definitions import ALL, Did, Part, Words, parts_of
+from .expressions import DIALECT, USERS_ALIAS, parsed
+
+Interval = Literal["hour", "day", "week", "month", "quarter"]
+LONGEST_DAYS: dict[Interval, int] = {"hour": 1, "day": 1, "week": 7, "month": 31, "quarter": 92}
+NONE, OTHER = "(none)", "(other)"
+"""What stands for no value, and for all values but the largest ones: as Amplitude's charts name them."""
+
+OF_USER = (
+    "{alias}.project = events.project AND {alias}.app = events.app AND {alias}.{user} = events.canonical_amplitude_id"
+)
+# A user's first day is that of their first event of whatever type: faq_and_troubleshooting, event-segmentation.md.
+NEWCOMERS = """
+  SELECT
+    project,
+    app,
+    amplitude_id,
+    event_date
+  FROM silver.segment_days
+  WHERE
+    breakdown = 'all'
+    AND event_date = first_date
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """An output column of a chart."""
+
+    name: str
+    type: str
+    """In Snowflake's SQL."""
+    comment: str
+    value: str = ""
+    """The SQL that gives it; its name if there is none."""
+
+    def select(self) -> str:
+        """Return it as part of the last SELECT."""
+        return f"({self.value or self.name})::{self.type} AS {self.name} /* {self.comment.replace('*/', '* /')} */"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A chart as SQL over gold and silver."""
+
+    sql: str
+    """In Snowflake's dialect."""
+    columns: Sequence[Column]
+    keys: Sequence[str]
+    """The columns that no two rows have alike."""
+
+    def for_engine(self, engine: str) -> str:
+        """Return the query as an engine takes it, `duckdb` or `snowflake`."""
+        return parse_one(self.sql, read=DIALECT).sql(engine, pretty=True)
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL."""
+    return exp.Literal.string(text).sql(DIALECT)
+
+
+def listed(table: str, names: Iterable[str]) -> str:
+    """Return columns as a list, of a table if one is named."""
+    return ", ".join(f"{table}.{name}" if table else name for name in names)
+
+
+def equal(one: str, other: str, names: Iterable[str]) -> str:
+    """Return the condition that two tables have the same in some columns."""
+    return " AND ".join(f"{one}.{name} = {other}.{name}" for name in names)
+
+
+def sql_of(tree: exp.Expr) -> str:
+    return tree.sql(DIALECT)
+
+
+class Query:
+    """A chart's query as it is written: the words that it may use, and the tables that its scans of events share.
+
+    Args:
+        words: columns, events and segments.
+    """
+
+    def __init__(self, words: Words) -> None:
+        self.words = words
+        self.shared: dict[str, str] = {}
+        """Queries by their names, for the WITH."""
+        self._doers: dict[str, str] = {}
+
+    def doers(self, segment: str, what: Did) -> str:
+        """Return the name of the shared table of the users who did what a segment asks for."""
+        if segment not in self._doers:
+            name = self._doers[segment] = f"doers_{len(self._doers) + 1}"
+            self.shared[name] = doers(what, self)
+        return self._doers[segment]
+
+
+class Scan:
+    """One reading of gold.events, with the joins that its conditions need.
+
+    Args:
+        query: that it is part of.
+    """
+
+    def __init__(self, query: Query) -> None:
+        self._query, self._words = query, query.words
+        self._joins: dict[str, str] = {}
+
+    def source(self) -> str:
+        """Return what to write after FROM, once all conditions are written."""
+        joins = [f"LEFT JOIN {table} ON {on}" for table, on in self._joins.items()]
+        return "\n".join(["gold.events AS events", *joins])
+
+    def value(self, sql: str) -> str:
+        """Return a user's expression as SQL over events and users."""
+        tree = parsed(sql, self._words.vocabulary)
+        if any(each.table == USERS_ALIAS for each in tree.find_all(exp.Column)):
+            self._join("gold.users", USERS_ALIAS, "canonical_amplitude_id")
+        return sql_of(tree)
+
+    def takes(self, part: Part) -> str:
+        """Return the condition that an event is one of a part.
+
+        A filter takes an event only if it is true: one on a missing property is not.
+        """
+        alternatives = [
+            " AND ".join([self._is_of_type(own.event), *([self.value(own.where)] if own.where else [])])
+            for own in parts_of(part, self._words)
+        ]
+        whole = " OR ".join(f"({each})" for each in alternatives)
+        return f"({whole}) AND {self.value(part.where)}" if part.where else f"({whole})"
+
+    def is_in(self, name: str) -> str:
+        """Return the condition that an event is in a segment."""
+        if name == ALL:
+            return "TRUE"
+        segment = self._words.segments[name]
+        if segment.where:
+            return f"COALESCE({self.value(segment.where)}, FALSE)"
+        if segment.did:
+            table = self._query.doers(name, segment.did)
+            self._join(table, table, "canonical_amplitude_id")
+            return f"NOT {table}.canonical_amplitude_id IS NULL"
+        others = [f"({self.is_in(other)})" for other in segment.others]
+        if segment.none_of:
+            return f"NOT ({' OR '.join(others)})"
+        return f"({(' AND ' if segment.all_of else ' OR ').join(others)})"
+
+    def group(self, name: str) -> str:
+        """Return a column as the text by which a chart breaks down; both engines write it alike."""
+        sql, kind = self.value(name), self._words.vocabulary.type_of(name)
+        text = f"{sql}::VARCHAR"
+        if kind == "number":
+            text = f"IFF({sql} = FLOOR({sql}) AND ABS({sql}) < 1e15, {sql}::BIGINT::VARCHAR, {text})"
+        elif kind == "boolean":
+            text = f"CASE WHEN {sql} THEN 'true' WHEN NOT {sql} THEN 'false' END"
+        return f"COALESCE({text}, {literal(NONE)})"
+
+    def _is_of_type(self, event: str) -> str:
+        if event == "_all":
+            return "TRUE"
+        if event == "_active":
+            return "events.is_active"
+        if event == "_new":
+            self._query.shared["newcomers"] = NEWCOMERS
+            self._join("newcomers", "newcomers", "amplitude_id", "newcomers.event_date = events.event_date")
+            return "NOT newcomers.amplitude_id IS NULL"
+        return f"events.event_type = {literal(event)}"
+
+    def _join(self, table: str, alias: str, user: str, *more: str) -> None:
+        on = [OF_USER.format(alias=alias, user=user), *more]
+        self._joins[table if table == alias else f"{table} AS {alias}"] = " AND ".join(on)
+
+
+def doers(what: Did, query: Query) -> str:
+    """Return the users who did something so often, ever or on the newest days."""
+    scan = Scan(query)
+    condition = scan.takes(Part.model_construct(event=what.event, where=what.where))
+    oldest = f"DATEADD(DAY, -{what.within_days}, apps.frontier_date)" if what.within_days else "apps.first_date - 1"
+    return f"""
+        SELECT
+          events.project,
+          events.app,
+          events.canonical_amplitude_id
+        FROM {scan.source()}
+        JOIN silver.apps AS apps
+          ON apps.project = events.project AND apps.app = events.app
+        WHERE
+          NOT events.is_before_export AND events.event_date > {oldest} AND {condition}
+        GROUP BY
+          events.project,
+          events.app,
+          events.canonical_amplitude_id
+        HAVING
+          COUNT(*) >= {what.at_least}
+    """
+
+
+def output_name(name: str) -> str:
+    """Return the name that a column of events or users has in a chart's rows."""
+    return name.replace(".", "_")
+
+
+def earliest(since: date, interval: Interval, intervals: int) -> date:
+    """Return a day before which no event counts in so many intervals up to the one of a day."""
+    return since - timedelta(days=LONGEST_DAYS[interval] * intervals)

@@ -1,0 +1,167 @@
+"""Event segmentation charts: how often events were done, by how many, and what their properties add up to.
+
+Amplitude's pages: event-segmentation-build.md, -choose-measurement.md, -custom-formulas.md, -interpret-2.md.
+"""
+
+from datetime import date
+from string import ascii_uppercase
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from ..yaml_files import PlacedError, Strict
+from .definitions import ALL, Part, SegmentName, as_part
+from .expressions import ColumnName, NumberName
+from .formulas import NO_AMOUNT, Formula, read_formula
+from .queries import Interval, output_name
+from .vocabulary import vocabulary_of
+
+Measure = Literal[
+    "uniques",
+    "totals",
+    "active",
+    "average",
+    "frequency",
+    "sessions",
+    "property_sum",
+    "property_average",
+    "property_median",
+    "property_min",
+    "property_max",
+    "property_distinct",
+    "property_distinct_per_user",
+]
+# Each measure as a formula of one event, but frequency, which has rows of its own.
+FORMULAS: dict[str, str] = {
+    "uniques": "UNIQUES({0})",
+    "totals": "TOTALS({0})",
+    "active": "ACTIVE({0})",
+    "average": "AVG({0})",
+    "frequency": "UNIQUES({0})",
+    "sessions": "SESSIONTOTALS({0})",
+    "property_sum": "PROPSUM({0})",
+    "property_average": "PROPAVG({0})",
+    "property_median": "PERCENTILE({0}, 0.5)",
+    "property_min": "PROPMIN({0})",
+    "property_max": "PROPMAX({0})",
+    "property_distinct": "PROPCOUNT({0})",
+    "property_distinct_per_user": "PROPCOUNTAVG({0})",
+}
+# Amplitude's largest windows: event-segmentation-interpret-2.md. It has none of quarters.
+LARGEST_WINDOW: dict[Interval, int] = {"hour": 72, "day": 90, "week": 12, "month": 12, "quarter": 12}
+TAKEN = ("project", "app", "series", "segment", "times", "period", "value", "is_complete")
+MOST_EVENTS = len(ascii_uppercase)
+
+
+class Series(Part):
+    """An event of the chart."""
+
+    name: str | None = Field(None, min_length=1)
+    """What its rows have as `series`. Default: the event."""
+
+
+class Segmentation(Strict):
+    """A chart of events over time."""
+
+    type: Literal["segmentation"]
+    title: str | None = Field(None, min_length=1)
+    """What the chart shows, as a comment in the warehouse."""
+    events: list[Annotated[Series, BeforeValidator(as_part)]] = Field(min_length=1, max_length=MOST_EVENTS)
+    """Event types, each with a filter if need be. A formula calls them A, B, C."""
+    measure: Measure = "uniques"
+    """What is counted of each event."""
+    formula: str | None = Field(None, min_length=1)
+    """What is counted instead, of several events: UNIQUES(A) / UNIQUES(B)."""
+    of: NumberName | None = None
+    """The column whose values a property measure, or PROP... and PERCENTILE in a formula, count."""
+    interval: Interval = "day"
+    """How long each point's time is."""
+    by: list[ColumnName] = Field(default_factory=list)
+    """Columns whose values get rows of their own."""
+    top: int | None = Field(None, ge=1)
+    """So many values, those with the most events, get rows of their own, and the rest is "(other)". Default: all."""
+    segments: list[SegmentName] = Field(default=[ALL], min_length=1)
+    """Segments of sqlmesh/definitions.yaml that get rows of their own."""
+    count_by: ColumnName = "canonical_amplitude_id"
+    """Whom to count: users, or a column's values, such as a group. Events without one count for nobody."""
+    rolling_window: int | None = Field(None, ge=2)
+    """Each point is for so many intervals, the last of which is its own."""
+    rolling_average: int | None = Field(None, ge=2)
+    """Each point is the mean of so many points, the last of which is its own."""
+    cumulative: bool = False
+    """Each point is for all intervals from the chart's first on."""
+    since: date | None = None
+    """The first interval is the one that holds this day. Default: the first that was exported."""
+    until: date | None = None
+    """The last interval is the one that holds this day. Default: the newest."""
+
+    @field_validator("by")
+    @classmethod
+    def _check_by(cls, by: list[str], info: ValidationInfo) -> list[str]:
+        for number, name in enumerate(by):
+            if output_name(name) in TAKEN:
+                raise PlacedError(
+                    f"{name} is the name of another column of the chart; give the property another.", number
+                )
+            if vocabulary_of(info).type_of(name) == "timestamp":
+                raise PlacedError(f"{name} is a time, and has too many values to break down by.", number)
+            if name in by[:number]:
+                raise PlacedError(f"{name} stands there twice.", number)
+        return by
+
+    @model_validator(mode="after")
+    def _check(self) -> "Segmentation":
+        if self.formula and "measure" in self.model_fields_set:
+            raise PlacedError("a chart has a measure or a formula, not both.", "formula")
+        modes = [name for name in ("rolling_window", "rolling_average", "cumulative") if getattr(self, name)]
+        if len(modes) > 1:
+            raise PlacedError(f"a chart has one of {' and '.join(modes)}.", modes[1])
+        for name in ("rolling_window", "rolling_average"):
+            if (getattr(self, name) or 0) > LARGEST_WINDOW[self.interval]:
+                raise PlacedError(f"{LARGEST_WINDOW[self.interval]} {self.interval}s are the most.", name)
+        if self.since and self.until and self.since > self.until:
+            raise PlacedError("until lies before since.", "until")
+        names = [name for name, _ in self.named]
+        if twice := next((number for number, name in enumerate(names) if name in names[:number]), None):
+            raise PlacedError(f"two events are called {names[twice]}; give one a name.", "events", twice)
+        self._check_terms()
+        if self.measure == "frequency" and (self.cumulative or self.rolling_average):
+            raise PlacedError("the frequency of users has no running total or average.", "measure")
+        return self
+
+    def _check_terms(self) -> None:
+        place = "formula" if self.formula else "measure"
+        try:
+            terms = [term for _, formula in self.lines for term in formula.terms]
+        except PlacedError as error:
+            raise PlacedError(str(error), place) from error
+        for term in terms:
+            if term.definition.needs_amount and not self.of:
+                raise PlacedError(f"{term.metric} {NO_AMOUNT}", place)
+            if self.cumulative and not (term.definition.is_additive or term.metric == "UNIQUES"):
+                raise PlacedError(
+                    f"{term.metric} has no running total; TOTALS, UNIQUES and PROPSUM have.", "cumulative"
+                )
+        if self.of and not any(term.definition.needs_amount for term in terms):
+            raise PlacedError("no measure of the chart counts a property's values.", "of")
+
+    @property
+    def named(self) -> list[tuple[str, Series]]:
+        """The events with the names that their rows have."""
+        return [(each.name or each.event, each) for each in self.events]
+
+    @property
+    def letters(self) -> str:
+        """The letters by which formulas call the events."""
+        return ascii_uppercase[: len(self.events)]
+
+    @property
+    def lines(self) -> list[tuple[str, Formula]]:
+        """What the chart has rows of: a formula, or each event by the measure."""
+        if self.formula:
+            return [(self.title or self.formula, read_formula(self.formula, self.letters))]
+        measure = FORMULAS[self.measure]
+        return [
+            (name, read_formula(measure.format(letter), self.letters))
+            for letter, (name, _) in zip(self.letters, self.named, strict=True)
+        ]

@@ -1,0 +1,161 @@
+"""The command `chart`: asks a question at once, without building anything."""
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from ..charts.book import ENDINGS, FOLDER, Chart, changed, compiled, read_chart, read_charts, unseen_events
+from ..charts.definitions import Words, read_words
+from ..charts.queries import Compiled
+from ..errors import AmplitudeError
+from ..invocation import INVOKED_FROM, sqlmesh_command
+from ..settings import GATEWAYS, load_projects
+from .chart_report import Row, show_answer
+from .loads import looking
+from .options import destination_option
+from .reports import out, warn
+
+EVENT_TYPES = "SELECT DISTINCT event_type FROM silver.event_types"
+# As SQLMesh's connection has it: DuckDB cannot know how few of the joined rows a chart's events have.
+DUCKDB_SESSION = "SET disabled_optimizers = 'join_order,build_side_probe_side'"
+INTERVALS = ("hour", "day", "week", "month", "quarter")
+
+
+def parse_date(_: click.Context, option: click.Parameter, text: str | None) -> date | None:
+    """Read a day."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a day; write it as 2026-06-01.", param=option) from error
+
+
+@click.command()
+@click.argument("chart", required=False)
+@click.option("--since", metavar="DAY", callback=parse_date, help="From the interval on that holds this day.")
+@click.option("--until", metavar="DAY", callback=parse_date, help="To the interval that holds this day.")
+@click.option("--interval", type=click.Choice(INTERVALS), help="How long each point's time is.")
+@click.option("--by", multiple=True, metavar="COLUMN", help="Break down by a column; may stand there twice.")
+@click.option("--segment", "segments", multiple=True, metavar="NAME", help="A segment; may stand there twice.")
+@click.option("--top", type=click.IntRange(1), help="So many values of --by, and the rest as (other).")
+@click.option("--csv", "form", flag_value="csv", help="The rows as CSV.")
+@click.option("--json", "form", flag_value="json", help="The rows as JSON, one object a line.")
+@click.option(
+    "--sql",
+    "engine",
+    is_flag=False,
+    flag_value="",
+    type=click.Choice(["", "duckdb", "snowflake"]),
+    metavar="[ENGINE]",
+    help="The chart's SQL, for the warehouse of the settings or for the one named; nothing is asked.",
+)
+@destination_option
+def chart(chart: str | None, form: str | None, engine: str | None, destination: str, **options: Any) -> None:
+    """Answer a chart from silver and gold as they are now, and build nothing.
+
+    CHART is the name of one in sqlmesh/charts/, or a file. Without it the charts are listed. The options stand for
+    those of the file.
+
+    \b
+    amplitude.py chart orders
+    amplitude.py chart orders --by country --top 5
+    amplitude.py chart draft.yaml --since 2026-06-01 --csv
+    """
+    if destination not in GATEWAYS:
+        raise click.UsageError("A lake of files has no gold to ask: take another --destination.")
+    root = Path.cwd()  # the repository's
+    words = read_words(root)
+    if chart is None:
+        list_charts(read_charts(root, words))
+        return
+    changes = {name: [*value] if isinstance(value, tuple) else value for name, value in options.items() if value}
+    asked = changed(chosen(chart, root, words), changes, words)
+    query = compiled(asked, words)
+    if engine is not None:
+        click.echo(query.for_engine(engine or destination))
+        return
+    rows, types = answer(query, destination)
+    for sentence in unseen_events(asked, words, types):
+        warn(sentence)
+    if form == "json":
+        write_json(query, rows)
+    elif form == "csv":
+        write_csv(query, rows)
+    else:
+        show_answer(asked, query, rows)
+
+
+def chosen(name: str, root: Path, words: Words) -> Chart:
+    """Read the chart that an argument names: one of the repository, or a file.
+
+    Raises:
+        click.UsageError: there is none; with the nearest name.
+    """
+    path = INVOKED_FROM / name
+    if path.suffix in ENDINGS or path.is_file():
+        if not path.is_file():
+            raise click.UsageError(f"There is no file {name}.")
+        return read_chart(path, root, words)
+    charts = read_charts(root, words)
+    if name not in charts:
+        near = get_close_matches(name, charts, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"It has {', '.join(charts) or 'none yet'}."
+        raise click.UsageError(f"{FOLDER} has no chart {name}. {hint}")
+    return charts[name]
+
+
+def list_charts(charts: Mapping[str, Chart]) -> None:
+    """Print the charts of the repository."""
+    for name, each in charts.items():
+        out.print(f"{name}: {each.title or each.type}")
+    if not charts:
+        out.print(f"{FOLDER} has no charts yet; docs/guides/charts.md shows how to write one.")
+
+
+def answer(query: Compiled, destination: str) -> tuple[list[Row], list[str]]:
+    """Ask the warehouse.
+
+    Args:
+        query: the chart's.
+        destination: `duckdb` or `snowflake`.
+
+    Returns:
+        The chart's rows in the order of its keys, and all event types that ever came.
+
+    Raises:
+        AmplitudeError: gold is not built yet, or has not the columns that the chart names.
+    """
+    settings = load_projects()[0]
+    sql = f"{query.for_engine(destination)}\nORDER BY {', '.join(query.keys)}"
+    with looking(destination, settings) as pipeline, pipeline.sql_client() as client:
+        if destination == "duckdb":
+            client.execute_sql(DUCKDB_SESSION)
+        try:
+            with client.execute_query(sql) as cursor:
+                rows = cursor.fetchall()
+            with client.execute_query(EVENT_TYPES) as cursor:
+                types = [name for (name,) in cursor.fetchall()]
+        except DatabaseUndefinedRelation as error:
+            raise AmplitudeError(f"Gold has not what the chart asks for yet: run {sqlmesh_command('plan')}.") from error
+    return rows, types
+
+
+def write_csv(query: Compiled, rows: Sequence[Row]) -> None:
+    """Write the rows as CSV, with a line of names."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(each.name for each in query.columns)
+    writer.writerows(rows)
+
+
+def write_json(query: Compiled, rows: Sequence[Row]) -> None:
+    """Write the rows as JSON, one object a line."""
+    names = [each.name for each in query.columns]
+    for row in rows:
+        click.echo(json.dumps(dict(zip(names, row, strict=True)), default=date.isoformat, ensure_ascii=False))

@@ -1,0 +1,133 @@
+"""A chart's answer on the terminal: its lines as small plots, and its numbers."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from itertools import groupby
+from typing import TypeAlias
+
+from rich.table import Table
+
+from ..charts.book import Chart
+from ..charts.queries import Compiled
+from .reports import out
+
+Row: TypeAlias = tuple[object, ...]
+BARS = "▁▂▃▄▅▆▇█"
+NOTHING = "·"
+MOST_LINES, MOST_POINTS = 20, 40
+WIDEST_LABEL = 24
+HIDDEN = ("period", "value", "is_complete")  # of a row's columns, those that tell no line from another
+
+
+class Line:
+    """The points of one line.
+
+    Args:
+        label: what tells it from the others.
+        points: its times, values and whether they are complete, in order.
+    """
+
+    def __init__(self, label: str, points: Sequence[tuple[date | datetime, float | None, bool]]) -> None:
+        self.label, self.points = label, points
+
+    @property
+    def size(self) -> float:
+        """Its largest value, by which lines are ordered."""
+        return max((value for _, value, _ in self.points if value is not None), default=0)
+
+    def plot(self, width: int) -> str:
+        """Return its newest points as bars from 0 up, so many as the width takes."""
+        values = [value for _, value, _ in self.points[-width:]]
+        top = max((value for value in values if value is not None), default=0)
+        return "".join(bar(value, top) for value in values)
+
+
+def bar(value: float | None, top: float) -> str:
+    """Return a value as one character, of the height that it has below the largest one."""
+    if value is None:
+        return NOTHING
+    return BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] if top > 0 and value > 0 else BARS[0]
+
+
+def number(value: float | None) -> str:
+    """Return a value as people write it."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 10_000 else f"{value:,.4g}"
+
+
+def lines_of(query: Compiled, rows: Sequence[Row]) -> list[Line]:
+    """Return the lines of a chart's rows, the largest first. A column with one value for all is not in their labels."""
+    names = [each.name for each in query.columns]
+    places = {name: names.index(name) for name in names}
+    telling = [place for name, place in places.items() if name not in HIDDEN and len({row[place] for row in rows}) > 1]
+    own = [place for name, place in places.items() if name not in HIDDEN]
+    lines = []
+    for key, group in groupby(rows, key=lambda row: [row[place] for place in own]):
+        label = " / ".join(str(key[own.index(place)]) for place in telling) or str(key[names.index("series")])
+        points = [(row[places["period"]], row[places["value"]], row[places["is_complete"]]) for row in group]
+        lines.append(Line(label, points))  # type: ignore[arg-type]  # the types of a database's rows
+    return sorted(lines, key=lambda line: -line.size)
+
+
+def show_answer(chart: Chart, query: Compiled, rows: Sequence[Row]) -> None:
+    """Print a chart: a plot a line, then the numbers, a row an interval, for as many lines as the terminal is wide."""
+    lines = lines_of(query, rows)
+    out.print(chart.title or f"{chart.formula or chart.measure} by {chart.interval}", style="bold")
+    if not lines:
+        out.print("There are no rows: no event of the chart has come on its days.")
+        return
+    show_plots(lines)
+    out.print()
+    show_numbers(lines)
+
+
+def show_plots(lines: Sequence[Line]) -> None:
+    """Print each line's newest points as bars, with its smallest, its largest and its newest value."""
+    label = min(WIDEST_LABEL, max(len(line.label) for line in lines))
+    width = max(10, min(out.width - label - 36, 90))
+    table = Table("", "", "min", "max", "last", box=None, padding=(0, 1, 0, 0))
+    for line in lines[:MOST_LINES]:
+        values = [value for _, value, _ in line.points if value is not None]
+        ends = (min(values, default=None), max(values, default=None), line.points[-1][1])
+        table.add_row(shortened(line.label, label), line.plot(width), *(number(value) for value in ends))
+    for column in table.columns[2:]:
+        column.justify = "right"
+    out.print(table)
+    if len(lines) > MOST_LINES:
+        out.print(f"{len(lines) - MOST_LINES:,} more lines: take --top, or --csv for all.")
+
+
+def show_numbers(lines: Sequence[Line]) -> None:
+    """Print the newest points as numbers, with a star at those that the export has not all of."""
+    periods = sorted({period for line in lines for period, *_ in line.points})[-MOST_POINTS:]
+    values = [{period: (value, whole) for period, value, whole in line.points} for line in lines]
+    columns: list[list[str]] = []
+    room = out.width - 20
+    for line, of_line in zip(lines, values, strict=True):
+        cells = [cell(*of_line.get(period, (None, True))) for period in periods]
+        head = shortened(line.label, WIDEST_LABEL)
+        room -= max(map(len, [head, *cells])) + 2
+        if room < 0 and columns:
+            break
+        columns.append([head, *cells])
+    table = Table("", *(head for head, *_ in columns), box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for place, period in enumerate(periods, 1):
+        table.add_row(f"{period}".removesuffix(":00"), *(cells[place] for cells in columns))
+    out.print(table)
+    if any(not whole for of_line in values for _, whole in of_line.values()):
+        out.print("* The export does not have all of it.")
+    if len(columns) < len(lines):
+        out.print(f"{len(lines) - len(columns):,} more lines do not fit in: --csv prints all.")
+
+
+def cell(value: float | None, is_complete: bool) -> str:
+    """Return a value with its star, or the room for one."""
+    return f"{number(value)}{' ' if is_complete else '*'}"
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a text that is no longer than a width."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -1,0 +1,91 @@
+"""The charts of `sqlmesh/charts/` as SQLMesh's models: a view `gold.chart_<name>` each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlmesh.core.dialect import parse
+from sqlmesh.core.model import Model, load_sql_based_model
+
+from ..charts.book import FOLDER, Chart, compiled, event_types, read_charts
+from ..charts.definitions import Words, read_words
+from ..charts.expressions import DIALECT
+from ..charts.queries import Compiled
+
+HEADER = """/* {description} */
+MODEL (
+  name gold.{table},
+  kind VIEW,
+  cron '@daily',
+  start @day_before_first_hour,
+  owner data,
+  grain ({keys}),
+  ignored_rules ('missingunittest'),
+  audits (
+    not_null(columns := ({columns})),
+    unique_combination_of_columns(columns := ({keys}))
+  )
+);
+"""
+
+
+def chart_models(root: Path, **loading: Any) -> Iterator[Model]:
+    """Yield the model of each chart.
+
+    A chart's rows are read from gold and silver whenever somebody looks, so an hour that comes late is in them, and a
+    chart that changes rebuilds nothing.
+
+    Args:
+        root: the repository's folder.
+        loading: how SQLMesh's loader loads models: its macros, variables, defaults.
+
+    Raises:
+        AmplitudeError: what is wrong in a chart's file, with the line.
+    """
+    words = read_words(root)
+    for name, chart in read_charts(root, words).items():
+        text = model_text(name, chart, compiled(chart, words))
+        model = load_sql_based_model(
+            parse(text, default_dialect=DIALECT), path=root / FOLDER / f"{name}.yaml", dialect=DIALECT, **loading
+        )
+        yield model.copy(update={"formatting": False})
+
+
+def table_of(name: str) -> str:
+    """Return the name of a chart's view in gold."""
+    return f"chart_{name}"
+
+
+def model_text(name: str, chart: Chart, query: Compiled) -> str:
+    """Return a chart as the text of a model."""
+    description = f"The {chart.type} chart of {FOLDER}/{name}.yaml{f': {chart.title}' if chart.title else ''}"
+    header = HEADER.format(
+        description=description.replace("*/", "* /"),
+        table=table_of(name),
+        keys=", ".join(query.keys),
+        columns=", ".join([*query.keys, "is_complete"]),
+    )
+    return f"{header}\n{query.sql}"
+
+
+def listed_charts(root: Path) -> list[dict[str, str | list[str]]]:
+    """Return the charts as macros/charts.py lists them in gold.charts, with the event types that they name.
+
+    Args:
+        root: the repository's folder.
+
+    Raises:
+        AmplitudeError: what is wrong in a chart's file, with the line.
+    """
+    words: Words = read_words(root)
+    return [
+        {
+            "chart": name,
+            "type": chart.type,
+            "title": chart.title or "",
+            "table_name": f"gold.{table_of(name)}",
+            "definition": chart.model_dump_json(exclude_unset=True, by_alias=True),
+            "events": event_types(chart, words),
+        }
+        for name, chart in read_charts(root, words).items()
+    ]

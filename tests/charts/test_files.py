@@ -1,0 +1,202 @@
+"""The files of charts: what is wrong in one is said in a sentence, with the line and the nearest word."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from amplitude_source.charts import vocabulary
+from amplitude_source.charts.book import changed, read_charts, unseen_events
+from amplitude_source.charts.definitions import read_words
+from amplitude_source.errors import AmplitudeError
+from support import warehouse
+from support.charts import write_charts
+from support.project import Project
+
+PROPERTIES = """\
+price: {from: event, type: number}
+plan: {from: user}
+value: {from: event}
+sent_at: {from: event, type: timestamp}
+"""
+DEFINITIONS = """\
+events:
+  Bought: [Order Completed, Subscription Started]
+segments:
+  payers: {did: {event: Bought}}
+"""
+CHART = """\
+type: segmentation
+events: [Order Completed]
+"""
+
+
+def refusal(root: Path) -> str:
+    with pytest.raises(AmplitudeError) as raised:
+        read_charts(root)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sentence"),
+    [
+        ("type: segmentation\n", 1, "events is missing."),
+        ("type: segmentation\nevents: []\n", 2, "events is []: list should have at least 1 item"),
+        ("type: segmentatoin\nevents: [a]\n", 1, "type is 'segmentatoin'; did you mean segmentation?"),
+        ("events: [a]\n", 1, "type is missing."),
+        (CHART + "mesure: totals\n", 3, "mesure means nothing here; did you mean measure?"),
+        (CHART + "measure: total\n", 3, "measure is 'total'; did you mean totals?"),
+        (CHART + "interval: daily\n", 3, "interval is 'daily'; did you mean day?"),
+        (CHART + "measure: property_sum\n", 3, "PROPSUM needs `of`, the column whose values count."),
+        (CHART + "measure: property_median\nof: plan\n", 4, "of: plan is a text; declare it with `type: number`"),
+        (CHART + "of: price\n", 3, "no measure of the chart counts a property's values."),
+        (CHART + "measure: property_sum\nof: prize\n", 4, "there is no column prize; did you mean price?"),
+        (CHART + "by: [contry]\n", 3, "there is no column contry; did you mean country?"),
+        (CHART + "by:\n  - country\n  - country\n", 5, "country stands there twice."),
+        (CHART + "by: [value]\n", 3, "value is the name of another column of the chart"),
+        (CHART + "by: [sent_at]\n", 3, "sent_at is a time, and has too many values to break down by."),
+        (CHART + "by: [now.plann]\n", 3, "there is no column now.plann; did you mean now.plan?"),
+        (CHART + "segments: [payrs]\n", 3, "there is no segment payrs; did you mean payers?"),
+        (CHART + "rolling_window: 1\n", 3, "rolling_window is 1: input should be greater than or equal to 2."),
+        (CHART + "rolling_window: 91\n", 3, "90 days are the most."),
+        (CHART + "rolling_window: 7\ncumulative: true\n", 4, "a chart has one of rolling_window and cumulative."),
+        (
+            CHART + "measure: average\ncumulative: true\n",
+            4,
+            "AVG has no running total; TOTALS, UNIQUES",
+        ),
+        (
+            CHART + "measure: frequency\ncumulative: true\n",
+            3,
+            "the frequency of users has no running total",
+        ),
+        (CHART + "since: 2026-06-02\nuntil: 2026-06-01\n", 4, "until lies before since."),
+        (CHART + "since: yesterday\n", 3, "since is 'yesterday': input should be a valid date."),
+        (CHART + "top: 0\n", 3, "top is 0: input should be greater than or equal to 1."),
+        (CHART + "formula: UNIQUES(B)\n", 3, "names event B; the chart's are A."),
+        (CHART + "formula: UNIQES(A)\n", 3, "has UNIQES, which is no metric; did you mean UNIQUES?"),
+        (CHART + "formula: UNIQUES(A\n", 3, "is no formula"),
+        (CHART + "formula: 1 + 1\n", 3, "names no event; write as UNIQUES(A) / UNIQUES(B)."),
+        (CHART + "formula: PERCENTILE(A, 90)\n", 3, "write PERCENTILE(A, 0.9)"),
+        (CHART + "formula: UNIQUES(A)\nmeasure: totals\n", 3, "a chart has a measure or a formula, not both."),
+        (
+            "type: segmentation\nevents:\n  - a\n  - event: a\n    where: price > 1\n",
+            4,
+            "two events are called a",
+        ),
+        ("type: segmentation\nevents: [_actve]\n", 2, "_actve is none of _new, _active, _all; did you mean _active?"),
+        ("type: segmentation\nevents:\n  - evnt: a\n", 3, "events.0.evnt means nothing here; did you mean event?"),
+        ("type: segmentation\nevents: [5]\n", 2, "events.0 is 5: write keys and their values below it."),
+        ("type: segmentation\nevents: [a]\nby: country\n", 3, "by is 'country': input should be a valid list."),
+        ("type: [segmentation\n", 2, "texts with brackets, colons or % need quotes."),
+        ("", 1, "type is missing."),
+    ],
+)
+def test_a_fault_of_a_chart_is_one_sentence_with_the_line(tmp_path: Path, text: str, line: int, sentence: str) -> None:
+    write_charts(tmp_path, {"sales": text}, properties=PROPERTIES, definitions=DEFINITIONS)
+    message = refusal(tmp_path)
+    assert message.startswith(f"sqlmesh/charts/sales.yaml, line {line}: "), message
+    assert sentence in message
+
+
+@pytest.mark.parametrize(
+    ("where", "sentence"),
+    [
+        ("prise > 1", "there is no column prise; did you mean price?"),
+        ("price >", "is no SQL expression"),
+        ("price = 'a'", "compares a number with a text."),
+        ("plan > 5", "compares a number with a text."),
+        ("price", "is a number, and no condition."),
+        ("price > (SELECT 1)", "has a query; a condition looks at one event."),
+        ("SUM(price) > 1", "looks at several events (SUM(price)); a condition looks at one."),
+        ("ROW_NUMBER() OVER (ORDER BY price) = 1", "looks at several events"),
+        ("SYSTEM$WAIT(5) = 'x'", "which charts do not take"),
+        ("RANDOM() > 0.5", "has RANDOM(), which charts do not take"),
+        ("plan::DOUBLE > 1", "casts a value, which may fail on one of them: write TRY_CAST."),
+        ("events.plan.x = 'a'", "is no column"),
+        ("users.plan = 'a'", "users.plan is no column; the user's as of now are now.<name>."),
+        ("1 = 1; DROP TABLE silver.events", "is no SQL expression"),
+        ("plan = 'a') OR (TRUE", "is no SQL expression"),
+        ("", "is no SQL expression"),
+    ],
+)
+def test_a_condition_that_is_not_about_one_event_is_refused(tmp_path: Path, where: str, sentence: str) -> None:
+    chart = f"type: segmentation\nevents:\n  - event: a\n    where: {json.dumps(where)}\n"
+    write_charts(tmp_path, {"sales": chart}, properties=PROPERTIES)
+    message = refusal(tmp_path)
+    assert message.startswith("sqlmesh/charts/sales.yaml, line 4: events.0.where: "), message
+    assert sentence in message
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sentence"),
+    [
+        ("segments:\n  a: {all: [b]}\n  b: {any: [a]}\n", 2, "segments name each other in a circle: a, b, a."),
+        ("segments:\n  a: {none: [c]}\n", 2, "there is no segment c; sqlmesh/definitions.yaml has a."),
+        ("segments:\n  a: {}\n", 2, "a segment has one of where, did, all, any and none."),
+        ("segments:\n  (all): {where: price > 1}\n", 2, "(all) is the segment of all events; choose another name."),
+        (
+            "segments:\n  a:\n    did: {event: b, at_last: 2}\n",
+            3,
+            "did.at_last means nothing here; did you mean",
+        ),
+        ("segments:\n  a:\n    where: prize > 1\n", 3, "there is no column prize; did you mean price?"),
+        ("events:\n  _new: [a]\n", 2, "_new is Amplitude's own; choose another name."),
+        ("events:\n  a: [b]\n  b: [c]\n", 2, "b is an event of your own; name the types that it has."),
+        ("events:\n  a: []\n", 2, "list should have at least 1 item"),
+        ("columns:\n  country: {type: text, sql: plan}\n", 2, "country is a column of events already"),
+        ("columns:\n  b: {type: text, sql: price}\n", 2, "b is a number, and not a text."),
+        ("columns:\n  b:\n    type: text\n    sql: prize\n", 4, "there is no column prize; did you mean price?"),
+        ("columns:\n  Ü: {type: text, sql: plan}\n", 2, "'Ü' is no name for a column"),
+        ("segmnts: {}\n", 1, "segmnts means nothing here; did you mean segments?"),
+    ],
+)
+def test_a_fault_of_the_definitions_is_one_sentence_with_the_line(
+    tmp_path: Path, text: str, line: int, sentence: str
+) -> None:
+    write_charts(tmp_path, properties=PROPERTIES, definitions=text)
+    message = refusal(tmp_path)
+    assert message.startswith(f"sqlmesh/definitions.yaml, line {line}: "), message
+    assert sentence in message
+
+
+def test_two_charts_of_one_name_and_a_name_that_is_no_table_are_refused(tmp_path: Path) -> None:
+    write_charts(tmp_path, {"sales": CHART})
+    (tmp_path / "sqlmesh/charts/sales.yml").write_text(CHART)
+    assert "there is a chart sales already" in refusal(tmp_path)
+    (tmp_path / "sqlmesh/charts/sales.yml").rename(tmp_path / "sqlmesh/charts/Sales of June.yaml")
+    assert "name the file with small letters, digits and _ alone" in refusal(tmp_path)
+
+
+def test_an_option_that_means_nothing_is_refused_as_in_the_file(tmp_path: Path) -> None:
+    write_charts(tmp_path, {"sales": CHART})
+    words, chart = read_words(tmp_path), read_charts(tmp_path)["sales"]
+    assert changed(chart, {"by": ["country"], "top": 3}, words).top == 3
+    with pytest.raises(AmplitudeError, match="there is no column contry; did you mean country"):
+        changed(chart, {"by": ["contry"]}, words)
+
+
+def test_an_event_that_never_came_is_named_with_the_nearest_and_those_of_amplitude_are_not(tmp_path: Path) -> None:
+    write_charts(tmp_path, {"sales": "type: segmentation\nevents: [Bought, Ordr, _new]\n"}, definitions=DEFINITIONS)
+    words, chart = read_words(tmp_path), read_charts(tmp_path)["sales"]
+    assert [*unseen_events(chart, words, ["Order", "Order Completed"])] == [
+        "no event 'Subscription Started' has come so far.",
+        "no event 'Ordr' has come so far; did you mean 'Order'?",
+    ]
+
+
+def test_the_columns_that_conditions_name_are_those_of_the_models(project: Project) -> None:
+    """All of them but JSON, keys and the mark of days that no chart shows."""
+    sql = {kind: {type_} for kind, type_ in vocabulary.SQL_TYPES.items()}
+    sql["number"].add("BIGINT")
+    left_out = {"project", "app", "uuid", "is_before_export", "event_properties", "user_properties", "groups"}
+    with warehouse.opened(project) as context:
+        for model, declared in (
+            ("gold.events", vocabulary.EVENT_COLUMNS),
+            ("gold.users", vocabulary.USER_COLUMNS),
+        ):
+            columns = context.get_model(model, raise_if_missing=True).columns_to_types or {}
+            types = {name.lower(): re.sub(r"\(.*", "", type_.sql("snowflake")) for name, type_ in columns.items()}
+            assert {*declared} == types.keys() - left_out
+            assert [name for name, kind in declared.items() if types[name] not in sql[kind]] == []

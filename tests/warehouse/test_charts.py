@@ -1,0 +1,197 @@
+"""Charts as code end to end: the views of gold, the command that asks at once, and what a change of a chart builds."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from sqlglot import parse_one
+
+from amplitude_source.charts.definitions import Segment
+from amplitude_source.charts.expressions import FUNCTIONS
+from amplitude_source.charts.formulas import METRICS
+from amplitude_source.charts.segmentation import Measure, Segmentation, Series
+from simulator.product import Product
+from simulator.server import Simulator
+from support import warehouse
+from support.charts import write_charts
+from support.project import REPOSITORY, Project, make_project
+
+ORDERS = """\
+type: segmentation
+title: "Orders */ by country, it's {weekly}"
+events:
+  - event: Order Completed
+    where: now.events > 1
+measure: totals
+interval: week
+by: [country]
+top: 2
+"""
+RATE = """\
+type: segmentation
+events: [Product Viewed, Ordr Completed]
+formula: UNIQUES(B) / UNIQUES(A)
+segments: [web, (all)]
+"""
+PROPERTIES = """\
+total: {from: event, type: number}
+plan: {from: user}
+"""
+GUIDE = (REPOSITORY / "docs/guides/charts.md").read_text()
+EXAMPLES = sorted((REPOSITORY / "docs/examples/charts").glob("*.yaml"))
+
+
+def of_guide(mark: str) -> str:
+    """The YAML that stands in the guide below a mark."""
+    (text,) = re.findall(rf"<!-- {mark} -->\n```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    return str(text)
+
+
+DEFINITIONS = of_guide("definitions").replace("segments:\n", "segments:\n  web: {where: platform = 'Web'}\n")
+SQLMESH = "from sqlmesh.cli.main import cli; cli()"
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory, product: Product) -> tuple[Project, str]:
+    """A warehouse with two charts, one of which names an event that never came; and what the plan has printed."""
+    with Simulator(product) as simulator:
+        project = make_project(tmp_path_factory.mktemp("charts"), simulator)
+        assert project.load_here().returncode == 0
+    write_charts(project.root, {"orders": ORDERS, "rate": RATE}, properties=PROPERTIES, definitions=DEFINITIONS)
+    result = project.run("-c", SQLMESH, "plan", "--auto-apply", "--no-prompts")
+    output = " ".join((result.stdout + result.stderr).split())
+    assert result.returncode == 0, output
+    return project, output
+
+
+@pytest.fixture(scope="module")
+def built(planned: tuple[Project, str]) -> Project:
+    """That warehouse."""
+    return planned[0]
+
+
+def asked(project: Project, *arguments: str) -> str:
+    result = project.load_here("chart", *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_a_chart_is_a_view_with_the_rows_that_the_command_gives(built: Project) -> None:
+    for name in ("orders", "rate"):
+        rows = [dict(json.loads(line)) for line in asked(built, name, "--json").splitlines()]
+        assert len(rows) > 2
+        columns = ", ".join(rows[0])
+        view = built.query(f"SELECT {columns} FROM gold.chart_{name} ORDER BY ALL")
+        assert sorted(tuple(f"{value}" for value in row.values()) for row in rows) == sorted(
+            tuple(f"{value}" for value in row) for row in view
+        )
+
+
+def test_gold_lists_the_charts_with_their_definitions(built: Project) -> None:
+    rows = built.query("SELECT chart, type, title, table_name, definition FROM gold.charts ORDER BY chart")
+    assert [row[:4] for row in rows] == [
+        ("orders", "segmentation", "Orders */ by country, it's {weekly}", "gold.chart_orders"),
+        ("rate", "segmentation", None, "gold.chart_rate"),
+    ]
+    assert json.loads(rows[1][4])["formula"] == "UNIQUES(B) / UNIQUES(A)"
+
+
+def test_each_column_of_a_chart_has_a_comment(built: Project) -> None:
+    columns = "SELECT comment FROM duckdb_columns() WHERE table_name = 'CHART_ORDERS' AND schema_name = 'GOLD'"
+    comments = [comment for (comment,) in built.query(columns)]
+    assert len(comments) == 8
+    assert None not in comments
+    (description,) = built.query("SELECT comment FROM duckdb_views() WHERE view_name = 'CHART_ORDERS'")
+    assert description == (
+        "The segmentation chart of sqlmesh/charts/orders.yaml: Orders * / by country, it's {weekly}",
+    )
+
+
+def test_a_plan_warns_of_an_event_that_never_came_with_the_nearest_name(planned: tuple[Project, str]) -> None:
+    project, output = planned
+    sentence = "sqlmesh/charts/rate.yaml: no event 'Ordr Completed' has come so far; do you mean 'Order Completed'?"
+    assert sentence in output
+    result = project.load_here("chart", "rate", "--csv")
+    assert "warning: no event 'Ordr Completed' has come so far; did you mean 'Order Completed'?" in result.stderr
+
+
+def test_a_change_of_one_chart_builds_that_chart_and_the_list_alone(built: Project) -> None:
+    with warehouse.opened(built) as context:
+        before = {name: snapshot.fingerprint for name, snapshot in context.snapshots.items()}
+    path = built.root / "sqlmesh/charts/orders.yaml"
+    try:
+        path.write_text(ORDERS.replace("top: 2", "top: 3"))
+        with warehouse.opened(built) as context:
+            after = {name: snapshot.fingerprint for name, snapshot in context.snapshots.items()}
+    finally:
+        path.write_text(ORDERS)
+    changed = {name.rpartition(".")[2].strip('"') for name in after if after[name] != before[name]}
+    assert changed == {"CHARTS", "CHART_ORDERS"}
+
+
+def test_the_command_prints_plots_and_numbers_that_fit_in(built: Project) -> None:
+    for width in (60, 120):
+        result = built.run("pipelines/amplitude.py", "chart", "orders", COLUMNS=f"{width}")
+        assert result.returncode == 0, result.stderr
+        assert max(map(len, result.stdout.splitlines())) <= width, result.stdout
+        assert re.search(r"(?m)^ 2026-06-01 +\d+\*", result.stdout), result.stdout
+        assert "* The export does not have all of it." in result.stdout
+
+
+def test_options_stand_for_those_of_the_file_and_a_file_need_not_be_the_repositorys(built: Project) -> None:
+    draft = built.root / "draft.yaml"
+    draft.write_text(ORDERS)
+    options = ("--by", "platform", "--interval", "day", "--since", "2026-06-02", "--until", "2026-06-02", "--top", "1")
+    rows = list(csv.DictReader(asked(built, "draft.yaml", *options, "--csv").splitlines()))
+    platforms = {row["platform"] for row in rows}
+    assert len(platforms) == 2
+    assert "(other)" in platforms
+    assert {row["period"] for row in rows} == {"2026-06-02"}
+
+
+def test_the_sql_of_a_chart_is_that_of_the_engine(built: Project) -> None:
+    for engine in ("duckdb", "snowflake"):
+        parse_one(asked(built, "orders", "--sql", engine), read=engine)
+    assert len(built.query(asked(built, "orders", "--sql"))) > 2
+
+
+def test_without_a_name_the_charts_are_listed_and_an_unknown_one_gets_the_nearest(built: Project) -> None:
+    assert asked(built).splitlines() == ["orders: Orders */ by country, it's {weekly}", "rate: segmentation"]
+    result = built.load_here("chart", "order")
+    assert result.returncode == 2
+    assert "sqlmesh/charts has no chart order. Did you mean orders?" in result.stderr
+    result = built.load_here("chart", "none.yaml")
+    assert "There is no file none.yaml." in result.stderr
+
+
+def test_before_gold_is_built_the_command_says_what_to_run(loaded: Project) -> None:
+    write_charts(loaded.root, {"orders": ORDERS})
+    result = loaded.load_here("chart", "orders")
+    assert result.returncode == 1
+    assert "Gold has not what the chart asks for yet: run " in result.stderr
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_guides_examples_have_rows_and_name_only_what_there_is(built: Project, example: Path) -> None:
+    result = built.load_here("chart", str(example), "--csv")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    values = [float(row["value"]) for row in csv.DictReader(result.stdout.splitlines()) if row["value"]]
+    assert max(values) > 0
+    assert f"(../examples/charts/{example.name})" in GUIDE
+
+
+@pytest.mark.parametrize("name", re.findall(r"<!-- chart: (\w+) -->", GUIDE))
+def test_a_chart_in_the_guide_is_that_of_the_file(name: str) -> None:
+    assert of_guide(f"chart: {name}") == (REPOSITORY / f"docs/examples/charts/{name}.yaml").read_text()
+
+
+def test_the_guide_names_every_key_measure_metric_and_function() -> None:
+    keys = {
+        field.alias or name for model in (Segmentation, Series, Segment) for name, field in model.model_fields.items()
+    }
+    words = {*keys, *get_args(Measure), *METRICS, *FUNCTIONS.split(", ")}
+    assert {word for word in words if not re.search(rf"\b{word}\b", GUIDE)} == set()
