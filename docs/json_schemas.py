@@ -3,17 +3,17 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, TypeAdapter
 
 from generated import ROOT, files_command
 
 sys.path.insert(0, str(ROOT / "pipelines"))
 
+from amplitude_source.charts.book import Chart
 from amplitude_source.charts.definitions import Definitions
 from amplitude_source.charts.properties import COLUMN, Properties
-from amplitude_source.charts.segmentation import Segmentation
 
 SCHEMAS = ROOT / "sqlmesh" / "schemas"
 SCRIPT = Path(__file__).name
@@ -30,7 +30,7 @@ def definitions() -> str:
 
 
 def chart() -> str:
-    return text(schema_of(Segmentation))
+    return text(TypeAdapter(Annotated[Chart, Field(discriminator="type")]).json_schema(by_alias=True))
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:

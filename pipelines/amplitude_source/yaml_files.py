@@ -1,6 +1,6 @@
 """Files of YAML that a user writes: read into models of pydantic, each fault a sentence with the file and the line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -34,13 +34,13 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
-def read(path: Path, root: Path, model: type[M], context: object = None) -> M:
+def read(path: Path, root: Path, model: type[M] | Callable[[object], type[M]], context: object = None) -> M:
     """Read a file that a user has written.
 
     Args:
         path: of the file.
         root: the repository's folder, from which a sentence names the file if it lies there.
-        model: of the file's content.
+        model: of the file's content, or what gives it for a content.
         context: what validators of the model ask for, such as the words that a file may use.
 
     Raises:
@@ -53,13 +53,15 @@ def read(path: Path, root: Path, model: type[M], context: object = None) -> M:
     except MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise AmplitudeError(f"{name}{line}: {error.problem}; {QUOTES}.") from error
+    content = {} if content is None else content
+    chosen: type[M] = model if isinstance(model, type) else model(content)
     try:
-        return model.model_validate({} if content is None else content, context=context)
+        return chosen.model_validate(content, context=context)
     except ValidationError as error:
         fault = first_fault(error)
         cause = fault.get("ctx", {}).get("error")
         place = (*fault["loc"], *(cause.place if isinstance(cause, PlacedError) else ()))
-        raise AmplitudeError(f"{name}, line {line_of(marked, place)}: {sentence(fault, model)}") from error
+        raise AmplitudeError(f"{name}, line {line_of(marked, place)}: {sentence(fault, chosen)}") from error
 
 
 def first_fault(error: ValidationError) -> ErrorDetails:

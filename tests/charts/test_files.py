@@ -91,6 +91,11 @@ def refusal(root: Path) -> str:
         ("type: segmentation\nevents: [a]\nby: country\n", 3, "by is 'country': input should be a valid list."),
         ("type: [segmentation\n", 2, "texts with brackets, colons or % need quotes."),
         ("", 1, "type is missing."),
+        ("type: retention\nstrat: a\n", 2, "strat means nothing here; did you mean start?"),
+        ("type: retention\ntop: 3\n", 2, "top means nothing here"),
+        ("type: retention\nwindows: 24_hour\n", 2, "windows is '24_hour'; did you mean 24_hours?"),
+        ("type: retention\nreturn: {event: a, where: prize > 1}\n", 2, "there is no column prize; did you mean price?"),
+        ("type: retention\nby: [cohort]\n", 2, "there is no column cohort"),
     ],
 )
 def test_a_fault_of_a_chart_is_one_sentence_with_the_line(tmp_path: Path, text: str, line: int, sentence: str) -> None:
@@ -172,7 +177,7 @@ def test_two_charts_of_one_name_and_a_name_that_is_no_table_are_refused(tmp_path
 def test_an_option_that_means_nothing_is_refused_as_in_the_file(tmp_path: Path) -> None:
     write_charts(tmp_path, {"sales": CHART})
     words, chart = read_words(tmp_path), read_charts(tmp_path)["sales"]
-    assert changed(chart, {"by": ["country"], "top": 3}, words).top == 3
+    assert changed(chart, {"by": ["country"]}, words).by == ["country"]
     with pytest.raises(AmplitudeError, match="there is no column contry; did you mean country"):
         changed(chart, {"by": ["contry"]}, words)
 

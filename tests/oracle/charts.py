@@ -1,6 +1,7 @@
-"""Segmentation charts, computed in plain Python from Amplitude's pages.
+"""Charts of segmentation and retention, computed in plain Python from Amplitude's pages.
 
-event-segmentation-choose-measurement.md, -custom-formulas.md, -interpret-2.md, and the FAQ on event segmentation.
+event-segmentation-choose-measurement.md, -custom-formulas.md, -interpret-2.md, and the FAQ on event segmentation;
+retention-analysis-time.md and -calculation.md, whose rules stand in retention.py.
 """
 
 import datetime as dt
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from . import NO_SESSION, App, Span, Truth
 from .properties import declared_value
+from .retention import CalendarWay, Way, WindowWay, next_first_day
 
 Period: TypeAlias = dt.date | dt.datetime
 Found: TypeAlias = Sequence[tuple[Any, "Happening"]]
@@ -37,6 +39,8 @@ class Happening(NamedTuple):
     hour: dt.datetime
     """When its local hour began, in UTC."""
     is_first_day: bool
+    first: tuple[dt.date, dt.datetime]
+    """The date and the hour of the user's first event, shown or not."""
     session: tuple[int, int | None] | None
     values: Mapping[str, Any]
     """By the names of columns."""
@@ -120,14 +124,16 @@ def local_hour(zone: ZoneInfo, moment: dt.datetime) -> dt.datetime:
 
 def happenings(truth: Truth, zone: ZoneInfo, declared: Sequence[Mapping[str, str]]) -> dict[App, list[Happening]]:
     """The shown events of each app."""
-    firsts: dict[tuple[App, int], dt.date] = {}
+    firsts: dict[tuple[App, int], tuple[dt.date, dt.datetime]] = {}
     counts: Counter[tuple[App, int]] = Counter()
     for event in truth.events:
         app = (event.project, event.app)
         assert event.amplitude_id is not None
         assert event.event_date is not None
+        assert event.event_time is not None
         user = truth.canonical[event.project, event.app, event.amplitude_id]
-        firsts[app, user] = min(firsts.get((app, user), event.event_date), event.event_date)
+        first = event.event_date, local_hour(zone, event.event_time)
+        firsts[app, user] = min(firsts.get((app, user), first), first)
         counts[app, user] += 1
     shown: defaultdict[App, list[Happening]] = defaultdict(list)
     for event in truth.events:
@@ -150,7 +156,8 @@ def happenings(truth: Truth, zone: ZoneInfo, declared: Sequence[Mapping[str, str
                 event.is_active,
                 event.event_date,
                 local_hour(zone, event.event_time),
-                firsts[app, user] == event.event_date,
+                firsts[app, user][0] == event.event_date,
+                firsts[app, user],
                 None if event.session_id in (None, NO_SESSION) else (user, event.session_id),
                 values
                 | {name: event.data.get(name) or None for name in ("country", "platform")}
@@ -399,3 +406,80 @@ FORMULAS: Mapping[str, Value] = {
         uniques(found["A"]) / actives - uniques(found["B"]) / actives if actives else None
     ),
 }
+
+
+# --- retention
+
+
+def retention(
+    spec: Mapping[str, Any], events_of: Mapping[App, Sequence[Happening]], days_of: Mapping[App, Days], words: Words
+) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """The rows of a chart, by project, app, segment, values, cohort and number."""
+    rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    kind = CalendarWay if spec.get("windows") == "calendar" else WindowWay
+    for app, days in days_of.items():
+        week_start = "monday" if days.week_start == 0 else "sunday"
+        way = kind(spec.get("interval", "day"), days.zone, week_start, days.first, days.last)
+        of_app = _cells(spec, events_of.get(app, []), way, words)
+        rows |= {(*app, *line, str(cohort), number): cell for (line, cohort, number), cell in of_app.items()}
+        sums: defaultdict[tuple[tuple[str, ...], int], list[int]] = defaultdict(lambda: [0, 0, 0])
+        for (line, _, number), (*counts, is_over) in of_app.items():
+            if is_over:
+                sums[line, number] = [sum(pair) for pair in zip(sums[line, number], counts, strict=True)]
+        rows |= {(*app, *line, "(all)", number): (*counts, True) for (line, number), counts in sums.items()}
+    return rows
+
+
+def _moment(event: Happening, way: Way) -> dt.datetime:
+    is_hourly = isinstance(way, WindowWay) and way.unit == "day"
+    return event.hour if is_hourly else dt.datetime.combine(event.date, dt.time())
+
+
+def _cells(
+    spec: Mapping[str, Any], events: Sequence[Happening], way: Way, words: Words
+) -> dict[tuple[tuple[str, ...], dt.date, int], tuple[int, int, int, bool]]:
+    """Users, those who came back on and on or after, and whether the cell is complete."""
+    start, back = spec.get("start", {"event": "_new"}), spec.get("return", {"event": "_active"})
+    returns: defaultdict[int, set[dt.datetime]] = defaultdict(set)
+    for event in events:
+        if takes(back, event, words):
+            returns[event.user].add(_moment(event, way))
+    members: defaultdict[tuple[tuple[str, ...], dt.date], defaultdict[int, set[dt.datetime]]]
+    members = defaultdict(lambda: defaultdict(set))
+    for event in events:
+        if (moment := _start(start, event, way, words)) is None or not _has_cohort(spec, way, moment):
+            continue
+        for segment in spec.get("segments", ["(all)"]):
+            if segment == "(all)" or words.segments[segment](event, events):
+                line = (segment, *(as_group(event.values[name]) for name in spec.get("by", [])))
+                members[line, way.cohort(moment)][event.user].add(moment)
+    cells = {}
+    for (line, cohort), users in members.items():
+        numbers = [
+            {way.number(moment, back) for moment in starts for back in returns[user] if back >= moment}
+            for user, starts in users.items()
+        ]
+        first, number = min(min(starts) for starts in users.values()), 0
+        while way.has_begun(first, number):
+            on = sum(number in own for own in numbers)
+            on_or_after = sum(max(own, default=-1) >= number for own in numbers)
+            cells[line, cohort, number] = (len(users), on, on_or_after, way.is_over(cohort, number))
+            number += 1
+    return cells
+
+
+def _start(part: Mapping[str, str], event: Happening, way: Way, words: Words) -> dt.datetime | None:
+    """The moment at which an event makes its user start; that of a new one is the first, in its segments."""
+    if part["event"] != "_new":
+        return _moment(event, way) if takes(part, event, words) else None
+    date, hour = event.first
+    first = _moment(event._replace(date=date, hour=hour), way)
+    is_taken = takes({**part, "event": "_all"}, event, words)
+    return first if way.shows(first) and way.is_new_in(first, _moment(event, way)) and is_taken else None
+
+
+def _has_cohort(spec: Mapping[str, Any], way: Way, moment: dt.datetime) -> bool:
+    """Whether the chart's days touch the cohort's interval."""
+    cohort = way.cohort(moment)
+    after = next_first_day(way.unit, cohort)
+    return bool(cohort <= spec.get("until", dt.date.max) and after > spec.get("since", dt.date.min))

@@ -26,6 +26,7 @@ from simulator.server import DEMO_CREDENTIALS, Simulator
 from support import warehouse
 from support.members import hour_text
 from support.project import REPOSITORY, Project, Result, make_project, succeeded
+from support.shared import built_once
 
 Document: TypeAlias = dict[str, Any]
 
@@ -332,9 +333,13 @@ def first_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Of an hour with several files Amplitude kept the last one back.
     """
+    return built_once(tmp_path_factory, "first-day", build_first_day)
+
+
+def build_first_day(folder: Path) -> Path:
     with Simulator(PRODUCT, SECOND + 9 * HOUR) as simulator:
         simulator.faults = FaultPlan(Fault(LatePartition(), hour=LATE))
-        project = make_project(tmp_path_factory.mktemp("first-day"), simulator)
+        project = make_project(folder, simulator)
         succeeded(project.load_here("--end", hour_text(SECOND - HOUR)))
         # As a process of its own: what other tests imported in this one, SQLMesh would note as imports of the macros.
         sqlmesh = "-c", "from sqlmesh.cli.main import cli; cli()"

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from amplitude_source.charts import expressions
 from simulator.archive import StoredMember
 from simulator.faults import Change, Fault, FaultPlan
 from simulator.product import Product
 from simulator.server import Simulator
 from support import statements, warehouse
+from support.charts import write_charts
 from support.members import export_row, gzip_lines, hour_text
 from support.project import Project, make_project, succeeded
 from support.snowflake_standin import SnowflakeProject
@@ -32,6 +34,60 @@ plan: {from: user}
 company: {from: group, group_type: company}
 seats: {from: group, group_type: company, property: seats, type: number}
 """
+DEFINITIONS = """\
+columns:
+  size: {type: text, sql: "CASE WHEN total >= 100 THEN 'big' WHEN total < 100 THEN 'small' END"}
+events:
+  Interest: [Search Performed, {event: Product Added, where: platform = 'Web'}]
+segments:
+  it's Germany: {where: country = 'Germany'}
+  busy: {where: now.events > 30}
+  buyers: {did: {event: Order Completed, at_least: 2, within_days: 5}}
+  others: {none: [it's Germany, buyers]}
+"""
+CHARTS = {
+    "orders": "{type: segmentation, events: [Order Completed], measure: totals, interval: week, by: [country], top: 2}",
+    "spread": (
+        "{type: segmentation, events: [Order Completed, _active], of: total, segments: [busy, others, (all)], "
+        "interval: month, formula: 'PERCENTILE(A, 0.9) - PROPAVG(A) + ACTIVE(A) / UNIQUES(B)'}"
+    ),
+    "distinct": (
+        "{type: segmentation, events: [Order Completed], of: total, "
+        "measure: property_distinct_per_user, interval: quarter}"
+    ),
+    "frequency": "{type: segmentation, events: [Interest], measure: frequency, by: [size], rolling_window: 2}",
+    "hourly": "{type: segmentation, events: [_new], measure: sessions, interval: hour, rolling_average: 3}",
+    "comeback": "{type: retention, by: [platform], segments: [(all), buyers]}",
+    "rebuyers": (
+        "{type: retention, start: Order Completed, return: {event: Order Completed, where: total > 20}, "
+        "interval: week, windows: calendar}"
+    ),
+    "windows": "{type: retention, interval: week, since: 2026-06-12}",
+    "companies": "{type: segmentation, events: [_all], cumulative: true, count_by: company, since: 2026-06-13}",
+}
+# A condition with each function that charts take, and how many events it takes.
+FUNCTIONS = {
+    "ABS": "ABS(total - 100) < 50",
+    "CASE": "CASE WHEN plan = 'pro' THEN TRUE ELSE FALSE END",
+    "CEIL": "CEIL(total) = 156",
+    "COALESCE": "COALESCE(plan, 'none') = 'none'",
+    "CONTAINS": "CONTAINS(city, 'r')",
+    "DATEDIFF": "DATEDIFF(DAY, user_first_seen_at, event_time) > 2",
+    "ENDSWITH": "ENDSWITH(country, 'y')",
+    "FLOOR": "FLOOR(total / 10) = 15",
+    "GREATEST": "GREATEST(total, 100) > 100",
+    "IFF": "IFF(plan = 'pro', country, city) = 'Germany'",
+    "LEAST": "LEAST(total, 100) = 100",
+    "LENGTH": "LENGTH(country) = 7",
+    "LOWER": "LOWER(country) LIKE '%an%'",
+    "NULLIF": "NULLIF(country, 'Germany') IS NULL",
+    "REGEXP_LIKE": "REGEXP_LIKE(country, 'G.*y')",
+    "SPLIT_PART": "SPLIT_PART(version_name, '.', 1) = '3'",
+    "STARTSWITH": "STARTSWITH(country, 'G')",
+    "TRY_CAST": "TRY_CAST(SPLIT_PART(version_name, '.', 2) AS INTEGER) >= 1",
+    "UPPER": "UPPER(platform) ILIKE 'w%' OR platform || country = 'iOSSpain'",
+    "%": "session_number % 3 = 1 AND NOT (event_date BETWEEN '2026-06-12' AND '2026-06-13')",
+}
 
 
 @pytest.fixture
@@ -60,13 +116,17 @@ def test_a_warehouse_on_snowflake_has_at_any_time_the_rows_of_one_on_duckdb(
     snowflake, local = snowflake_project, make_project(tmp_path / "local", simulator)
     both = (snowflake, local)
     day_before_last = END - 25 * HOUR
+    series = [{"event": "_all", "name": name, "where": where} for name, where in FUNCTIONS.items()]
+    functions = {"type": "segmentation", "events": series, "measure": "totals", "interval": "quarter"}
     for project in both:
-        (project.root / "sqlmesh/properties.yaml").write_text(PROPERTIES)
+        charts = CHARTS | {"functions": json.dumps(functions)}
+        write_charts(project.root, charts, properties=PROPERTIES, definitions=DEFINITIONS)
         project.env["SOURCES__AMPLITUDE__START_HOUR"] = hour_text(START)
         project.set_clock(day_before_last + 10 * HOUR, simulator)
         succeeded(project.load_here("--end", hour_text(day_before_last)))
         warehouse.plan(project)
     assert_same_rows_on_both(snowflake, local)
+    assert_charts_count_something(local)
 
     rows = (export_row(app=DEMO.app, amplitude_id=user, device_id=f"{user}", new_key=1) for user in (1, 2))
     simulator.faults = FaultPlan(Fault(OtherRows(gzip_lines(*rows)), hour=CHANGED))
@@ -93,6 +153,16 @@ def test_a_warehouse_on_snowflake_has_at_any_time_the_rows_of_one_on_duckdb(
     sent = [statement.sql for statement in snowflake.snowflake.statements()]
     statements.assert_keep_to_the_rules(sent)
     statements.assert_are_those_of_the_snapshots(sent)
+
+
+def assert_charts_count_something(project: Project) -> None:
+    """Each chart, and each function of conditions, of which there are no others."""
+    for name in CHARTS:
+        value = "returned_on" if "retention" in CHARTS[name] else "value"
+        assert project.query(f"SELECT COUNT(*) FROM gold.chart_{name} WHERE {value} > 0") > [(0,)], name
+    counted = dict(project.query("SELECT series, value FROM gold.chart_functions"))
+    assert [name for name, value in counted.items() if not value] == [], "the conditions take no event"
+    assert counted.keys() - {"%"} == {*expressions.FUNCTIONS.split(", ")}
 
 
 def merges_of_two_users(project: Project, path: Path) -> Path:

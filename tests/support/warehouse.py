@@ -84,6 +84,8 @@ BUILT_TABLES = (
     "gold.acquisition",
     "gold.users",
     "gold.property_catalogue",
+    "gold.days",
+    "gold.hours",
 )
 
 # Modules with `tables(truth, charts)`: what is built on the tables above.

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -12,12 +14,14 @@ from sqlglot import parse_one
 from amplitude_source.charts.definitions import Segment
 from amplitude_source.charts.expressions import FUNCTIONS
 from amplitude_source.charts.formulas import METRICS
+from amplitude_source.charts.retention import Retention
 from amplitude_source.charts.segmentation import Measure, Segmentation, Series
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
 from support.charts import write_charts
 from support.project import REPOSITORY, Project, make_project
+from support.shared import built_once
 
 ORDERS = """\
 type: segmentation
@@ -51,26 +55,30 @@ def of_guide(mark: str) -> str:
 
 
 DEFINITIONS = of_guide("definitions").replace("segments:\n", "segments:\n  web: {where: platform = 'Web'}\n")
+CHARTS = {"orders": ORDERS, "rate": RATE}
+PLANNED = "plan.txt"
 SQLMESH = "from sqlmesh.cli.main import cli; cli()"
 
 
 @pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory, product: Product) -> tuple[Project, str]:
-    """A warehouse with two charts, one of which names an event that never came; and what the plan has printed."""
-    with Simulator(product) as simulator:
-        project = make_project(tmp_path_factory.mktemp("charts"), simulator)
+def built(tmp_path_factory: pytest.TempPathFactory, product: Product) -> Iterator[Project]:
+    """A warehouse with two charts, one of which names an event that never came; the plan's output lies in PLANNED."""
+
+    def build(folder: Path) -> Path:
+        project = make_project(folder, simulator)
         assert project.load_here().returncode == 0
-    write_charts(project.root, {"orders": ORDERS, "rate": RATE}, properties=PROPERTIES, definitions=DEFINITIONS)
-    result = project.run("-c", SQLMESH, "plan", "--auto-apply", "--no-prompts")
-    output = " ".join((result.stdout + result.stderr).split())
-    assert result.returncode == 0, output
-    return project, output
+        write_charts(project.root, CHARTS, properties=PROPERTIES, definitions=DEFINITIONS)
+        result = project.run("-c", SQLMESH, "plan", "--auto-apply", "--no-prompts")
+        assert result.returncode == 0, result.stdout + result.stderr
+        (project.root / "data" / PLANNED).write_text(" ".join((result.stdout + result.stderr).split()))
+        return project.root / "data"
 
-
-@pytest.fixture(scope="module")
-def built(planned: tuple[Project, str]) -> Project:
-    """That warehouse."""
-    return planned[0]
+    with Simulator(product) as simulator:
+        data = built_once(tmp_path_factory, "charts", build)
+        project = make_project(tmp_path_factory.mktemp("charts"), simulator)
+        shutil.copytree(data, project.root / "data", ignore=shutil.ignore_patterns("work"))
+        write_charts(project.root, CHARTS, properties=PROPERTIES, definitions=DEFINITIONS)
+        yield project
 
 
 def asked(project: Project, *arguments: str) -> str:
@@ -110,11 +118,10 @@ def test_each_column_of_a_chart_has_a_comment(built: Project) -> None:
     )
 
 
-def test_a_plan_warns_of_an_event_that_never_came_with_the_nearest_name(planned: tuple[Project, str]) -> None:
-    project, output = planned
+def test_a_plan_warns_of_an_event_that_never_came_with_the_nearest_name(built: Project) -> None:
     sentence = "sqlmesh/charts/rate.yaml: no event 'Ordr Completed' has come so far; do you mean 'Order Completed'?"
-    assert sentence in output
-    result = project.load_here("chart", "rate", "--csv")
+    assert sentence in (built.root / "data" / PLANNED).read_text()
+    result = built.load_here("chart", "rate", "--csv")
     assert "warning: no event 'Ordr Completed' has come so far; did you mean 'Order Completed'?" in result.stderr
 
 
@@ -179,7 +186,8 @@ def test_the_guides_examples_have_rows_and_name_only_what_there_is(built: Projec
     result = built.load_here("chart", str(example), "--csv")
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
-    values = [float(row["value"]) for row in csv.DictReader(result.stdout.splitlines()) if row["value"]]
+    rows = csv.DictReader(result.stdout.splitlines())
+    values = [float(value) for row in rows if (value := row.get("value") or row.get("returned_on"))]
     assert max(values) > 0
     assert f"(../examples/charts/{example.name})" in GUIDE
 
@@ -191,7 +199,9 @@ def test_a_chart_in_the_guide_is_that_of_the_file(name: str) -> None:
 
 def test_the_guide_names_every_key_measure_metric_and_function() -> None:
     keys = {
-        field.alias or name for model in (Segmentation, Series, Segment) for name, field in model.model_fields.items()
+        field.alias or name
+        for model in (Segmentation, Retention, Series, Segment)
+        for name, field in model.model_fields.items()
     }
     words = {*keys, *get_args(Measure), *METRICS, *FUNCTIONS.split(", ")}
     assert {word for word in words if not re.search(rf"\b{word}\b", GUIDE)} == set()

@@ -3,22 +3,35 @@
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from ..errors import AmplitudeError
-from ..yaml_files import first_fault, read, sentence
+from ..yaml_files import Strict, first_fault, read, sentence
 from .definitions import SPECIAL_EVENTS, Words, parts_of, read_words
 from .properties import COLUMN
 from .queries import Compiled
+from .retention import Retention
+from .retention_query import compile_retention
 from .segmentation import Segmentation
 from .segmentation_query import compile_segmentation
 
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")
 
-Chart = Segmentation
+Chart = Segmentation | Retention
+
+
+TYPES: dict[str, type[Chart]] = {"segmentation": Segmentation, "retention": Retention}
+
+
+class AnyType(Strict):
+    """What is known of a chart before its type."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: Literal["segmentation", "retention"]
 
 
 def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
@@ -52,7 +65,11 @@ def read_chart(path: Path, root: Path, words: Words) -> Chart:
     Raises:
         AmplitudeError: what is wrong in the file, with the line.
     """
-    return read(path, root, Segmentation, words)
+
+    def model(content: object) -> type[Chart] | type[AnyType]:
+        return TYPES.get(content.get("type", ""), AnyType) if isinstance(content, dict) else AnyType
+
+    return cast(Chart, read(path, root, model, words))  # which AnyType has refused
 
 
 def changed(chart: Chart, changes: Mapping[str, Any], words: Words) -> Chart:
@@ -71,7 +88,7 @@ def changed(chart: Chart, changes: Mapping[str, Any], words: Words) -> Chart:
 
 def event_types(chart: Chart, words: Words) -> list[str]:
     """Return the event types that a chart names, itself or by events of one's own; none of Amplitude's special ones."""
-    names = dict.fromkeys(own.event for part in chart.events for own in parts_of(part, words))
+    names = dict.fromkeys(own.event for part in chart.parts for own in parts_of(part, words))
     return [name for name in names if name not in SPECIAL_EVENTS]
 
 
@@ -96,4 +113,6 @@ def compiled(chart: Chart, words: Words) -> Compiled:
         chart: of any type.
         words: what it was read with.
     """
-    return compile_segmentation(chart, words)
+    if isinstance(chart, Segmentation):
+        return compile_segmentation(chart, words)
+    return compile_retention(chart, words)

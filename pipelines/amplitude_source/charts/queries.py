@@ -56,7 +56,9 @@ class Compiled:
     """In Snowflake's dialect."""
     columns: Sequence[Column]
     keys: Sequence[str]
-    """The columns that no two rows have alike."""
+    """The columns that no two rows have alike. The last one goes along a line; the others tell lines apart."""
+    value: str
+    """The column that a plot shows."""
 
     def for_engine(self, engine: str) -> str:
         """Return the query as an engine takes it, `duckdb` or `snowflake`."""

@@ -3,18 +3,17 @@
 Amplitude's pages: event-segmentation-build.md, -choose-measurement.md, -custom-formulas.md, -interpret-2.md.
 """
 
-from datetime import date
 from string import ascii_uppercase
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from ..yaml_files import PlacedError, Strict
-from .definitions import ALL, Part, SegmentName, as_part
+from ..yaml_files import PlacedError
+from .chart import Chart
+from .definitions import Part, as_part
 from .expressions import ColumnName, NumberName
 from .formulas import NO_AMOUNT, Formula, read_formula
-from .queries import Interval, output_name
-from .vocabulary import vocabulary_of
+from .queries import Interval
 
 Measure = Literal[
     "uniques",
@@ -49,7 +48,6 @@ FORMULAS: dict[str, str] = {
 }
 # Amplitude's largest windows: event-segmentation-interpret-2.md. It has none of quarters.
 LARGEST_WINDOW: dict[Interval, int] = {"hour": 72, "day": 90, "week": 12, "month": 12, "quarter": 12}
-TAKEN = ("project", "app", "series", "segment", "times", "period", "value", "is_complete")
 MOST_EVENTS = len(ascii_uppercase)
 
 
@@ -60,12 +58,12 @@ class Series(Part):
     """What its rows have as `series`. Default: the event."""
 
 
-class Segmentation(Strict):
+class Segmentation(Chart):
     """A chart of events over time."""
 
+    columns: ClassVar = ("project", "app", "series", "segment", "times", "period", "value", "is_complete")
+
     type: Literal["segmentation"]
-    title: str | None = Field(None, min_length=1)
-    """What the chart shows, as a comment in the warehouse."""
     events: list[Annotated[Series, BeforeValidator(as_part)]] = Field(min_length=1, max_length=MOST_EVENTS)
     """Event types, each with a filter if need be. A formula calls them A, B, C."""
     measure: Measure = "uniques"
@@ -76,12 +74,8 @@ class Segmentation(Strict):
     """The column whose values a property measure, or PROP... and PERCENTILE in a formula, count."""
     interval: Interval = "day"
     """How long each point's time is."""
-    by: list[ColumnName] = Field(default_factory=list)
-    """Columns whose values get rows of their own."""
     top: int | None = Field(None, ge=1)
     """So many values, those with the most events, get rows of their own, and the rest is "(other)". Default: all."""
-    segments: list[SegmentName] = Field(default=[ALL], min_length=1)
-    """Segments of sqlmesh/definitions.yaml that get rows of their own."""
     count_by: ColumnName = "canonical_amplitude_id"
     """Whom to count: users, or a column's values, such as a group. Events without one count for nobody."""
     rolling_window: int | None = Field(None, ge=2)
@@ -90,27 +84,9 @@ class Segmentation(Strict):
     """Each point is the mean of so many points, the last of which is its own."""
     cumulative: bool = False
     """Each point is for all intervals from the chart's first on."""
-    since: date | None = None
-    """The first interval is the one that holds this day. Default: the first that was exported."""
-    until: date | None = None
-    """The last interval is the one that holds this day. Default: the newest."""
-
-    @field_validator("by")
-    @classmethod
-    def _check_by(cls, by: list[str], info: ValidationInfo) -> list[str]:
-        for number, name in enumerate(by):
-            if output_name(name) in TAKEN:
-                raise PlacedError(
-                    f"{name} is the name of another column of the chart; give the property another.", number
-                )
-            if vocabulary_of(info).type_of(name) == "timestamp":
-                raise PlacedError(f"{name} is a time, and has too many values to break down by.", number)
-            if name in by[:number]:
-                raise PlacedError(f"{name} stands there twice.", number)
-        return by
 
     @model_validator(mode="after")
-    def _check(self) -> "Segmentation":
+    def _check_measure(self) -> "Segmentation":
         if self.formula and "measure" in self.model_fields_set:
             raise PlacedError("a chart has a measure or a formula, not both.", "formula")
         modes = [name for name in ("rolling_window", "rolling_average", "cumulative") if getattr(self, name)]
@@ -119,8 +95,6 @@ class Segmentation(Strict):
         for name in ("rolling_window", "rolling_average"):
             if (getattr(self, name) or 0) > LARGEST_WINDOW[self.interval]:
                 raise PlacedError(f"{LARGEST_WINDOW[self.interval]} {self.interval}s are the most.", name)
-        if self.since and self.until and self.since > self.until:
-            raise PlacedError("until lies before since.", "until")
         names = [name for name, _ in self.named]
         if twice := next((number for number, name in enumerate(names) if name in names[:number]), None):
             raise PlacedError(f"two events are called {names[twice]}; give one a name.", "events", twice)
@@ -144,6 +118,16 @@ class Segmentation(Strict):
                 )
         if self.of and not any(term.definition.needs_amount for term in terms):
             raise PlacedError("no measure of the chart counts a property's values.", "of")
+
+    @property
+    def parts(self) -> list[Part]:
+        """All events that it names."""
+        return [*self.events]
+
+    @property
+    def headline(self) -> str:
+        """What it shows, for one without a title."""
+        return f"{self.formula or self.measure} by {self.interval}"
 
     @property
     def named(self) -> list[tuple[str, Series]]:

@@ -66,7 +66,7 @@ class _Writer:
         ctes = ", ".join(f"{name} AS ({query})" for name, query in {**self._query.shared, **tables}.items())
         shown = f"WHERE last_date >= '{chart.since}'::DATE" if chart.since and chart.rolling_average else ""
         sql = f"WITH {ctes} SELECT {', '.join(each.select() for each in columns)} FROM results {shown}"
-        return Compiled(sql, columns, ["project", "app", "series", *self._line[2:], "period"])
+        return Compiled(sql, columns, ["project", "app", "series", *self._line[2:], "period"], "value")
 
     def _columns(self) -> list[Column]:
         chart, unit = self._chart, self._chart.interval

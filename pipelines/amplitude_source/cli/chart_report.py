@@ -12,11 +12,12 @@ from ..charts.queries import Compiled
 from .reports import out
 
 Row: TypeAlias = tuple[object, ...]
+Place: TypeAlias = date | datetime | int
+"""Of a point: its interval, or the number of one."""
 BARS = "▁▂▃▄▅▆▇█"
 NOTHING = "·"
 MOST_LINES, MOST_POINTS = 20, 40
 WIDEST_LABEL = 24
-HIDDEN = ("period", "value", "is_complete")  # of a row's columns, those that tell no line from another
 
 
 class Line:
@@ -24,10 +25,10 @@ class Line:
 
     Args:
         label: what tells it from the others.
-        points: its times, values and whether they are complete, in order.
+        points: their places, values and whether they are complete, in order.
     """
 
-    def __init__(self, label: str, points: Sequence[tuple[date | datetime, float | None, bool]]) -> None:
+    def __init__(self, label: str, points: Sequence[tuple[Place, float | None, bool]]) -> None:
         self.label, self.points = label, points
 
     @property
@@ -57,23 +58,24 @@ def number(value: float | None) -> str:
 
 
 def lines_of(query: Compiled, rows: Sequence[Row]) -> list[Line]:
-    """Return the lines of a chart's rows, the largest first. A column with one value for all is not in their labels."""
-    names = [each.name for each in query.columns]
-    places = {name: names.index(name) for name in names}
-    telling = [place for name, place in places.items() if name not in HIDDEN and len({row[place] for row in rows}) > 1]
-    own = [place for name, place in places.items() if name not in HIDDEN]
+    """Return the lines of a chart's rows, in their order. A column with one value for all is not in their labels."""
+    places = {each.name: place for place, each in enumerate(query.columns)}
+    *own, along = [places[name] for name in query.keys]
+    telling = [place for place in own if len({row[place] for row in rows}) > 1]
     lines = []
-    for key, group in groupby(rows, key=lambda row: [row[place] for place in own]):
-        label = " / ".join(str(key[own.index(place)]) for place in telling) or str(key[names.index("series")])
-        points = [(row[places["period"]], row[places["value"]], row[places["is_complete"]]) for row in group]
+    for key, group in groupby(rows, key=lambda row: {place: row[place] for place in own}):
+        label = " / ".join(f"{key[place]}" for place in telling or own[-1:])
+        points = [(row[along], row[places[query.value]], row[places["is_complete"]]) for row in group]
         lines.append(Line(label, points))  # type: ignore[arg-type]  # the types of a database's rows
-    return sorted(lines, key=lambda line: -line.size)
+    return lines
 
 
 def show_answer(chart: Chart, query: Compiled, rows: Sequence[Row]) -> None:
     """Print a chart: a plot a line, then the numbers, a row an interval, for as many lines as the terminal is wide."""
     lines = lines_of(query, rows)
-    out.print(chart.title or f"{chart.formula or chart.measure} by {chart.interval}", style="bold")
+    if chart.type == "segmentation":
+        lines.sort(key=lambda line: -line.size)
+    out.print(chart.title or chart.headline, style="bold")
     if not lines:
         out.print("There are no rows: no event of the chart has come on its days.")
         return
@@ -95,7 +97,7 @@ def show_plots(lines: Sequence[Line]) -> None:
         column.justify = "right"
     out.print(table)
     if len(lines) > MOST_LINES:
-        out.print(f"{len(lines) - MOST_LINES:,} more lines: take --top, or --csv for all.")
+        out.print(f"{len(lines) - MOST_LINES:,} more lines: --csv prints all.")
 
 
 def show_numbers(lines: Sequence[Line]) -> None:

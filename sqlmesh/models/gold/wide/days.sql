@@ -8,7 +8,9 @@ MODEL (
   owner data,
   grain (project, app, date),
   audits (
-    not_null(columns := (project, app, date, week, month, quarter, is_complete)),
+    not_null(
+      columns := (project, app, date, starts_at, ends_at, week, month, quarter, is_complete)
+    ),
     unique_combination_of_columns(columns := (project, app, date)),
     forall(criteria := (week <= date, month <= date, quarter <= month))
   )
@@ -38,6 +40,8 @@ SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   app::BIGINT AS app, /* Amplitude's number of the project */
   date::DATE AS date, /* Day in the reporting time zone */
+  @reporting_day_start(date)::TIMESTAMPNTZ AS starts_at, /* Time (UTC) at which it begins */
+  @reporting_day_start(DATEADD(DAY, 1, date)::DATE)::TIMESTAMPNTZ AS ends_at, /* Time (UTC) at which the next day begins */
   @week_of(date)::DATE AS week, /* First day of its week, by the variable week_start */
   @month_of(date)::DATE AS month, /* First day of its month */
   DATE_TRUNC('QUARTER', date)::DATE AS quarter, /* First day of its quarter */

@@ -1,4 +1,4 @@
-"""Segmentation charts: random ones over a shop's month are equal to the oracle, row for row."""
+"""Charts of each type: random ones over a shop's month are equal to the oracle, row for row."""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import oracle
-from amplitude_source.charts.book import compiled
+from amplitude_source.charts.book import Chart, compiled
 from amplitude_source.charts.definitions import Words, read_words
 from amplitude_source.charts.properties import read_properties
+from amplitude_source.charts.retention import Retention
 from amplitude_source.charts.segmentation import Segmentation
 from oracle import charts as oracle_charts
 from oracle.charts import Days, Happening, Rows
@@ -151,13 +152,16 @@ class World:
             for app in truth.openings
         }
         self.spoken = spoken_words(truth.frontiers)
+        assert (*self.words.segments,) == (*self.spoken.segments,) == SEGMENTS, "the oracle has other words"
+        assert [part.model_dump(exclude_none=True) for part in self.words.events["Interest"]] == INTEREST
         self._connection = duckdb.connect(str(project.database), read_only=True)
         self._connection.execute("SET TimeZone = 'Asia/Tokyo'")  # whatever an analyst's session has
 
-    def answer(self, chart: Segmentation) -> Rows:
+    def answer(self, chart: Chart) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        """The chart's rows by their keys."""
         query = compiled(chart, self.words)
         rows = self._connection.execute(query.for_engine("duckdb")).fetchall()
-        answer = {row[:-2]: row[-2:] for row in rows}
+        answer = {row[: len(query.keys)]: row[len(query.keys) :] for row in rows}
         assert len(answer) == len(rows), f"{query.keys} are no key"
         return answer
 
@@ -227,7 +231,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
     return spec
 
 
-def assert_same(got: Rows, expected: Rows, spec: dict[str, Any]) -> None:
+def assert_same(got: dict[tuple[Any, ...], tuple[Any, ...]], expected: Rows, spec: dict[str, Any]) -> None:
     assert got.keys() == expected.keys(), spec
     for key, (value, is_complete) in expected.items():
         assert got[key][1] == is_complete, (spec, key)
@@ -236,7 +240,7 @@ def assert_same(got: Rows, expected: Rows, spec: dict[str, Any]) -> None:
 
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.filter_too_much], deadline=None)
 @given(spec=specs())
-def test_a_chart_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
+def test_a_segmentation_chart_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     try:
         chart = Segmentation.model_validate(spec, context=world.words)
     except ValidationError:
@@ -244,8 +248,30 @@ def test_a_chart_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     assert_same(world.answer(chart), oracle_charts.segmentation(spec, world.events, world.days, world.spoken), spec)
 
 
-def test_the_words_of_the_oracle_are_those_of_the_files(world: World) -> None:
-    """What is defined twice is the same twice."""
-    assert (*world.words.segments,) == (*world.spoken.segments,) == SEGMENTS
-    assert [part.model_dump(exclude_none=True) for part in world.words.events["Interest"]] == INTEREST
-    assert sum(map(len, world.events.values())) > 1_000
+@st.composite
+def retention_specs(draw: st.DrawFn) -> dict[str, Any]:
+    """A retention chart as its file would have it."""
+    optional: dict[str, st.SearchStrategy[Any]] = {
+        "start": EVENTS,
+        "return": EVENTS,
+        "interval": st.sampled_from(["day", "week", "month"]),
+        "windows": st.sampled_from(["24_hours", "calendar"]),
+        "by": st.lists(st.sampled_from(["country", "platform", "plan", "size"]), max_size=2, unique=True),
+        "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
+        "since": DATES,
+        "until": DATES,
+    }
+    return {"type": "retention"} | {name: draw(values) for name, values in optional.items() if draw(st.booleans())}
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.filter_too_much], deadline=None)
+@given(spec=retention_specs())
+def test_a_retention_chart_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
+    try:
+        chart = Retention.model_validate(spec, context=world.words)
+    except ValidationError:
+        assume(False)
+    got = {key: (*row[:3], row[-1]) for key, row in world.answer(chart).items()}
+    expected = oracle_charts.retention(spec, world.events, world.days, world.spoken)
+    assert got.keys() == expected.keys(), spec
+    assert {key: (got[key], cell) for key, cell in expected.items() if got[key] != cell} == {}, spec

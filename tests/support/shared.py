@@ -1,0 +1,30 @@
+"""What takes long to build and is the same for all: built by one process of the tests, and used by the others."""
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], Path]) -> Path:
+    """The path that `build` gives of what it builds in a folder; the first process that asks builds it.
+
+    Whoever changes what lies there takes a copy.
+
+    Args:
+        factory: of temporary folders.
+        name: of the folder.
+        build: called with the new folder.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return build(factory.mktemp(name))
+    folder = factory.getbasetemp().parent / f"shared-{name}"
+    note = folder.with_suffix(".path")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not note.exists():
+            folder.mkdir()
+            note.write_text(str(build(folder)))
+    return Path(note.read_text())
