@@ -209,6 +209,13 @@ class Time:
         period = event.hour if self.unit == "hour" else self._days.start_of(self.unit, event.date)
         return self.points_of.get(period, [])
 
+    def is_new(self, event: Happening) -> bool:
+        """Whether the user's first event is of the same interval (FAQ on event segmentation, "New User")."""
+        date, hour = event.first
+        if self.unit == "hour":
+            return hour == event.hour
+        return self._days.start_of(self.unit, date) == self._days.start_of(self.unit, event.date)
+
     def is_complete(self, point: Period) -> bool:
         enough = self._all_count or len(self.held[point]) == self.reach
         return enough and all(self._days.is_complete(self.unit, each) for each in self.held[point])
@@ -260,7 +267,9 @@ def _chosen(
         for segment in spec.get("segments", ["(all)"]):
             for event in events:
                 counted = event.values[spec.get("count_by", "canonical_amplitude_id")]
-                if counted is None or not time.of(event) or not takes(part, event, words):
+                if counted is None or not time.of(event):
+                    continue
+                if not takes(part, event._replace(is_first_day=time.is_new(event)), words):
                     continue
                 if segment == "(all)" or words.segments[segment](event, events):
                     yield (

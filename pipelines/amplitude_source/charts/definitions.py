@@ -26,7 +26,7 @@ from .vocabulary import Vocabulary, read_vocabulary, vocabulary_of
 
 FILE = Path("sqlmesh/definitions.yaml")
 SPECIAL_EVENTS = ("_new", "_active", "_all")
-"""A user's events of their first day, events of active types, events of all types: as Amplitude names them."""
+"""Events of new users, those of active types, those of all types: as Amplitude names them."""
 ALL = "(all)"
 
 

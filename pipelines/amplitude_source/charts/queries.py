@@ -15,20 +15,20 @@ LONGEST_DAYS: dict[Interval, int] = {"hour": 1, "day": 1, "week": 7, "month": 31
 NONE, OTHER = "(none)", "(other)"
 """What stands for no value, and for all values but the largest ones: as Amplitude's charts name them."""
 
-OF_USER = (
-    "{alias}.project = events.project AND {alias}.app = events.app AND {alias}.{user} = events.canonical_amplitude_id"
-)
-# A user's first day is that of their first event of whatever type: faq_and_troubleshooting, event-segmentation.md.
-NEWCOMERS = """
+USER = ("project", "app", "canonical_amplitude_id")
+# A user is new with their first event of whatever type: faq_and_troubleshooting, event-segmentation.md.
+FIRSTS = """
   SELECT
     project,
     app,
-    amplitude_id,
-    event_date
-  FROM silver.segment_days
-  WHERE
-    breakdown = 'all'
-    AND event_date = first_date
+    canonical_amplitude_id,
+    MIN(event_date) AS first_date,
+    MIN(event_hour) AS first_hour
+  FROM gold.events
+  GROUP BY
+    project,
+    app,
+    canonical_amplitude_id
 """
 
 
@@ -110,10 +110,11 @@ class Scan:
 
     Args:
         query: that it is part of.
+        interval: for which a user is new; for others than hours and days, gold.days is joined as `days`.
     """
 
-    def __init__(self, query: Query) -> None:
-        self._query, self._words = query, query.words
+    def __init__(self, query: Query, interval: Interval = "day") -> None:
+        self._query, self._words, self._interval = query, query.words, interval
         self._joins: dict[str, str] = {}
 
     def source(self) -> str:
@@ -125,7 +126,7 @@ class Scan:
         """Return a user's expression as SQL over events and users."""
         tree = parsed(sql, self._words.vocabulary)
         if any(each.table == USERS_ALIAS for each in tree.find_all(exp.Column)):
-            self._join("gold.users", USERS_ALIAS, "canonical_amplitude_id")
+            self._join("gold.users", USERS_ALIAS)
         return sql_of(tree)
 
     def takes(self, part: Part) -> str:
@@ -149,7 +150,7 @@ class Scan:
             return f"COALESCE({self.value(segment.where)}, FALSE)"
         if segment.did:
             table = self._query.doers(name, segment.did)
-            self._join(table, table, "canonical_amplitude_id")
+            self._join(table, table)
             return f"NOT {table}.canonical_amplitude_id IS NULL"
         others = [f"({self.is_in(other)})" for other in segment.others]
         if segment.none_of:
@@ -172,14 +173,15 @@ class Scan:
         if event == "_active":
             return "events.is_active"
         if event == "_new":
-            self._query.shared["newcomers"] = NEWCOMERS
-            self._join("newcomers", "newcomers", "amplitude_id", "newcomers.event_date = events.event_date")
-            return "NOT newcomers.amplitude_id IS NULL"
+            # All that a new user does in the interval of the first event: the same page, "What does New User mean?".
+            self._query.shared["firsts"] = FIRSTS
+            self._join("firsts", "firsts")
+            own = {"hour": "firsts.first_hour >= events.event_hour", "day": "firsts.first_date >= events.event_date"}
+            return own.get(self._interval, f"firsts.first_date >= days.{self._interval}")
         return f"events.event_type = {literal(event)}"
 
-    def _join(self, table: str, alias: str, user: str, *more: str) -> None:
-        on = [OF_USER.format(alias=alias, user=user), *more]
-        self._joins[table if table == alias else f"{table} AS {alias}"] = " AND ".join(on)
+    def _join(self, table: str, alias: str) -> None:
+        self._joins[table if table == alias else f"{table} AS {alias}"] = equal(alias, "events", USER)
 
 
 def doers(what: Did, query: Query) -> str:

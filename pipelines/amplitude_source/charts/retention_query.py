@@ -1,25 +1,11 @@
 """The query of a retention chart, written table by table."""
 
 from .definitions import Part, Words
-from .queries import NONE, Column, Compiled, Query, Scan, equal, listed, literal, output_name
+from .queries import FIRSTS, NONE, USER, Column, Compiled, Query, Scan, equal, listed, literal, output_name
 from .retention import Retention
 
 WINDOW_DAYS = {"day": 1, "week": 7, "month": 30}
 """Amplitude's lengths of 24-hour windows: retention-analysis-time.md."""
-USER = ("project", "app", "canonical_amplitude_id")
-FIRSTS = """
-  SELECT
-    project,
-    app,
-    canonical_amplitude_id,
-    MIN(event_date) AS first_date,
-    MIN(event_hour) AS first_hour
-  FROM gold.events
-  GROUP BY
-    project,
-    app,
-    canonical_amplitude_id
-"""
 
 
 def compile_retention(chart: Retention, words: Words) -> Compiled:

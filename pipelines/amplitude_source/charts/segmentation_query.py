@@ -144,7 +144,7 @@ class _Writer:
         return " UNION ALL ".join(scans)
 
     def _scan(self, letter: str, part: Part, segment: str, by: list[str]) -> str:
-        chart, scan = self._chart, Scan(self._query)
+        chart, scan = self._chart, Scan(self._query, self._chart.interval)
         counted = scan.value(chart.count_by)
         conditions = ["NOT events.is_before_export", f"NOT {counted} IS NULL", scan.takes(part), scan.is_in(segment)]
         if chart.since:
