@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import oracle
-from amplitude_source.charts.book import Chart, compiled
+from amplitude_source.charts.book import TYPES, Chart, compiled
 from amplitude_source.charts.definitions import Words, read_words
 from amplitude_source.charts.properties import read_properties
 from amplitude_source.charts.retention import Retention
@@ -275,3 +275,37 @@ def test_a_retention_chart_equals_the_oracle(world: World, spec: dict[str, Any])
     expected = oracle_charts.retention(spec, world.events, world.days, world.spoken)
     assert got.keys() == expected.keys(), spec
     assert {key: (got[key], cell) for key, cell in expected.items() if got[key] != cell} == {}, spec
+
+
+@st.composite
+def specs_of_one_event(draw: st.DrawFn, type_: str, *intervals: str) -> dict[str, Any]:
+    """A chart of a type with one event."""
+    optional: dict[str, st.SearchStrategy[Any]] = {
+        "event": EVENTS,
+        "interval": st.sampled_from(intervals),
+        "by": st.lists(st.sampled_from(["country", "platform", "plan", "size"]), max_size=2, unique=True),
+        "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
+        "since": DATES,
+        "until": DATES,
+    }
+    return {"type": type_} | {name: draw(values) for name, values in optional.items() if draw(st.booleans())}
+
+
+def assert_equals(world: World, spec: dict[str, Any], expected: dict[tuple[Any, ...], tuple[Any, ...]]) -> None:
+    got = world.answer(TYPES[spec["type"]].model_validate(spec, context=world.words))
+    assert got.keys() == expected.keys(), spec
+    assert {key: (got[key], row) for key, row in expected.items() if got[key] != pytest.approx(row)} == {}, spec
+
+
+@settings(max_examples=EXAMPLES // 2, deadline=None)
+@given(spec=specs_of_one_event("lifecycle", "day", "week", "month"))
+def test_a_lifecycle_chart_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
+    assume("since" not in spec or "until" not in spec or spec["since"] <= spec["until"])
+    assert_equals(world, spec, oracle_charts.lifecycle(spec, world.events, world.days, world.spoken))
+
+
+@settings(max_examples=EXAMPLES // 2, deadline=None)
+@given(spec=specs_of_one_event("stickiness", "week", "month"))
+def test_a_stickiness_chart_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
+    assume("since" not in spec or "until" not in spec or spec["since"] <= spec["until"])
+    assert_equals(world, spec, oracle_charts.stickiness(spec, world.events, world.days, world.spoken))

@@ -1,7 +1,8 @@
-"""Charts of segmentation and retention, computed in plain Python from Amplitude's pages.
+"""Charts of each type, computed in plain Python from Amplitude's pages.
 
 event-segmentation-choose-measurement.md, -custom-formulas.md, -interpret-2.md, and the FAQ on event segmentation;
-retention-analysis-time.md and -calculation.md, whose rules stand in retention.py.
+retention-analysis-time.md and -calculation.md, whose rules stand in retention.py; lifecycle-interpret.md;
+stickiness-interpret.md.
 """
 
 import datetime as dt
@@ -492,3 +493,92 @@ def _has_cohort(spec: Mapping[str, Any], way: Way, moment: dt.datetime) -> bool:
     cohort = way.cohort(moment)
     after = next_first_day(way.unit, cohort)
     return bool(cohort <= spec.get("until", dt.date.max) and after > spec.get("since", dt.date.min))
+
+
+# --- lifecycle and stickiness
+
+
+def _did(
+    spec: Mapping[str, Any], reached: Sequence[Happening], events: Sequence[Happening], words: Words
+) -> dict[tuple[str, ...], list[Happening]]:
+    """The events of a chart with one event, by segment and values; segments go by all events."""
+    found: defaultdict[tuple[str, ...], list[Happening]] = defaultdict(list)
+    for event in reached:
+        for segment in spec.get("segments", ["(all)"]):
+            if takes(spec.get("event", {"event": "_active"}), event, words) and (
+                segment == "(all)" or words.segments[segment](event, events)
+            ):
+                found[(segment, *(as_group(event.values[name]) for name in spec.get("by", [])))].append(event)
+    if not spec.get("by"):
+        return {(segment,): found[(segment,)] for segment in spec.get("segments", ["(all)"])}
+    return dict(found)
+
+
+def lifecycle(
+    spec: Mapping[str, Any], events_of: Mapping[App, Sequence[Happening]], days_of: Mapping[App, Days], words: Words
+) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """The rows of a chart, by project, app, segment, values and interval: active, and each state."""
+    rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    unit = spec.get("interval", "day")
+    for app, days in days_of.items():
+        starts, shown = _starts(spec, unit, days)
+        own = _reached(spec, unit, events_of.get(app, []), days)
+        for line, events in _did(spec, own, events_of.get(app, []), words).items():
+            users: defaultdict[Period, set[int]] = defaultdict(set)
+            new: defaultdict[Period, set[int]] = defaultdict(set)
+            for event in events:
+                users[days.start_of(unit, event.date)].add(event.user)
+                if event.is_first_day:
+                    new[days.start_of(unit, event.date)].add(event.user)
+            for start in shown:
+                place = starts.index(start)
+                before = users[starts[place - 1]] if place else set()
+                now = users[start]
+                current = (now & before) - new[start]
+                counts = (len(now), len(new[start]), len(current), len(now - new[start] - current), len(before - now))
+                pulse = divided(counts[1] + counts[3], counts[4])
+                rows[(*app, *line, start)] = (*counts, pulse, days.is_complete(unit, start))
+    return rows
+
+
+def stickiness(
+    spec: Mapping[str, Any], events_of: Mapping[App, Sequence[Happening]], days_of: Mapping[App, Days], words: Words
+) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """The rows of a chart, by project, app, segment, values, interval and number of days."""
+    rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    unit = spec.get("interval", "week")
+    for app, days in days_of.items():
+        own = _reached(spec, unit, events_of.get(app, []), days)
+        for line, events in _did(spec, own, events_of.get(app, []), words).items():
+            for start in _starts(spec, unit, days)[1]:
+                dates: defaultdict[int, set[dt.date]] = defaultdict(set)
+                for event in events:
+                    if days.start_of(unit, event.date) == start:
+                        dates[event.user].add(event.date)
+                end = days.end_of(unit, start)
+                assert not isinstance(start, dt.datetime)
+                assert not isinstance(end, dt.datetime)
+                for number in range(1, (end - start).days + 1):
+                    exactly = sum(len(found) == number for found in dates.values())
+                    more = sum(len(found) >= number for found in dates.values())
+                    shares = divided(exactly, len(dates)), divided(more, len(dates))
+                    counts = exactly, more, len(dates), *shares
+                    rows[(*app, *line, start, number)] = (*counts, days.is_complete(unit, start))
+    return rows
+
+
+def _reached(spec: Mapping[str, Any], unit: str, events: Iterable[Happening], days: Days) -> list[Happening]:
+    """The events up to the chart's last interval, with whether the user is new in their interval."""
+    starts = {*_starts(spec, unit, days)[0]}
+    return [
+        event._replace(is_first_day=days.start_of(unit, event.first[0]) == days.start_of(unit, event.date))
+        for event in events
+        if days.start_of(unit, event.date) in starts
+    ]
+
+
+def _starts(spec: Mapping[str, Any], unit: str, days: Days) -> tuple[list[Period], list[Period]]:
+    """All intervals up to the chart's last one, and those that it shows."""
+    until, since = spec.get("until", dt.date.max), spec.get("since", dt.date.min)
+    starts = [each for each in days.starts(unit) if days.date_of(unit, each, last=False) <= until]
+    return starts, [each for each in starts if days.date_of(unit, each, last=True) >= since]

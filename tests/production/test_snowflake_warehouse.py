@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from amplitude_source.charts import expressions
 from simulator.archive import StoredMember
@@ -62,6 +63,8 @@ CHARTS = {
         "{type: retention, start: Order Completed, return: {event: Order Completed, where: total > 20}, "
         "interval: week, windows: calendar}"
     ),
+    "lifecycle": "{type: lifecycle, event: Interest, interval: week, by: [size], until: 2026-06-16}",
+    "stickiness": "{type: stickiness, event: {event: _new, where: plan IS NULL}, segments: [(all), it's Germany]}",
     "windows": "{type: retention, interval: week, since: 2026-06-12}",
     "companies": "{type: segmentation, events: [_all], cumulative: true, count_by: company, since: 2026-06-13}",
 }
@@ -158,7 +161,8 @@ def test_a_warehouse_on_snowflake_has_at_any_time_the_rows_of_one_on_duckdb(
 def assert_charts_count_something(project: Project) -> None:
     """Each chart, and each function of conditions, of which there are no others."""
     for name in CHARTS:
-        value = "returned_on" if "retention" in CHARTS[name] else "value"
+        chart = YAML(typ="safe").load(CHARTS[name])
+        value = {"segmentation": "value", "retention": "returned_on"}.get(chart["type"], "active_users")
         assert project.query(f"SELECT COUNT(*) FROM gold.chart_{name} WHERE {value} > 0") > [(0,)], name
     counted = dict(project.query("SELECT series, value FROM gold.chart_functions"))
     assert [name for name, value in counted.items() if not value] == [], "the conditions take no event"

@@ -11,11 +11,11 @@ from typing import get_args
 import pytest
 from sqlglot import parse_one
 
+from amplitude_source.charts.book import TYPES
 from amplitude_source.charts.definitions import Segment
 from amplitude_source.charts.expressions import FUNCTIONS
 from amplitude_source.charts.formulas import METRICS
-from amplitude_source.charts.retention import Retention
-from amplitude_source.charts.segmentation import Measure, Segmentation, Series
+from amplitude_source.charts.segmentation import Measure, Series
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
@@ -57,6 +57,7 @@ def of_guide(mark: str) -> str:
 DEFINITIONS = of_guide("definitions").replace("segments:\n", "segments:\n  web: {where: platform = 'Web'}\n")
 CHARTS = {"orders": ORDERS, "rate": RATE}
 PLANNED = "plan.txt"
+VALUES = ("value", "returned_on", "active_users")
 SQLMESH = "from sqlmesh.cli.main import cli; cli()"
 
 
@@ -187,7 +188,7 @@ def test_the_guides_examples_have_rows_and_name_only_what_there_is(built: Projec
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     rows = csv.DictReader(result.stdout.splitlines())
-    values = [float(value) for row in rows if (value := row.get("value") or row.get("returned_on"))]
+    values = [float(value) for row in rows if (value := next((row[name] for name in VALUES if row.get(name)), ""))]
     assert max(values) > 0
     assert f"(../examples/charts/{example.name})" in GUIDE
 
@@ -200,7 +201,7 @@ def test_a_chart_in_the_guide_is_that_of_the_file(name: str) -> None:
 def test_the_guide_names_every_key_measure_metric_and_function() -> None:
     keys = {
         field.alias or name
-        for model in (Segmentation, Retention, Series, Segment)
+        for model in (*TYPES.values(), Series, Segment)
         for name, field in model.model_fields.items()
     }
     words = {*keys, *get_args(Measure), *METRICS, *FUNCTIONS.split(", ")}

@@ -10,20 +10,25 @@ from pydantic import ConfigDict, ValidationError
 from ..errors import AmplitudeError
 from ..yaml_files import Strict, first_fault, read, sentence
 from .definitions import SPECIAL_EVENTS, Words, parts_of, read_words
+from .lifecycle import Lifecycle, compile_lifecycle
 from .properties import COLUMN
 from .queries import Compiled
 from .retention import Retention
 from .retention_query import compile_retention
 from .segmentation import Segmentation
 from .segmentation_query import compile_segmentation
+from .stickiness import Stickiness, compile_stickiness
 
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")
 
-Chart = Segmentation | Retention
-
-
-TYPES: dict[str, type[Chart]] = {"segmentation": Segmentation, "retention": Retention}
+Chart = Segmentation | Retention | Lifecycle | Stickiness
+TYPES: dict[str, type[Chart]] = {
+    "segmentation": Segmentation,
+    "retention": Retention,
+    "lifecycle": Lifecycle,
+    "stickiness": Stickiness,
+}
 
 
 class AnyType(Strict):
@@ -31,7 +36,7 @@ class AnyType(Strict):
 
     model_config = ConfigDict(extra="ignore")
 
-    type: Literal["segmentation", "retention"]
+    type: Literal["segmentation", "retention", "lifecycle", "stickiness"]
 
 
 def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
@@ -113,6 +118,12 @@ def compiled(chart: Chart, words: Words) -> Compiled:
         chart: of any type.
         words: what it was read with.
     """
-    if isinstance(chart, Segmentation):
-        return compile_segmentation(chart, words)
-    return compile_retention(chart, words)
+    match chart:
+        case Segmentation():
+            return compile_segmentation(chart, words)
+        case Retention():
+            return compile_retention(chart, words)
+        case Lifecycle():
+            return compile_lifecycle(chart, words)
+        case Stickiness():
+            return compile_stickiness(chart, words)

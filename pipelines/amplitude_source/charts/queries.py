@@ -16,6 +16,8 @@ NONE, OTHER = "(none)", "(other)"
 """What stands for no value, and for all values but the largest ones: as Amplitude's charts name them."""
 
 USER = ("project", "app", "canonical_amplitude_id")
+LINE = ["project", "app", "segment"]
+"""What tells the lines of every chart apart."""
 # A user is new with their first event of whatever type: faq_and_troubleshooting, event-segmentation.md.
 FIRSTS = """
   SELECT
@@ -206,6 +208,84 @@ def doers(what: Did, query: Query) -> str:
         HAVING
           COUNT(*) >= {what.at_least}
     """
+
+
+def select_events(
+    scan: Scan, columns: Iterable[str], conditions: Iterable[str], *, joins: str = "", distinct: bool = False
+) -> str:
+    """Return the query of the events that charts show, with their days as `days`.
+
+    Args:
+        scan: by which columns and conditions were written.
+        columns: besides project and app.
+        conditions: that an event has to meet.
+        joins: what else to join.
+        distinct: whether rows that are alike count once.
+    """
+    return f"""
+        SELECT {"DISTINCT" if distinct else ""} events.project, events.app, {", ".join(columns)}
+        FROM {scan.source()}
+        JOIN gold.days AS days
+          ON {equal("days", "events", ["project", "app"])} AND days.date = events.event_date
+        {joins}
+        WHERE {" AND ".join(["NOT events.is_before_export", *conditions])}
+    """
+
+
+def periods(interval: Interval, until: date | None) -> str:
+    """Return the query of the intervals that the export has reached, up to the one that holds a day, numbered."""
+    if interval == "hour":
+        return f"""
+            SELECT project, app, hour AS period, date AS last_date, is_complete,
+              ROW_NUMBER() OVER (PARTITION BY project, app ORDER BY hour) AS number
+            FROM gold.hours {f"WHERE date <= '{until}'::DATE" if until else ""}
+        """
+    start = day_column(interval)
+    return f"""
+        SELECT project, app, {start} AS period, MAX(date) AS last_date,
+          MIN(IFF(is_complete, 1, 0)) = 1
+            AND MIN(date) = {start}
+            AND DATEADD({interval}, 1, {start})::DATE = DATEADD(DAY, 1, MAX(date))::DATE AS is_complete,
+          ROW_NUMBER() OVER (PARTITION BY project, app ORDER BY {start}) AS number
+        FROM gold.days
+        GROUP BY project, app, {start}
+        {f"HAVING MIN(date) <= '{until}'::DATE" if until else ""}
+    """
+
+
+def day_column(interval: Interval) -> str:
+    """Return the column of gold.days with the first day of an interval."""
+    return "date" if interval == "day" else interval
+
+
+def lines(line: Sequence[str], segments: Sequence[str], rows: str) -> str:
+    """Return the query of a chart's lines.
+
+    They are those with rows where values break them down. Else they are all, so that one without events is at 0.
+
+    Args:
+        line: the columns that tell lines apart.
+        segments: the chart's.
+        rows: the table with what the lines have.
+    """
+    if [*line] != LINE:
+        return f"SELECT DISTINCT {listed('', line)} FROM {rows}"
+    names = " UNION ALL ".join(f"SELECT {literal(name)} AS segment" for name in segments)
+    return f"""
+        SELECT apps.project, apps.app, segments.segment
+        FROM (SELECT DISTINCT project, app FROM periods) AS apps
+        CROSS JOIN ({names}) AS segments
+    """
+
+
+def line_columns(by: Sequence[str], rest: str = "") -> list[Column]:
+    """Return the output columns that tell lines apart: those of the app, the segment and the values of `by`."""
+    return [
+        Column("project", "VARCHAR", "The Amplitude project, as named in the settings"),
+        Column("app", "BIGINT", "Amplitude's number of the project"),
+        Column("segment", "VARCHAR", "The segment of sqlmesh/definitions.yaml; (all) for all"),
+        *(Column(output_name(name), "VARCHAR", f"Value of {name}, {NONE} where there is none{rest}") for name in by),
+    ]
 
 
 def output_name(name: str) -> str:

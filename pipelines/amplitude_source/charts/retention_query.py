@@ -1,7 +1,22 @@
 """The query of a retention chart, written table by table."""
 
 from .definitions import Part, Words
-from .queries import FIRSTS, NONE, USER, Column, Compiled, Query, Scan, equal, listed, literal, output_name
+from .queries import (
+    FIRSTS,
+    LINE,
+    USER,
+    Column,
+    Compiled,
+    Query,
+    Scan,
+    day_column,
+    equal,
+    line_columns,
+    listed,
+    literal,
+    output_name,
+    select_events,
+)
 from .retention import Retention
 
 WINDOW_DAYS = {"day": 1, "week": 7, "month": 30}
@@ -31,9 +46,9 @@ class _Writer:
     def __init__(self, chart: Retention, words: Words) -> None:
         self._chart, self._query = chart, Query(words)
         self._by = [output_name(name) for name in chart.by]
-        self._line = ["project", "app", "segment", *self._by]
+        self._line = [*LINE, *self._by]
         self._is_hourly = chart.windows == "24_hours" and chart.interval == "day"
-        self._period = "date" if chart.interval == "day" else chart.interval
+        self._period = day_column(chart.interval)
 
     def compiled(self) -> Compiled:
         columns = self._columns()
@@ -56,13 +71,7 @@ class _Writer:
         unit = self._chart.interval
         day = "Day of the start event" if unit == "day" else f"First day of the {unit} of the start event"
         return [
-            Column("project", "VARCHAR", "The Amplitude project, as named in the settings"),
-            Column("app", "BIGINT", "Amplitude's number of the project"),
-            Column("segment", "VARCHAR", "The segment of sqlmesh/definitions.yaml of the start event; (all) for all"),
-            *(
-                Column(own, "VARCHAR", f"Value of {name} at the start event, {NONE} where there is none")
-                for name, own in zip(self._chart.by, self._by, strict=True)
-            ),
+            *line_columns(self._chart.by),
             Column("cohort", "VARCHAR", f"{day}; (all) sums up the complete cells of all cohorts"),
             Column("interval_number", "BIGINT", f"Number of the {unit}: 0 for the one of the start, 1 for the next"),
             Column("users", "BIGINT", "Users of the cohort"),
@@ -83,7 +92,7 @@ class _Writer:
         chart, scan = self._chart, Scan(self._query)
         is_new = chart.start.event == "_new"
         event = Part.model_construct(event="_all", where=chart.start.where) if is_new else chart.start
-        conditions = ["NOT events.is_before_export", scan.takes(event), scan.is_in(segment)]
+        conditions = [scan.takes(event), scan.is_in(segment)]
         moment, firsts = self._moment("events"), ""
         if is_new:
             # A new user is in the segments of the whole interval of the calendar, or of the first hour or day.
@@ -103,31 +112,20 @@ class _Writer:
             conditions.append(f"days.{self._period} <= '{chart.until}'::DATE")
         groups = [f"{scan.group(name)} AS {own}" for name, own in zip(chart.by, self._by, strict=True)]
         columns = [
+            "events.canonical_amplitude_id",
             f"{literal(segment)} AS segment",
             *groups,
             f"days.{self._period} AS cohort_date",
             f"{moment} AS moment",
         ]
-        return f"""
-            SELECT DISTINCT events.project, events.app, events.canonical_amplitude_id, {", ".join(columns)}
-            FROM {scan.source()}
-            JOIN gold.days AS days
-              ON {equal("days", "events", ["project", "app"])} AND days.date = events.event_date
-            {firsts}
-            WHERE {" AND ".join(conditions)}
-        """
+        return select_events(scan, columns, conditions, joins=firsts, distinct=True)
 
     def _comings(self) -> str:
         """Each moment at which a user did the return event."""
         scan = Scan(self._query)
         condition = scan.takes(self._chart.return_)
-        return f"""
-            SELECT DISTINCT {listed("events", USER)}, {self._moment("events")} AS moment
-            FROM {scan.source()}
-            JOIN gold.days AS days
-              ON {equal("days", "events", ["project", "app"])} AND days.date = events.event_date
-            WHERE NOT events.is_before_export AND {condition}
-        """
+        columns = ["events.canonical_amplitude_id", f"{self._moment('events')} AS moment"]
+        return select_events(scan, columns, [condition], distinct=True)
 
     def _moment(self, table: str) -> str:
         return f"{table}.event_hour" if self._is_hourly else f"{table}.event_date"

@@ -2,7 +2,23 @@
 
 from .definitions import Part, Words
 from .formulas import Formula, Term
-from .queries import NONE, OTHER, Column, Compiled, Query, Scan, earliest, equal, listed, literal, output_name
+from .queries import (
+    LINE,
+    OTHER,
+    Column,
+    Compiled,
+    Query,
+    Scan,
+    earliest,
+    equal,
+    line_columns,
+    lines,
+    listed,
+    literal,
+    output_name,
+    periods,
+    select_events,
+)
 from .segmentation import Segmentation
 
 SESSION = """IFF(
@@ -45,13 +61,13 @@ class _Writer:
         self._details = ["amount"] * bool(chart.of) + ["session"] * any(
             t.metric == "SESSIONTOTALS" for t in self._terms
         )
-        self._groups = ["project", "app", "segment", *self._by]
+        self._groups = [*LINE, *self._by]
         self._line = [*self._groups, *["times"] * self._is_frequency]
         """What tells a line from others, besides its series."""
 
     def compiled(self) -> Compiled:
         chart, columns = self._chart, self._columns()
-        tables = {"periods": self._periods(), "windows": self._windows(), "chosen": self._chosen()}
+        tables = {"periods": periods(chart.interval, chart.until), "windows": self._windows(), "chosen": self._chosen()}
         rows = "chosen"
         if chart.top and self._by:
             tables |= {"kept": self._kept(), "grouped": self._grouped()}
@@ -62,7 +78,11 @@ class _Writer:
         tables["points"] = self._points("frequencies" if self._is_frequency else "windowed")
         if self._has_shares:
             tables["active_users"] = self._active_users()
-        tables |= {"lines": self._lines(), "grid": self._grid(), "results": self._results()}
+        tables |= {
+            "lines": lines(self._line, chart.segments, "points"),
+            "grid": self._grid(),
+            "results": self._results(),
+        }
         ctes = ", ".join(f"{name} AS ({query})" for name, query in {**self._query.shared, **tables}.items())
         shown = f"WHERE last_date >= '{chart.since}'::DATE" if chart.since and chart.rolling_average else ""
         sql = f"WITH {ctes} SELECT {', '.join(each.select() for each in columns)} FROM results {shown}"
@@ -74,18 +94,15 @@ class _Writer:
         whole = "all intervals up to this one" if chart.cumulative else f"the {unit} and the {reach} before it"
         whole = whole if reach or chart.cumulative else f"the {unit}"
         rest = f", {OTHER} for all but the {chart.top} with the most events" if chart.top else ""
-        periods = {"hour": "Time (UTC) at which the hour begins", "day": "Day in the reporting time zone"}
+        names = {"hour": "Time (UTC) at which the hour begins", "day": "Day in the reporting time zone"}
         kind = "TIMESTAMPNTZ" if unit == "hour" else "DATE"
-        period = Column("period", kind, periods.get(unit, f"First day of the {unit}"))
+        period = Column("period", kind, names.get(unit, f"First day of the {unit}"))
+        project, app, *line = line_columns(chart.by, rest)
         return [
-            Column("project", "VARCHAR", "The Amplitude project, as named in the settings"),
-            Column("app", "BIGINT", "Amplitude's number of the project"),
+            project,
+            app,
             Column("series", "VARCHAR", "The event, or the formula"),
-            Column("segment", "VARCHAR", "The segment of sqlmesh/definitions.yaml; (all) for all"),
-            *(
-                Column(own, "VARCHAR", f"Value of {name}, {NONE} where there is none{rest}")
-                for name, own in zip(chart.by, self._by, strict=True)
-            ),
+            *line,
             *[Column("times", "BIGINT", "How often each of the users did it")] * self._is_frequency,
             period,
             Column("value", "DOUBLE", f"{chart.formula or chart.measure}, NULL where it is not defined"),
@@ -93,27 +110,6 @@ class _Writer:
         ]
 
     # --- time
-
-    def _periods(self) -> str:
-        """Each interval that the export has reached, numbered; those before `since` too, because points look back."""
-        unit, until = self._chart.interval, self._chart.until
-        if unit == "hour":
-            return f"""
-                SELECT project, app, hour AS period, date AS last_date, is_complete,
-                  ROW_NUMBER() OVER (PARTITION BY project, app ORDER BY hour) AS number
-                FROM gold.hours {f"WHERE date <= '{until}'::DATE" if until else ""}
-            """
-        start = "date" if unit == "day" else unit
-        return f"""
-            SELECT project, app, {start} AS period, MAX(date) AS last_date,
-              MIN(IFF(is_complete, 1, 0)) = 1
-                AND MIN(date) = {start}
-                AND DATEADD({unit}, 1, {start})::DATE = DATEADD(DAY, 1, MAX(date))::DATE AS is_complete,
-              ROW_NUMBER() OVER (PARTITION BY project, app ORDER BY {start}) AS number
-            FROM gold.days
-            GROUP BY project, app, {start}
-            {f"HAVING MIN(date) <= '{until}'::DATE" if until else ""}
-        """
 
     def _windows(self) -> str:
         """Each point, with the intervals whose events count in it; an average looks at points before the first one."""
@@ -146,7 +142,7 @@ class _Writer:
     def _scan(self, letter: str, part: Part, segment: str, by: list[str]) -> str:
         chart, scan = self._chart, Scan(self._query, self._chart.interval)
         counted = scan.value(chart.count_by)
-        conditions = ["NOT events.is_before_export", f"NOT {counted} IS NULL", scan.takes(part), scan.is_in(segment)]
+        conditions = [f"NOT {counted} IS NULL", scan.takes(part), scan.is_in(segment)]
         if chart.since:
             day = earliest(chart.since, chart.interval, chart.rolling_window or chart.rolling_average or 1)
             conditions.append(f"events.event_date >= '{day}'::DATE")
@@ -162,13 +158,7 @@ class _Writer:
             "session": SESSION if "session" in self._details else "",
         }
         columns = [f"{sql} AS {name}" for name, sql in values.items() if sql]
-        return f"""
-            SELECT events.project, events.app, {", ".join(columns)}
-            FROM {scan.source()}
-            JOIN gold.days AS days
-              ON {equal("days", "events", ["project", "app"])} AND days.date = events.event_date
-            WHERE {" AND ".join(conditions)}
-        """
+        return select_events(scan, columns, conditions)
 
     def _kept(self) -> str:
         """The values that get rows of their own, by their events in the chart's time."""
@@ -237,17 +227,6 @@ class _Writer:
             JOIN windows
               ON {equal("windows", "actives", ["project", "app", "held_period"])}
             GROUP BY {keys}
-        """
-
-    def _lines(self) -> str:
-        """The lines: those with events where values break them down, else all, so that one without events is at 0."""
-        if self._line != ["project", "app", "segment"]:
-            return f"SELECT DISTINCT {listed('', self._line)} FROM points"
-        segments = " UNION ALL ".join(f"SELECT {literal(name)} AS segment" for name in self._chart.segments)
-        return f"""
-            SELECT apps.project, apps.app, segments.segment
-            FROM (SELECT DISTINCT project, app FROM windows) AS apps
-            CROSS JOIN ({segments}) AS segments
         """
 
     def _grid(self) -> str:
