@@ -1,6 +1,7 @@
 """How fast silver and gold are built, and what a new hour costs after a long history. `python bench/transform.py`.
 
 - rebuild: all of silver and gold from bronze, by `sqlmesh plan`: rows/s, peak memory, and each model's share.
+- answers: after the rebuild, `amplitude.py chart` for some charts of docs/examples/charts, which builds nothing.
 - growth: `sqlmesh run` for one new hour, after a month and after a year of history, with 20,000 events a day: the time
   must follow the new hour and not the history. Of several hours in a row the median counts.
 
@@ -14,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +40,16 @@ FIRST_NEW_HOUR = END - 12 * HOUR  # around noon, when there is traffic
 BUILD_SECONDS = 3_600
 
 GROWTH_GOAL, SHARE_GOAL = 1.3, 1 / 3
+EXAMPLES = ROOT / "docs" / "examples" / "charts"
+ANSWER_GOALS = {
+    "active_users": 2.0,
+    "view_to_order": 2.0,
+    "order_frequency": 2.0,
+    "come_back": 5.0,
+    "buyers_lifecycle": 5.0,
+    "sticky_viewers": 5.0,
+}
+"""By an example, the seconds that its answer may take, the start of the command included."""
 PLAN_OPTIONS = ("--auto-apply", "--no-prompts", "--skip-tests")
 
 
@@ -86,6 +98,12 @@ class Project:
         )
         if result.returncode:
             raise click.ClickException(f"amplitude.py {' '.join(arguments)} failed:\n{result.stderr}")
+
+    def answer(self, chart: Path) -> float:
+        """The seconds that `amplitude.py chart` takes for a chart."""
+        started = time.monotonic()
+        self._pipeline("chart", str(chart), "--csv")
+        return time.monotonic() - started
 
     def build(self, what: str) -> Build:
         """`sqlmesh plan` or `run`, in a process of its own."""
@@ -138,6 +156,16 @@ def rebuild(folder: Path, rows: int) -> None:
     name, seconds = max(build.seconds_of.items(), key=lambda item: item[1])
     share = seconds / sum(build.seconds_of.values())
     out.print(f"The longest model, {name}, takes {share:.2f} (goal < {SHARE_GOAL:.2f}: {verdict(share < SHARE_GOAL)})")
+    show_answers(project)
+
+
+def show_answers(project: Project) -> None:
+    """Asks each chart twice, and shows the faster answer."""
+    table = Table("answer", "seconds", "goal", box=None)
+    for name, goal in ANSWER_GOALS.items():
+        seconds = min(project.answer(EXAMPLES / f"{name}.yaml") for _ in range(2))
+        table.add_row(name, f"{seconds:.2f}", f"< {goal:.0f}: {verdict(seconds < goal)}")
+    out.print(table)
 
 
 def growth(folder: Path, days: int) -> None:
