@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ..yaml_files import PlacedError, Strict
-from .definitions import ALL, Part, SegmentName
+from .definitions import ALL, AnyPart, Part, SegmentName
 from .expressions import ColumnName
 from .queries import output_name
 from .vocabulary import vocabulary_of
@@ -59,3 +59,15 @@ class Chart(Strict):
         if self.since and self.until and self.since > self.until:
             raise PlacedError("until lies before since.", "until")
         return self
+
+
+class OneEventChart(Chart):
+    """A chart of users who did one event."""
+
+    event: AnyPart = Part.model_construct(event="_active", where=None)
+    """What users do. Default: _active."""
+
+    @property
+    def parts(self) -> list[Part]:
+        """All events that it names."""
+        return [self.event]

@@ -5,8 +5,8 @@ Amplitude's pages: lifecycle-track-growth.md, lifecycle-interpret.md.
 
 from typing import ClassVar, Literal
 
-from .chart import Chart
-from .definitions import AnyPart, Part, Words
+from .chart import OneEventChart
+from .definitions import Words
 from .queries import (
     FIRSTS,
     LINE,
@@ -15,6 +15,7 @@ from .queries import (
     Compiled,
     Query,
     Scan,
+    compose,
     day_column,
     equal,
     line_columns,
@@ -29,7 +30,7 @@ from .queries import (
 STATES = ("new", "current", "resurrected", "dormant")
 
 
-class Lifecycle(Chart):
+class Lifecycle(OneEventChart):
     """A chart of the users who did an event, by what they did in the interval before."""
 
     columns: ClassVar = (
@@ -42,15 +43,8 @@ class Lifecycle(Chart):
     )
 
     type: Literal["lifecycle"]
-    event: AnyPart = Part.model_construct(event="_active", where=None)
-    """What users do. Default: _active."""
     interval: Literal["day", "week", "month"] = "day"
     """How often they are expected to do it."""
-
-    @property
-    def parts(self) -> list[Part]:
-        """All events that it names."""
-        return [self.event]
 
     @property
     def headline(self) -> str:
@@ -78,10 +72,7 @@ def compile_lifecycle(chart: Lifecycle, words: Words) -> Compiled:
         "lines": lines(line, chart.segments, "counted"),
         "results": _results(chart, line),
     }
-    columns = _columns(chart)
-    ctes = ", ".join(f"{name} AS ({table})" for name, table in {**query.shared, **tables}.items())
-    sql = f"WITH {ctes} SELECT {', '.join(each.select() for each in columns)} FROM results"
-    return Compiled(sql, columns, [*line, "period"], "active_users")
+    return compose(query, tables, _columns(chart), [*line, "period"], "active_users")
 
 
 def _columns(chart: Lifecycle) -> list[Column]:

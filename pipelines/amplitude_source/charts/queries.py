@@ -1,6 +1,6 @@
 """SQL that all types of charts share: which events count, the columns of a break-down, and the intervals of time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
@@ -286,6 +286,24 @@ def line_columns(by: Sequence[str], rest: str = "") -> list[Column]:
         Column("segment", "VARCHAR", "The segment of sqlmesh/definitions.yaml; (all) for all"),
         *(Column(output_name(name), "VARCHAR", f"Value of {name}, {NONE} where there is none{rest}") for name in by),
     ]
+
+
+def compose(
+    query: Query, tables: Mapping[str, str], columns: Sequence[Column], keys: Sequence[str], value: str, where: str = ""
+) -> Compiled:
+    """Put a chart's tables together; the last one, `results`, has its rows.
+
+    Args:
+        query: with the tables that scans share.
+        tables: their queries by their names, each after those that it reads.
+        columns: the output.
+        keys: of the rows.
+        value: the column that a plot shows.
+        where: a last condition with its WHERE.
+    """
+    ctes = ", ".join(f"{name} AS ({table})" for name, table in {**query.shared, **tables}.items())
+    sql = f"WITH {ctes} SELECT {', '.join(each.select() for each in columns)} FROM results {where}"
+    return Compiled(sql, columns, keys, value)
 
 
 def output_name(name: str) -> str:

@@ -9,6 +9,7 @@ from .queries import (
     Compiled,
     Query,
     Scan,
+    compose,
     day_column,
     equal,
     line_columns,
@@ -51,7 +52,6 @@ class _Writer:
         self._period = day_column(chart.interval)
 
     def compiled(self) -> Compiled:
-        columns = self._columns()
         tables = {
             "starts": self._starts(),
             "comings": self._comings(),
@@ -63,9 +63,8 @@ class _Writer:
             "cells": self._cells(),
             "results": self._results(),
         }
-        ctes = ", ".join(f"{name} AS ({query})" for name, query in {**self._query.shared, **tables}.items())
-        sql = f"WITH {ctes} SELECT {', '.join(each.select() for each in columns)} FROM results"
-        return Compiled(sql, columns, [*self._line, "cohort", "interval_number"], "returned_on_rate")
+        keys = [*self._line, "cohort", "interval_number"]
+        return compose(self._query, tables, self._columns(), keys, "returned_on_rate")
 
     def _columns(self) -> list[Column]:
         unit = self._chart.interval

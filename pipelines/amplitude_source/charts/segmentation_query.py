@@ -9,6 +9,7 @@ from .queries import (
     Compiled,
     Query,
     Scan,
+    compose,
     earliest,
     equal,
     line_columns,
@@ -66,7 +67,7 @@ class _Writer:
         """What tells a line from others, besides its series."""
 
     def compiled(self) -> Compiled:
-        chart, columns = self._chart, self._columns()
+        chart = self._chart
         tables = {"periods": periods(chart.interval, chart.until), "windows": self._windows(), "chosen": self._chosen()}
         rows = "chosen"
         if chart.top and self._by:
@@ -83,10 +84,9 @@ class _Writer:
             "grid": self._grid(),
             "results": self._results(),
         }
-        ctes = ", ".join(f"{name} AS ({query})" for name, query in {**self._query.shared, **tables}.items())
         shown = f"WHERE last_date >= '{chart.since}'::DATE" if chart.since and chart.rolling_average else ""
-        sql = f"WITH {ctes} SELECT {', '.join(each.select() for each in columns)} FROM results {shown}"
-        return Compiled(sql, columns, ["project", "app", "series", *self._line[2:], "period"], "value")
+        keys = ["project", "app", "series", *self._line[2:], "period"]
+        return compose(self._query, tables, self._columns(), keys, "value", shown)
 
     def _columns(self) -> list[Column]:
         chart, unit = self._chart, self._chart.interval

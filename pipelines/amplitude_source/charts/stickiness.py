@@ -5,14 +5,15 @@ Amplitude's pages: stickiness-identify-features.md, stickiness-interpret.md.
 
 from typing import ClassVar, Literal
 
-from .chart import Chart
-from .definitions import AnyPart, Part, Words
+from .chart import OneEventChart
+from .definitions import Words
 from .queries import (
     LINE,
     Column,
     Compiled,
     Query,
     Scan,
+    compose,
     equal,
     line_columns,
     lines,
@@ -27,7 +28,7 @@ LONGEST_DAYS = 31
 NUMBERS = " UNION ALL ".join(f"SELECT {number} AS n" for number in range(1, LONGEST_DAYS + 1))
 
 
-class Stickiness(Chart):
+class Stickiness(OneEventChart):
     """A chart of users by the number of days on which they did an event."""
 
     columns: ClassVar = (
@@ -43,15 +44,8 @@ class Stickiness(Chart):
     )
 
     type: Literal["stickiness"]
-    event: AnyPart = Part.model_construct(event="_active", where=None)
-    """What users do. Default: _active."""
     interval: Literal["week", "month"] = "week"
     """Whose days are counted."""
-
-    @property
-    def parts(self) -> list[Part]:
-        """All events that it names."""
-        return [self.event]
 
     @property
     def headline(self) -> str:
@@ -82,10 +76,7 @@ def compile_stickiness(chart: Stickiness, words: Words) -> Compiled:
         "grid": _grid(chart, line),
         "results": _results(line),
     }
-    columns = _columns(chart)
-    ctes = ", ".join(f"{name} AS ({table})" for name, table in {**query.shared, **tables}.items())
-    sql = f"WITH {ctes} SELECT {', '.join(each.select() for each in columns)} FROM results"
-    return Compiled(sql, columns, [*line, "period", "active_days"], "share_or_more")
+    return compose(query, tables, _columns(chart), [*line, "period", "active_days"], "share_or_more")
 
 
 def _columns(chart: Stickiness) -> list[Column]:
