@@ -30,9 +30,9 @@ LAST_DAYS = """
 """
 
 TRIES = {
-    '.venv/bin/sqlmesh fetchdf "SELECT * FROM gold.events LIMIT 5"': "every event, wide",
+    ".venv/bin/python pipelines/amplitude.py chart docs/examples/charts/active_users.yaml": "a chart, answered at once",
     ".venv/bin/python pipelines/amplitude.py status": "what is loaded or missing",
-    ".venv/bin/sqlmesh plan dev --auto-apply": "an environment of your own",
+    ".venv/bin/sqlmesh plan dev --auto-apply --include-unmodified": "an environment of your own",
     "make demo": "once more: nothing is loaded twice",
 }
 OWN_PROJECT = """

@@ -27,7 +27,8 @@ class Demo(Project):
 @pytest.mark.slow
 def test_the_demo_is_short_and_right_and_what_it_suggests_works_as_printed(tmp_path: Path) -> None:
     copy_checkout(tmp_path)
-    shutil.copytree(REPOSITORY / "simulator", tmp_path / "simulator")
+    for folder in ("simulator", "docs/examples"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     first = succeeded(run("python -m simulator demo", tmp_path))
     assert len(first.stdout.splitlines()) <= MOST_LINES
