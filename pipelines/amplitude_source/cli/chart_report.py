@@ -37,10 +37,17 @@ class Line:
         return max((value for _, value, _ in self.points if value is not None), default=0)
 
     def plot(self, width: int) -> str:
-        """Return its newest points as bars from 0 up, so many as the width takes."""
-        values = [value for _, value, _ in self.points[-width:]]
+        """Return its points as bars from 0 up, so many as the width takes."""
+        shown = within([place for place, *_ in self.points], width)
+        values = [value for place, value, _ in self.points if place in shown]
         top = max((value for value in values if value is not None), default=0)
         return "".join(bar(value, top) for value in values)
+
+
+def within(places: Sequence[Place], most: int) -> list[Place]:
+    """Return the places for which there is room: the newest intervals, but of numbers of intervals the first."""
+    ordered = sorted(set(places))
+    return ordered[:most] if ordered and isinstance(ordered[0], int) else ordered[-most:]
 
 
 def bar(value: float | None, top: float) -> str:
@@ -85,7 +92,7 @@ def show_answer(chart: Chart, query: Compiled, rows: Sequence[Row]) -> None:
 
 
 def show_plots(lines: Sequence[Line]) -> None:
-    """Print each line's newest points as bars, with its smallest, its largest and its newest value."""
+    """Print each line's points as bars, with its smallest, its largest and its last value."""
     label = min(WIDEST_LABEL, max(len(line.label) for line in lines))
     width = max(10, min(out.width - label - 36, 90))
     table = Table("", "", "min", "max", "last", box=None, padding=(0, 1, 0, 0))
@@ -101,8 +108,8 @@ def show_plots(lines: Sequence[Line]) -> None:
 
 
 def show_numbers(lines: Sequence[Line]) -> None:
-    """Print the newest points as numbers, with a star at those that the export has not all of."""
-    periods = sorted({period for line in lines for period, *_ in line.points})[-MOST_POINTS:]
+    """Print points as numbers, with a star at those that the export has not all of."""
+    periods = within([period for line in lines for period, *_ in line.points], MOST_POINTS)
     values = [{period: (value, whole) for period, value, whole in line.points} for line in lines]
     columns: list[list[str]] = []
     room = out.width - 20
