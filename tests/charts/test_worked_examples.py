@@ -135,3 +135,13 @@ def test_a_return_counts_in_its_window_or_in_its_interval_of_the_calendar(
         **{"type": "retention", "start": "Start", "return": "Return", "interval": interval, "windows": windows},
     )
     assert [number for number, users, cohort in came if users and cohort != "(all)"] == [expected]
+
+
+@pytest.mark.parametrize("gold", [(date(2026, 6, 1), date(2026, 6, 1))], indirect=True)
+def test_what_is_divided_by_nothing_is_no_number_and_no_error(gold: Gold) -> None:
+    """In Snowflake it would be an error, in DuckDB infinite, which is more than anything."""
+    gold.add(1, "Event A", at(6, 1))
+    nothing = "(canonical_amplitude_id - canonical_amplitude_id)"
+    for where in (f"1 / {nothing} > 0", f"COALESCE(5 % {nothing}, 1) = 0"):
+        part = {"event": "Event A", "where": where}
+        assert gold.answer("value", type="segmentation", events=[part], measure="totals") == [(0.0,)]

@@ -1,8 +1,10 @@
 """SQL that users write in charts: parsed, and refused unless both engines understand it alike."""
 
-import re
+from collections.abc import Iterator
+from functools import cache
 from typing import Annotated
 
+import duckdb
 from pydantic import AfterValidator, ValidationInfo
 from sqlglot import exp, parse
 from sqlglot.errors import ParseError, TokenError
@@ -26,14 +28,16 @@ FUNCTIONS = (
     "ABS, CASE, CEIL, COALESCE, CONTAINS, DATEDIFF, ENDSWITH, FLOOR, GREATEST, IFF, LEAST, LENGTH, LOWER, NULLIF, "
     "REGEXP_LIKE, SPLIT_PART, STARTSWITH, TRY_CAST, UPPER"
 )
-COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In)
+COMPARISONS = (
+    *(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In),
+    *(exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least),
+)
 KINDS = {
     "text": exp.DataType.TEXT_TYPES,
     "number": exp.DataType.NUMERIC_TYPES,
     "boolean": {exp.DataType.Type.BOOLEAN},
     "time": exp.DataType.TEMPORAL_TYPES,
 }
-COLUMN = re.compile(r"(now\.)?[a-z_][a-z0-9_]*")
 
 
 def parsed(sql: str, vocabulary: Vocabulary) -> exp.Expr:
@@ -49,7 +53,7 @@ def parsed(sql: str, vocabulary: Vocabulary) -> exp.Expr:
     Raises:
         PlacedError: it is no SQL, names an unknown column, or has what charts do not take.
     """
-    tree = exp.paren(parsed_alone(sql, "SQL expression"))
+    tree: exp.Expr = exp.paren(parsed_alone(sql, "SQL expression"))
     for node in tree.walk():
         if isinstance(node, exp.Query | exp.Subquery):
             raise PlacedError(f"{sql!r} has a query; a condition looks at one event.")
@@ -59,7 +63,17 @@ def parsed(sql: str, vocabulary: Vocabulary) -> exp.Expr:
             raise PlacedError(f"{sql!r} has {node.sql(DIALECT)}, which charts do not take; they know {FUNCTIONS}.")
         if type(node) is exp.Cast and not isinstance(node.this, exp.Literal):
             raise PlacedError(f"{sql!r} casts a value, which may fail on one of them: write TRY_CAST.")
-    return tree.transform(lambda node: _qualified(node, vocabulary) if isinstance(node, exp.Column) else node)
+    tree = tree.transform(lambda node: _qualified(node, vocabulary) if isinstance(node, exp.Column) else node)
+    return without_division_by_nothing(tree)
+
+
+def without_division_by_nothing(tree: exp.Expr) -> exp.Expr:
+    """Have NULL stand for what is divided by 0, which is an error in Snowflake and infinite in DuckDB."""
+    for division in list(tree.find_all(exp.Div, exp.Mod)):
+        divisor = division.expression
+        if not (isinstance(divisor, exp.Literal) and float(divisor.name)):
+            division.set("expression", exp.func("NULLIF", divisor.copy(), exp.Literal.number(0)))
+    return tree
 
 
 def parsed_alone(text: str, what: str) -> exp.Expr:
@@ -94,20 +108,55 @@ def kind_of(sql: str, vocabulary: Vocabulary) -> str | None:
         The kind of its value: text, number, boolean or time; None for NULL.
 
     Raises:
-        PlacedError: as `parsed` does, or it compares values of two kinds, as a text and a number.
+        PlacedError: as `parsed` does, or it mixes values of two kinds, as a text and a number.
     """
 
     def typed(node: exp.Expr) -> exp.Expr:
         return exp.cast(node, _sql_type(node, vocabulary)) if isinstance(node, exp.Column) else node
 
-    annotated = annotate_types(parsed(sql, vocabulary).transform(typed), dialect=DIALECT)
-    for comparison in annotated.find_all(*COMPARISONS):
-        sides = [side for side in comparison.iter_expressions() if isinstance(side, exp.Expr)]
-        kinds = {kind for side in sides if (kind := _kind(side))}
-        is_time = "time" in kinds and all(isinstance(side, exp.Literal) for side in sides if _kind(side) == "text")
+    tree = parsed(sql, vocabulary)
+    annotated = annotate_types(tree.transform(typed), dialect=DIALECT)
+    for values in _alike(annotated):
+        kinds = {kind for value in values if (kind := _kind(value))}
+        is_time = "time" in kinds and all(isinstance(value, exp.Literal) for value in values if _kind(value) == "text")
         if len(kinds) > 1 and not (is_time and kinds == {"time", "text"}):
-            raise PlacedError(f"{sql!r} compares a {' with a '.join(sorted(kinds))}.")
+            raise PlacedError(f"{sql!r} mixes a {' with a '.join(sorted(kinds))}.")
+    for cast in annotated.find_all(exp.TryCast):
+        if _kind(cast.this) not in ("text", None):
+            raise PlacedError(f"{sql!r} has TRY_CAST of a {_kind(cast.this)}; Snowflake takes texts alone.")
+    _bind(sql, tree, vocabulary)
     return _kind(annotated)
+
+
+def _alike(tree: exp.Expr) -> Iterator[list[exp.Expr]]:
+    """Yield the values that must be of one kind: the sides of a comparison, the branches of a CASE."""
+    for node in tree.find_all(*COMPARISONS):
+        yield [value for value in node.iter_expressions() if isinstance(value, exp.Expr)]
+    for node in tree.find_all(exp.Case, exp.If):
+        ifs = node.args.get("ifs") or [node]
+        yield [value for each in ifs if (value := each.args.get("true"))] + [
+            value for name in ("default", "false") if (value := node.args.get(name))
+        ]
+
+
+def _bind(sql: str, tree: exp.Expr, vocabulary: Vocabulary) -> None:
+    """Have DuckDB look at an expression over columns of the right types: whether its functions take them."""
+    tables: dict[str, dict[str, str]] = {EVENTS_ALIAS: {"_": "TEXT"}, USERS_ALIAS: {"_": "TEXT"}}
+    for column in tree.find_all(exp.Column):
+        tables[column.table][column.name] = _sql_type(column, vocabulary).removesuffix("NTZ")
+    sources = [
+        f"(SELECT {', '.join(f'NULL::{kind} AS {name}' for name, kind in columns.items())}) AS {alias}"
+        for alias, columns in tables.items()
+    ]
+    try:
+        _duckdb().execute(f"EXPLAIN SELECT {tree.sql('duckdb')} FROM {' CROSS JOIN '.join(sources)}")
+    except duckdb.Error as error:
+        raise PlacedError(f"{sql!r}: {str(error).partition(chr(10))[0].rstrip('.')}.") from error
+
+
+@cache
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
 
 
 def _kind(node: exp.Expr) -> str | None:

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from sqlglot import exp
 
 from ..yaml_files import PlacedError
-from .expressions import DIALECT, parsed_alone
+from .expressions import DIALECT, parsed_alone, without_division_by_nothing
 
 NO_AMOUNT = "needs `of`, the column whose values count."
 
@@ -80,9 +80,7 @@ class Formula:
             write: gives the SQL of a term.
         """
 
-        tree = self.tree.copy()
-        for division in list(tree.find_all(exp.Div)):  # by nothing is no number, and in Snowflake an error
-            division.set("expression", exp.func("NULLIF", division.expression.copy(), exp.Literal.number(0)))
+        tree = without_division_by_nothing(self.tree.copy())
 
         def written(node: exp.Expr) -> exp.Expr:
             term = _term(node)
