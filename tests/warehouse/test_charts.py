@@ -206,3 +206,13 @@ def test_the_guide_names_every_key_measure_metric_and_function() -> None:
     }
     words = {*keys, *get_args(Measure), *METRICS, *FUNCTIONS.split(", ")}
     assert {word for word in words if not re.search(rf"\b{word}\b", GUIDE)} == set()
+
+
+def test_a_property_that_no_plan_has_made_a_column_yet_is_named_with_what_to_run(built: Project) -> None:
+    write_charts(built.root, properties=f"{PROPERTIES}coupon: {{from: event}}\n")
+    try:
+        result = built.load_here("chart", "orders", "--by", "coupon")
+    finally:
+        write_charts(built.root, properties=PROPERTIES)
+    assert result.returncode == 1
+    assert "Gold has not what the chart asks for yet: run " in result.stderr

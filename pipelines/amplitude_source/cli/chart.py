@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
+import duckdb
+from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 
 from ..charts.book import ENDINGS, FOLDER, Chart, changed, compiled, read_chart, read_charts, unseen_events
 from ..charts.definitions import Words, read_words
@@ -26,6 +27,7 @@ from .reports import out, warn
 EVENT_TYPES = "SELECT DISTINCT event_type FROM silver.event_types"
 # As SQLMesh's connection has it: DuckDB cannot know how few of the joined rows a chart's events have.
 DUCKDB_SESSION = "SET disabled_optimizers = 'join_order,build_side_probe_side'"
+INVALID_IDENTIFIER = 904  # of Snowflake
 INTERVALS = ("hour", "day", "week", "month", "quarter")
 
 
@@ -142,9 +144,18 @@ def answer(query: Compiled, destination: str) -> tuple[list[Row], list[str]]:
                 rows = cursor.fetchall()
             with client.execute_query(EVENT_TYPES) as cursor:
                 types = [name for (name,) in cursor.fetchall()]
-        except DatabaseUndefinedRelation as error:
+        except DatabaseException as error:
+            if not is_missing(error):
+                raise
             raise AmplitudeError(f"Gold has not what the chart asks for yet: run {sqlmesh_command('plan')}.") from error
     return rows, types
+
+
+def is_missing(error: DatabaseException) -> bool:
+    """Whether a table or a column is missing: the chart was checked, so a plan has yet to make it."""
+    cause = getattr(error, "dbapi_exception", None)
+    is_column = isinstance(cause, duckdb.BinderException) or getattr(cause, "errno", None) == INVALID_IDENTIFIER
+    return isinstance(error, DatabaseUndefinedRelation) or is_column
 
 
 def write_csv(query: Compiled, rows: Sequence[Row]) -> None:
