@@ -43,9 +43,17 @@ WITH ledger AS (
   WHERE
     export_hour BETWEEN @VAR('first_hour')::TIMESTAMPNTZ AND @end_ts
 ), exported AS (
-  /* Without what an unfinished load or an earlier content of an hour has left. */
+  /* Without what an unfinished load or an earlier content of an hour has left. Only what tells copies apart, because sorting whole rows would take
+   * most of the model's time. */
   SELECT
-    events.*,
+    events._project,
+    events.app,
+    events.uuid,
+    events._export_hour,
+    events._dlt_load_id,
+    events._archive_file,
+    events._archive_row,
+    events.server_upload_time,
     ledger.first_hour,
     COALESCE(events.server_upload_time, events._export_hour) AS uploaded_at,
     IFF(events.device_id <> '' AND events._insert_id <> '', events.device_id, NULL) AS copied_device_id,
@@ -96,7 +104,7 @@ WITH ledger AS (
     events.app,
     events.device_id,
     events.insert_id
-), new_events AS (
+), first_copies AS (
   SELECT
     exported.*
   FROM exported
@@ -125,6 +133,20 @@ WITH ledger AS (
       PARTITION BY exported._project, exported.app, exported.copied_device_id, exported.copied_id
       ORDER BY exported._export_hour, exported.server_upload_time, exported.uuid, exported._archive_file, exported._archive_row
     ) = 1
+), new_events AS (
+  SELECT
+    events.*,
+    first_copies.event_key,
+    first_copies.first_hour
+  FROM bronze.events AS events
+  JOIN first_copies
+    ON first_copies._project = events._project
+    AND first_copies._export_hour = events._export_hour
+    AND first_copies._dlt_load_id = events._dlt_load_id
+    AND first_copies._archive_file = events._archive_file
+    AND first_copies._archive_row = events._archive_row
+  WHERE
+    events._export_hour BETWEEN @start_ts AND @end_ts
 )
 SELECT
   _project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
