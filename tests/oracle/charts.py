@@ -36,6 +36,9 @@ class Happening(NamedTuple):
     user: int
     type: str | None
     is_active: bool
+    uuid: str
+    time: dt.datetime
+    """In UTC."""
     date: dt.date
     hour: dt.datetime
     """When its local hour began, in UTC."""
@@ -155,6 +158,8 @@ def happenings(truth: Truth, zone: ZoneInfo, declared: Sequence[Mapping[str, str
                 user,
                 event.event_type,
                 event.is_active,
+                event.uuid or "",
+                event.event_time,
                 event.event_date,
                 local_hour(zone, event.event_time),
                 firsts[app, user][0] == event.event_date,

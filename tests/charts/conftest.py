@@ -1,0 +1,21 @@
+"""The worlds that random charts are asked in."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.chart_world import World
+
+WORLDS = [
+    pytest.param(("America/Los_Angeles", "sunday"), id="los-angeles"),
+    pytest.param(("UTC", "monday"), id="utc", marks=pytest.mark.slow),
+    pytest.param(("Asia/Kolkata", "sunday"), id="kolkata", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(scope="session", params=WORLDS)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A shop's month, in a zone and with a first day of the week."""
+    built = World(tmp_path_factory.mktemp("charts"), *request.param)
+    yield built
+    built.close()

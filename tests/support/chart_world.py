@@ -1,0 +1,185 @@
+"""A shop's month as it is built and as the oracle knows it, and what random charts are drawn from."""
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pytest
+from hypothesis import strategies as st
+
+import oracle
+from amplitude_source.charts.book import TYPES, Chart, compiled
+from amplitude_source.charts.definitions import Words, read_words
+from amplitude_source.charts.properties import read_properties
+from oracle import charts as oracle_charts
+from oracle.charts import Days, Happening
+from simulator.catalog import INACTIVE_EVENT_TYPES
+from simulator.product import Product
+from simulator.server import Simulator
+
+from . import warehouse
+from .charts import write_charts
+from .project import make_project
+
+EXAMPLES = int(os.environ.get("CHARTS", "60"))
+"""How many charts are drawn a world."""
+# Clocks change in Los Angeles on 8 March, and a week, a month and a quarter begin within.
+SHOP = Product(seed=5, start=datetime(2026, 3, 5), days=33, events_per_day=40)
+PROPERTIES = """\
+total: {from: event, type: number}
+price: {from: event, property: $price, type: number}
+coupon: {from: event}
+plan: {from: user}
+visits: {from: user, type: number}
+company: {from: group, group_type: company}
+"""
+DEFINITIONS = """\
+columns:
+  size: {type: text, sql: "CASE WHEN total >= 100 THEN 'big' WHEN total < 100 THEN 'small' END"}
+  is_regular: {type: boolean, sql: visits > 3}
+events:
+  Interest:
+    - Product Viewed
+    - {event: Product Added, where: platform = 'Web'}
+    - {event: Product Added, where: price > 15}
+segments:
+  Germany: {where: country = 'Germany'}
+  busy: {where: now.events > 30}
+  buyers: {did: {event: Order Completed, where: total > 20, at_least: 2}}
+  lately: {did: {event: Interest, at_least: 3, within_days: 6}}
+  either: {any: [Germany, buyers]}
+  both: {all: [busy, buyers]}
+  nobody's: {none: [either, lately]}
+"""
+CONDITIONS: dict[str, Callable[[Any], bool]] = {
+    "platform = 'Web'": lambda row: row["platform"] == "Web",
+    "price > 15": lambda row: row["price"] is not None and row["price"] > 15,
+    "total > 20": lambda row: row["total"] is not None and row["total"] > 20,
+    "plan = 'pro' OR country LIKE '%a%' AND NOT platform IS NULL": lambda row: (
+        row["plan"] == "pro" or ("a" in (row["country"] or "") and row["platform"] is not None)
+    ),
+    "size IN ('big', 'it''s') OR is_regular": lambda row: (
+        row["size"] == "big" or (row["visits"] is not None and row["visits"] > 3)
+    ),
+    "COALESCE(visits, 0) + 1 > 2 AND now.amplitude_ids >= 1 AND LENGTH(LOWER(event_type)) > 0": lambda row: (
+        (row["visits"] or 0) > 1
+    ),
+}
+INTEREST = [
+    {"event": "Product Viewed"},
+    {"event": "Product Added", "where": "platform = 'Web'"},
+    {"event": "Product Added", "where": "price > 15"},
+]
+
+
+def spoken_words(last_days: Mapping[oracle.App, date]) -> oracle_charts.Words:
+    """The definitions as Python; some segments go by the newest day."""
+
+    def did(event: Happening, events: Collection[Happening], test: Callable[[Happening], bool], times: int) -> bool:
+        return sum(other.user == event.user and test(other) for other in events) >= times
+
+    def is_german(event: Happening, _: Collection[Happening]) -> bool:
+        return bool(event.values["country"] == "Germany")
+
+    def is_busy(event: Happening, _: Collection[Happening]) -> bool:
+        return bool(event.values["now.events"] > 30)
+
+    def is_buyer(event: Happening, events: Collection[Happening]) -> bool:
+        large = CONDITIONS["total > 20"]
+        return did(event, events, lambda other: other.type == "Order Completed" and large(other.values), 2)
+
+    def was_lately(event: Happening, events: Collection[Happening]) -> bool:
+        oldest = last_days[event.app] - timedelta(days=5)
+        return did(
+            event, events, lambda o: o.date >= oldest and oracle_charts.takes({"event": "Interest"}, o, words), 3
+        )
+
+    words = oracle_charts.Words(
+        CONDITIONS,
+        {"Interest": INTEREST},
+        {
+            "Germany": is_german,
+            "busy": is_busy,
+            "buyers": is_buyer,
+            "lately": was_lately,
+            "either": lambda event, events: is_german(event, events) or is_buyer(event, events),
+            "both": lambda event, events: is_busy(event, events) and is_buyer(event, events),
+            "nobody's": lambda event, events: (
+                not (is_german(event, events) or is_buyer(event, events) or was_lately(event, events))
+            ),
+        },
+    )
+    return words
+
+
+SEGMENTS = ("Germany", "busy", "buyers", "lately", "either", "both", "nobody's")
+
+
+class World:
+    """A built warehouse, and what the oracle knows of it."""
+
+    def __init__(self, folder: Path, timezone: str, week_start: str) -> None:
+        with Simulator(SHOP) as simulator:
+            project = make_project(folder, simulator)
+            project.set_clock(SHOP.end, simulator)
+            write_charts(project.root, properties=PROPERTIES, definitions=DEFINITIONS)
+            warehouse.set_charts(project, oracle.Charts(timezone=timezone, week_start=week_start))
+            loaded = project.load_here("--end", f"{SHOP.end - timedelta(hours=9):%Y-%m-%dT%H}")
+        assert loaded.returncode == 0, loaded.stderr
+        warehouse.plan(project)
+        self.words: Words = read_words(project.root)
+        zone, spans = ZoneInfo(timezone), warehouse.exported(project)
+        rows = warehouse.exported_rows(sorted(project.lake.rglob("*.json.gz")))
+        truth = oracle.compute(rows, {"default": INACTIVE_EVENT_TYPES}, timezone, exported=spans)
+        events = oracle_charts.happenings(truth, zone, read_properties(project.root).variable())
+        self.events = {app: [with_derived(event) for event in own] for app, own in events.items()}
+        first_day = 0 if week_start == "monday" else 6
+        self.days = {
+            app: Days(zone, first_day, truth.openings[app], truth.frontiers[app], spans[app[0]])
+            for app in truth.openings
+        }
+        self.spoken = spoken_words(truth.frontiers)
+        assert (*self.words.segments,) == (*self.spoken.segments,) == SEGMENTS, "the oracle has other words"
+        assert [part.model_dump(exclude_none=True) for part in self.words.events["Interest"]] == INTEREST
+        self._connection = duckdb.connect(str(project.database), read_only=True)
+        self._connection.execute("SET TimeZone = 'Asia/Tokyo'")  # whatever an analyst's session has
+
+    def answer(self, chart: Chart) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        """The chart's rows by their keys."""
+        query = compiled(chart, self.words)
+        rows = self._connection.execute(query.for_engine("duckdb")).fetchall()
+        answer = {row[: len(query.keys)]: row[len(query.keys) :] for row in rows}
+        assert len(answer) == len(rows), f"{query.keys} are no key"
+        return answer
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def with_derived(event: Happening) -> Happening:
+    total, visits = event.values["total"], event.values["visits"]
+    size = None if total is None else "big" if total >= 100 else "small"
+    return event._replace(
+        values=dict(event.values) | {"size": size, "is_regular": None if visits is None else visits > 3}
+    )
+
+
+EVENTS = st.fixed_dictionaries(
+    {
+        "event": st.sampled_from(
+            ["Order Completed", "Product Viewed", "Interest", "_active", "_all", "_new", "Push Received", "Never it's"]
+        )
+    },
+    optional={"where": st.sampled_from([*CONDITIONS])},
+)
+DATES = st.dates(date(2026, 3, 1), date(2026, 4, 12))
+
+
+def assert_equals(world: World, spec: dict[str, Any], expected: dict[tuple[Any, ...], tuple[Any, ...]]) -> None:
+    got = world.answer(TYPES[spec["type"]].model_validate(spec, context=world.words))
+    assert got.keys() == expected.keys(), spec
+    assert {key: (got[key], row) for key, row in expected.items() if got[key] != pytest.approx(row)} == {}, spec
