@@ -96,6 +96,12 @@ def refusal(root: Path) -> str:
         ("type: retention\nwindows: 24_hour\n", 2, "windows is '24_hour'; did you mean 24_hours?"),
         ("type: retention\nreturn: {event: a, where: prize > 1}\n", 2, "there is no column prize; did you mean price?"),
         ("type: retention\nby: [cohort]\n", 2, "there is no column cohort"),
+        ("type: retention\nbrackets: [0, 1..3]\n", 2, "1..3 is no bracket: write a number, as 0, or two, as 1-3."),
+        ("type: retention\nbrackets: [0-3, 3]\n", 2, "3 begins before the bracket before it is over."),
+        ("type: retention\nbrackets: [5-4]\n", 2, "5-4 ends before it begins."),
+        ("type: retention\nbrackets: [-1]\n", 2, "-1 is no bracket"),
+        ("type: retention\nbrackets: []\n", 2, "brackets is []: list should have at least 1 item"),
+        ("type: usage_interval\ninterval: hour\n", 2, "interval is 'hour'"),
     ],
 )
 def test_a_fault_of_a_chart_is_one_sentence_with_the_line(tmp_path: Path, text: str, line: int, sentence: str) -> None:

@@ -75,6 +75,7 @@ def retention_specs(draw: st.DrawFn) -> dict[str, Any]:
         "return": EVENTS,
         "interval": st.sampled_from(["day", "week", "month"]),
         "windows": st.sampled_from(["24_hours", "calendar"]),
+        "brackets": st.sampled_from([[0, "1-3", "4-6", "7-11"], ["1 - 2", 5], ["0-40"]]),
         "by": st.lists(st.sampled_from(["country", "platform", "plan", "size"]), max_size=2, unique=True),
         "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
         "since": DATES,
@@ -90,7 +91,8 @@ def test_a_retention_chart_equals_the_oracle(world: World, spec: dict[str, Any])
         chart = Retention.model_validate(spec, context=world.words)
     except ValidationError:
         assume(False)
-    got = {key: (*row[:3], row[-1]) for key, row in world.answer(chart).items()}
+    counts = slice(1, 4) if chart.brackets else slice(0, 3)
+    got = {key: (*row[counts], row[-1]) for key, row in world.answer(chart).items()}
     expected = oracle_charts.retention(spec, world.events, world.days, world.spoken)
     assert got.keys() == expected.keys(), spec
     assert {key: (got[key], cell) for key, cell in expected.items() if got[key] != cell} == {}, spec
@@ -122,3 +124,10 @@ def test_a_lifecycle_chart_equals_the_oracle(world: World, spec: dict[str, Any])
 def test_a_stickiness_chart_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     assume("since" not in spec or "until" not in spec or spec["since"] <= spec["until"])
     assert_equals(world, spec, oracle_charts.stickiness(spec, world.events, world.days, world.spoken))
+
+
+@settings(max_examples=EXAMPLES // 2, deadline=None)
+@given(spec=specs_of_one_event("usage_interval", "day", "week", "month"))
+def test_a_usage_interval_chart_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
+    assume("since" not in spec or "until" not in spec or spec["since"] <= spec["until"])
+    assert_equals(world, spec, oracle_charts.usage_interval(spec, world.events, world.days, world.spoken))

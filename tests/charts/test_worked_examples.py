@@ -137,6 +137,30 @@ def test_a_return_counts_in_its_window_or_in_its_interval_of_the_calendar(
     assert [number for number, users, cohort in came if users and cohort != "(all)"] == [expected]
 
 
+@pytest.mark.parametrize("gold", [(date(2026, 1, 1), date(2026, 1, 20))], indirect=True)
+def test_a_bracket_counts_whoever_came_back_on_one_of_its_days(gold: Gold) -> None:
+    """retention-analysis-interpret.md, Return On (Custom): days 0, 1 to 3, 4 to 6 and 7 to 11."""
+    for user, days in ((1, (1, 3)), (2, (5,)), (3, (12,))):
+        gold.add(user, "Start", at(1, 4))
+        gold.add(user, "Return", *(at(1, 4) + timedelta(days=day) for day in days))
+    came = gold.answer(
+        "interval_number, last_interval_number, returned_on, returned_on_or_after",
+        **{"type": "retention", "start": "Start", "return": "Return", "brackets": [0, "1-3", "4-6", "7-11"]},
+    )
+    assert sorted({*came}) == [(0, 0, 0, 3), (1, 3, 1, 3), (4, 6, 1, 2), (7, 11, 0, 1)]
+
+
+@pytest.mark.parametrize("gold", [(date(2026, 3, 1), date(2026, 3, 31))], indirect=True)
+def test_a_usage_interval_is_the_median_time_of_users_with_two_days_or_more(gold: Gold) -> None:
+    """retention-analysis-interpret-usage.md: each user's median; only those with two different days."""
+    for user, days in ((1, (1, 3, 5, 30)), (2, (1, 5, 9)), (3, (1, 8)), (4, (2,)), (5, (2, 2))):
+        gold.add(user, "Purchase Song or Video", *(at(3, day, minute=number) for number, day in enumerate(days)))
+    rows = gold.answer(
+        "intervals, users, users_up_to, all_users", type="usage_interval", event="Purchase Song or Video"
+    )
+    assert rows == [(1, 0, 0, 3), (2, 1, 1, 3), (3, 0, 1, 3), (4, 1, 2, 3), (5, 0, 2, 3), (6, 0, 2, 3), (7, 1, 3, 3)]
+
+
 @pytest.mark.parametrize("gold", [(date(2026, 6, 1), date(2026, 6, 1))], indirect=True)
 def test_what_is_divided_by_nothing_is_no_number_and_no_error(gold: Gold) -> None:
     """In Snowflake it would be an error, in DuckDB infinite, which is more than anything."""

@@ -8,9 +8,11 @@ stickiness-interpret.md.
 import datetime as dt
 import json
 import math
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count, pairwise
 from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -474,13 +476,23 @@ def _cells(
             {way.number(moment, back) for moment in starts for back in returns[user] if back >= moment}
             for user, starts in users.items()
         ]
-        first, number = min(min(starts) for starts in users.values()), 0
-        while way.has_begun(first, number):
-            on = sum(number in own for own in numbers)
+        first = min(min(starts) for starts in users.values())
+        for number, last in spec_brackets(spec):
+            if not way.has_begun(first, number):
+                break
+            on = sum(any(number <= back <= last for back in own) for own in numbers)
             on_or_after = sum(max(own, default=-1) >= number for own in numbers)
-            cells[line, cohort, number] = (len(users), on, on_or_after, way.is_over(cohort, number))
-            number += 1
+            cells[line, cohort, number] = (len(users), on, on_or_after, way.is_over(cohort, last))
     return cells
+
+
+def spec_brackets(spec: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    """The first and the last number of each bracket; without them, each number alone."""
+    if "brackets" not in spec:
+        yield from ((number, number) for number in count())
+    for bracket in spec.get("brackets", ()):
+        first, _, last = str(bracket).partition("-")
+        yield int(first), int(last or first)
 
 
 def _start(part: Mapping[str, str], event: Happening, way: Way, words: Words) -> dt.datetime | None:
@@ -587,3 +599,35 @@ def _starts(spec: Mapping[str, Any], unit: str, days: Days) -> tuple[list[Period
     until, since = spec.get("until", dt.date.max), spec.get("since", dt.date.min)
     starts = [each for each in days.starts(unit) if days.date_of(unit, each, last=False) <= until]
     return starts, [each for each in starts if days.date_of(unit, each, last=True) >= since]
+
+
+def usage_interval(
+    spec: Mapping[str, Any], events_of: Mapping[App, Sequence[Happening]], days_of: Mapping[App, Days], words: Words
+) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """The rows of a chart, by project, app, segment, values and number of intervals."""
+    rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    unit = spec.get("interval", "day")
+    for app, days in days_of.items():
+        shown = {*_starts(spec, unit, days)[1]}
+        if not shown:
+            continue
+        span = days.starts("day")
+        is_complete = all(days.is_complete("day", day) for day in span if days.start_of(unit, day) in shown)
+        own = [
+            event
+            for event in _reached(spec, unit, events_of.get(app, []), days)
+            if days.start_of(unit, event.date) in shown
+        ]
+        for line, events in _did(spec, own, events_of.get(app, []), words).items():
+            dates: defaultdict[int, set[dt.date]] = defaultdict(set)
+            for event in events:
+                dates[event.user].add(event.date)
+            gaps = [[(b - a).days for a, b in pairwise(sorted(found))] for found in dates.values()]
+            medians = [statistics.median(each) / {"day": 1, "week": 7, "month": 30}[unit] for each in gaps if each]
+            if not medians and spec.get("by"):
+                continue
+            for number in range(1, max(map(math.ceil, medians), default=1) + 1):
+                exactly = sum(number - 1 < value <= number for value in medians)
+                up_to = sum(value <= number for value in medians)
+                rows[(*app, *line, number)] = exactly, up_to, len(medians), divided(up_to, len(medians)), is_complete
+    return rows

@@ -66,8 +66,12 @@ CHARTS = {
     "lifecycle": "{type: lifecycle, event: Interest, interval: week, by: [size], until: 2026-06-16}",
     "stickiness": "{type: stickiness, event: {event: _new, where: plan IS NULL}, segments: [(all), it's Germany]}",
     "windows": "{type: retention, interval: week, since: 2026-06-12}",
+    "brackets": "{type: retention, brackets: [0, 1-2, 4], windows: calendar}",
+    "usage": "{type: usage_interval, event: Interest, by: [size], since: 2026-06-12}",
     "companies": "{type: segmentation, events: [_all], cumulative: true, count_by: company, since: 2026-06-13}",
 }
+COUNTS = {"segmentation": "value", "retention": "returned_on", "usage_interval": "users"}
+"""By a type, a column that is above 0 in some rows."""
 # A condition with each function that charts take, and how many events it takes.
 FUNCTIONS = {
     "ABS": "ABS(total - 100) < 50",
@@ -162,7 +166,7 @@ def assert_charts_count_something(project: Project) -> None:
     """Each chart, and each function of conditions, of which there are no others."""
     for name in CHARTS:
         chart = YAML(typ="safe").load(CHARTS[name])
-        value = {"segmentation": "value", "retention": "returned_on"}.get(chart["type"], "active_users")
+        value = COUNTS.get(chart["type"], "active_users")
         assert project.query(f"SELECT COUNT(*) FROM gold.chart_{name} WHERE {value} > 0") > [(0,)], name
     counted = dict(project.query("SELECT series, value FROM gold.chart_functions"))
     assert [name for name, value in counted.items() if not value] == [], "the conditions take no event"

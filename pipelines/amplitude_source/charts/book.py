@@ -18,14 +18,16 @@ from .retention_query import compile_retention
 from .segmentation import Segmentation
 from .segmentation_query import compile_segmentation
 from .stickiness import Stickiness, compile_stickiness
+from .usage_interval import UsageInterval, compile_usage_interval
 
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")
 
-Chart = Segmentation | Retention | Lifecycle | Stickiness
+Chart = Segmentation | Retention | UsageInterval | Lifecycle | Stickiness
 TYPES: dict[str, type[Chart]] = {
     "segmentation": Segmentation,
     "retention": Retention,
+    "usage_interval": UsageInterval,
     "lifecycle": Lifecycle,
     "stickiness": Stickiness,
 }
@@ -36,7 +38,7 @@ class AnyType(Strict):
 
     model_config = ConfigDict(extra="ignore")
 
-    type: Literal["segmentation", "retention", "lifecycle", "stickiness"]
+    type: Literal["segmentation", "retention", "usage_interval", "lifecycle", "stickiness"]
 
 
 def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
@@ -123,6 +125,8 @@ def compiled(chart: Chart, words: Words) -> Compiled:
             return compile_segmentation(chart, words)
         case Retention():
             return compile_retention(chart, words)
+        case UsageInterval():
+            return compile_usage_interval(chart, words)
         case Lifecycle():
             return compile_lifecycle(chart, words)
         case Stickiness():

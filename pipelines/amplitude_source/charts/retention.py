@@ -1,12 +1,14 @@
 """Retention charts: how many of the users who started come back, so many days, weeks or months later.
 
-Amplitude's pages: retention-analysis-time.md, retention-analysis-calculation.md.
+Amplitude's pages: retention-analysis-time.md, retention-analysis-calculation.md, retention-analysis-interpret.md.
 """
 
+import re
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from ..yaml_files import PlacedError
 from .chart import Chart
 from .definitions import AnyPart, Part
 
@@ -20,6 +22,7 @@ class Retention(Chart):
         "segment",
         "cohort",
         "interval_number",
+        "last_interval_number",
         "users",
         "returned_on",
         "returned_on_or_after",
@@ -38,6 +41,29 @@ class Retention(Chart):
     windows: Literal["24_hours", "calendar"] = "24_hours"
     """Where a day begins: with the start event's hour, a week and a month with its day; or with the calendar's."""
 
+    brackets: list[int | str] | None = Field(None, min_length=1, max_length=100)
+    """Intervals that count as one: a number, as 0, or the first and the last, as 1-3. Default: each for itself."""
+
+    @field_validator("brackets")
+    @classmethod
+    def _check_brackets(cls, brackets: list[int | str]) -> list[int | str]:
+        last = -1
+        for place, bracket in enumerate(brackets):
+            if not re.fullmatch(r"\d{1,4}( *- *\d{1,4})?", f"{bracket}"):
+                raise PlacedError(f"{bracket} is no bracket: write a number, as 0, or two, as 1-3.", place)
+            first, end = bounds_of(bracket)
+            if first > end:
+                raise PlacedError(f"{bracket} ends before it begins.", place)
+            if first <= last:
+                raise PlacedError(f"{bracket} begins before the bracket before it is over.", place)
+            last = end
+        return brackets
+
+    @property
+    def bounds(self) -> list[tuple[int, int]]:
+        """The first and the last interval of each bracket."""
+        return [bounds_of(bracket) for bracket in self.brackets or ()]
+
     @property
     def parts(self) -> list[Part]:
         """All events that it names."""
@@ -47,3 +73,9 @@ class Retention(Chart):
     def headline(self) -> str:
         """What it shows, for one without a title."""
         return f"users of {self.start.event} who come back with {self.return_.event}, by {self.interval}"
+
+
+def bounds_of(bracket: int | str) -> tuple[int, int]:
+    """Return the first and the last interval of a bracket: (1, 3) of 1-3, (0, 0) of 0."""
+    numbers = [int(number) for number in f"{bracket}".split("-")]
+    return numbers[0], numbers[-1]

@@ -68,18 +68,24 @@ class _Writer:
 
     def _columns(self) -> list[Column]:
         unit = self._chart.interval
+        window = "this bracket" if self._chart.brackets else f"this {unit}"
         day = "Day of the start event" if unit == "day" else f"First day of the {unit} of the start event"
         return [
             *line_columns(self._chart.by),
             Column("cohort", "VARCHAR", f"{day}; (all) sums up the complete cells of all cohorts"),
             Column("interval_number", "BIGINT", f"Number of the {unit}: 0 for the one of the start, 1 for the next"),
+            *self._bracket_columns(),
             Column("users", "BIGINT", "Users of the cohort"),
-            Column("returned_on", "BIGINT", f"Those who came back in this {unit}"),
-            Column("returned_on_or_after", "BIGINT", f"Those who came back in this {unit} or a later one"),
+            Column("returned_on", "BIGINT", f"Those who came back in {window}"),
+            Column("returned_on_or_after", "BIGINT", f"Those who came back in {window} or later"),
             Column("returned_on_rate", "DOUBLE", "Their share", "returned_on::DOUBLE / users"),
             Column("returned_on_or_after_rate", "DOUBLE", "Their share", "returned_on_or_after::DOUBLE / users"),
-            Column("is_complete", "BOOLEAN", f"Whether the {unit} is over for all of the cohort"),
+            Column("is_complete", "BOOLEAN", f"Whether {window} is over for all of the cohort"),
         ]
+
+    def _bracket_columns(self) -> list[Column]:
+        comment = f"Number of the last {self._chart.interval} of the bracket, which begins with interval_number"
+        return [Column("last_interval_number", "BIGINT", comment)] if self._chart.brackets else []
 
     # --- events
 
@@ -173,16 +179,29 @@ class _Writer:
         return f"FLOOR({days} / 7)::BIGINT" if unit == "week" else days
 
     def _returned(self) -> str:
+        """The users of a cohort who came back in each interval, or in each bracket of them."""
         keys = listed("", [*self._line, "cohort_date", "interval_number"])
-        return f"SELECT {keys}, COUNT(*) AS users FROM numbers_of_users GROUP BY {keys}"
-
-    def _last_returned(self) -> str:
-        """The users of a cohort by the last interval in which they came back."""
+        if not self._chart.brackets:
+            return f"SELECT {keys}, COUNT(*) AS users FROM numbers_of_users GROUP BY {keys}"
+        cases = " ".join(
+            f"WHEN interval_number BETWEEN {first} AND {last} THEN {first}" for first, last in self._chart.bounds
+        )
         user = listed("", [*self._line, "cohort_date", "canonical_amplitude_id"])
-        keys = listed("", [*self._line, "cohort_date", "interval_number"])
         return f"""
             SELECT {keys}, COUNT(*) AS users
-            FROM (SELECT {user}, MAX(interval_number) AS interval_number FROM numbers_of_users GROUP BY {user}) AS lasts
+            FROM (SELECT DISTINCT {user}, CASE {cases} END AS interval_number FROM numbers_of_users) AS in_brackets
+            GROUP BY {keys}
+        """
+
+    def _last_returned(self) -> str:
+        """The users of a cohort by the last interval in which they came back, or by the bracket up to which."""
+        user = listed("", [*self._line, "cohort_date", "canonical_amplitude_id"])
+        keys = listed("", [*self._line, "cohort_date", "interval_number"])
+        firsts = " ".join(f"WHEN MAX(interval_number) >= {first} THEN {first}" for first, _ in self._chart.bounds[::-1])
+        last = f"CASE {firsts} END" if firsts else "MAX(interval_number)"
+        return f"""
+            SELECT {keys}, COUNT(*) AS users
+            FROM (SELECT {user}, {last} AS interval_number FROM numbers_of_users GROUP BY {user}) AS lasts
             GROUP BY {keys}
         """
 
@@ -197,9 +216,16 @@ class _Writer:
     # --- cells
 
     def _numbers(self) -> str:
-        """The numbers that an interval may have: one more than there are days, because some have 25 hours."""
+        """The first and the last interval of each bracket.
+
+        Without brackets all numbers that there may be: one more than there are days, because some have 25 hours.
+        """
+        if self._chart.brackets:
+            bounds = " UNION ALL ".join(f"SELECT {first} AS n, {last} AS last_n" for first, last in self._chart.bounds)
+            return f"SELECT apps.project, apps.app, n, last_n FROM silver.apps AS apps CROSS JOIN ({bounds}) AS bounds"
         return """
-            SELECT DISTINCT days.project, days.app, DATEDIFF(DAY, apps.first_date, days.date) + more.n AS n
+            SELECT DISTINCT days.project, days.app, DATEDIFF(DAY, apps.first_date, days.date) + more.n AS n,
+              DATEDIFF(DAY, apps.first_date, days.date) + more.n AS last_n
             FROM gold.days AS days
             JOIN silver.apps AS apps
               ON apps.project = days.project AND apps.app = days.app
@@ -214,7 +240,8 @@ class _Writer:
             for table in ("returned", "last_returned")
         )
         return f"""
-            SELECT {listed("cohorts", line)}, numbers.n AS interval_number, cohorts.users,
+            SELECT {listed("cohorts", line)}, numbers.n AS interval_number, numbers.last_n AS last_interval_number,
+              cohorts.users,
               COALESCE(returned.users, 0) AS returned_on,
               SUM(COALESCE(last_returned.users, 0)) OVER (
                 PARTITION BY {listed("cohorts", line)} ORDER BY numbers.n DESC ROWS UNBOUNDED PRECEDING
@@ -240,12 +267,12 @@ class _Writer:
 
     def _is_over(self) -> str:
         if self._chart.windows == "calendar":
-            return f"numbers.n < {self._steps('cohorts.cohort_date', f'frontiers.{self._period}')}"
+            return f"numbers.last_n < {self._steps('cohorts.cohort_date', f'frontiers.{self._period}')}"
         if self._is_hourly:  # for a start in the last hour of the cohort's day
-            return "DATEADD(HOUR, 24 * (numbers.n + 1) - 2, own.ends_at) < frontiers.starts_at"
+            return "DATEADD(HOUR, 24 * (numbers.last_n + 1) - 2, own.ends_at) < frontiers.starts_at"
         unit, days = self._chart.interval, WINDOW_DAYS[self._chart.interval]
         last_day = f"DATEADD(DAY, -1, DATEADD({unit}, 1, cohorts.cohort_date))"
-        return f"DATEADD(DAY, {days} * (numbers.n + 1), {last_day})::DATE <= frontiers.date"
+        return f"DATEADD(DAY, {days} * (numbers.last_n + 1), {last_day})::DATE <= frontiers.date"
 
     def _results(self) -> str:
         """The cells, and for all cohorts together the sums of those that are complete."""
@@ -253,11 +280,11 @@ class _Writer:
         keys = listed("", self._line)
         return f"""
             SELECT {keys}, TO_CHAR(cohort_date::DATE, 'yyyy-mm-DD') AS cohort, interval_number,
-              users, returned_on, returned_on_or_after, is_complete
+              last_interval_number, users, returned_on, returned_on_or_after, is_complete
             FROM cells
             UNION ALL
-            SELECT {keys}, '(all)' AS cohort, interval_number, {sums}, TRUE AS is_complete
+            SELECT {keys}, '(all)' AS cohort, interval_number, last_interval_number, {sums}, TRUE AS is_complete
             FROM cells
             WHERE is_complete
-            GROUP BY {keys}, interval_number
+            GROUP BY {keys}, interval_number, last_interval_number
         """
