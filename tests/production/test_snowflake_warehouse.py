@@ -6,9 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from amplitude_source.charts import expressions
+from amplitude_source.charts.book import compiled, read_charts
+from amplitude_source.charts.definitions import read_words
 from simulator.archive import StoredMember
 from simulator.faults import Change, Fault, FaultPlan
 from simulator.product import Product
@@ -70,8 +71,6 @@ CHARTS = {
     "usage": "{type: usage_interval, event: Interest, by: [size], since: 2026-06-12}",
     "companies": "{type: segmentation, events: [_all], cumulative: true, count_by: company, since: 2026-06-13}",
 }
-COUNTS = {"segmentation": "value", "retention": "returned_on", "usage_interval": "users"}
-"""By a type, a column that is above 0 in some rows."""
 # A condition with each function that charts take, and how many events it takes.
 FUNCTIONS = {
     "ABS": "ABS(total - 100) < 50",
@@ -164,9 +163,9 @@ def test_a_warehouse_on_snowflake_has_at_any_time_the_rows_of_one_on_duckdb(
 
 def assert_charts_count_something(project: Project) -> None:
     """Each chart, and each function of conditions, of which there are no others."""
-    for name in CHARTS:
-        chart = YAML(typ="safe").load(CHARTS[name])
-        value = COUNTS.get(chart["type"], "active_users")
+    words = read_words(project.root)
+    for name, chart in read_charts(project.root, words).items():
+        value = compiled(chart, words).value
         assert project.query(f"SELECT COUNT(*) FROM gold.chart_{name} WHERE {value} > 0") > [(0,)], name
     counted = dict(project.query("SELECT series, value FROM gold.chart_functions"))
     assert [name for name, value in counted.items() if not value] == [], "the conditions take no event"
