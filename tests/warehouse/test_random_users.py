@@ -27,6 +27,7 @@ from simulator.catalog import EVENT_TYPES, INACTIVE_EVENT_TYPES
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
+from support.charts import write_charts
 from support.project import Project, make_project, succeeded
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -50,6 +51,21 @@ EVENTS = ("_new", "_active", "_all", *EVENT_TYPES[:4], 'It\'s "odd" 100%')
 EVENT_PROPERTIES = ("total", "items", "coupon", "[Amplitude] Page Path", "query", 'It\'s "odd" 100%', "a.b/c~d", "0")
 USER_PROPERTIES = ("plan", "orders", "visits", "utm_source", "email", "ü \\ *")
 TYPES = ("text", "number", "boolean", "timestamp")
+# A condition on a column of each type, and charts of each type.
+CONDITIONS = {
+    "text": "{} = 'it''s'",
+    "number": "{} > 1",
+    "boolean": "NOT {}",
+    "timestamp": "{} > '2020-01-01'",
+}
+CHARTS: tuple[dict[str, object], ...] = (
+    {"type": "segmentation", "events": ["_new", "Interest"], "formula": "UNIQUES(B) / UNIQUES(A)", "interval": "week"},
+    {"type": "segmentation", "events": ["_all"], "measure": "totals", "rolling_average": 2, "top": 3},
+    {"type": "retention", "windows": "calendar", "interval": "month", "brackets": [0, "1-2"]},
+    {"type": "usage_interval", "event": "Interest"},
+    {"type": "lifecycle", "interval": "week"},
+    {"type": "stickiness", "event": "Interest", "interval": "month"},
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,8 @@ class User:
     folder: str
     properties: dict[str, dict[str, str]]
     """By their columns."""
+    definitions: dict[str, object]
+    chart_files: dict[str, dict[str, object]]
     settings: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -92,7 +110,9 @@ def user_of(seed: int) -> User:
     settings = {f"{PREFIX}PRIVACY__{name}": value for name, value in chance.choice(PRIVACY).items()}
     settings[f"{PREFIX}REGION"] = chance.choice(["us", "eu"])
     settings[f"{PREFIX}SETTLE_HOURS"] = chance.choice(["0", "6", "48"])
-    return User(products, starts, charts, chance.choice(FOLDERS), properties_of(chance), settings)
+    properties = properties_of(chance)
+    definitions, files = charts_of(chance, properties)
+    return User(products, starts, charts, chance.choice(FOLDERS), properties, definitions, files, settings)
 
 
 def properties_of(chance: random.Random) -> dict[str, dict[str, str]]:
@@ -106,6 +126,26 @@ def properties_of(chance: random.Random) -> dict[str, dict[str, str]]:
         {"from": "group", "group_type": "company", **each} for each in chance.sample(groups, chance.randint(0, 3))
     ]
     return {f"column_{number}": each for number, each in enumerate(chosen)}
+
+
+def charts_of(
+    chance: random.Random, properties: dict[str, dict[str, str]]
+) -> tuple[dict[str, object], dict[str, dict[str, object]]]:
+    """Definitions and charts that use the user's columns."""
+    types = {name: each.get("type", "text") for name, each in properties.items()}
+    wheres = [CONDITIONS[type_].format(name) for name, type_ in types.items()] or ["country IS NULL"]
+    interest = [EVENT_TYPES[0], {"event": EVENT_TYPES[1], "where": chance.choice(wheres)}]
+    segments = {"it's me": {"where": chance.choice(wheres)}, "often": {"did": {"event": "Interest", "at_least": 2}}}
+    columns = [name for name, type_ in types.items() if type_ != "timestamp"] + ["country", "platform"]
+    files = {
+        f"chart_{number}": {
+            **chart,
+            "by": chance.sample(columns, chance.randint(0, 2)),
+            "segments": chance.sample(["(all)", *segments], chance.randint(1, 3)),
+        }
+        for number, chart in enumerate(chance.sample(CHARTS, chance.randint(0, 3)))
+    }
+    return {"events": {"Interest": interest}, "segments": segments}, files
 
 
 def first_day(chance: random.Random, zone: str) -> datetime:
@@ -152,7 +192,12 @@ def set_up(user: User, folder: Path, chance: random.Random) -> Iterator[tuple[Pr
             dotenv += f"{prefix}BASE_URL={simulator.base_url}\n"
         (project.root / ".env").write_text(dotenv)
         warehouse.set_charts(project, user.charts)
-        (project.root / "sqlmesh/properties.yaml").write_text(json.dumps(user.properties))
+        write_charts(
+            project.root,
+            {name: json.dumps(chart) for name, chart in user.chart_files.items()},
+            properties=json.dumps(user.properties),
+            definitions=json.dumps(user.definitions),
+        )
         yield project, simulators
 
 
@@ -202,5 +247,8 @@ def test_a_plan_and_a_run_of_any_user_equal_the_oracle(tmp_path: Path, seed: int
         warehouse.assert_equals_truth(project, truth, user.charts)
         warehouse.assert_accounted_for(project, rows, truth)
         warehouse.assert_has_declared_properties(project)
+        assert [name for (name,) in project.query("SELECT chart FROM gold.charts ORDER BY 1")] == [*user.chart_files]
+        for name in user.chart_files:
+            project.query(f"FROM gold.chart_{name}")  # without rows where nobody did it
         if seed % UNIT_TESTS_EVERY == 9:
             sqlmesh(project, "test")
