@@ -1,9 +1,29 @@
 """Files of charts, written as a user would."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from amplitude_source.charts import book, definitions, properties
+
+from .project import REPOSITORY
+
+GUIDE = (REPOSITORY / "docs/guides/charts.md").read_text(encoding="utf-8")
+EXAMPLES = sorted((REPOSITORY / "docs/examples/charts").glob("*.yaml"))
+# The properties that the guide's examples name.
+PROPERTIES_OF_GUIDE = """\
+total: {from: event, type: number}
+plan: {from: user}
+"""
+
+
+def of_guide(mark: str) -> str:
+    """The YAML that stands in the guide below a mark."""
+    (text,) = re.findall(rf"<!-- {mark} -->\n```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    return str(text)
+
+
+DEFINITIONS_OF_GUIDE = of_guide("definitions")
 
 
 def write_charts(root: Path, charts: Mapping[str, str] = {}, **words: str) -> None:

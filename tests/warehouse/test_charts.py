@@ -19,7 +19,7 @@ from amplitude_source.charts.segmentation import Measure, Series
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
-from support.charts import write_charts
+from support.charts import DEFINITIONS_OF_GUIDE, EXAMPLES, GUIDE, PROPERTIES_OF_GUIDE, of_guide, write_charts
 from support.project import REPOSITORY, Project, make_project
 from support.shared import built_once
 
@@ -40,21 +40,7 @@ events: [Product Viewed, Ordr Completed]
 formula: UNIQUES(B) / UNIQUES(A)
 segments: [web, (all)]
 """
-PROPERTIES = """\
-total: {from: event, type: number}
-plan: {from: user}
-"""
-GUIDE = (REPOSITORY / "docs/guides/charts.md").read_text()
-EXAMPLES = sorted((REPOSITORY / "docs/examples/charts").glob("*.yaml"))
-
-
-def of_guide(mark: str) -> str:
-    """The YAML that stands in the guide below a mark."""
-    (text,) = re.findall(rf"<!-- {mark} -->\n```yaml\n(.*?)```", GUIDE, re.DOTALL)
-    return str(text)
-
-
-DEFINITIONS = of_guide("definitions").replace("segments:\n", "segments:\n  web: {where: platform = 'Web'}\n")
+DEFINITIONS = DEFINITIONS_OF_GUIDE.replace("segments:\n", "segments:\n  web: {where: platform = 'Web'}\n")
 CHARTS = {"orders": ORDERS, "rate": RATE}
 PLANNED = "plan.txt"
 SQLMESH = "from sqlmesh.cli.main import cli; cli()"
@@ -67,7 +53,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, product: Product) -> Iterato
     def build(folder: Path) -> Path:
         project = make_project(folder, simulator)
         assert project.load_here().returncode == 0
-        write_charts(project.root, CHARTS, properties=PROPERTIES, definitions=DEFINITIONS)
+        write_charts(project.root, CHARTS, properties=PROPERTIES_OF_GUIDE, definitions=DEFINITIONS)
         result = project.run("-c", SQLMESH, "plan", "--auto-apply", "--no-prompts")
         assert result.returncode == 0, result.stdout + result.stderr
         (project.root / "data" / PLANNED).write_text(" ".join((result.stdout + result.stderr).split()))
@@ -77,7 +63,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, product: Product) -> Iterato
         data = built_once(tmp_path_factory, "charts", build)
         project = make_project(tmp_path_factory.mktemp("charts"), simulator)
         shutil.copytree(data, project.root / "data", ignore=shutil.ignore_patterns("work"))
-        write_charts(project.root, CHARTS, properties=PROPERTIES, definitions=DEFINITIONS)
+        write_charts(project.root, CHARTS, properties=PROPERTIES_OF_GUIDE, definitions=DEFINITIONS)
         yield project
 
 
@@ -208,10 +194,10 @@ def test_the_guide_names_every_key_measure_metric_and_function() -> None:
 
 
 def test_a_property_that_no_plan_has_made_a_column_yet_is_named_with_what_to_run(built: Project) -> None:
-    write_charts(built.root, properties=f"{PROPERTIES}coupon: {{from: event}}\n")
+    write_charts(built.root, properties=f"{PROPERTIES_OF_GUIDE}coupon: {{from: event}}\n")
     try:
         result = built.load_here("chart", "orders", "--by", "coupon")
     finally:
-        write_charts(built.root, properties=PROPERTIES)
+        write_charts(built.root, properties=PROPERTIES_OF_GUIDE)
     assert result.returncode == 1
     assert "Gold has not what the chart asks for yet: run " in result.stderr

@@ -44,6 +44,8 @@ class Column:
     comment: str
     value: str = ""
     """The SQL that gives it; its name if there is none."""
+    is_share: bool = False
+    """Whether people read it in percent."""
 
     def select(self) -> str:
         """Return it as part of the last SELECT."""

@@ -78,7 +78,7 @@ class _Writer:
             Column("users", "BIGINT", "Users of the cohort"),
             Column("returned_on", "BIGINT", f"Those who came back in {window}"),
             Column("returned_on_or_after", "BIGINT", f"Those who came back in {window} or later"),
-            Column("returned_on_rate", "DOUBLE", "Their share", "returned_on::DOUBLE / users"),
+            Column("returned_on_rate", "DOUBLE", "Their share", "returned_on::DOUBLE / users", is_share=True),
             Column("returned_on_or_after_rate", "DOUBLE", "Their share", "returned_on_or_after::DOUBLE / users"),
             Column("is_complete", "BOOLEAN", f"Whether {window} is over for all of the cohort"),
         ]

@@ -94,6 +94,7 @@ def _columns(chart: Stickiness) -> list[Column]:
             "DOUBLE",
             "Share of them on so many days or more",
             "users_or_more::DOUBLE / NULLIF(active_users, 0)",
+            is_share=True,
         ),
         Column("is_complete", "BOOLEAN", f"Whether the export has all of the {unit}"),
     ]

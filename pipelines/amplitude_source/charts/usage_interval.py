@@ -82,6 +82,7 @@ def _columns(chart: UsageInterval) -> list[Column]:
             "DOUBLE",
             "Share of them whose median time is not longer",
             "users_up_to::DOUBLE / NULLIF(all_users, 0)",
+            is_share=True,
         ),
         Column("is_complete", "BOOLEAN", "Whether the export has all of the chart's days"),
     ]

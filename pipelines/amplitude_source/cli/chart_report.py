@@ -57,10 +57,12 @@ def bar(value: float | None, top: float) -> str:
     return BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] if top > 0 and value > 0 else BARS[0]
 
 
-def number(value: float | None) -> str:
+def number(value: float | None, is_share: bool = False) -> str:
     """Return a value as people write it."""
     if value is None:
         return "-"
+    if is_share:
+        return f"{value:.1%}"
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 10_000 else f"{value:,.4g}"
 
 
@@ -86,12 +88,13 @@ def show_answer(chart: Chart, query: Compiled, rows: Sequence[Row]) -> None:
     if not lines:
         out.print("There are no rows: no event of the chart has come on its days.")
         return
-    show_plots(lines)
+    is_share = next(each.is_share for each in query.columns if each.name == query.value)
+    show_plots(lines, is_share)
     out.print()
-    show_numbers(lines)
+    show_numbers(lines, query.keys[-1], is_share)
 
 
-def show_plots(lines: Sequence[Line]) -> None:
+def show_plots(lines: Sequence[Line], is_share: bool) -> None:
     """Print each line's points as bars, with its smallest, its largest and its last value."""
     label = min(WIDEST_LABEL, max(len(line.label) for line in lines))
     width = max(10, min(out.width - label - 36, 90))
@@ -99,7 +102,7 @@ def show_plots(lines: Sequence[Line]) -> None:
     for line in lines[:MOST_LINES]:
         values = [value for _, value, _ in line.points if value is not None]
         ends = (min(values, default=None), max(values, default=None), line.points[-1][1])
-        table.add_row(shortened(line.label, label), line.plot(width), *(number(value) for value in ends))
+        table.add_row(shortened(line.label, label), line.plot(width), *(number(value, is_share) for value in ends))
     for column in table.columns[2:]:
         column.justify = "right"
     out.print(table)
@@ -107,20 +110,20 @@ def show_plots(lines: Sequence[Line]) -> None:
         out.print(f"{len(lines) - MOST_LINES:,} more lines: --csv prints all.")
 
 
-def show_numbers(lines: Sequence[Line]) -> None:
-    """Print points as numbers, with a star at those that the export has not all of."""
+def show_numbers(lines: Sequence[Line], along: str, is_share: bool) -> None:
+    """Print points as numbers, with a star at those that the export has not all of; `along` names their places."""
     periods = within([period for line in lines for period, *_ in line.points], MOST_POINTS)
     values = [{period: (value, whole) for period, value, whole in line.points} for line in lines]
     columns: list[list[str]] = []
     room = out.width - 20
     for line, of_line in zip(lines, values, strict=True):
-        cells = [cell(*of_line.get(period, (None, True))) for period in periods]
+        cells = [cell(*of_line.get(period, (None, True)), is_share) for period in periods]
         head = shortened(line.label, WIDEST_LABEL)
         room -= max(map(len, [head, *cells])) + 2
         if room < 0 and columns:
             break
         columns.append([head, *cells])
-    table = Table("", *(head for head, *_ in columns), box=None)
+    table = Table(along, *(head for head, *_ in columns), box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     for place, period in enumerate(periods, 1):
@@ -132,9 +135,9 @@ def show_numbers(lines: Sequence[Line]) -> None:
         out.print(f"{len(lines) - len(columns):,} more lines do not fit in: --csv prints all.")
 
 
-def cell(value: float | None, is_complete: bool) -> str:
+def cell(value: float | None, is_complete: bool, is_share: bool) -> str:
     """Return a value with its star, or the room for one."""
-    return f"{number(value)}{' ' if is_complete else '*'}"
+    return f"{number(value, is_share)}{' ' if is_complete else '*'}"
 
 
 def shortened(text: str, width: int) -> str:
