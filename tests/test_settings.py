@@ -326,10 +326,9 @@ def edited(checkout: Project, line: str, by: str) -> str:
         ("week_start: monday", "week_start: saturday", "'saturday': write monday or sunday"),
         ("reporting_timezone: UTC", "reporting_timezone: Europe/Belin", "did you mean Europe/Berlin?"),
         ("reporting_timezone: UTC", "reporting_timezone: 2", "2"),
-        ("retention_start_event: _new", "retention_start_event: _activ", "did you mean _active?"),
-        ("retention_return_event: _active", "retention_return_event: 5", "in quotes"),
         ("attribution_window_days: 30", "attribution_window_days: -1", "-1: write a number of days"),
-        ("retention_start_event: _new", "retention_start_event: [Amplitude] Page", "need quotes"),
+        ("week_start: monday", "week_start: [Amplitude] Page", "need quotes"),
+        ("week_start: monday", "retention_start_event: _new", "is no variable any more: write a retention chart"),
         ("attribution_window_days: 30", "atribution_window_days: 30", "did you mean attribution_window_days?"),
     ],
 )

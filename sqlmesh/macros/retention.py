@@ -1,7 +1,6 @@
 """What retention starts and returns with, and the days, weeks and months that it is counted in.
 
-The event is one of the variables `retention_start_event` and `retention_return_event`. What Amplitude calls `_new`,
-`_active` and `_all` is known of every day and hour of a user; only an event type is looked up among all events.
+Users start with their first event, Amplitude's `_new`, and return with any of an active type, its `_active`.
 """
 
 from sqlglot import exp
@@ -15,6 +14,20 @@ from .spine import LONGEST_EXPORT_DAYS, numbers
 # The length in days of what Amplitude calls a day, a week and a month in 24-hour windows.
 INTERVAL_DAYS = {"day": 1, "week": 7, "month": 30}
 LONGEST_INTERVAL_DAYS = 31
+# The hours of Amplitude's users, as those of merged users.
+MERGED_HOURS = """
+    SELECT
+        own.project,
+        own.app,
+        aliases.canonical_amplitude_id AS amplitude_id,
+        own.event_hour,
+        own.event_date,
+        own.platform,
+        own.country
+    FROM silver.user_hours AS own
+    JOIN silver.user_aliases AS aliases
+        ON aliases.project = own.project AND aliases.app = own.app AND aliases.amplitude_id = own.amplitude_id
+"""
 
 
 @macro()
@@ -30,11 +43,8 @@ def days_with(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
             sql = segment_days_sql("first_date", f"DATEDIFF(DAY, first_date, event_date) < {LONGEST_INTERVAL_DAYS}")
         case "_active":
             sql = segment_days_sql("event_date", "active_events > 0")
-        case "_all":
-            sql = segment_days_sql("event_date", "TRUE")
-        case event_type:
-            dates = "event_date", "event_date AS segment_date"
-            sql = by_segment_sql(evaluator, events_sql(evaluator, event_type), *dates)
+        case other:
+            raise ValueError(other)
     return evaluator.parse_one(f"({sql})")
 
 
@@ -170,37 +180,12 @@ def hours_sql(evaluator: MacroEvaluator, event: exp.Expr) -> str:
     """Return a query of the hours in which merged users had the event, by segment."""
     match event.name:
         case "_new":
-            hours = f"{merged_sql('silver.user_hours', 'own.event_hour')} {first_hours_join_sql(evaluator)}"
+            hours = f"{MERGED_HOURS} {first_hours_join_sql(evaluator)}"
         case "_active":
-            hours = f"{merged_sql('silver.user_hours', 'own.event_hour')} WHERE own.active_events > 0"
-        case "_all":
-            hours = merged_sql("silver.user_hours", "own.event_hour")
-        case event_type:
-            hours = events_sql(evaluator, event_type)
+            hours = f"{MERGED_HOURS} WHERE own.active_events > 0"
+        case other:
+            raise ValueError(other)
     return by_segment_sql(evaluator, hours, "event_hour", "event_date")
-
-
-def events_sql(evaluator: MacroEvaluator, event_type: str) -> str:
-    hour = reporting_hour(evaluator, exp.column("event_time", table="own")).sql(evaluator.dialect)
-    literal = exp.Literal.string(event_type).sql(evaluator.dialect)
-    return f"{merged_sql('silver.events', f'{hour} AS event_hour')} WHERE own.event_type = {literal}"
-
-
-def merged_sql(table: str, event_hour: str) -> str:
-    """Return what a table says of Amplitude's users, as done by merged users."""
-    return f"""
-        SELECT
-            own.project,
-            own.app,
-            aliases.canonical_amplitude_id AS amplitude_id,
-            {event_hour},
-            own.event_date,
-            own.platform,
-            own.country
-        FROM {table} AS own
-        JOIN silver.user_aliases AS aliases
-            ON aliases.project = own.project AND aliases.app = own.app AND aliases.amplitude_id = own.amplitude_id
-    """
 
 
 def first_hours_join_sql(evaluator: MacroEvaluator) -> str:

@@ -139,8 +139,6 @@ class Charts:
 
     timezone: str = "UTC"
     week_start: str = "monday"
-    retention_start_event: str = "_new"
-    retention_return_event: str = "_active"
     attribution_window_days: int = 30
     funnels: str = FUNNELS
     """The text of sqlmesh/seeds/funnels.csv."""

@@ -148,7 +148,7 @@ def find_cells(truth: oracle.Truth, charts: oracle.Charts, way: type[Way]) -> It
     for app, users in users_by_app(truth).items():
         span = truth.openings[app], truth.frontiers[app]
         ways = [way(unit, zone, charts.week_start, *span) for unit in WINDOW_DAYS]
-        cells = [cell for of_unit in ways for cell in cells_of_app(app, users, charts, of_unit)]
+        cells = [cell for of_unit in ways for cell in cells_of_app(app, users, of_unit)]
         yield from cells
         yield from overall(cells)
 
@@ -162,13 +162,12 @@ def users_by_app(truth: oracle.Truth) -> dict[App, Users]:
     return {app: dict(own) for app, own in users.items()}
 
 
-def cells_of_app(app: App, users: Users, charts: oracle.Charts, way: Way) -> Iterator[RetentionCell]:
+def cells_of_app(app: App, users: Users, way: Way) -> Iterator[RetentionCell]:
     """The cells of every cohort, from X = 0 to what the frontier allows."""
     first_starts: dict[CohortKey, dt.datetime] = {}
     cohorts: defaultdict[CohortKey, dict[int, set[int]]] = defaultdict(dict)
     for user, own in users.items():
-        starts = moments(own, charts.retention_start_event, way)
-        returns = moments(own, charts.retention_return_event, way)
+        starts, returns = first_moment(own, way), active_moments(own, way)
         for start, segments in starts.items():
             numbers = {way.number(start, moment) for moment in returns if moment >= start}
             for segment in segments:
@@ -215,22 +214,18 @@ def overall(cells: Iterable[RetentionCell]) -> Iterator[RetentionCell]:
         yield cell(app, unit, segment, None, number, users, on, on_or_after, True)
 
 
-def moments(events: Collection[Event], name: str, way: Way) -> dict[dt.datetime, set[Segment]]:
-    """The moments that charts show at which a user has the event, with the segments of the events then.
+def first_moment(events: Collection[Event], way: Way) -> dict[dt.datetime, set[Segment]]:
+    """The moment of a user's first event, of whatever type, if charts show it; with the segments of its interval."""
+    first = min((way.moment(event) for event in events), default=None)
+    if first is None or not way.shows(first):
+        return {}
+    own = [event for event in events if way.shows(way.moment(event)) and way.is_new_in(first, way.moment(event))]
+    return {first: set().union(*map(segments, own))}
 
-    A user is new at the moment of the first event, whatever its type.
-    """
-    timed = [(way.moment(event), event) for event in events]
-    first = min((moment for moment, _ in timed), default=None)
-    found: defaultdict[dt.datetime, set[Segment]] = defaultdict(set)
-    for moment, event in timed:
-        if not way.shows(moment):
-            continue
-        if name == "_new" and first is not None and way.shows(first) and way.is_new_in(first, moment):
-            found[first] |= segments(event)
-        elif {"_active": event.is_active, "_all": True, "_new": False}.get(name, event.event_type == name):
-            found[moment] |= segments(event)
-    return dict(found)
+
+def active_moments(events: Collection[Event], way: Way) -> set[dt.datetime]:
+    """The moments that charts show at which a user is active."""
+    return {moment for event in events if event.is_active and way.shows(moment := way.moment(event))}
 
 
 def segments(event: Event) -> set[Segment]:

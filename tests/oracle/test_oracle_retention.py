@@ -58,20 +58,6 @@ class TestAmplitudesExample:
 
 
 class TestIntervalsInDays:
-    def test_weeks_and_months_of_24_hour_windows_go_by_days(self) -> None:
-        charts = Charts(retention_start_event="open", retention_return_event="buy")
-        rows = [row("2026-06-03 17:59:00", event_type="open")]  # a Wednesday
-        rows += [row(f"2026-0{day} 10:00:00", event_type="buy") for day in ("6-10", "7-03")]
-        assert returned(WindowWay, "week", *rows, charts=charts)["2026-06-01"] == [0, 1, 0, 0, 1]
-        assert returned(WindowWay, "month", *rows, charts=charts)["2026-06-01"] == [1, 1]
-        assert returned(WindowWay, "day", *rows, charts=charts)["2026-06-03"] == [int(n in (6, 29)) for n in range(31)]
-
-    def test_a_return_before_the_start_on_its_day_is_one_of_week_0_but_not_of_day_0(self) -> None:
-        charts = Charts(retention_start_event="open", retention_return_event="buy")
-        rows = row("2026-06-03 09:00:00", event_type="buy"), row("2026-06-03 17:59:00", event_type="open")
-        assert returned(WindowWay, "week", *rows, charts=charts)["2026-06-01"] == [1]
-        assert returned(WindowWay, "day", *rows, charts=charts)["2026-06-03"] == [0]
-
     def test_a_week_of_windows_is_complete_when_its_last_day_is_over(self) -> None:
         for last_day, complete in (("2024-03-16", [True, False]), ("2024-03-17", [True, True])):
             found = cells(WindowWay, Charts(), row("2024-02-26 10:00:00"), until(last_day))
@@ -161,30 +147,6 @@ class TestEvents:
     def test_an_inactive_event_makes_new_but_is_no_return(self, way: type[Way]) -> None:
         rows = row("2024-03-01 10:00:00", event_type="quiet"), row("2024-03-02 10:00:00"), until("2024-03-02")
         assert returned(way, "day", *rows)["2024-03-01"] == [0, 1]
-
-    def test_every_start_opens_windows_so_that_one_return_is_on_two_days(self) -> None:
-        charts = Charts(retention_start_event="open", retention_return_event="buy")
-        rows = [row(f"2024-03-01 {hour}:59:59", event_type="open") for hour in (10, 12)]
-        rows += [row("2024-03-03 11:00:00", event_type="buy"), row("2024-03-03 11:05:00", event_type="buy")]
-        assert returned(WindowWay, "day", *rows, charts=charts)["2024-03-01"] == [0, 1, 1]
-        assert returned(CalendarWay, "day", *rows, charts=charts)["2024-03-01"] == [0, 0, 1]
-
-    def test_a_day_before_the_start_is_no_return_nor_is_an_hour_before(self) -> None:
-        charts = Charts(retention_start_event="open", retention_return_event="buy")
-        rows = [row(f"2024-03-0{day} 10:00:00", event_type=what) for day, what in ((5, "buy"), (6, "open"))]
-        rows.append(row("2024-03-06 09:59:59", event_type="buy"))
-        assert returned(CalendarWay, "week", *rows[:2], charts=charts) == {"2024-03-04": [0]}
-        assert returned(CalendarWay, "week", *rows, charts=charts) == {"2024-03-04": [1]}
-        assert returned(WindowWay, "day", *rows, charts=charts) == {"2024-03-06": [0]}
-
-    def test_active_users_are_once_in_the_cohort_of_each_of_their_weeks(self) -> None:
-        charts = Charts(retention_start_event="_active", retention_return_event="_all")
-        days = [row(f"2024-03-{day:02} 10:00:00") for day in (4, 5, 12)]
-        assert returned(CalendarWay, "week", *days, charts=charts) == {
-            "2024-03-04": [1, 1],
-            "2024-03-11": [1],
-            "(all)": [1],
-        }
 
     @pytest.mark.parametrize("way", WAYS)
     def test_the_segment_is_the_start_s(self, way: type[Way]) -> None:

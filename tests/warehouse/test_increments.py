@@ -45,10 +45,10 @@ whatever,1,buy,,any,480
 whatever,2,open,n=2,any,480
 whatever,3,view,,any,480
 """
-# Weeks, days and retention as they are by default have examples enough in test_warehouse.py.
+# Weeks and days as they are by default have examples enough in test_warehouse.py.
 CHARTS = (
-    oracle.Charts(timezone="America/New_York", week_start="sunday", retention_start_event="_active", funnels=FUNNELS),
-    oracle.Charts(timezone="Asia/Kolkata", retention_start_event="open", retention_return_event="buy", funnels=FUNNELS),
+    oracle.Charts(timezone="America/New_York", week_start="sunday", funnels=FUNNELS),
+    oracle.Charts(timezone="Asia/Kolkata", funnels=FUNNELS),
 )
 
 

@@ -44,7 +44,6 @@ PRIVACY: tuple[dict[str, str], ...] = (
     {"DROP": '["user_properties/email"]', "NULL": '["language"]'},
     {"HASH": '["user_id", "device_id"]', "HASH_KEY": "0123456789abcdef0123456789abcdef"},
 )
-EVENTS = ("_new", "_active", "_all", *EVENT_TYPES[:4], 'It\'s "odd" 100%')
 
 
 # What the simulator sends of them, and what nobody does.
@@ -102,8 +101,6 @@ def user_of(seed: int) -> User:
     charts = oracle.Charts(
         timezone=zone,
         week_start=chance.choice(["monday", "sunday"]),
-        retention_start_event=chance.choice(EVENTS),
-        retention_return_event=chance.choice(EVENTS),
         attribution_window_days=chance.choice([0, 1, 30, 365]),
         funnels=funnels_of(chance),
     )

@@ -59,8 +59,6 @@ UNIT_TEST_VARIABLES = {
     "freshness_hours": 12,
     "reporting_timezone": "UTC",
     "week_start": "monday",
-    "retention_start_event": "_new",
-    "retention_return_event": "_active",
     "attribution_window_days": 30,
     "properties": [],
     "charts": [],

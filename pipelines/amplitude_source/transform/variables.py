@@ -9,7 +9,11 @@ from zoneinfo import available_timezones
 from ..errors import AmplitudeError
 
 WEEK_STARTS = ("monday", "sunday")
-SPECIAL_EVENTS = ("_new", "_active", "_all")  # as Amplitude names them
+RETIRED = {
+    "retention_start_event": "write a retention chart with `start`",
+    "retention_return_event": "write a retention chart with `return`",
+}
+"""Variables that charts have taken the place of, and what to do instead."""
 
 # Zones that tzdata lists and that are none of the world's.
 NO_ZONES = {"localtime", "Factory", "posixrules"}
@@ -28,6 +32,8 @@ def check_variables(variables: Mapping[str, Any], path: Path) -> None:
     for name, value in variables.items():
         if name in VARIABLES:
             complaint = VARIABLES[name](value)
+        elif name in RETIRED:
+            complaint = f"is no variable any more: {RETIRED[name]} (docs/guides/charts.md), and delete this line."
         else:
             near = get_close_matches(name, VARIABLES, n=1, cutoff=0.8)
             complaint = f"is not a variable of this project; did you mean {near[0]}?" if near else None
@@ -54,15 +60,6 @@ def _week_start(value: object) -> str | None:
     return f"is {value!r}: write monday or sunday, the days with which Amplitude's weeks start."
 
 
-def _event(value: object) -> str | None:
-    if not isinstance(value, str) or not value.strip():
-        return (
-            f"is {value!r}: write an event type, in quotes if it looks like a number, or {', '.join(SPECIAL_EVENTS)}."
-        )
-    near = get_close_matches(value, SPECIAL_EVENTS, n=1, cutoff=0.7) if value.startswith("_") else []
-    return _not_one_of(value, SPECIAL_EVENTS, "") if near and value not in SPECIAL_EVENTS else None
-
-
 def _days(value: object) -> str | None:
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     return None if is_count else f"is {value!r}: write a number of days, 0 or more."
@@ -76,7 +73,5 @@ def _not_one_of(value: object, words: Any, kind: str) -> str:
 VARIABLES: dict[str, Callable[[object], str | None]] = {
     "reporting_timezone": _zone,
     "week_start": _week_start,
-    "retention_start_event": _event,
-    "retention_return_event": _event,
     "attribution_window_days": _days,
 }

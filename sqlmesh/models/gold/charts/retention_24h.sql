@@ -1,13 +1,11 @@
 /* How many of the users who started come back, X times 24 hours later: Amplitude's retention by
- * 24-hour windows (retention-analysis-time, "Retention using 24-hour windows"). The variables
- * retention_start_event and retention_return_event name the events.
+ * 24-hour windows (retention-analysis-time, "Retention using 24-hour windows"). Users start with
+ * their first event and return with an active one; a chart of sqlmesh/charts/ has other events.
  * By days, times are rounded down to the hour. By weeks (7 days) and months (30 days), they are
- * rounded down to the day of the reporting calendar. Each hour or day with a start event opens
- * windows of its own; a user counts once in a cell.
- * A user is once in the cohort of each day, week or month of the reporting calendar with a start
- * event, in the segments of these events. Returns count in any segment. A new user starts with the
- * hour of the first event, by weeks and months with its day, and is in the segments of that hour
- * or day ("Retention types").
+ * rounded down to the day of the reporting calendar.
+ * A user is in the cohort of the day, week or month of the reporting calendar with the first
+ * event, and in the segments of its hour, by weeks and months of its day ("Retention types").
+ * Returns count in any segment.
  * X runs as far as the export has come. The sum over all cohorts leaves out cells that are not
  * complete (retention-analysis-calculation). */
 MODEL (
@@ -48,11 +46,11 @@ WITH starts AS (
   SELECT
     times.*,
     @interval_of(times.interval_unit, times.event_date) AS cohort_date
-  FROM @shown(@times_with(@retention_start_event), event_date) AS times
+  FROM @shown(@times_with('_new'), event_date) AS times
 ), returns AS (
   SELECT
     times.*
-  FROM @shown(@times_with(@retention_return_event), event_date) AS times
+  FROM @shown(@times_with('_active'), event_date) AS times
   WHERE
     times.breakdown = 'all'
 ), last_returns AS (

@@ -1,11 +1,9 @@
 /* How many of the users who started come back, X days, weeks or months of the reporting calendar
  * later: Amplitude's retention by strict calendar dates (retention-analysis-time, "Retention using
- * strict calendar dates"). The variables retention_start_event and retention_return_event name the
- * events.
- * A user is once in the cohort of each day, week or month with a start event, in the segments of
- * these events. Returns count in any segment, from the day of the first start event on. A new user
- * starts on the day of the first event, and is in the segments of the whole interval of that day
- * ("Retention types").
+ * strict calendar dates"). Users start with their first event and return with an active one; a
+ * chart of sqlmesh/charts/ has other events.
+ * A user is in the cohort of the day, week or month with the first event, and in the segments of
+ * that whole interval ("Retention types"). Returns count in any segment, from the first day on.
  * X runs as far as the export has come. The sum over all cohorts leaves out cells that are not
  * complete (retention-analysis-calculation). */
 MODEL (
@@ -45,14 +43,14 @@ MODEL (
 WITH starts AS (
   SELECT
     days.*
-  FROM @shown(@days_with(@retention_start_event), event_date, segment_date) AS days
+  FROM @shown(@days_with('_new'), event_date, segment_date) AS days
 ), returns AS (
   SELECT
     days.project,
     days.app,
     days.amplitude_id,
     days.event_date
-  FROM @shown(@days_with(@retention_return_event), event_date) AS days
+  FROM @shown(@days_with('_active'), event_date) AS days
   WHERE
     days.breakdown = 'all' AND days.segment_date = days.event_date
 ), last_returns AS (
