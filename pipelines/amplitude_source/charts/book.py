@@ -10,6 +10,8 @@ from pydantic import ConfigDict, ValidationError
 from ..errors import AmplitudeError
 from ..yaml_files import Strict, first_fault, read, sentence
 from .definitions import SPECIAL_EVENTS, Words, parts_of, read_words
+from .funnel import Funnel
+from .funnel_query import compile_funnel
 from .lifecycle import Lifecycle, compile_lifecycle
 from .properties import COLUMN
 from .queries import Compiled
@@ -22,9 +24,10 @@ from .stickiness import Stickiness, compile_stickiness
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")
 
-Chart = Segmentation | Retention | Lifecycle | Stickiness
+Chart = Segmentation | Funnel | Retention | Lifecycle | Stickiness
 TYPES: dict[str, type[Chart]] = {
     "segmentation": Segmentation,
+    "funnel": Funnel,
     "retention": Retention,
     "lifecycle": Lifecycle,
     "stickiness": Stickiness,
@@ -36,7 +39,7 @@ class AnyType(Strict):
 
     model_config = ConfigDict(extra="ignore")
 
-    type: Literal["segmentation", "retention", "lifecycle", "stickiness"]
+    type: Literal["segmentation", "funnel", "retention", "lifecycle", "stickiness"]
 
 
 def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
@@ -121,6 +124,8 @@ def compiled(chart: Chart, words: Words) -> Compiled:
     match chart:
         case Segmentation():
             return compile_segmentation(chart, words)
+        case Funnel():
+            return compile_funnel(chart, words)
         case Retention():
             return compile_retention(chart, words)
         case Lifecycle():
