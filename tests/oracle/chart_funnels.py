@@ -212,9 +212,7 @@ def _steps(spec: Mapping[str, Any], ways: Sequence[Way]) -> Iterator[tuple[int, 
         statistics: list[float | None] = [None] * 4
         if number and own:
             took = [[(way[number] - way[place]).total_seconds() for way in own] for place in (number - 1, 0)]
-            statistics = [
-                value for seconds in took for value in (median(seconds), math.fsum(seconds) / len(seconds))
-            ]
+            statistics = [value for seconds in took for value in (median(seconds), math.fsum(seconds) / len(seconds))]
         shares = (divided(len(own), len(ways)), divided(len(own), before) if number else None)
         yield number + 1, (name_of(part), len(own), *shares, *statistics)
         before = len(own)

@@ -51,7 +51,9 @@ class Paths:
         tables = {"acts": self._acts(), "doings": self._doings(), "entries": self._entries()}
         if self._chart.order == "any":
             return {**tables, "around": self._around(), "paths": self._paths_in_any_order()}
-        tables["paths_1"] = f"SELECT {listed('', [*self.key, 'uuid'])}, moment AS t_1, moment AS m_1{self._stops()} FROM entries"
+        tables["paths_1"] = (
+            f"SELECT {listed('', [*self.key, 'uuid'])}, moment AS t_1, moment AS m_1{self._stops()} FROM entries"
+        )
         for step in range(2, self._length + 1):
             tables[f"paths_{step}"] = self._choices(step) if self._stoppers else self._nexts(step)
         return {**tables, "paths": self._paths_in_order()}
@@ -151,7 +153,9 @@ class Paths:
     def _nexts(self, step: int) -> str:
         """Each way with the earliest event of its next step, if nothing ends ways: an earlier one never hinders."""
         before, key = self._times(step - 1), listed("", self.key)
-        soonest = _greatest([f"m_{step - 1} - {SECOND}", *(f"t_{number} + {SECOND + 1}" for number in self._apart(step))])
+        soonest = _greatest(
+            [f"m_{step - 1} - {SECOND}", *(f"t_{number} + {SECOND + 1}" for number in self._apart(step))]
+        )
         nothing = "".join(f", NULL AS {name}" for name in ["uuid", *before])
         return f"""
             SELECT {key}, uuid, {listed("", before)}, next_moment AS t_{step}, GREATEST(next_moment, m_{step - 1}) AS m_{step}

@@ -84,7 +84,9 @@ class _Writer:
                 *line,
                 Column("from_step", "BIGINT", "Number of a step"),
                 Column("to_step", "BIGINT", "Number of a later one: the next, or the last for the whole funnel"),
-                Column("bucket_seconds", "BIGINT", "Seconds from the one to the other: so many or more, up to the next"),
+                Column(
+                    "bucket_seconds", "BIGINT", "Seconds from the one to the other: so many or more, up to the next"
+                ),
                 Column("users", "BIGINT", "Users who took so long"),
                 Column("share", "DOUBLE", "Their share of all who reached the later step"),
                 Column("is_complete", "BOOLEAN", whole),
