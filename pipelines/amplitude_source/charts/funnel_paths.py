@@ -1,292 +1,218 @@
-"""The ways that users take through a funnel, as SQL: the first tables of a funnel chart's query.
+"""The ways that users take through a funnel, as SQL: the tables of a funnel chart's query after those of its events.
 
-Times are whole microseconds. A way is a row: `t_2` is when its event of step 2 happened, and `m_2` when all up to it
-had happened. Events at most a second apart are simultaneous, and count in either order; two that may be of one step
-are one event (funnel-analysis-how-amplitude-handles-simultaneous-events.md).
+A way is a row: `t_2` is when its event of step 2 happened, and `m_2` when all up to it had happened. Events at most a
+second apart are simultaneous, and count in either order. Two that may be of one step are one event
+(funnel-analysis-how-amplitude-handles-simultaneous-events.md).
 """
 
-from collections.abc import Iterable
-
-from .definitions import Part, Words
+from .definitions import Words
 from .exclusive import may_share_an_event
-from .funnel import Exclusion, Funnel, seconds_of
-from .queries import (
-    USER,
-    Query,
-    Scan,
-    day_column,
-    equal,
-    listed,
-    select_events,
-)
+from .funnel import Funnel, seconds_of
+from .funnel_events import NEVER, SECOND, Events, more
+from .queries import listed
 
-SECOND = 1_000_000
-NEVER = "4000000000000000000"
-ENTRY = ("project", "app", "uuid")
-MOMENT = "DATEDIFF(MICROSECOND, '1970-01-01'::TIMESTAMPNTZ, events.event_time)"
+# The events of a person by the dozen, so that a way looks at those alone that lie in its time.
+CHUNKED = """
+  SELECT *, FLOOR(ROW_NUMBER() OVER (PARTITION BY person ORDER BY moment) / 12) AS chunk FROM doings
+"""
+CHUNKS = """
+  SELECT person, chunk, MIN(moment) AS first_at, MAX(moment) AS last_at FROM chunked GROUP BY person, chunk
+"""
 
 
-class Paths:
-    """Writes the tables up to `paths`: a row for each way through the funnel that may be a user's best.
+def tables_of_paths(chart: Funnel, events: Events, words: Words) -> dict[str, str]:
+    """Write the tables up to `paths`, in which the ways that may be the best of an entry are.
 
     Args:
         chart: as its file has it.
-        query: that they are part of.
+        events: the tables that they read.
         words: the columns, events and segments that the chart was checked with.
+
+    Returns:
+        Queries by their names.
+    """
+    if chart.order == "any":
+        return _AnyOrder(chart, events).tables()
+    return _InOrder(chart, events, words).tables()
+
+
+class _InOrder:
+    """Writes the ways of `this` and `exact` order, a table for each number of steps.
+
+    Where nothing may end a way, the earliest event is the best for each step, because an earlier one hinders nothing
+    later. Else all events that make a difference to what may end the way are followed.
     """
 
-    def __init__(self, chart: Funnel, query: Query, words: Words) -> None:
-        self._chart, self._query, self._words = chart, query, words
+    def __init__(self, chart: Funnel, events: Events, words: Words) -> None:
+        self._events = events
         self._length = len(chart.steps)
         self._window = seconds_of(chart.within) * SECOND
-        self._held = [f"held_{number}" for number in range(1, len(chart.hold_constant) + 1)]
-        self.key = [*USER, *self._held]
-        """What tells those apart who are counted: users, or pairs of a user and what is held constant."""
-        self.by = [f"by_{number}" for number in range(1, len(chart.by) + 1)]
-        """The columns of the values of `by`, which the chart's output alone calls by names that users gave."""
-        self._stoppers = self._all_stoppers()
+        self._apart: dict[int, list[int]] = {step: [] for step in range(1, self._length + 1)}
+        """The steps before each whose events must be more than a second earlier, because they may be its event."""
+        for earlier, later in chart.pairs():
+            if may_share_an_event(chart.steps[earlier - 1], chart.steps[later - 1], words):
+                self._apart[later].append(earlier)
 
     def tables(self) -> dict[str, str]:
-        """Return the tables' queries by their names."""
-        tables = {"acts": self._acts(), "doings": self._doings(), "entries": self._entries()}
-        if self._chart.order == "any":
-            return {**tables, "around": self._around(), "paths": self._paths_in_any_order()}
-        tables["paths_1"] = (
-            f"SELECT {listed('', [*self.key, 'uuid'])}, moment AS t_1, moment AS m_1{self._stops()} FROM entries"
-        )
+        stops = more("", self._events.stops)
+        tables = {"chunked": CHUNKED, "chunks": CHUNKS} if stops else {}
+        tables["paths_1"] = f"SELECT person, entry, moment AS t_1, moment AS m_1{stops} FROM entries"
         for step in range(2, self._length + 1):
-            tables[f"paths_{step}"] = self._choices(step) if self._stoppers else self._nexts(step)
-        return {**tables, "paths": self._paths_in_order()}
-
-    # --- events
-
-    def _all_stoppers(self) -> list[list[Part]]:
-        """The different sets of events that end a way between two steps."""
-        gaps = [1] if self._chart.order == "any" else range(1, self._length)
-        sets: list[list[Part]] = []
-        for stoppers in map(self._stoppers_after, gaps):
-            if stoppers and stoppers not in sets:
-                sets.append(stoppers)
-        return sets
-
-    def _stoppers_after(self, step: int) -> list[Part]:
-        """The events that must not come between a step and the next."""
-        exact: list[Part] = [Part.model_construct(event="_active", where=None)] if self._chart.order == "exact" else []
-        return exact + [each for each in self._chart.exclude if self._is_excluded_after(each, step)]
-
-    def _is_excluded_after(self, exclusion: Exclusion, step: int) -> bool:
-        first, last = exclusion.between or (1, self._length)
-        return first <= step < last
-
-    def _acts(self) -> str:
-        """The events that do steps or end ways, with what they do."""
-        chart, scan = self._chart, Scan(self._query)
-        steps = [scan.takes(step) for step in chart.steps]
-        stops = [" OR ".join(f"({scan.takes(part)})" for part in stoppers) for stoppers in self._stoppers]
-        columns = [
-            "events.canonical_amplitude_id",
-            *(f"{scan.value(name)} AS {own}" for name, own in zip(chart.hold_constant, self._held, strict=True)),
-            "events.uuid",
-            f"{MOMENT} AS moment",
-            *(f"COALESCE({takes}, FALSE) AS does_{number}" for number, takes in enumerate(steps, 1)),
-            *(f"COALESCE({takes}, FALSE) AS ends_{number}" for number, takes in enumerate(stops, 1)),
-            *(f"{scan.is_in(segment)} AS in_{number}" for number, segment in enumerate(chart.segments, 1)),
-            *(f"{scan.group(name)} AS {own}" for name, own in zip(chart.by, self.by, strict=True)),
-            f"days.{day_column(chart.interval)} AS period",
-        ]
-        held = [f"NOT {scan.value(name)} IS NULL" for name in chart.hold_constant]
-        return select_events(scan, columns, [*held, f"({' OR '.join(f'({each})' for each in [*steps, *stops])})"])
-
-    def _doings(self) -> str:
-        """The events that do steps, each with the first event after its second that ends a way: `stop_1`, ..."""
-        does = " OR ".join(f"does_{number}" for number in range(1, self._length + 1))
-        if not self._stoppers:
-            return f"SELECT * FROM acts WHERE {does}"
-        numbers = range(1, len(self._stoppers) + 1)
-        ends = " OR ".join(f"ends_{number}" for number in numbers)
-        stops = ", ".join(
-            f"COALESCE(MIN(IFF(is_look, NULL, IFF(ends_{number}, moment, NULL))) OVER (PARTITION BY "
-            f"{listed('', self.key)} ORDER BY mark, IFF(is_look, 1, 0) ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)"
-            f", {NEVER}) AS stop_{number}"
-            for number in numbers
-        )
-        return f"""
-            SELECT *
-            FROM (
-              SELECT *, {stops}
-              FROM (
-                SELECT *, moment AS mark, FALSE AS is_look FROM acts WHERE {ends}
-                UNION ALL
-                SELECT *, moment + {SECOND} AS mark, TRUE AS is_look FROM acts WHERE {does}
-              ) AS marks
-            ) AS looks
-            WHERE is_look
-        """
-
-    def _entries(self) -> str:
-        """The events of step 1 in the chart's intervals and segments."""
-        is_in = " OR ".join(f"doings.in_{number}" for number in range(1, len(self._chart.segments) + 1))
-        return f"""
-            SELECT doings.*
-            FROM doings
-            JOIN spans ON {equal("spans", "doings", ["project", "app", "period"])}
-            WHERE doings.does_1 AND ({is_in})
-        """
-
-    # --- this and exact order
-
-    def _stops(self, table: str = "") -> str:
-        return "".join(f", {table}stop_{number}" for number in range(1, len(self._stoppers) + 1))
-
-    def _apart(self, step: int) -> list[int]:
-        """The steps before one whose events must be more than a second earlier, because they may be the same event."""
-        steps = self._chart.steps
-        return [
-            earlier
-            for earlier in range(1, step)
-            if may_share_an_event(steps[earlier - 1], steps[step - 1], self._words)
-        ]
+            tables[f"paths_{step}"] = self._choices(step) if stops else self._nexts(step)
+        return {**tables, "paths": " UNION ALL ".join(map(self._paths, range(1, self._length + 1)))}
 
     def _times(self, step: int) -> list[str]:
         return [f"{kind}_{number}" for number in range(1, step + 1) for kind in "tm"]
 
     def _nexts(self, step: int) -> str:
-        """Each way with the earliest event of its next step, if nothing ends ways: an earlier one never hinders."""
-        before, key = self._times(step - 1), listed("", self.key)
-        soonest = _greatest(
-            [f"m_{step - 1} - {SECOND}", *(f"t_{number} + {SECOND + 1}" for number in self._apart(step))]
-        )
-        nothing = "".join(f", NULL AS {name}" for name in ["uuid", *before])
+        """Each way with the earliest event of its next step."""
+        last, before = step - 1, self._times(step - 1)
+        bounds = [f"m_{last} - {SECOND}", *(f"t_{number} + {SECOND + 1}" for number in self._apart[step])]
+        nothing = "".join(f", NULL AS {name}" for name in ["entry", *before])
         return f"""
-            SELECT {key}, uuid, {listed("", before)}, next_moment AS t_{step}, GREATEST(next_moment, m_{step - 1}) AS m_{step}
+            SELECT person, entry{more("", before)}, next_moment AS t_{step}, GREATEST(next_moment, m_{last}) AS m_{step}
             FROM (
               SELECT *, MIN(moment) OVER (
-                  PARTITION BY {key} ORDER BY mark, IFF(moment IS NULL, 0, 1)
-                  ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+                  PARTITION BY person ORDER BY mark, is_doing ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
                 ) AS next_moment
               FROM (
-                SELECT {key}, uuid, {listed("", before)}, {soonest} AS mark, NULL AS moment FROM paths_{step - 1}
+                SELECT person, entry{more("", before)}, {greatest(bounds)} AS mark, NULL AS moment, 0 AS is_doing
+                FROM paths_{last}
                 UNION ALL
-                SELECT {key}{nothing}, moment AS mark, moment FROM doings WHERE does_{step}
+                SELECT person{nothing}, moment AS mark, moment, 1 AS is_doing
+                FROM doings
+                WHERE does_{step}
               ) AS marks
             ) AS looks
-            WHERE moment IS NULL AND next_moment <= t_1 + {self._window}
+            WHERE is_doing = 0 AND next_moment <= t_1 + {self._window}
         """
 
     def _choices(self, step: int) -> str:
-        """Each way with each event of its next step that makes a difference to what may end it."""
-        before, last = self._times(step - 1), step - 1
-        stop = self._stop_after(last)
-        conditions = [
-            equal("doings", "paths", self.key),
-            f"doings.does_{step}",
-            f"doings.moment >= paths.m_{last} - {SECOND}",
-            f"doings.moment <= paths.t_1 + {self._window}",
-            *(f"doings.moment > paths.t_{number} + {SECOND}" for number in self._apart(step)),
-            *([f"doings.moment <= paths.{stop} + {SECOND}"] if stop else []),
-        ]
+        """Each way with each event of its next step after which it may go on in another manner; the earliest of each.
+
+        Of ways that go on alike, the one that is over first stays.
+        """
+        last, before, stop = step - 1, self._times(step - 1), self._events.stop_after(step - 1)
+        earliest = f"paths.m_{last} - {SECOND}"
+        until = f"paths.t_1 + {self._window}"
+        if stop:
+            until = f"LEAST({until}, paths.{stop} + {SECOND})"
+        apart = "".join(f" AND doings.moment > paths.t_{number} + {SECOND}" for number in self._apart[step])
         stops = "".join(
-            f", IFF(doings.moment > paths.m_{last}, doings.stop_{number}, paths.stop_{number}) AS stop_{number}"
-            for number in range(1, len(self._stoppers) + 1)
+            f", IFF(doings.moment > paths.m_{last}, doings.{name}, paths.{name}) AS {name}"
+            for name in self._events.stops
         )
-        earliest = ", ".join(f"m_{number}" for number in range(step, 1, -1))
         return f"""
-            SELECT {listed("", [*self.key, "uuid", *self._times(step)])}{self._stops()}
+            SELECT person, entry{more("", self._times(step) + self._events.stops)}
             FROM (
               SELECT *, ROW_NUMBER() OVER (
-                  PARTITION BY {", ".join([*ENTRY, *self._later(step)])} ORDER BY {earliest}
+                  PARTITION BY {", ".join(["entry", *self._asked_later(step)])} ORDER BY {latest(step)}
                 ) AS place
               FROM (
-                SELECT {listed("paths", [*self.key, "uuid", *before])}, doings.moment AS t_{step},
+                SELECT paths.person, paths.entry{more("paths", before)}, doings.moment AS t_{step},
                   GREATEST(doings.moment, paths.m_{last}) AS m_{step}{stops}
                 FROM paths_{last} AS paths
-                JOIN doings ON {" AND ".join(conditions)}
+                JOIN chunks
+                  ON chunks.person = paths.person AND chunks.last_at >= {earliest} AND chunks.first_at <= {until}
+                JOIN chunked AS doings
+                  ON doings.person = chunks.person AND doings.chunk = chunks.chunk AND doings.does_{step}
+                  AND doings.moment BETWEEN {earliest} AND {until}{apart}
               ) AS choices
             ) AS ranked
             WHERE place = 1
         """
 
-    def _stop_after(self, step: int) -> str | None:
-        stoppers = self._stoppers_after(step)
-        return f"stop_{self._stoppers.index(stoppers) + 1}" if stoppers else None
-
-    def _later(self, step: int) -> list[str]:
+    def _asked_later(self, step: int) -> list[str]:
         """Return all that later steps ask of a way so far, besides how early it is."""
-        stops = {stop for later in range(step, self._length) if (stop := self._stop_after(later))}
-        bounds = {
-            _greatest(f"t_{number}" for number in apart if number <= step)
+        stops = [self._events.stop_after(later) for later in range(step, self._length)]
+        bounds = [
+            greatest([f"t_{number}" for number in self._apart[later] if number <= step])
             for later in range(step + 1, self._length + 1)
-            if (apart := self._apart(later)) and apart[0] <= step
-        }
-        return sorted(stops | bounds)
+            if any(number <= step for number in self._apart[later])
+        ]
+        return [*dict.fromkeys([*filter(None, stops), *bounds])]
 
-    def _paths_in_order(self) -> str:
-        """All ways with the number of steps that they reach."""
-        return " UNION ALL ".join(
-            f"SELECT {listed('', [*self.key, 'uuid'])}, {depth} AS depth, {self._reached(depth)} FROM paths_{depth}"
-            for depth in range(1, self._length + 1)
-        )
+    def _paths(self, depth: int) -> str:
+        """The ways that end with a step."""
+        reached = [f"m_{step}" for step in range(1, depth + 1)]
+        missing = "".join(f", NULL::BIGINT AS m_{step}" for step in range(depth + 1, self._length + 1))
+        return f"SELECT person, entry, {depth} AS depth, {listed('', reached)}{missing} FROM paths_{depth}"
 
-    def _reached(self, depth: int) -> str:
-        return ", ".join(
-            f"m_{step}" if step <= depth else f"NULL::BIGINT AS m_{step}" for step in range(1, self._length + 1)
-        )
 
-    # --- any order
+class _AnyOrder:
+    """Writes the ways of `any` order: an entry, and what was done in a time around it that is as long as the window.
+
+    The times that may be the best begin with the entry, or with the last event of another step before it. No stopper
+    may lie between the first event and the last.
+    """
+
+    def __init__(self, chart: Funnel, events: Events) -> None:
+        self._events = events
+        self._others = range(2, len(chart.steps) + 1)
+        self._window = seconds_of(chart.within) * SECOND
+
+    def tables(self) -> dict[str, str]:
+        return {"around": self._around(), "times": self._times(), "done": self._done(), "paths": self._paths()}
 
     def _around(self) -> str:
         """Each entry with the nearest events of the other steps, before and after it."""
-        over = f"OVER (PARTITION BY {listed('', self.key)} ORDER BY moment RANGE BETWEEN"
+        over = "OVER (PARTITION BY person ORDER BY moment RANGE BETWEEN"
         before, after = f"{over} UNBOUNDED PRECEDING AND CURRENT ROW)", f"{over} CURRENT ROW AND UNBOUNDED FOLLOWING)"
-        columns = [
-            sql
-            for step in range(2, self._length + 1)
-            for sql in (
-                f"MAX(IFF(does_{step}, moment, NULL)) {before} AS before_{step}",
-                f"MIN(IFF(does_{step}, moment, NULL)) {after} AS after_{step}",
-                *([f"MAX(IFF(does_{step}, stop_1, NULL)) {before} AS stop_before_{step}"] if self._stoppers else []),
-            )
-        ]
-        looked = f"SELECT *, {', '.join(columns)} FROM doings"
+        columns = {}
+        for step in self._others:
+            columns[f"before_{step}"] = f"MAX(IFF(does_{step}, moment, NULL)) {before}"
+            columns[f"after_{step}"] = f"MIN(IFF(does_{step}, moment, NULL)) {after}"
+            for stop in self._events.stops:
+                columns[f"{stop}_before_{step}"] = f"MAX(IFF(does_{step}, {stop}, NULL)) {before}"
+        looks = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
         return f"""
-            SELECT looked.*
-            FROM ({looked}) AS looked
-            JOIN entries ON {equal("entries", "looked", ENTRY)}
+            SELECT entries.person, entries.entry, entries.moment{more("entries", self._events.stops)},
+              {listed("looks", columns)}
+            FROM entries
+            JOIN (SELECT DISTINCT person, moment, {looks} FROM doings) AS looks
+              ON looks.person = entries.person AND looks.moment = entries.moment
         """
 
-    def _paths_in_any_order(self) -> str:
-        """Each entry in each window that may be its best: one begins with it, or with the event of a step before it."""
-        stop = ["stop_1"] if self._stoppers else []
-        starts = [f"SELECT *, moment AS starts_at, {(stop or [NEVER])[0]} AS stops_at FROM around"] + [
-            f"SELECT *, before_{step} AS starts_at, {f'stop_before_{step}' if stop else NEVER} AS stops_at FROM around"
-            for step in range(2, self._length + 1)
-        ]
-        times = ", ".join(
-            f"CASE WHEN before_{step} >= starts_at THEN moment WHEN after_{step} <= last_at THEN after_{step} END AS t_{step}"
-            for step in range(2, self._length + 1)
+    def _times(self) -> str:
+        """Each entry with each time around it."""
+        stop = self._events.stop_after(1)
+        starts = {"moment": stop or NEVER}
+        starts |= {f"before_{step}": f"{stop}_before_{step}" if stop else NEVER for step in self._others}
+        return " UNION ALL ".join(
+            f"""
+            SELECT *, {first} AS first_at, LEAST({first} + {self._window}, {stop} + {SECOND}) AS last_at
+            FROM around
+            WHERE moment <= LEAST({first} + {self._window}, {stop} + {SECOND})
+            """
+            for first, stop in starts.items()
         )
-        steps = range(2, self._length + 1)
-        depth = " ".join(f"WHEN t_{step} IS NULL THEN {step - 1}" for step in steps)
+
+    def _done(self) -> str:
+        """When each step was done, from the entry on."""
+        steps = ", ".join(
+            f"CASE WHEN before_{step} >= first_at THEN moment WHEN after_{step} <= last_at THEN after_{step} END "
+            f"AS t_{step}"
+            for step in self._others
+        )
+        return f"SELECT person, entry, moment AS t_1, {steps} FROM times"
+
+    def _paths(self) -> str:
+        depth = " ".join(f"WHEN t_{step} IS NULL THEN {step - 1}" for step in self._others)
         reached = ", ".join(
-            f"IFF(depth >= {step}, {_greatest(f't_{number}' for number in range(1, step + 1))}, NULL) AS m_{step}"
-            for step in steps
+            f"IFF(depth >= {step}, {greatest([f't_{number}' for number in range(1, step + 1)])}, NULL) AS m_{step}"
+            for step in self._others
         )
         return f"""
-            SELECT {listed("", [*self.key, "uuid"])}, depth, t_1 AS m_1, {reached}
-            FROM (
-              SELECT *, CASE {depth} ELSE {self._length} END AS depth
-              FROM (
-                SELECT *, moment AS t_1, {times}
-                FROM (
-                  SELECT *, LEAST(starts_at + {self._window}, stops_at + {SECOND}) AS last_at
-                  FROM ({" UNION ALL ".join(starts)}) AS windows
-                ) AS windows
-                WHERE moment <= last_at
-              ) AS done
-            ) AS counted
+            SELECT person, entry, depth, t_1 AS m_1, {reached}
+            FROM (SELECT *, CASE {depth} ELSE {len(self._others) + 1} END AS depth FROM done) AS counted
         """
 
 
-def _greatest(values: Iterable[str]) -> str:
-    each = [*values]
-    return f"GREATEST({', '.join(each)})" if len(each) > 1 else each[0]
+def greatest(values: list[str]) -> str:
+    """Return the largest of some values as SQL."""
+    return f"GREATEST({', '.join(values)})" if len(values) > 1 else values[0]
+
+
+def latest(step: int) -> str:
+    """Return the order in which the way comes first that is over first."""
+    return ", ".join(f"m_{number}" for number in range(step, 1, -1))

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from .definitions import Words
 from .funnel import Funnel, seconds_of
-from .funnel_paths import ENTRY, SECOND, Paths
+from .funnel_events import SECOND, Events
+from .funnel_paths import latest, tables_of_paths
 from .queries import (
     LINE,
     Column,
@@ -20,6 +21,8 @@ from .queries import (
     periods,
 )
 
+ENTRIES = 1_000_000_000_000_000
+"""More than there are entries."""
 DIGITS = " UNION ALL ".join(f"SELECT {digit} AS n" for digit in range(10))
 STATISTICS = (
     "median_seconds",
@@ -51,9 +54,9 @@ class _Writer:
 
     def __init__(self, chart: Funnel, words: Words) -> None:
         self._chart, self._query = chart, Query(words)
-        self._paths = Paths(chart, self._query, words)
+        self._events = Events(chart, self._query)
         self._steps = range(1, len(chart.steps) + 1)
-        self._line = [*LINE, *self._paths.by]
+        self._line = [*LINE, *self._events.by]
         self._is_over_time = chart.show == "conversion_over_time"
         self._span = ["project", "app", *(["period"] if self._is_over_time else [])]
         self._cell = [*self._line, *(["period"] if self._is_over_time else [])]
@@ -62,8 +65,10 @@ class _Writer:
         tables = {
             "periods": periods(self._chart.interval, self._chart.until),
             "spans": self._spans(),
-            **self._paths.tables(),
-            "best": " UNION ALL ".join(map(self._best, range(1, len(self._chart.segments) + 1))),
+            **self._events.tables(),
+            **tables_of_paths(self._chart, self._events, self._query.words),
+            "ways": self._ways(),
+            "best": " UNION ALL ".join(map(self._best, self._chart.segments, self._events.segments)),
             "lines": lines(self._line, self._chart.segments, "best"),
         }
         if self._chart.show == "time_to_convert":
@@ -77,7 +82,7 @@ class _Writer:
 
     def _columns(self) -> list[Column]:
         whole = "Whether the export has all of the time in which users may convert"
-        own = dict(zip(map(output_name, self._chart.by), self._paths.by, strict=True))
+        own = dict(zip(map(output_name, self._chart.by), self._events.by, strict=True))
         line = [replace(each, value=own.get(each.name, "")) for each in line_columns(self._chart.by)]
         if self._chart.show == "time_to_convert":
             return [
@@ -122,21 +127,30 @@ class _Writer:
             {since}
         """
 
-    def _best(self, segment: int) -> str:
-        """The way that counts of each user in a segment."""
-        key = listed("paths", self._paths.key)
-        interval = ", entries.period" if self._is_over_time else ""
-        latest = "".join(f", paths.m_{step}" for step in reversed(self._steps) if step > 1)
-        columns = [*self._paths.by, "period"]
+    def _ways(self) -> str:
+        """Each way with its entry, and a number by which the longest comes first, then the one that begins first."""
+        entry = ["project", "app", *self._events.segments, *self._events.by, "period"]
         return f"""
-            SELECT *
+            SELECT paths.*, {listed("entries", entry)},
+              ({self._steps[-1]} - paths.depth) * {ENTRIES} + paths.entry AS standing
+            FROM paths
+            JOIN entries ON entries.entry = paths.entry
+        """
+
+    def _best(self, segment: str, is_in: str) -> str:
+        """The way that counts of each user in a segment; of several of one entry, the one that is over first."""
+        counted = ["person", *(["period"] if self._is_over_time else [])]
+        keys = listed("", counted)
+        columns = ["project", "app", *self._events.by, "period", "depth", *(f"m_{step}" for step in self._steps)]
+        return f"""
+            SELECT {literal(segment)} AS segment, {listed("", columns)}
             FROM (
-              SELECT paths.*, {literal(self._chart.segments[segment - 1])} AS segment, {listed("entries", columns)},
-                ROW_NUMBER() OVER (
-                  PARTITION BY {key}{interval} ORDER BY paths.depth DESC, paths.m_1, paths.uuid{latest}
-                ) AS place
-              FROM paths
-              JOIN entries ON {equal("entries", "paths", ENTRY)} AND entries.in_{segment}
+              SELECT {listed("ways", columns)},
+                ROW_NUMBER() OVER (PARTITION BY ways.standing ORDER BY {latest(self._steps[-1])}) AS place
+              FROM ways
+              JOIN (
+                SELECT {keys}, MIN(standing) AS standing FROM ways WHERE {is_in} GROUP BY {keys}
+              ) AS firsts ON {equal("firsts", "ways", [*counted, "standing"])}
             ) AS ranked
             WHERE place = 1
         """
