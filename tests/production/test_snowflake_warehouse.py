@@ -66,6 +66,19 @@ CHARTS = {
     "lifecycle": "{type: lifecycle, event: Interest, interval: week, by: [size], until: 2026-06-16}",
     "stickiness": "{type: stickiness, event: {event: _new, where: plan IS NULL}, segments: [(all), it's Germany]}",
     "windows": "{type: retention, interval: week, since: 2026-06-12}",
+    "funnel": (
+        "{type: funnel, steps: [Interest, Product Added, {event: Order Completed, where: total > 20}], within: 7 days, "
+        "by: [platform], segments: [(all), buyers]}"
+    ),
+    "funnel_exact": (
+        "{type: funnel, steps: [Product Viewed, _active, _active], order: exact, within: 2 hours, "
+        "exclude: [{event: Search Performed, between: [2, 3]}], hold_constant: [session_id], "
+        "show: conversion_over_time, interval: week}"
+    ),
+    "funnel_any": (
+        "{type: funnel, steps: [Order Completed, Product Viewed], order: any, exclude: [Push Received], "
+        "show: time_to_convert, since: 2026-06-12}"
+    ),
     "companies": "{type: segmentation, events: [_all], cumulative: true, count_by: company, since: 2026-06-13}",
 }
 # A condition with each function that charts take, and how many events it takes.
@@ -162,7 +175,7 @@ def assert_charts_count_something(project: Project) -> None:
     """Each chart, and each function of conditions, of which there are no others."""
     for name in CHARTS:
         chart = YAML(typ="safe").load(CHARTS[name])
-        value = {"segmentation": "value", "retention": "returned_on"}.get(chart["type"], "active_users")
+        value = {"segmentation": "value", "retention": "returned_on", "funnel": "users"}.get(chart["type"], "active_users")
         assert project.query(f"SELECT COUNT(*) FROM gold.chart_{name} WHERE {value} > 0") > [(0,)], name
     counted = dict(project.query("SELECT series, value FROM gold.chart_functions"))
     assert [name for name, value in counted.items() if not value] == [], "the conditions take no event"
