@@ -175,7 +175,9 @@ def assert_charts_count_something(project: Project) -> None:
     """Each chart, and each function of conditions, of which there are no others."""
     for name in CHARTS:
         chart = YAML(typ="safe").load(CHARTS[name])
-        value = {"segmentation": "value", "retention": "returned_on", "funnel": "users"}.get(chart["type"], "active_users")
+        value = {"segmentation": "value", "retention": "returned_on", "funnel": "users"}.get(
+            chart["type"], "active_users"
+        )
         assert project.query(f"SELECT COUNT(*) FROM gold.chart_{name} WHERE {value} > 0") > [(0,)], name
     counted = dict(project.query("SELECT series, value FROM gold.chart_functions"))
     assert [name for name, value in counted.items() if not value] == [], "the conditions take no event"

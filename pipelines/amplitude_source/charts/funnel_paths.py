@@ -11,10 +11,6 @@ from .funnel import Funnel, seconds_of
 from .funnel_events import NEVER, SECOND, Events, more
 from .queries import listed
 
-# The events of a person by the dozen, so that a way looks at those alone that lie in its time.
-CHUNKED = """
-  SELECT *, FLOOR(ROW_NUMBER() OVER (PARTITION BY person ORDER BY moment) / 12) AS chunk FROM doings
-"""
 CHUNKS = """
   SELECT person, chunk, MIN(moment) AS first_at, MAX(moment) AS last_at FROM chunked GROUP BY person, chunk
 """
@@ -55,7 +51,7 @@ class _InOrder:
 
     def tables(self) -> dict[str, str]:
         stops = more("", self._events.stops)
-        tables = {"chunked": CHUNKED, "chunks": CHUNKS} if stops else {}
+        tables = {"chunked": self._chunked(), "chunks": CHUNKS} if stops else {}
         tables["paths_1"] = f"SELECT person, entry, moment AS t_1, moment AS m_1{stops} FROM entries"
         for step in range(2, self._length + 1):
             tables[f"paths_{step}"] = self._choices(step) if stops else self._nexts(step)
@@ -64,10 +60,14 @@ class _InOrder:
     def _times(self, step: int) -> list[str]:
         return [f"{kind}_{number}" for number in range(1, step + 1) for kind in "tm"]
 
+    def _since(self, step: int, table: str = "") -> str:
+        """Return from when on an event may do a step."""
+        apart = [f"{table}t_{number} + {SECOND + 1}" for number in self._apart[step]]
+        return greatest([f"{table}m_{step - 1} - {SECOND}", *apart])
+
     def _nexts(self, step: int) -> str:
         """Each way with the earliest event of its next step."""
         last, before = step - 1, self._times(step - 1)
-        bounds = [f"m_{last} - {SECOND}", *(f"t_{number} + {SECOND + 1}" for number in self._apart[step])]
         nothing = "".join(f", NULL AS {name}" for name in ["entry", *before])
         return f"""
             SELECT person, entry{more("", before)}, next_moment AS t_{step}, GREATEST(next_moment, m_{last}) AS m_{step}
@@ -76,7 +76,7 @@ class _InOrder:
                   PARTITION BY person ORDER BY mark, is_doing ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
                 ) AS next_moment
               FROM (
-                SELECT person, entry{more("", before)}, {greatest(bounds)} AS mark, NULL AS moment, 0 AS is_doing
+                SELECT person, entry{more("", before)}, {self._since(step)} AS mark, NULL AS moment, 0 AS is_doing
                 FROM paths_{last}
                 UNION ALL
                 SELECT person{nothing}, moment AS mark, moment, 1 AS is_doing
@@ -87,17 +87,26 @@ class _InOrder:
             WHERE is_doing = 0 AND next_moment <= t_1 + {self._window}
         """
 
-    def _choices(self, step: int) -> str:
-        """Each way with each event of its next step after which it may go on in another manner; the earliest of each.
+    def _chunked(self) -> str:
+        """The events that do steps, by the dozen, so that a way looks at those alone that lie in its time.
 
-        Of ways that go on alike, the one that is over first stays.
+        Of events of a step before the same later stoppers, the first one leads. Of others only the first that a way
+        may take is of use.
         """
+        before = "OVER (PARTITION BY person ORDER BY moment ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+        columns = {"chunk": "FLOOR(ROW_NUMBER() OVER (PARTITION BY person ORDER BY moment) / 12)"}
+        for step in range(2, self._length + 1):
+            leads = [f"{stop} > MAX(IFF(does_{step}, {stop}, NULL)) {before}" for stop in self._stops_later(step)]
+            columns[f"leads_{step}"] = f"COALESCE({' OR '.join(leads)}, FALSE)" if leads else "FALSE"
+            columns[f"before_{step}"] = f"COALESCE(MAX(IFF(does_{step}, moment, NULL)) {before}, -{NEVER})"
+        return f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in columns.items())} FROM doings"
+
+    def _choices(self, step: int) -> str:
+        """Each way with each event of its next step that makes a difference; of ways that go on alike, the earliest."""
         last, before, stop = step - 1, self._times(step - 1), self._events.stop_after(step - 1)
-        earliest = f"paths.m_{last} - {SECOND}"
-        until = f"paths.t_1 + {self._window}"
+        since, until = self._since(step, "paths."), f"paths.t_1 + {self._window}"
         if stop:
             until = f"LEAST({until}, paths.{stop} + {SECOND})"
-        apart = "".join(f" AND doings.moment > paths.t_{number} + {SECOND}" for number in self._apart[step])
         stops = "".join(
             f", IFF(doings.moment > paths.m_{last}, doings.{name}, paths.{name}) AS {name}"
             for name in self._events.stops
@@ -113,24 +122,29 @@ class _InOrder:
                   GREATEST(doings.moment, paths.m_{last}) AS m_{step}{stops}
                 FROM paths_{last} AS paths
                 JOIN chunks
-                  ON chunks.person = paths.person AND chunks.last_at >= {earliest} AND chunks.first_at <= {until}
+                  ON chunks.person = paths.person AND chunks.last_at >= {since} AND chunks.first_at <= {until}
                 JOIN chunked AS doings
                   ON doings.person = chunks.person AND doings.chunk = chunks.chunk AND doings.does_{step}
-                  AND doings.moment BETWEEN {earliest} AND {until}{apart}
+                  AND doings.moment BETWEEN {since} AND {until}
+                  AND (doings.leads_{step} OR doings.before_{step} < {since})
               ) AS choices
             ) AS ranked
             WHERE place = 1
         """
 
+    def _stops_later(self, step: int) -> list[str]:
+        """Return the columns of what may end a way after a step."""
+        stops = (self._events.stop_after(later) for later in range(step, self._length))
+        return [*dict.fromkeys(filter(None, stops))]
+
     def _asked_later(self, step: int) -> list[str]:
         """Return all that later steps ask of a way so far, besides how early it is."""
-        stops = [self._events.stop_after(later) for later in range(step, self._length)]
         bounds = [
             greatest([f"t_{number}" for number in self._apart[later] if number <= step])
             for later in range(step + 1, self._length + 1)
             if any(number <= step for number in self._apart[later])
         ]
-        return [*dict.fromkeys([*filter(None, stops), *bounds])]
+        return [*dict.fromkeys([*self._stops_later(step), *bounds])]
 
     def _paths(self, depth: int) -> str:
         """The ways that end with a step."""
