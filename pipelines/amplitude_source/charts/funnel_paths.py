@@ -102,7 +102,11 @@ class _InOrder:
         return f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in columns.items())} FROM doings"
 
     def _choices(self, step: int) -> str:
-        """Each way with each event of its next step that makes a difference; of ways that go on alike, the earliest."""
+        """Each way with each event of its next step that makes a difference to what may end it later.
+
+        Of ways that may go on alike, one has the earliest event for each step, and stays: if two ways are possible,
+        then so is the one that takes the earlier event of both for each step.
+        """
         last, before, stop = step - 1, self._times(step - 1), self._events.stop_after(step - 1)
         since, until = self._since(step, "paths."), f"paths.t_1 + {self._window}"
         if stop:
@@ -115,7 +119,7 @@ class _InOrder:
             SELECT person, entry{more("", self._times(step) + self._events.stops)}
             FROM (
               SELECT *, ROW_NUMBER() OVER (
-                  PARTITION BY {", ".join(["entry", *self._asked_later(step)])} ORDER BY {latest(step)}
+                  PARTITION BY entry{more("", self._stops_later(step))} ORDER BY {latest("t", step)}
                 ) AS place
               FROM (
                 SELECT paths.person, paths.entry{more("paths", before)}, doings.moment AS t_{step},
@@ -136,15 +140,6 @@ class _InOrder:
         """Return the columns of what may end a way after a step."""
         stops = (self._events.stop_after(later) for later in range(step, self._length))
         return [*dict.fromkeys(filter(None, stops))]
-
-    def _asked_later(self, step: int) -> list[str]:
-        """Return all that later steps ask of a way so far, besides how early it is."""
-        bounds = [
-            greatest([f"t_{number}" for number in self._apart[later] if number <= step])
-            for later in range(step + 1, self._length + 1)
-            if any(number <= step for number in self._apart[later])
-        ]
-        return [*dict.fromkeys([*self._stops_later(step), *bounds])]
 
     def _paths(self, depth: int) -> str:
         """The ways that end with a step."""
@@ -227,6 +222,6 @@ def greatest(values: list[str]) -> str:
     return f"GREATEST({', '.join(values)})" if len(values) > 1 else values[0]
 
 
-def latest(step: int) -> str:
-    """Return the order in which the way comes first that is over first."""
-    return ", ".join(f"m_{number}" for number in range(step, 1, -1))
+def latest(kind: str, step: int) -> str:
+    """Return the order in which the way comes first that is over first: by its times `t` or `m` up to a step."""
+    return ", ".join(f"{kind}_{number}" for number in range(step, 1, -1))

@@ -138,7 +138,7 @@ class _Writer:
         """
 
     def _best(self, segment: str, is_in: str) -> str:
-        """The way that counts of each user in a segment; of several of one entry, the one that is over first."""
+        """The way that counts of each user in a segment; of several of one entry, the one that is done first."""
         counted = ["person", *(["period"] if self._is_over_time else [])]
         keys = listed("", counted)
         columns = ["project", "app", *self._events.by, "period", "depth", *(f"m_{step}" for step in self._steps)]
@@ -146,7 +146,7 @@ class _Writer:
             SELECT {literal(segment)} AS segment, {listed("", columns)}
             FROM (
               SELECT {listed("ways", columns)},
-                ROW_NUMBER() OVER (PARTITION BY ways.standing ORDER BY {latest(self._steps[-1])}) AS place
+                ROW_NUMBER() OVER (PARTITION BY ways.standing ORDER BY {latest("m", self._steps[-1])}) AS place
               FROM ways
               JOIN (
                 SELECT {keys}, MIN(standing) AS standing FROM ways WHERE {is_in} GROUP BY {keys}
