@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from .definitions import Words
 from .funnel import Funnel, seconds_of
-from .funnel_events import SECOND, Events
+from .funnel_events import SECOND, Events, more
 from .funnel_paths import latest, tables_of_paths
 from .queries import (
     LINE,
@@ -57,9 +57,7 @@ class _Writer:
         self._events = Events(chart, self._query)
         self._steps = range(1, len(chart.steps) + 1)
         self._line = [*LINE, *self._events.by]
-        self._is_over_time = chart.show == "conversion_over_time"
-        self._span = ["project", "app", *(["period"] if self._is_over_time else [])]
-        self._cell = [*self._line, *(["period"] if self._is_over_time else [])]
+        self._period = ["period"] if chart.show == "conversion_over_time" else []
 
     def compiled(self) -> Compiled:
         tables = {
@@ -69,14 +67,17 @@ class _Writer:
             **tables_of_paths(self._chart, self._events, self._query.words),
             "ways": self._ways(),
             "best": " UNION ALL ".join(map(self._best, self._chart.segments, self._events.segments)),
-            "lines": lines(self._line, self._chart.segments, "best"),
         }
         if self._chart.show == "time_to_convert":
             tables |= {"counted": self._counted(), "results": self._buckets()}
             keys, value = ["from_step", "to_step", "bucket_seconds"], "share"
         else:
-            tables |= {"sums": self._sums(), "results": " UNION ALL ".join(map(self._step, self._steps))}
-            keys, value = ["step", *(["period"] if self._is_over_time else [])], "conversion_from_start"
+            tables |= {
+                "sums": self._sums(),
+                "lines": lines(self._line, self._chart.segments, "sums"),
+                "results": " UNION ALL ".join(map(self._step, self._steps)),
+            }
+            keys, value = ["step", *self._period], "conversion_from_start"
         named = [*LINE, *map(output_name, self._chart.by)]
         return compose(self._query, tables, self._columns(), [*named, *keys], value)
 
@@ -101,7 +102,7 @@ class _Writer:
         return [
             *line,
             Column("step", "BIGINT", "Number of the step"),
-            *([period] if self._is_over_time else []),
+            *([period] if self._period else []),
             Column("event", "VARCHAR", "The event that does it"),
             Column("users", "BIGINT", "Users who reached the step"),
             Column("conversion_from_start", "DOUBLE", "Their share of those who entered"),
@@ -127,6 +128,11 @@ class _Writer:
             {since}
         """
 
+    def _whole_spans(self) -> str:
+        """All intervals as one, but in conversion over time, and whether they are complete."""
+        keys = listed("", ["project", "app", *self._period])
+        return f"SELECT {keys}, MIN(IFF(is_complete, 1, 0)) = 1 AS is_complete FROM spans GROUP BY {keys}"
+
     def _ways(self) -> str:
         """Each way with its entry, and a number by which the longest comes first, then the one that begins first."""
         entry = ["project", "app", *self._events.segments, *self._events.by, "period"]
@@ -139,7 +145,7 @@ class _Writer:
 
     def _best(self, segment: str, is_in: str) -> str:
         """The way that counts of each user in a segment; of several of one entry, the one that is done first."""
-        counted = ["person", *(["period"] if self._is_over_time else [])]
+        counted = ["person", *self._period]
         keys = listed("", counted)
         columns = ["project", "app", *self._events.by, "period", "depth", *(f"m_{step}" for step in self._steps)]
         return f"""
@@ -159,7 +165,7 @@ class _Writer:
 
     def _sums(self) -> str:
         """The users of each line, and interval, who reached each step, and how long they took."""
-        keys = listed("", self._cell)
+        keys = listed("", [*self._line, *self._period])
         columns = [f"COUNT_IF(depth >= {step}) AS users_{step}" for step in self._steps]
         for step in self._steps[1:]:
             for earlier, name in ((step - 1, "seconds"), (1, "seconds_from_start")):
@@ -173,59 +179,56 @@ class _Writer:
     def _step(self, step: int) -> str:
         """A step of each line, in each interval."""
         own = self._chart.steps[step - 1]
-        period = "spans.period, " if self._is_over_time else ""
+        same_period = ["sums.period = spans.period"] if self._period else []
         before = f"NULLIF(sums.users_{step - 1}, 0)" if step > 1 else "NULL"
         statistics = ", ".join(f"{f'sums.{name}_{step}' if step > 1 else 'NULL'} AS {name}" for name in STATISTICS)
-        whole = f"SELECT {listed('', self._span)}, MIN(IFF(is_complete, 1, 0)) = 1 AS is_complete FROM spans"
         return f"""
-            SELECT {listed("lines", self._line)}, {period}{step} AS step, {literal(own.name or own.event)} AS event,
+            SELECT {listed("lines", self._line)}{more("spans", self._period)}, {step} AS step,
+              {literal(own.name or own.event)} AS event,
               COALESCE(sums.users_{step}, 0) AS users,
               sums.users_{step}::DOUBLE / sums.users_1 AS conversion_from_start,
               sums.users_{step}::DOUBLE / {before} AS conversion_from_previous, {statistics}, spans.is_complete
             FROM lines
-            JOIN ({whole} GROUP BY {listed("", self._span)}) AS spans ON {equal("spans", "lines", ["project", "app"])}
-            LEFT JOIN sums ON {equal("sums", "lines", self._line)}
-              {"AND sums.period = spans.period" if self._is_over_time else ""}
+            JOIN ({self._whole_spans()}) AS spans ON {equal("spans", "lines", ["project", "app"])}
+            LEFT JOIN sums ON {" AND ".join([equal("sums", "lines", self._line), *same_period])}
         """
 
     # --- time to convert
 
     def _counted(self) -> str:
         """The users of each line by how long they took from one step to the next, and from the first to the last."""
-        last, keys = self._steps[-1], listed("", self._line)
-        size = self._chart.bucket_seconds * SECOND
+        last, size = self._steps[-1], self._chart.bucket_seconds * SECOND
         pairs = dict.fromkeys([*((step - 1, step) for step in self._steps[1:]), (1, last)])
-        return " UNION ALL ".join(
+        buckets = " UNION ALL ".join(
+            # Whole numbers alone, because Snowflake rounds what it divides to six digits.
             f"""
-            SELECT {keys}, {earlier} AS from_step, {later} AS to_step,
-              FLOOR((m_{later} - m_{earlier}) / {size})::BIGINT AS bucket, COUNT(*) AS users
+            SELECT {listed("", self._line)}, {earlier} AS from_step, {later} AS to_step,
+              ((m_{later} - m_{earlier}) - MOD(m_{later} - m_{earlier}, {size})) / {size} AS bucket
             FROM best
             WHERE depth >= {later}
-            GROUP BY {keys}, FLOOR((m_{later} - m_{earlier}) / {size})
             """
             for earlier, later in pairs
         )
+        keys = listed("", [*self._line, "from_step", "to_step", "bucket"])
+        return f"SELECT {keys}, COUNT(*) AS users FROM ({buckets}) AS buckets GROUP BY {keys}"
 
     def _buckets(self) -> str:
         """Each line with all buckets up to the last one that anybody is in."""
-        pair = ["from_step", "to_step"]
-        users, size = "COALESCE(counted.users, 0)", self._chart.bucket_seconds
+        line, size = [*self._line, "from_step", "to_step"], self._chart.bucket_seconds
+        users = "COALESCE(counted.users, 0)"
         return f"""
-            SELECT {listed("rows_of_lines", [*self._line, *pair])}, numbers.n * {size} AS bucket_seconds,
-              {users} AS users, {users}::DOUBLE / rows_of_lines.users AS share, spans.is_complete
+            SELECT {listed("lines", line)}, numbers.n * {size} AS bucket_seconds,
+              {users} AS users, {users}::DOUBLE / lines.users AS share, spans.is_complete
             FROM (
-              SELECT {listed("", [*self._line, *pair])}, SUM(users) AS users FROM counted
-              GROUP BY {listed("", [*self._line, *pair])}
-            ) AS rows_of_lines
+              SELECT {listed("", line)}, SUM(users) AS users FROM counted GROUP BY {listed("", line)}
+            ) AS lines
             JOIN (SELECT project, app, MAX(bucket) AS bucket FROM counted GROUP BY project, app) AS ends
-              ON {equal("ends", "rows_of_lines", ["project", "app"])}
+              ON {equal("ends", "lines", ["project", "app"])}
             JOIN (
               SELECT hundreds.n * 100 + tens.n * 10 + ones.n AS n
               FROM ({DIGITS}) AS hundreds CROSS JOIN ({DIGITS}) AS tens CROSS JOIN ({DIGITS}) AS ones
             ) AS numbers ON numbers.n <= ends.bucket
-            JOIN (
-              SELECT project, app, MIN(IFF(is_complete, 1, 0)) = 1 AS is_complete FROM spans GROUP BY project, app
-            ) AS spans ON {equal("spans", "rows_of_lines", ["project", "app"])}
+            JOIN ({self._whole_spans()}) AS spans ON {equal("spans", "lines", ["project", "app"])}
             LEFT JOIN counted
-              ON {equal("counted", "rows_of_lines", [*self._line, *pair])} AND counted.bucket = numbers.n
+              ON {equal("counted", "lines", line)} AND counted.bucket = numbers.n
         """
