@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator
 from sqlglot import exp
 
 from .definitions import SPECIAL_EVENTS, Part, Words, parts_of
-from .expressions import DIALECT, parsed
+from .expressions import DIALECT, USERS_ALIAS, parsed
+from .vocabulary import USERS, Vocabulary
 
 Asked = dict[str, Collection[object]]
 """Columns by their SQL, each with the values of which it must have one."""
@@ -45,13 +46,22 @@ def _asked(words: Words, *parts: Part) -> Asked:
     asked: Asked = {}
     for tree in (parsed(part.where, words.vocabulary) for part in parts if part.where):
         for condition in _conjuncts(tree):
-            values = [condition.expression] if isinstance(condition, exp.EQ) else condition.args.get("expressions", [])
-            is_asked = isinstance(condition, exp.EQ | exp.In) and isinstance(condition.this, exp.Column)
-            if is_asked and all(isinstance(value, exp.Literal) for value in values):
+            if values := _values(condition, words.vocabulary):
                 column = condition.this.sql(DIALECT)
-                found = {value.name if value.is_string else float(value.name) for value in values}
-                asked[column] = found.intersection(asked.get(column, found))
+                asked[column] = values.intersection(asked.get(column, values))
     return asked
+
+
+def _values(condition: exp.Expr, vocabulary: Vocabulary) -> set[object]:
+    """The values of which a condition asks its column for one; none if it asks for something else."""
+    column = condition.this
+    if not isinstance(condition, exp.EQ | exp.In) or not isinstance(column, exp.Column):
+        return set()
+    name = f"{USERS}.{column.name}" if column.table == USERS_ALIAS else column.name
+    values = [condition.expression] if isinstance(condition, exp.EQ) else condition.expressions
+    if vocabulary.type_of(name) not in ("text", "number") or not all(isinstance(each, exp.Literal) for each in values):
+        return set()  # a time has several texts
+    return {each.name if each.is_string else float(each.name) for each in values}
 
 
 def _conjuncts(tree: exp.Expr) -> Iterator[exp.Expr]:
