@@ -133,7 +133,7 @@ HARD: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("spec", HARD, ids=repr)
+@pytest.mark.parametrize("spec", HARD)
 def test_a_funnel_over_dense_histories_equals_the_oracle(gold: SmallGold, spec: dict[str, Any]) -> None:
     assert_equals(gold, spec)
 

@@ -45,7 +45,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
     return spec | {name: draw(values) for name, values in optional.items() if draw(st.booleans())}
 
 
-@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.filter_too_much], deadline=None)
+@settings(max_examples=EXAMPLES // 2, suppress_health_check=[HealthCheck.filter_too_much], deadline=None)
 @given(spec=specs())
 def test_a_funnel_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     try:
