@@ -53,7 +53,7 @@ class Events:
             "scanned": self._scanned(),
             "people": f"""
                 SELECT {listed("", key)}, ROW_NUMBER() OVER (ORDER BY {listed("", key)}) AS person
-                FROM (SELECT DISTINCT {listed("", key)} FROM scanned) AS people
+                FROM (SELECT DISTINCT {listed("", key)} FROM scanned WHERE does_1) AS people
             """,
             "acts": f"SELECT scanned.*, people.person FROM scanned JOIN people ON {equal('people', 'scanned', key)}",
             **({"stops": self._stops()} if self.stops else {}),
