@@ -30,6 +30,10 @@ CHART = """\
 type: segmentation
 events: [Order Completed]
 """
+FUNNEL = """\
+type: funnel
+steps: [a, b]
+"""
 
 
 def refusal(root: Path) -> str:
@@ -102,6 +106,33 @@ def refusal(root: Path) -> str:
         ("type: retention\nbrackets: [-1]\n", 2, "-1 is no bracket"),
         ("type: retention\nbrackets: []\n", 2, "brackets is []: list should have at least 1 item"),
         ("type: usage_interval\ninterval: hour\n", 2, "interval is 'hour'"),
+        ("type: funnel\nsteps: [a]\n", 2, "steps is ['a']: list should have at least 2 items"),
+        (f"type: funnel\nsteps: [{', '.join('a' * 21)}]\n", 2, "list should have at most 20 items"),
+        (FUNNEL + "within: 0 days\n", 3, "0 days is not between 1 second and 366 days."),
+        (FUNNEL + "within: 367 days\n", 3, "367 days is not between 1 second and 366 days."),
+        (FUNNEL + "within: 30\n", 3, "within is 30: input should be a valid string."),
+        (FUNNEL + "within: 3 fortnights\n", 3, "write it as 30 days, 12 hours or 90 seconds."),
+        (FUNNEL + "order: exakt\n", 3, "order is 'exakt'; did you mean exact?"),
+        (FUNNEL + "show: over_time\n", 3, "show is 'over_time'; did you mean conversion_over_time?"),
+        (FUNNEL + "interval: week\n", 3, "interval means nothing without `show: conversion_over_time`."),
+        (FUNNEL + "bucket: 1 hour\n", 3, "bucket means nothing without `show: time_to_convert`."),
+        (FUNNEL + "show: time_to_convert\nbucket: 1 second\n", 4, "more than 1,000 buckets of 1 second."),
+        (
+            FUNNEL + "exclude:\n  - {event: c, between: [2, 3]}\n",
+            4,
+            "nothing between steps 2 and 3; the steps are 1 to 2",
+        ),
+        (FUNNEL + "exclude: [{event: c, between: [2, 1]}]\n", 3, "there is nothing between steps 2 and 1"),
+        (FUNNEL + "exclude: [{event: c, betwen: [1, 2]}]\n", 3, "betwen means nothing here; did you mean between?"),
+        (
+            FUNNEL + "order: any\nexclude: [{event: c, between: [1, 2]}]\n",
+            4,
+            "steps in any order have no place between",
+        ),
+        (FUNNEL + "hold_constant: [pirce]\n", 3, "there is no column pirce; did you mean price?"),
+        (FUNNEL + "hold_constant: [plan, plan]\n", 3, "plan stands there twice."),
+        (FUNNEL + "by: [users]\n", 3, "there is no column users"),
+        ("type: funnel\norder: any\nsteps:\n  - a\n  - _all\n", 5, "one event may do steps 1 and 2, and in any order"),
     ],
 )
 def test_a_fault_of_a_chart_is_one_sentence_with_the_line(tmp_path: Path, text: str, line: int, sentence: str) -> None:

@@ -72,6 +72,19 @@ CHARTS = {
     "windows": "{type: retention, interval: week, since: 2026-06-12}",
     "brackets": "{type: retention, brackets: [0, 1-2, 4], windows: calendar}",
     "usage": "{type: usage_interval, event: Interest, by: [size], since: 2026-06-12}",
+    "funnel": (
+        "{type: funnel, steps: [Interest, Product Added, {event: Order Completed, where: total > 20}], within: 7 days, "
+        "by: [platform], segments: [(all), buyers]}"
+    ),
+    "funnel_exact": (
+        "{type: funnel, steps: [Product Viewed, _active, _active], order: exact, within: 2 hours, "
+        "exclude: [{event: Search Performed, between: [2, 3]}], hold_constant: [session_id], "
+        "show: conversion_over_time, interval: week}"
+    ),
+    "funnel_any": (
+        "{type: funnel, steps: [Order Completed, Product Viewed], order: any, exclude: [Push Received], "
+        "show: time_to_convert, since: 2026-06-12}"
+    ),
     "companies": "{type: segmentation, events: [_all], cumulative: true, count_by: company, since: 2026-06-13}",
 }
 # A condition with each function that charts take, and how many events it takes.

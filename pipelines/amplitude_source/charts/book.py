@@ -10,6 +10,8 @@ from pydantic import ConfigDict, ValidationError
 from ..errors import AmplitudeError
 from ..yaml_files import Strict, first_fault, read, sentence
 from .definitions import SPECIAL_EVENTS, Words, parts_of, read_words
+from .funnel import Funnel
+from .funnel_query import compile_funnel
 from .lifecycle import Lifecycle, compile_lifecycle
 from .properties import COLUMN
 from .queries import Compiled
@@ -23,9 +25,10 @@ from .usage_interval import UsageInterval, compile_usage_interval
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")
 
-Chart = Segmentation | Retention | UsageInterval | Lifecycle | Stickiness
+Chart = Segmentation | Funnel | Retention | UsageInterval | Lifecycle | Stickiness
 TYPES: dict[str, type[Chart]] = {
     "segmentation": Segmentation,
+    "funnel": Funnel,
     "retention": Retention,
     "usage_interval": UsageInterval,
     "lifecycle": Lifecycle,
@@ -38,7 +41,7 @@ class AnyType(Strict):
 
     model_config = ConfigDict(extra="ignore")
 
-    type: Literal["segmentation", "retention", "usage_interval", "lifecycle", "stickiness"]
+    type: Literal["segmentation", "funnel", "retention", "usage_interval", "lifecycle", "stickiness"]
 
 
 def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
@@ -123,6 +126,8 @@ def compiled(chart: Chart, words: Words) -> Compiled:
     match chart:
         case Segmentation():
             return compile_segmentation(chart, words)
+        case Funnel():
+            return compile_funnel(chart, words)
         case Retention():
             return compile_retention(chart, words)
         case UsageInterval():
