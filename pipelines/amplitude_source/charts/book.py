@@ -17,19 +17,22 @@ from .retention import Retention
 from .retention_query import compile_retention
 from .segmentation import Segmentation
 from .segmentation_query import compile_segmentation
+from .sessions import Sessions
+from .sessions_query import compile_sessions
 from .stickiness import Stickiness, compile_stickiness
 from .usage_interval import UsageInterval, compile_usage_interval
 
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")
 
-Chart = Segmentation | Retention | UsageInterval | Lifecycle | Stickiness
+Chart = Segmentation | Retention | UsageInterval | Lifecycle | Stickiness | Sessions
 TYPES: dict[str, type[Chart]] = {
     "segmentation": Segmentation,
     "retention": Retention,
     "usage_interval": UsageInterval,
     "lifecycle": Lifecycle,
     "stickiness": Stickiness,
+    "sessions": Sessions,
 }
 
 
@@ -38,7 +41,7 @@ class AnyType(Strict):
 
     model_config = ConfigDict(extra="ignore")
 
-    type: Literal["segmentation", "retention", "usage_interval", "lifecycle", "stickiness"]
+    type: Literal["segmentation", "retention", "usage_interval", "lifecycle", "stickiness", "sessions"]
 
 
 def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
@@ -131,3 +134,5 @@ def compiled(chart: Chart, words: Words) -> Compiled:
             return compile_lifecycle(chart, words)
         case Stickiness():
             return compile_stickiness(chart, words)
+        case Sessions():
+            return compile_sessions(chart, words)
