@@ -102,6 +102,27 @@ def refusal(root: Path) -> str:
         ("type: retention\nbrackets: [-1]\n", 2, "-1 is no bracket"),
         ("type: retention\nbrackets: []\n", 2, "brackets is []: list should have at least 1 item"),
         ("type: usage_interval\ninterval: hour\n", 2, "interval is 'hour'"),
+        ("type: sessions\nmeasure: average_lenght\n", 2, "measure is 'average_lenght'; did you mean average_length?"),
+        ("type: sessions\nmeasure: total_events\n", 2, "total_events needs `event`, the event that counts."),
+        (
+            "type: sessions\nevent: a\n",
+            2,
+            "total_sessions counts no events; total_events, average_events, event_distribution do.",
+        ),
+        ("type: sessions\ncontain: a\n", 2, "contain means nothing here; did you mean contains?"),
+        (
+            "type: sessions\ncontains: {event: a, where: prize > 1}\n",
+            2,
+            "there is no column prize; did you mean price?",
+        ),
+        ("type: sessions\nmin_seconds: -1\n", 2, "min_seconds is -1: input should be greater than or equal to 0."),
+        ("type: sessions\nbuckets: [0, 9]\n", 2, "total_sessions has no buckets; length_distribution and event_dis"),
+        (
+            "type: sessions\nmeasure: length_distribution\nbuckets:\n  - 0\n  - 9\n  - 9\n",
+            6,
+            "9 does not come after 9.",
+        ),
+        ("type: sessions\nmeasure: length_distribution\nbuckets: [-1]\n", 3, "-1 is below 0"),
     ],
 )
 def test_a_fault_of_a_chart_is_one_sentence_with_the_line(tmp_path: Path, text: str, line: int, sentence: str) -> None:

@@ -72,6 +72,10 @@ CHARTS = {
     "windows": "{type: retention, interval: week, since: 2026-06-12}",
     "brackets": "{type: retention, brackets: [0, 1-2, 4], windows: calendar}",
     "usage": "{type: usage_interval, event: Interest, by: [size], since: 2026-06-12}",
+    "sessions": "{type: sessions, measure: time_spent_per_user, by: [size], segments: [(all), busy], interval: week}",
+    "lengths": "{type: sessions, measure: length_distribution, contains: Interest, min_seconds: 9, since: 2026-06-12}",
+    "medians": "{type: sessions, measure: median_length, contains: {event: _new, where: plan IS NULL}, interval: hour}",
+    "doings": "{type: sessions, measure: event_distribution, event: Interest, interval: month, buckets: [0, 1, 5]}",
     "companies": "{type: segmentation, events: [_all], cumulative: true, count_by: company, since: 2026-06-13}",
 }
 # A condition with each function that charts take, and how many events it takes.

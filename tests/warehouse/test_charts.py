@@ -16,6 +16,7 @@ from amplitude_source.charts.definitions import Segment, read_words
 from amplitude_source.charts.expressions import FUNCTIONS
 from amplitude_source.charts.formulas import METRICS
 from amplitude_source.charts.segmentation import Measure, Series
+from amplitude_source.charts.sessions import SessionMeasure
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
@@ -189,7 +190,7 @@ def test_the_guide_names_every_key_measure_metric_and_function() -> None:
         for model in (*TYPES.values(), Series, Segment)
         for name, field in model.model_fields.items()
     }
-    words = {*keys, *get_args(Measure), *METRICS, *FUNCTIONS.split(", ")}
+    words = {*keys, *get_args(Measure), *get_args(SessionMeasure), *METRICS, *FUNCTIONS.split(", ")}
     assert {word for word in words if not re.search(rf"\b{word}\b", GUIDE)} == set()
 
 

@@ -6,7 +6,7 @@ default buckets of dashboard-rest.md.
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -105,9 +105,11 @@ class Sessions(Chart):
     @field_validator("buckets")
     @classmethod
     def _check_buckets(cls, buckets: list[int]) -> list[int]:
-        for number, (one, other) in enumerate(pairwise([-1, *buckets])):
-            if other <= one:
-                raise PlacedError(f"{other} is not after {max(one, 0)}: buckets begin at 0 or later, in order.", number)
+        if buckets[0] < 0:
+            raise PlacedError(f"{buckets[0]} is below 0.", 0)
+        for number, (one, next_) in enumerate(pairwise(buckets), 1):
+            if next_ <= one:
+                raise PlacedError(f"{next_} does not come after {one}.", number)
         return buckets
 
     @model_validator(mode="after")
@@ -116,7 +118,7 @@ class Sessions(Chart):
         if counts_events and not self.event:
             raise PlacedError(f"{self.measure} needs `event`, the event that counts.", "measure")
         if self.event and not counts_events:
-            own = " and ".join(name for name in get_args(SessionMeasure) if "event" in name)
+            own = ", ".join(name for name in METRICS if "event" in name)
             raise PlacedError(f"{self.measure} counts no events; {own} do. `contains` chooses sessions.", "event")
         if self.buckets and self.measure not in BUCKETS:
             raise PlacedError(f"{self.measure} has no buckets; {' and '.join(BUCKETS)} have.", "buckets")

@@ -103,11 +103,11 @@ def _sessions(chart: Sessions, query: Query, segment: str) -> str:
 
 def _points(chart: Sessions, line: list[str]) -> str:
     """The measure of each interval in which sessions began."""
-    period = "sessions.started"
-    days = ""
+    period, days = "sessions.started", ""
     if chart.interval not in ("hour", "day"):
         period = f"days.{day_column(chart.interval)}"
-        days = f"JOIN gold.days AS days ON {equal('days', 'sessions', ['project', 'app'])} AND days.date = sessions.started"
+        on = f"{equal('days', 'sessions', ['project', 'app'])} AND days.date = sessions.started"
+        days = f"JOIN gold.days AS days ON {on}"
     keys = [*(f"sessions.{name}" for name in line), "periods.period"]
     buckets = [_bucket_of(chart)] if chart.starts else []
     return f"""
