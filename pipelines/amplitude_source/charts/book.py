@@ -10,6 +10,8 @@ from pydantic import ConfigDict, ValidationError
 from ..errors import AmplitudeError
 from ..yaml_files import Strict, first_fault, read, sentence
 from .definitions import SPECIAL_EVENTS, Words, parts_of, read_words
+from .journeys import Journeys
+from .journeys_query import compile_journeys
 from .lifecycle import Lifecycle, compile_lifecycle
 from .properties import COLUMN
 from .queries import Compiled
@@ -25,7 +27,7 @@ from .usage_interval import UsageInterval, compile_usage_interval
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")
 
-Chart = Segmentation | Retention | UsageInterval | Lifecycle | Stickiness | Sessions
+Chart = Segmentation | Retention | UsageInterval | Lifecycle | Stickiness | Sessions | Journeys
 TYPES: dict[str, type[Chart]] = {
     "segmentation": Segmentation,
     "retention": Retention,
@@ -33,6 +35,7 @@ TYPES: dict[str, type[Chart]] = {
     "lifecycle": Lifecycle,
     "stickiness": Stickiness,
     "sessions": Sessions,
+    "journeys": Journeys,
 }
 
 
@@ -41,7 +44,7 @@ class AnyType(Strict):
 
     model_config = ConfigDict(extra="ignore")
 
-    type: Literal["segmentation", "retention", "usage_interval", "lifecycle", "stickiness", "sessions"]
+    type: Literal["segmentation", "retention", "usage_interval", "lifecycle", "stickiness", "sessions", "journeys"]
 
 
 def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
@@ -136,3 +139,5 @@ def compiled(chart: Chart, words: Words) -> Compiled:
             return compile_stickiness(chart, words)
         case Sessions():
             return compile_sessions(chart, words)
+        case Journeys():
+            return compile_journeys(chart, words)
