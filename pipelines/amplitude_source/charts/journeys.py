@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ..yaml_files import PlacedError
 from .chart import Chart
 from .definitions import AnyPart, Part
-from .durations import checked, seconds_of
+from .durations import DURATION, checked, seconds_of
 from .queries import LINE
 
 SESSION = "session"
@@ -19,6 +19,8 @@ DROPPED, NOTHING_BEFORE = "(dropped off)", "(did not perform an event)"
 
 
 def _window(text: str) -> str:
+    if text != SESSION and not DURATION.fullmatch(text):
+        raise PlacedError(f"{text!r} is no window; write `session`, or a length of time, such as 1 day or 90 seconds.")
     return text if text == SESSION else checked(text)
 
 
