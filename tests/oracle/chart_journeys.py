@@ -23,7 +23,12 @@ def journeys(
 ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """The rows of a chart, by project, app, segment, values, step and path."""
     rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    for app in days_of:
+    for app, days in days_of.items():
+        is_complete = all(
+            days.is_complete("day", day)
+            for day in days.starts("day")
+            if spec.get("since", dt.date.min) <= day <= spec.get("until", dt.date.max)
+        )
         for line, paths in _paths(spec, events_of.get(app, []), words).items():
             named = [*_named(spec, paths)]
             for step in range(1, spec.get("steps", 5) + 1):
@@ -33,7 +38,7 @@ def journeys(
                     names = [name.replace(">", ">>") for name in path]
                     ends = (before, last) if "from" in spec else (last, before)
                     text = " > ".join(names if "from" in spec else reversed(names))
-                    rows[(*app, *line, step, text)] = (*ends, count, count / len(named))
+                    rows[(*app, *line, step, text)] = (*ends, count, count / len(named), is_complete)
     return rows
 
 

@@ -135,6 +135,17 @@ def test_the_command_prints_plots_and_numbers_that_fit_in(built: Project) -> Non
         assert "* The export does not have all of it." in result.stdout
 
 
+def test_the_command_prints_paths_as_a_tree(built: Project) -> None:
+    folder = REPOSITORY / "docs/examples/charts"
+    tree = asked(built, f"{folder / 'ways_to_order.yaml'}")
+    shape = r"The ways to an order\n.*\nOrder Completed +\d+ +100\.0% *\n  ← Checkout Started +\d+ +\d+\.\d% *\n"
+    assert re.match(shape, tree), tree
+    assert "The export does not have all of the days." in tree
+    lines = asked(built, f"{folder / 'after_search.yaml'}", "--by", "platform").splitlines()
+    assert {"Android", "Web", "iOS"} <= {*lines}
+    assert any(re.fullmatch(r"\d+ smaller branches: --csv prints all\.", line) for line in lines), lines
+
+
 def test_options_stand_for_those_of_the_file_and_a_file_need_not_be_the_repositorys(built: Project) -> None:
     draft = built.root / "draft.yaml"
     draft.write_text(ORDERS)

@@ -27,7 +27,7 @@ def _window(text: str) -> str:
 class Journeys(Chart):
     """A chart of the paths of users. A segment's paths consist of the segment's events alone."""
 
-    columns: ClassVar = (*LINE, "step", "path", "from_event", "to_event", "paths", "share")
+    columns: ClassVar = (*LINE, "step", "path", "from_event", "to_event", "paths", "share", "is_complete")
 
     type: Literal["journeys"]
     from_: AnyPart | None = Field(None, alias="from")

@@ -83,6 +83,7 @@ class _Writer:
             Column("to_event", "VARCHAR", "The event after it"),
             Column("paths", "BIGINT", counted),
             Column("share", "DOUBLE", "Their share of all paths of the line"),
+            Column("is_complete", "BOOLEAN", "Whether the export has all of the chart's days"),
         ]
 
     # --- events
@@ -96,13 +97,9 @@ class _Writer:
             is_shown = self._any(scan, chart.events)
         if chart.exclude:
             is_shown = f"{is_shown} AND NOT COALESCE({self._any(scan, chart.exclude)}, FALSE)"
-        conditions = [f"({is_shown} OR {anchor})", scan.is_in(segment)]
+        conditions = [f"({is_shown} OR {anchor})", scan.is_in(segment), *self._days_of_chart()]
         if not chart.window_seconds:
             conditions.append("NOT events.session_id IS NULL")
-        if chart.since:
-            conditions.append(f"events.event_date >= '{chart.since}'::DATE")
-        if chart.until:
-            conditions.append(f"events.event_date <= '{chart.until}'::DATE")
         columns = [
             f"{literal(segment)} AS segment",
             *(f"{scan.group(name)} AS {output_name(name)}" for name in chart.by),
@@ -111,6 +108,11 @@ class _Writer:
             f"{anchor} AS is_anchor",
         ]
         return select_events(scan, columns, conditions)
+
+    def _days_of_chart(self) -> list[str]:
+        """The conditions that a day of gold.days is one of the chart's."""
+        ends = {">=": self._chart.since, "<=": self._chart.until}
+        return [f"days.date {sign} '{day}'::DATE" for sign, day in ends.items() if day]
 
     def _any(self, scan: Scan, parts: Sequence[Part]) -> str:
         return f"({' OR '.join(f'({scan.takes(part)})' for part in parts)})"
@@ -207,5 +209,19 @@ class _Writer:
         """
 
     def _results(self) -> str:
-        total = f"SUM(IFF(step = 1, paths, 0)) OVER (PARTITION BY {listed('', self._line)})"
-        return f"SELECT *, paths::DOUBLE / {total} AS share FROM counted"
+        total = f"SUM(IFF(step = 1, paths, 0)) OVER (PARTITION BY {listed('counted', self._line)})"
+        return f"""
+            SELECT counted.*, paths::DOUBLE / {total} AS share, spans.is_complete
+            FROM counted
+            JOIN ({self._spans()}) AS spans
+              ON {equal("spans", "counted", ["project", "app"])}
+        """
+
+    def _spans(self) -> str:
+        """Whether the export has all of the chart's days."""
+        return f"""
+            SELECT project, app, MIN(IFF(is_complete, 1, 0)) = 1 AS is_complete
+            FROM gold.days AS days
+            WHERE {" AND ".join(["TRUE", *self._days_of_chart()])}
+            GROUP BY project, app
+        """

@@ -31,6 +31,8 @@ def show_paths(chart: Journeys, query: Compiled, rows: Sequence[Sequence[object]
             out.print()
             out.print(" / ".join(f"{line[0][name]}" for name in telling), style="bold")
         show_tree(chart, line)
+    if not all(node["is_complete"] for node in nodes):
+        out.print("The export does not have all of the days.")
 
 
 def show_tree(chart: Journeys, nodes: Sequence[Node]) -> None:
