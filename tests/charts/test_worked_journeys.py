@@ -82,3 +82,16 @@ def test_shares_are_those_of_all_users_and_rare_events_are_one(gold: Gold) -> No
     assert [row for row in rows if "B" in row[0]] == [("A > B", "A", "B", 2, 0.4), ("A > B > F", "B", "F", 2, 0.4)]
     assert [row[3:] for row in rows if "(other)" in row[0]] == [(3, 0.6)] * 2
     assert paths(gold, to="F")[-1] == ("(did not perform an event) > A > D >> E > F", 1)
+
+
+@APRIL
+def test_an_event_is_no_repeat_after_the_window_or_if_it_alone_begins_a_path(gold: Gold) -> None:
+    """journeys-understand-paths.md names repeated events; these would take away the beginning of a path."""
+    gold.add(1, "A", at(4, 1), at(4, 2), country="France")
+    gold.add(1, "A", at(4, 2, 12, 10), at(4, 2, 12, 20), country="Spain")
+    gold.add(1, "B", at(4, 2, 12, 30))
+    spec = {"within": "1 hour", "measure": "totals", "collapse_repeats": True, "steps": 3}
+    assert paths(gold, **spec, **{"from": "A"}) == [("A > (dropped off)", 1), ("A > B > (dropped off)", 1)]
+    part = {"event": "A", "where": "country = 'Spain'"}
+    assert paths(gold, **spec, **{"from": part}) == [("A > B > (dropped off)", 1)]
+    assert paths(gold, **spec, to=part) == [("(did not perform an event) > A > A", 1)]

@@ -32,6 +32,13 @@ def test_a_session_counts_on_the_day_on_which_it_began(gold: Gold) -> None:
 
 
 @MAY
+def test_a_session_that_began_before_the_first_day_is_not_shown(gold: Gold) -> None:
+    """instrument-track-sessions.md: "The start time must fall within a chart's selected date range"."""
+    add(gold, 1, "Open", at(5, 15, 23, 50), at(5, 16, 0, 10))
+    assert gold.answer("SUM(value)", type="sessions") == [(0,)]
+
+
+@MAY
 def test_a_session_ends_with_its_last_active_event(gold: Gold) -> None:
     """session-length.md: of Event A to Event D, where C and D are inactive or deleted."""
     for number, (event, is_in_session) in enumerate(zip("ABCD", (True, True, False, False), strict=True)):

@@ -23,7 +23,7 @@ class Gold:
     """
 
     def __init__(self, first: date, last: date) -> None:
-        self._connection = duckdb.connect()
+        self._connection, self._first = duckdb.connect(), first
         columns = ", ".join(f"{name} {SQL_TYPES[kind].removesuffix('NTZ')}" for name, kind in EVENT_COLUMNS.items())
         hours = f"{KEYS}, hour, hour::DATE AS date, TRUE AS is_complete"
         days = (
@@ -45,6 +45,7 @@ class Gold:
         """Adds a user's events, of an active type unless the values of further columns say otherwise."""
         for time in times:
             row = {
+                "is_before_export": time.date() < self._first,
                 "is_active": True,
                 "canonical_amplitude_id": user,
                 "event_type": event_type,
@@ -54,7 +55,7 @@ class Gold:
                 **values,
             }
             columns = ", ".join(f"? AS {name}" for name in row)
-            insert = f"INSERT INTO gold.events BY NAME SELECT {KEYS}, FALSE AS is_before_export, {columns}"
+            insert = f"INSERT INTO gold.events BY NAME SELECT {KEYS}, {columns}"
             self._connection.execute(insert, [*row.values()])
 
     def answer(self, columns: str, **spec: Any) -> Sequence[tuple[Any, ...]]:
