@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeAlias
 
+from rich.console import Console
 from rich.table import Table
 
 from ..charts.journeys import Journeys
 from ..charts.journeys_query import SEPARATOR
 from ..charts.queries import Compiled
-from .reports import out
 
 MOST_NODES = 40
 Node: TypeAlias = Mapping[str, Any]
@@ -19,7 +19,7 @@ Tree: TypeAlias = Mapping[Sequence[str], Sequence[Node]]
 """The nodes below each, by the events up to it."""
 
 
-def show_paths(chart: Journeys, query: Compiled, rows: Sequence[Sequence[object]]) -> None:
+def show_paths(out: Console, chart: Journeys, query: Compiled, rows: Sequence[Sequence[object]]) -> None:
     """Print each line of a chart as a tree: below an event those that follow it, or those that come before it."""
     names = [each.name for each in query.columns]
     own = query.keys[:-2]
@@ -30,12 +30,12 @@ def show_paths(chart: Journeys, query: Compiled, rows: Sequence[Sequence[object]
         if telling:
             out.print()
             out.print(" / ".join(f"{line[0][name]}" for name in telling), style="bold")
-        show_tree(chart, line)
+        show_tree(out, chart, line)
     if not all(node["is_complete"] for node in nodes):
         out.print("The export does not have all of the days.")
 
 
-def show_tree(chart: Journeys, nodes: Sequence[Node]) -> None:
+def show_tree(out: Console, chart: Journeys, nodes: Sequence[Node]) -> None:
     """Print the largest nodes of a line, with their paths and the share of all paths."""
     shown = sorted(nodes, key=lambda node: (-node["paths"], node["step"], node["path"]))[:MOST_NODES]
     below: defaultdict[Sequence[str], list[Node]] = defaultdict(list)

@@ -91,7 +91,7 @@ def show_answer(chart: Chart, query: Compiled, rows: Sequence[Row]) -> None:
         out.print("There are no rows: no event of the chart has come on its days.")
         return
     if isinstance(chart, Journeys):
-        show_paths(chart, query, rows)
+        show_paths(out, chart, query, rows)
         return
     lines = lines_of(query, rows)
     if chart.type == "segmentation":
