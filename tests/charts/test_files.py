@@ -116,13 +116,18 @@ def refusal(root: Path) -> str:
             "there is no column prize; did you mean price?",
         ),
         ("type: sessions\nmin_seconds: -1\n", 2, "min_seconds is -1: input should be greater than or equal to 0."),
+        ("type: sessions\nmin_seconds: .inf\n", 2, "min_seconds is inf: input should be less than or equal to 86400."),
         ("type: sessions\nbuckets: [0, 9]\n", 2, "total_sessions has no buckets; length_distribution and event_dis"),
         (
             "type: sessions\nmeasure: length_distribution\nbuckets:\n  - 0\n  - 9\n  - 9\n",
             6,
             "9 does not come after 9.",
         ),
-        ("type: sessions\nmeasure: length_distribution\nbuckets: [-1]\n", 3, "-1 is below 0"),
+        (
+            "type: sessions\nmeasure: length_distribution\nbuckets: [-1]\n",
+            3,
+            "buckets.0 is -1: input should be greater than",
+        ),
         ("type: journeys\n", 1, "a chart of journeys has `from` or `to`, the event with which paths begin or end."),
         ("type: journeys\nform: a\n", 2, "form means nothing here; did you mean from?"),
         ("type: journeys\nfrom: a\nto: b\n", 3, "a chart of journeys has `from` or `to`, not both."),
@@ -135,6 +140,7 @@ def refusal(root: Path) -> str:
         ("type: journeys\nfrom: a\nmeasure: unique\n", 3, "measure is 'unique'; did you mean uniques?"),
         ("type: journeys\nfrom: a\nevents: []\n", 3, "events is []: list should have at least 1 item"),
         ("type: journeys\nfrom: a\nexclude:\n  - b\n  - a\n", 5, "a is what the paths consist of; exclude other"),
+        ("type: journeys\nfrom: a\nexclude: [_active]\n", 3, "_active is what the paths consist of; exclude other"),
         ("type: journeys\nfrom: a\nby: [path]\n", 3, "there is no column path"),
     ],
 )

@@ -77,9 +77,9 @@ class Journeys(Chart):
             )
         if self.from_ and self.to:
             raise PlacedError("a chart of journeys has `from` or `to`, not both.", "to")
-        needed = [self.anchor, *(self.events or ())]
+        needed = {"_all", self.anchor.event, *(each.event for each in self.events or [Part(event="_active")])}
         for number, part in enumerate(self.exclude):
-            if part.where is None and any(part.event == own.event for own in needed):
+            if part.where is None and part.event in needed:
                 raise PlacedError(
                     f"{part.event} is what the paths consist of; exclude other events.", "exclude", number
                 )

@@ -75,12 +75,14 @@ class _Writer:
         end, way = ("begin", "on") if chart.from_ else ("end", "back")
         counted = f"Users whose first path {end}s so" if chart.measure == "uniques" else f"Paths that {end} so"
         name = chart.anchor.event
+        event, neighbour = "Event of the step", "Event of the step with the number before, NULL for step 1"
+        source, target = (neighbour, event) if chart.from_ else (event, neighbour)
         return [
             *line_columns(chart.by, f", at {name}"),
             Column("step", "BIGINT", f"Number of the step, 1 for {name}, from which steps count {way}"),
             Column("path", "VARCHAR", f"The events with which paths {end}, in the order of their time"),
-            Column("from_event", "VARCHAR", "The first event of the step's transition"),
-            Column("to_event", "VARCHAR", "The event after it"),
+            Column("from_event", "VARCHAR", source),
+            Column("to_event", "VARCHAR", target),
             Column("paths", "BIGINT", counted),
             Column("share", "DOUBLE", "Their share of all paths of the line"),
             Column("is_complete", "BOOLEAN", "Whether the export has all of the chart's days"),

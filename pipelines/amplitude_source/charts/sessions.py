@@ -6,7 +6,7 @@ default buckets of dashboard-rest.md.
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -33,6 +33,8 @@ BUCKETS: dict[str, list[int]] = {
     "event_distribution": [*range(1, 11)],
 }
 MOST_BUCKETS = 100
+LONGEST_SECONDS = 24 * 60 * 60
+"""How long the sessions last that count: user-sessions-track-engagement-frequency.md, last note."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,11 @@ class Sessions(Chart):
     """What total_events, average_events and event_distribution count within sessions."""
     contains: AnyPart | None = None
     """Count the sessions with such an event alone. Default: all."""
-    min_seconds: float | None = Field(None, ge=0)
+    min_seconds: float | None = Field(None, ge=0, le=LONGEST_SECONDS)
     """Count the sessions that last so long or longer alone. Default: all."""
-    buckets: list[int] | None = Field(None, min_length=1, max_length=MOST_BUCKETS)
+    buckets: list[Annotated[int, Field(ge=0, le=LONGEST_SECONDS)]] | None = Field(
+        None, min_length=1, max_length=MOST_BUCKETS
+    )
     """Where a distribution's buckets begin: seconds, or numbers of events. Each ends where the next one begins."""
     interval: Interval = "day"
     """How long each point's time is."""
@@ -105,8 +109,6 @@ class Sessions(Chart):
     @field_validator("buckets")
     @classmethod
     def _check_buckets(cls, buckets: list[int]) -> list[int]:
-        if buckets[0] < 0:
-            raise PlacedError(f"{buckets[0]} is below 0.", 0)
         for number, (one, next_) in enumerate(pairwise(buckets), 1):
             if next_ <= one:
                 raise PlacedError(f"{next_} does not come after {one}.", number)

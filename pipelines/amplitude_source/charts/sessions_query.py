@@ -18,10 +18,9 @@ from .queries import (
     periods,
     select_events,
 )
-from .sessions import Sessions
+from .sessions import LONGEST_SECONDS, Sessions
 
 MICROSECONDS = "DATEDIFF(MICROSECOND, MIN(events.client_event_time), MAX(events.client_event_time))"
-DAY_MICROSECONDS = 24 * 60 * 60 * 1_000_000
 
 
 def compile_sessions(chart: Sessions, words: Words) -> Compiled:
@@ -76,7 +75,7 @@ def _sessions(chart: Sessions, query: Query, segment: str) -> str:
     scan = Scan(query, chart.interval)
     groups = {output_name(name): scan.group(name) for name in chart.by}
     keys = ["events.project", "events.app", "events.canonical_amplitude_id", "events.session_id", *groups.values()]
-    conditions = [f"{MICROSECONDS} <= {DAY_MICROSECONDS}"]
+    conditions = [f"{MICROSECONDS} <= {LONGEST_SECONDS * 1_000_000}"]
     if chart.contains:
         conditions.append(f"COUNT_IF({scan.takes(chart.contains)}) > 0")
     if chart.min_seconds is not None:
