@@ -41,6 +41,8 @@ class Happening(NamedTuple):
     uuid: str
     time: dt.datetime
     """In UTC."""
+    client_time: dt.datetime
+    """The same by the client's clock; without one, by Amplitude's."""
     date: dt.date
     hour: dt.datetime
     """When its local hour began, in UTC."""
@@ -48,6 +50,8 @@ class Happening(NamedTuple):
     first: tuple[dt.date, dt.datetime]
     """The date and the hour of the user's first event, shown or not."""
     session: tuple[int, int | None] | None
+    is_in_session: bool
+    """Whether its session counts it."""
     values: Mapping[str, Any]
     """By the names of columns."""
 
@@ -128,8 +132,10 @@ def local_hour(zone: ZoneInfo, moment: dt.datetime) -> dt.datetime:
     return moment - dt.timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
 
 
-def happenings(truth: Truth, zone: ZoneInfo, declared: Sequence[Mapping[str, str]]) -> dict[App, list[Happening]]:
-    """The shown events of each app."""
+def happenings(
+    truth: Truth, zone: ZoneInfo, declared: Sequence[Mapping[str, str]], *, before_export: bool = False
+) -> dict[App, list[Happening]]:
+    """The shown events of each app, or those of days before its export."""
     firsts: dict[tuple[App, int], tuple[dt.date, dt.datetime]] = {}
     counts: Counter[tuple[App, int]] = Counter()
     for event in truth.events:
@@ -147,7 +153,8 @@ def happenings(truth: Truth, zone: ZoneInfo, declared: Sequence[Mapping[str, str
         assert event.amplitude_id is not None
         assert event.event_date is not None
         assert event.event_time is not None
-        if not truth.shows(app, event.event_date):
+        is_before = event.event_date < truth.openings[app]
+        if not (is_before if before_export else truth.shows(app, event.event_date)):
             continue
         user = truth.canonical[event.project, event.app, event.amplitude_id]
         sources = {
@@ -162,11 +169,13 @@ def happenings(truth: Truth, zone: ZoneInfo, declared: Sequence[Mapping[str, str
                 event.is_active,
                 event.uuid or "",
                 event.event_time,
+                event.client_event_time or event.event_time,
                 event.event_date,
                 local_hour(zone, event.event_time),
                 firsts[app, user][0] == event.event_date,
                 firsts[app, user],
                 None if event.session_id in (None, NO_SESSION) else (user, event.session_id),
+                event.session_id not in (None, NO_SESSION) and event.is_active and not event.is_deleted,
                 values
                 | {name: event.data.get(name) or None for name in ("country", "platform")}
                 | {"now.events": counts[app, user], "canonical_amplitude_id": user},

@@ -85,6 +85,12 @@ CHARTS = {
         "{type: funnel, steps: [Order Completed, Product Viewed], order: any, exclude: [Push Received], "
         "show: time_to_convert, since: 2026-06-12}"
     ),
+    "sessions": "{type: sessions, measure: time_spent_per_user, by: [size], segments: [(all), busy], interval: week}",
+    "lengths": "{type: sessions, measure: length_distribution, contains: Interest, min_seconds: 9, since: 2026-06-12}",
+    "medians": "{type: sessions, measure: median_length, contains: {event: _new, where: plan IS NULL}, interval: hour}",
+    "doings": "{type: sessions, measure: event_distribution, event: Interest, interval: month, buckets: [0, 1, 5]}",
+    "ways": "{type: journeys, to: Order Completed, steps: 4, collapse_repeats: true, segments: [busy], by: [plan]}",
+    "paths": "{type: journeys, from: Interest, within: 1 hour, measure: totals, top: 2, exclude: [_new], steps: 3}",
     "companies": "{type: segmentation, events: [_all], cumulative: true, count_by: company, since: 2026-06-13}",
 }
 # A condition with each function that charts take, and how many events it takes.

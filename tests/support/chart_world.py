@@ -135,8 +135,9 @@ class World:
         zone, spans = ZoneInfo(timezone), warehouse.exported(project)
         rows = warehouse.exported_rows(sorted(project.lake.rglob("*.json.gz")))
         truth = oracle.compute(rows, {"default": INACTIVE_EVENT_TYPES}, timezone, exported=spans)
-        events = oracle_charts.happenings(truth, zone, read_properties(project.root).variable())
-        self.events = {app: [with_derived(event) for event in own] for app, own in events.items()}
+        declared = read_properties(project.root).variable()
+        self.events = derived(oracle_charts.happenings(truth, zone, declared))
+        self.before_export = derived(oracle_charts.happenings(truth, zone, declared, before_export=True))
         first_day = 0 if week_start == "monday" else 6
         self.days = {
             app: Days(zone, first_day, truth.openings[app], truth.frontiers[app], spans[app[0]])
@@ -156,8 +157,16 @@ class World:
         assert len(answer) == len(rows), f"{query.keys} are no key"
         return answer
 
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a query in DuckDB's dialect."""
+        return self._connection.execute(sql).fetchall()
+
     def close(self) -> None:
         self._connection.close()
+
+
+def derived(events: Mapping[oracle.App, Collection[Happening]]) -> dict[oracle.App, list[Happening]]:
+    return {app: [with_derived(event) for event in own] for app, own in events.items()}
 
 
 def with_derived(event: Happening) -> Happening:

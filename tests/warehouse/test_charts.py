@@ -16,6 +16,7 @@ from amplitude_source.charts.definitions import Segment, read_words
 from amplitude_source.charts.expressions import FUNCTIONS
 from amplitude_source.charts.formulas import METRICS
 from amplitude_source.charts.segmentation import Measure, Series
+from amplitude_source.charts.sessions import SessionMeasure
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
@@ -134,6 +135,17 @@ def test_the_command_prints_plots_and_numbers_that_fit_in(built: Project) -> Non
         assert "* The export does not have all of it." in result.stdout
 
 
+def test_the_command_prints_paths_as_a_tree(built: Project) -> None:
+    folder = REPOSITORY / "docs/examples/charts"
+    tree = asked(built, f"{folder / 'ways_to_order.yaml'}")
+    shape = r"The ways to an order\n.*\nOrder Completed +\d+ +100\.0% *\n  ← Checkout Started +\d+ +\d+\.\d% *\n"
+    assert re.match(shape, tree), tree
+    assert "The export does not have all of the days." in tree
+    lines = asked(built, f"{folder / 'after_search.yaml'}", "--by", "platform").splitlines()
+    assert {"Android", "Web", "iOS"} <= {*lines}
+    assert any(re.fullmatch(r"\d+ smaller branches: --csv prints all\.", line) for line in lines), lines
+
+
 def test_options_stand_for_those_of_the_file_and_a_file_need_not_be_the_repositorys(built: Project) -> None:
     draft = built.root / "draft.yaml"
     draft.write_text(ORDERS)
@@ -189,7 +201,7 @@ def test_the_guide_names_every_key_measure_metric_and_function() -> None:
         for model in (*TYPES.values(), Series, Segment)
         for name, field in model.model_fields.items()
     }
-    words = {*keys, *get_args(Measure), *METRICS, *FUNCTIONS.split(", ")}
+    words = {*keys, *get_args(Measure), *get_args(SessionMeasure), *METRICS, *FUNCTIONS.split(", ")}
     assert {word for word in words if not re.search(rf"\b{word}\b", GUIDE)} == set()
 
 

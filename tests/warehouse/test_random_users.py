@@ -64,6 +64,8 @@ CHARTS: tuple[dict[str, object], ...] = (
     {"type": "usage_interval", "event": "Interest"},
     {"type": "lifecycle", "interval": "week"},
     {"type": "stickiness", "event": "Interest", "interval": "month"},
+    {"type": "sessions", "measure": "length_distribution", "contains": "Interest", "interval": "month"},
+    {"type": "journeys", "from": "Interest", "collapse_repeats": True, "steps": 3},
 )
 
 

@@ -12,6 +12,8 @@ from ..yaml_files import Strict, first_fault, read, sentence
 from .definitions import SPECIAL_EVENTS, Words, parts_of, read_words
 from .funnel import Funnel
 from .funnel_query import compile_funnel
+from .journeys import Journeys
+from .journeys_query import compile_journeys
 from .lifecycle import Lifecycle, compile_lifecycle
 from .properties import COLUMN
 from .queries import Compiled
@@ -19,13 +21,15 @@ from .retention import Retention
 from .retention_query import compile_retention
 from .segmentation import Segmentation
 from .segmentation_query import compile_segmentation
+from .sessions import Sessions
+from .sessions_query import compile_sessions
 from .stickiness import Stickiness, compile_stickiness
 from .usage_interval import UsageInterval, compile_usage_interval
 
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")
 
-Chart = Segmentation | Funnel | Retention | UsageInterval | Lifecycle | Stickiness
+Chart = Segmentation | Funnel | Retention | UsageInterval | Lifecycle | Stickiness | Sessions | Journeys
 TYPES: dict[str, type[Chart]] = {
     "segmentation": Segmentation,
     "funnel": Funnel,
@@ -33,6 +37,8 @@ TYPES: dict[str, type[Chart]] = {
     "usage_interval": UsageInterval,
     "lifecycle": Lifecycle,
     "stickiness": Stickiness,
+    "sessions": Sessions,
+    "journeys": Journeys,
 }
 
 
@@ -41,7 +47,9 @@ class AnyType(Strict):
 
     model_config = ConfigDict(extra="ignore")
 
-    type: Literal["segmentation", "funnel", "retention", "usage_interval", "lifecycle", "stickiness"]
+    type: Literal[
+        "segmentation", "funnel", "retention", "usage_interval", "lifecycle", "stickiness", "sessions", "journeys"
+    ]
 
 
 def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
@@ -136,3 +144,7 @@ def compiled(chart: Chart, words: Words) -> Compiled:
             return compile_lifecycle(chart, words)
         case Stickiness():
             return compile_stickiness(chart, words)
+        case Sessions():
+            return compile_sessions(chart, words)
+        case Journeys():
+            return compile_journeys(chart, words)

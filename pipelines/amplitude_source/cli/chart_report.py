@@ -8,7 +8,9 @@ from typing import TypeAlias
 from rich.table import Table
 
 from ..charts.book import Chart
+from ..charts.journeys import Journeys
 from ..charts.queries import Compiled
+from .chart_paths import show_paths
 from .reports import out
 
 Row: TypeAlias = tuple[object, ...]
@@ -80,14 +82,20 @@ def lines_of(query: Compiled, rows: Sequence[Row]) -> list[Line]:
 
 
 def show_answer(chart: Chart, query: Compiled, rows: Sequence[Row]) -> None:
-    """Print a chart: a plot a line, then the numbers, a row an interval, for as many lines as the terminal is wide."""
+    """Print a chart: a plot a line, then the numbers, a row an interval, for as many lines as the terminal is wide.
+
+    Paths are a tree instead.
+    """
+    out.print(chart.title or chart.headline, style="bold")
+    if not rows:
+        out.print("There are no rows: no event of the chart has come on its days.")
+        return
+    if isinstance(chart, Journeys):
+        show_paths(out, chart, query, rows)
+        return
     lines = lines_of(query, rows)
     if chart.type == "segmentation":
         lines.sort(key=lambda line: -line.size)
-    out.print(chart.title or chart.headline, style="bold")
-    if not lines:
-        out.print("There are no rows: no event of the chart has come on its days.")
-        return
     is_share = next(each.is_share for each in query.columns if each.name == query.value)
     show_plots(lines, is_share)
     out.print()

@@ -8,7 +8,9 @@ MODEL (
   owner data,
   grain (project, app, uuid),
   audits (
-    not_null(columns := (project, app, uuid, event_date, canonical_amplitude_id, is_active))
+    not_null(
+      columns := (project, app, uuid, event_date, canonical_amplitude_id, is_active, is_in_session)
+    )
   )
 );
 
@@ -19,6 +21,7 @@ SELECT
   events.event_time::TIMESTAMPNTZ AS event_time, /* When it happened (UTC), the client's clock corrected by Amplitude */
   events.event_date::DATE AS event_date, /* Its day in the reporting time zone */
   @reporting_hour(events.event_time)::TIMESTAMPNTZ AS event_hour, /* Time (UTC) at which its hour began by the clocks there */
+  COALESCE(events.client_event_time, events.event_time)::TIMESTAMPNTZ AS client_event_time, /* When it happened by the client's own clock (UTC), by which sessions are measured */
   events.is_before_export::BOOLEAN AS is_before_export, /* Whether that day lies before the project's first export hour; no chart shows it */
   events.event_type::VARCHAR AS event_type, /* Name of the event */
   (
@@ -32,6 +35,9 @@ SELECT
   devices.device_family::VARCHAR AS device_family, /* Family of the device by its latest event */
   devices.device_type::VARCHAR AS device_type, /* Type of the device by its latest event */
   events.session_id::BIGINT AS session_id, /* Start of the session in epoch milliseconds by the client's clock, NULL outside of sessions */
+  (
+    NOT events.session_id IS NULL AND NOT types.non_active AND NOT types.deleted
+  )::BOOLEAN AS is_in_session, /* Whether a session counts it: it has one, and its type is neither inactive nor deleted */
   sessions.session_started_at::TIMESTAMPNTZ AS session_started_at, /* Time of the session's first active event (UTC) */
   sessions.session_seconds::DOUBLE AS session_seconds, /* Length of the session in seconds */
   sessions.session_number::BIGINT AS session_number, /* 1 for the merged user's first session, 2 for the next */
