@@ -1,9 +1,10 @@
-"""The worlds that random charts are asked in."""
+"""The worlds that random charts are asked in, and the tables of examples."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from support.chart_gold import Gold
 from support.chart_world import World
 
 WORLDS = [
@@ -19,3 +20,11 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     built = World(tmp_path_factory.mktemp("charts"), *request.param)
     yield built
     built.close()
+
+
+@pytest.fixture
+def gold(request: pytest.FixtureRequest) -> Iterator[Gold]:
+    """Gold with the days that the test names."""
+    tables = Gold(*request.param)
+    yield tables
+    tables.close()

@@ -96,6 +96,13 @@ def refusal(root: Path) -> str:
         ("type: retention\nwindows: 24_hour\n", 2, "windows is '24_hour'; did you mean 24_hours?"),
         ("type: retention\nreturn: {event: a, where: prize > 1}\n", 2, "there is no column prize; did you mean price?"),
         ("type: retention\nby: [cohort]\n", 2, "there is no column cohort"),
+        ("type: revenu\n", 1, "type is 'revenu'; did you mean revenue?"),
+        ("type: revenue\nof: prize\n", 2, "there is no column prize; did you mean price?"),
+        ("type: revenue\nof: plan\n", 2, "of: plan is a text; declare it with `type: number`"),
+        ("type: revenue\nevents: [a]\n", 2, "events means nothing here; did you mean event?"),
+        ("type: revenue\ninterval: hour\n", 2, "interval is 'hour'"),
+        ("type: revenue\nmeasure: arpu\n", 2, "measure means nothing here"),
+        ("type: revenue\nby: [revenue]\n", 2, "revenue is the name of another column of the chart"),
     ],
 )
 def test_a_fault_of_a_chart_is_one_sentence_with_the_line(tmp_path: Path, text: str, line: int, sentence: str) -> None:
@@ -211,3 +218,12 @@ def test_the_columns_that_conditions_name_are_those_of_the_models(project: Proje
             types = {name.lower(): re.sub(r"\(.*", "", type_.sql("snowflake")) for name, type_ in columns.items()}
             assert {*declared} == types.keys() - left_out
             assert [name for name, kind in declared.items() if types[name] not in sql[kind]] == []
+
+
+def test_a_property_with_the_name_of_a_column_is_refused(tmp_path: Path) -> None:
+    write_charts(tmp_path, properties="price: {from: event}\nrevenue: {from: event, type: number}\n")
+    message = refusal(tmp_path)
+    assert message == (
+        "sqlmesh/properties.yaml, line 2: gold.events has a column revenue already; "
+        "choose another name for the property's."
+    )

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from . import NO_SESSION, App, Span, Truth
-from .properties import declared_value
+from .properties import declared_value, revenue
 from .retention import CalendarWay, Way, WindowWay, next_first_day
 
 Period: TypeAlias = dt.date | dt.datetime
@@ -167,7 +167,8 @@ def happenings(truth: Truth, zone: ZoneInfo, declared: Sequence[Mapping[str, str
                 None if event.session_id in (None, NO_SESSION) else (user, event.session_id),
                 values
                 | {name: event.data.get(name) or None for name in ("country", "platform")}
-                | {"now.events": counts[app, user], "canonical_amplitude_id": user},
+                | {"now.events": counts[app, user], "canonical_amplitude_id": user}
+                | {"revenue": revenue(event.event_type, sources)},
             )
         )
     return shown

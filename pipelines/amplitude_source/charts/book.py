@@ -15,6 +15,7 @@ from .properties import COLUMN
 from .queries import Compiled
 from .retention import Retention
 from .retention_query import compile_retention
+from .revenue import Revenue, compile_revenue
 from .segmentation import Segmentation
 from .segmentation_query import compile_segmentation
 from .stickiness import Stickiness, compile_stickiness
@@ -22,12 +23,13 @@ from .stickiness import Stickiness, compile_stickiness
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")
 
-Chart = Segmentation | Retention | Lifecycle | Stickiness
+Chart = Segmentation | Retention | Lifecycle | Stickiness | Revenue
 TYPES: dict[str, type[Chart]] = {
     "segmentation": Segmentation,
     "retention": Retention,
     "lifecycle": Lifecycle,
     "stickiness": Stickiness,
+    "revenue": Revenue,
 }
 
 
@@ -36,7 +38,7 @@ class AnyType(Strict):
 
     model_config = ConfigDict(extra="ignore")
 
-    type: Literal["segmentation", "retention", "lifecycle", "stickiness"]
+    type: Literal["segmentation", "retention", "lifecycle", "stickiness", "revenue"]
 
 
 def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
@@ -127,3 +129,5 @@ def compiled(chart: Chart, words: Words) -> Compiled:
             return compile_lifecycle(chart, words)
         case Stickiness():
             return compile_stickiness(chart, words)
+        case Revenue():
+            return compile_revenue(chart, words)

@@ -22,6 +22,14 @@ from .retention import Retention
 
 WINDOW_DAYS = {"day": 1, "week": 7, "month": 30}
 """Amplitude's lengths of 24-hour windows: retention-analysis-time.md."""
+# The numbers that an interval may have: one more than there are days, because some have 25 hours.
+NUMBERS = """
+  SELECT DISTINCT days.project, days.app, DATEDIFF(DAY, apps.first_date, days.date) + more.n AS n
+  FROM gold.days AS days
+  JOIN silver.apps AS apps
+    ON apps.project = days.project AND apps.app = days.app
+  CROSS JOIN (SELECT 0 AS n UNION ALL SELECT 1 AS n) AS more
+"""
 
 
 def compile_retention(chart: Retention, words: Words) -> Compiled:
@@ -59,7 +67,7 @@ class _Writer:
             "returned": self._returned(),
             "last_returned": self._last_returned(),
             "cohorts": self._cohorts(),
-            "numbers": self._numbers(),
+            "numbers": NUMBERS,
             "cells": self._cells(),
             "results": self._results(),
         }
@@ -195,16 +203,6 @@ class _Writer:
         """
 
     # --- cells
-
-    def _numbers(self) -> str:
-        """The numbers that an interval may have: one more than there are days, because some have 25 hours."""
-        return """
-            SELECT DISTINCT days.project, days.app, DATEDIFF(DAY, apps.first_date, days.date) + more.n AS n
-            FROM gold.days AS days
-            JOIN silver.apps AS apps
-              ON apps.project = days.project AND apps.app = days.app
-            CROSS JOIN (SELECT 0 AS n UNION ALL SELECT 1 AS n) AS more
-        """
 
     def _cells(self) -> str:
         """Each interval of each cohort that has begun by the export's last day, and whether it is over for all."""

@@ -49,6 +49,7 @@ SELECT
   events.city::VARCHAR AS city, /* City, from the IP address */
   library::VARCHAR AS library, /* SDK or API that sent the event */
   events.export_hour::TIMESTAMPNTZ AS export_hour, /* Hour (UTC) of the export that brought the event */
+  @revenue(events)::DOUBLE AS revenue, /* $revenue; or else $price times $quantity, but of revenue_amount; or else the property revenue */
   events.event_properties, /* The event's properties, as the client sent them */
   events.user_properties, /* The user's properties as of the event */
   events.groups, /* The groups that the user was in: {type: [id]} */
