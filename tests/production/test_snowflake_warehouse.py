@@ -67,8 +67,16 @@ CHARTS = {
     "stickiness": "{type: stickiness, event: {event: _new, where: plan IS NULL}, segments: [(all), it's Germany]}",
     "monetization": "{type: revenue, by: [platform], segments: [(all), buyers]}",
     "late_revenue": "{type: revenue, event: {event: Order Completed, where: total > 20}, of: total, interval: week}",
+    "features": "{type: engagement_matrix, by: [platform], since: 2026-06-13}",
+    "interests": "{type: engagement_matrix, events: [Interest, _new], interval: week, segments: [busy, (all)]}",
     "windows": "{type: retention, interval: week, since: 2026-06-12}",
     "companies": "{type: segmentation, events: [_all], cumulative: true, count_by: company, since: 2026-06-13}",
+}
+VALUES = {
+    "segmentation": "value",
+    "retention": "returned_on",
+    "revenue": "arpu",
+    "engagement_matrix": "active_share",
 }
 # A condition with each function that charts take, and how many events it takes.
 FUNCTIONS = {
@@ -164,7 +172,9 @@ def assert_charts_count_something(project: Project) -> None:
     """Each chart, and each function of conditions, of which there are no others."""
     for name in CHARTS:
         chart = YAML(typ="safe").load(CHARTS[name])
-        value = {"segmentation": "value", "retention": "returned_on", "revenue": "arpu"}.get(chart["type"], "active_users")
+        value = {"segmentation": "value", "retention": "returned_on", "revenue": "arpu"}.get(
+            chart["type"], "active_users"
+        )
         assert project.query(f"SELECT COUNT(*) FROM gold.chart_{name} WHERE {value} > 0") > [(0,)], name
     counted = dict(project.query("SELECT series, value FROM gold.chart_functions"))
     assert [name for name, value in counted.items() if not value] == [], "the conditions take no event"

@@ -42,16 +42,20 @@ class Gold:
             self._connection.execute(statement)
 
     def add(self, user: int, event_type: str, *times: datetime, **values: Any) -> None:
-        """Adds a user's events of an active type, with values of further columns."""
-        more = "".join(f", ? AS {name}" for name in values)
+        """Adds a user's events, of an active type unless the values of further columns say otherwise."""
         for time in times:
-            hour = time.replace(minute=0)
-            self._connection.execute(
-                "INSERT INTO gold.events BY NAME SELECT 'default' AS project, 1 AS app, FALSE AS is_before_export, "
-                "TRUE AS is_active, ? AS canonical_amplitude_id, ? AS event_type, ? AS event_time, ? AS event_hour, "
-                f"? AS event_date{more}",
-                [user, event_type, time, hour, time.date(), *values.values()],
-            )
+            row = {
+                "is_active": True,
+                "canonical_amplitude_id": user,
+                "event_type": event_type,
+                "event_time": time,
+                "event_hour": time.replace(minute=0),
+                "event_date": time.date(),
+                **values,
+            }
+            columns = ", ".join(f"? AS {name}" for name in row)
+            insert = f"INSERT INTO gold.events BY NAME SELECT {KEYS}, FALSE AS is_before_export, {columns}"
+            self._connection.execute(insert, [*row.values()])
 
     def answer(self, columns: str, **spec: Any) -> Sequence[tuple[Any, ...]]:
         """Some columns of a chart's rows, sorted."""

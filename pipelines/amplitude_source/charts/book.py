@@ -10,6 +10,7 @@ from pydantic import ConfigDict, ValidationError
 from ..errors import AmplitudeError
 from ..yaml_files import Strict, first_fault, read, sentence
 from .definitions import SPECIAL_EVENTS, Words, parts_of, read_words
+from .engagement import EngagementMatrix, compile_engagement
 from .lifecycle import Lifecycle, compile_lifecycle
 from .properties import COLUMN
 from .queries import Compiled
@@ -23,13 +24,14 @@ from .stickiness import Stickiness, compile_stickiness
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")
 
-Chart = Segmentation | Retention | Lifecycle | Stickiness | Revenue
+Chart = Segmentation | Retention | Lifecycle | Stickiness | Revenue | EngagementMatrix
 TYPES: dict[str, type[Chart]] = {
     "segmentation": Segmentation,
     "retention": Retention,
     "lifecycle": Lifecycle,
     "stickiness": Stickiness,
     "revenue": Revenue,
+    "engagement_matrix": EngagementMatrix,
 }
 
 
@@ -38,7 +40,7 @@ class AnyType(Strict):
 
     model_config = ConfigDict(extra="ignore")
 
-    type: Literal["segmentation", "retention", "lifecycle", "stickiness", "revenue"]
+    type: Literal["segmentation", "retention", "lifecycle", "stickiness", "revenue", "engagement_matrix"]
 
 
 def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
@@ -131,3 +133,5 @@ def compiled(chart: Chart, words: Words) -> Compiled:
             return compile_stickiness(chart, words)
         case Revenue():
             return compile_revenue(chart, words)
+        case EngagementMatrix():
+            return compile_engagement(chart, words)
