@@ -107,6 +107,13 @@ def refusal(root: Path) -> str:
         (f"type: engagement_matrix\nevents: {[*'abcdefghijklmnopqrstu']}\n", 2, "list should have at most 20 items"),
         ("type: engagement_matrix\nevent: a\n", 2, "event means nothing here; did you mean events?"),
         ("type: engagement_matrix\nby: [times]\n", 2, "there is no column times"),
+        ("type: composition\n", 1, "by is missing."),
+        ("type: composition\nby: [country, plan]\n", 2, "list should have at most 1 item"),
+        ("type: composition\nby: []\n", 2, "list should have at least 1 item"),
+        ("type: composition\nby: [sent_at]\n", 2, "sent_at is a time"),
+        ("type: composition\nby: [plan]\nmeasure: all_value\n", 3, "measure is 'all_value'; did you mean all_values?"),
+        ("type: composition\nby: [plan]\nevents: [a]\n", 3, "events means nothing here"),
+        ("type: composition\nby: [plan]\ninterval: week\n", 3, "interval means nothing here"),
         ("type: revenue\nby: [revenue]\n", 2, "revenue is the name of another column of the chart"),
     ],
 )

@@ -69,6 +69,8 @@ CHARTS = {
     "late_revenue": "{type: revenue, event: {event: Order Completed, where: total > 20}, of: total, interval: week}",
     "features": "{type: engagement_matrix, by: [platform], since: 2026-06-13}",
     "interests": "{type: engagement_matrix, events: [Interest, _new], interval: week, segments: [busy, (all)]}",
+    "plans": "{type: composition, by: [plan], segments: [buyers, (all)], top: 1}",
+    "countries": "{type: composition, by: [country], measure: cross_property_values, since: 2026-06-13}",
     "windows": "{type: retention, interval: week, since: 2026-06-12}",
     "companies": "{type: segmentation, events: [_all], cumulative: true, count_by: company, since: 2026-06-13}",
 }
@@ -77,6 +79,7 @@ VALUES = {
     "retention": "returned_on",
     "revenue": "arpu",
     "engagement_matrix": "active_share",
+    "composition": "users",
 }
 # A condition with each function that charts take, and how many events it takes.
 FUNCTIONS = {
@@ -172,9 +175,7 @@ def assert_charts_count_something(project: Project) -> None:
     """Each chart, and each function of conditions, of which there are no others."""
     for name in CHARTS:
         chart = YAML(typ="safe").load(CHARTS[name])
-        value = {"segmentation": "value", "retention": "returned_on", "revenue": "arpu"}.get(
-            chart["type"], "active_users"
-        )
+        value = VALUES.get(chart["type"], "active_users")
         assert project.query(f"SELECT COUNT(*) FROM gold.chart_{name} WHERE {value} > 0") > [(0,)], name
     counted = dict(project.query("SELECT series, value FROM gold.chart_functions"))
     assert [name for name, value in counted.items() if not value] == [], "the conditions take no event"

@@ -57,7 +57,7 @@ def of_guide(mark: str) -> str:
 DEFINITIONS = of_guide("definitions").replace("segments:\n", "segments:\n  web: {where: platform = 'Web'}\n")
 CHARTS = {"orders": ORDERS, "rate": RATE}
 PLANNED = "plan.txt"
-VALUES = ("value", "returned_on", "active_users", "arpu", "active_share")
+VALUES = ("value", "returned_on", "active_users", "arpu", "active_share", "users")
 SQLMESH = "from sqlmesh.cli.main import cli; cli()"
 
 

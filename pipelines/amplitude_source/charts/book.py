@@ -9,6 +9,7 @@ from pydantic import ConfigDict, ValidationError
 
 from ..errors import AmplitudeError
 from ..yaml_files import Strict, first_fault, read, sentence
+from .composition import Composition, compile_composition
 from .definitions import SPECIAL_EVENTS, Words, parts_of, read_words
 from .engagement import EngagementMatrix, compile_engagement
 from .lifecycle import Lifecycle, compile_lifecycle
@@ -24,7 +25,7 @@ from .stickiness import Stickiness, compile_stickiness
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")
 
-Chart = Segmentation | Retention | Lifecycle | Stickiness | Revenue | EngagementMatrix
+Chart = Segmentation | Retention | Lifecycle | Stickiness | Revenue | EngagementMatrix | Composition
 TYPES: dict[str, type[Chart]] = {
     "segmentation": Segmentation,
     "retention": Retention,
@@ -32,6 +33,7 @@ TYPES: dict[str, type[Chart]] = {
     "stickiness": Stickiness,
     "revenue": Revenue,
     "engagement_matrix": EngagementMatrix,
+    "composition": Composition,
 }
 
 
@@ -40,7 +42,7 @@ class AnyType(Strict):
 
     model_config = ConfigDict(extra="ignore")
 
-    type: Literal["segmentation", "retention", "lifecycle", "stickiness", "revenue", "engagement_matrix"]
+    type: Literal["segmentation", "retention", "lifecycle", "stickiness", "revenue", "engagement_matrix", "composition"]
 
 
 def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
@@ -135,3 +137,5 @@ def compiled(chart: Chart, words: Words) -> Compiled:
             return compile_revenue(chart, words)
         case EngagementMatrix():
             return compile_engagement(chart, words)
+        case Composition():
+            return compile_composition(chart, words)
