@@ -93,10 +93,8 @@ def _columns(chart: EngagementMatrix) -> list[Column]:
         Column("event", "VARCHAR", "The event"),
         Column("times", "BIGINT", "How often it was done"),
         Column("active_share", "DOUBLE", f"Share of a {unit}'s active users who did it, as the mean of all {unit}s"),
-        Column(
-            "average_times", "DOUBLE", f"How often in a {unit} those who did it did it, as the mean of these {unit}s"
-        ),
-        Column("average_days", "DOUBLE", f"On how many days of a {unit} they did it, as the mean of these {unit}s"),
+        Column("average_times", "DOUBLE", f"Times for each user who did it in a {unit}, as the mean of these {unit}s"),
+        Column("average_days", "DOUBLE", f"Days for each user who did it in a {unit}, as the mean of these {unit}s"),
         Column("is_complete", "BOOLEAN", f"Whether the export has all of the {unit}s"),
     ]
 

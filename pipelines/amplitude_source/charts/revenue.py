@@ -120,12 +120,12 @@ class _Writer:
             Column("paying_users", "BIGINT", "Those with a revenue event, at whatever time"),
             Column("new_paying_users", "BIGINT", f"Those whose first revenue event is of this {unit}"),
             Column("revenue", "DOUBLE", f"What they brought in up to the end of the {unit}"),
-            Column("arpu", "DOUBLE", "Revenue per user", "revenue / users"),
+            Column("arpu", "DOUBLE", "Revenue per user", "revenue::DOUBLE / users"),
             Column(
                 "arppu",
                 "DOUBLE",
                 "Revenue per paying user; NULL where nobody pays",
-                "revenue / NULLIF(paying_users, 0)",
+                "revenue::DOUBLE / NULLIF(paying_users, 0)",
             ),
             Column("is_complete", "BOOLEAN", f"Whether the {unit} is over for all of the cohort"),
         ]
