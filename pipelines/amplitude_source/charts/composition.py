@@ -35,6 +35,7 @@ class Composition(Chart):
     """A chart of active users by the values of a property."""
 
     columns: ClassVar = (*LINE, "users", "share", "is_complete")
+    internal: ClassVar = ("canonical_amplitude_id", "last_time", "all_users")
 
     type: Literal["composition"]
     by: list[ColumnName] = Field(min_length=1, max_length=1)

@@ -37,6 +37,7 @@ class EngagementMatrix(Chart):
     """A chart of events by how many of the active users do them, and how often."""
 
     columns: ClassVar = (*LINE, "event", "times", "active_share", "average_times", "average_days", "is_complete")
+    internal: ClassVar = ("canonical_amplitude_id", "period", "event_date", "days", "users")
 
     type: Literal["engagement_matrix"]
     events: list[AnySeries] = Field(default_factory=list, max_length=MOST_EVENTS)

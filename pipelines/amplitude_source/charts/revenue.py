@@ -44,6 +44,16 @@ class Revenue(Chart):
         "arppu",
         "is_complete",
     )
+    internal: ClassVar = (
+        "canonical_amplitude_id",
+        "cohort_date",
+        "moment",
+        "last_number",
+        "last_moment",
+        "number",
+        "amount",
+        "payers",
+    )
 
     type: Literal["revenue"]
     event: AnyPart = Part.model_construct(event="_all", where=None)
