@@ -56,6 +56,7 @@ EVENT_COLUMNS: Mapping[str, ColumnType] = {
     "library": "text",
     "export_hour": "timestamp",
     "revenue": "number",
+    "channel_group": "text",
 }
 USER_COLUMNS: Mapping[str, ColumnType] = {
     "canonical_amplitude_id": "number",
