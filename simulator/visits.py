@@ -159,7 +159,8 @@ class Visits:
             sent_at = paid_at + int(rng.random() ** 4 * 40 * MINUTE)
             device.account.orders += 1
             device.account.plan = "pro" if device.account.orders > 1 else "free"
-            self._send_from_server(device.account, ORDER_PAID, paid_at, sent_at, {"total": total, "attempts": 1})
+            paid: Row = {"total": total, "attempts": 1, "$revenue": total}
+            self._send_from_server(device.account, ORDER_PAID, paid_at, sent_at, paid)
             sender.user_changed()
 
     def _send_from_server(self, account: Account, event_type: str, at: int, sent_at: int, properties: Row) -> None:

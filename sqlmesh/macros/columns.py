@@ -15,6 +15,8 @@ DATE, TIME, ZONE = (
     "(Z|[+-][0-9]{2}:[0-9]{2})",
 )
 
+SDK_REVENUE = "revenue_amount"  # dashboard-rest.md has its name
+
 
 @macro()
 def property_columns(evaluator: MacroEvaluator, row: exp.Expr, *sources: exp.Expr) -> list[exp.Expr]:
@@ -30,6 +32,27 @@ def property_columns(evaluator: MacroEvaluator, row: exp.Expr, *sources: exp.Exp
         for each in declared_in(evaluator)
         if not wanted or each["source"] in wanted
     ]
+
+
+@macro()
+def revenue(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
+    """Return what an event earned: Amplitude's `$revenue`, or else `$price` times `$quantity`, or else `revenue`.
+
+    Amplitude computes `$revenue` as it takes an event (sources/en/instrument-track-revenue.md). `revenue_amount`, its
+    SDKs' own event, has a price only: its revenue is that of the event which Amplitude adds, verified or not. A price
+    without a quantity is no revenue either, because events that sell nothing have one, such as a look at a product.
+
+    Args:
+        event: alias of what has the columns event_type and event_properties.
+    """
+    given, price, quantity, plain = (
+        typed(evaluator, value_at(evaluator, exp.column("event_properties", event.name), key), "number").sql(
+            evaluator.dialect
+        )
+        for key in ("$revenue", "$price", "$quantity", "revenue")
+    )
+    is_sdk = f"{event.name}.event_type = '{SDK_REVENUE}'"
+    return evaluator.parse_one(f"COALESCE({given}, IFF({is_sdk}, NULL, COALESCE({price} * {quantity}, {plain})))")
 
 
 @macro()

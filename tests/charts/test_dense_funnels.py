@@ -64,8 +64,9 @@ def history(app: App, chance: random.Random) -> Iterator[Happening]:
             first = first or (time.date(), hour)
             is_first_day = time.date() == first[0]
             yield Happening(
-                app, user, name, name != "Inactive", uuid, time, time.date(), hour, is_first_day, first, None, values
-            )
+                app, user, name, name != "Inactive", uuid, time, time, time.date(), hour, is_first_day, first, None,
+                False, values,
+            )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

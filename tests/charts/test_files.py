@@ -173,6 +173,26 @@ def refusal(root: Path) -> str:
         ("type: journeys\nfrom: a\nexclude:\n  - b\n  - a\n", 5, "a is what the paths consist of; exclude other"),
         ("type: journeys\nfrom: a\nexclude: [_active]\n", 3, "_active is what the paths consist of; exclude other"),
         ("type: journeys\nfrom: a\nby: [path]\n", 3, "there is no column path"),
+        ("type: revenu\n", 1, "type is 'revenu'; did you mean revenue?"),
+        ("type: revenue\nof: prize\n", 2, "there is no column prize; did you mean price?"),
+        ("type: revenue\nof: plan\n", 2, "of: plan is a text; declare it with `type: number`"),
+        ("type: revenue\nevents: [a]\n", 2, "events means nothing here; did you mean event?"),
+        ("type: revenue\ninterval: hour\n", 2, "interval is 'hour'"),
+        ("type: revenue\nmeasure: arpu\n", 2, "measure means nothing here"),
+        ("type: engagement_matrix\nevents: [a, b, a]\n", 2, "two events are called a; give one a name."),
+        ("type: engagement_matrix\nevents: [_activ]\n", 2, "_activ is none of _new, _active, _all; did you mean"),
+        (f"type: engagement_matrix\nevents: {[*'abcdefghijklmnopqrstu']}\n", 2, "list should have at most 20 items"),
+        ("type: engagement_matrix\nevent: a\n", 2, "event means nothing here; did you mean events?"),
+        ("type: engagement_matrix\nby: [times]\n", 2, "there is no column times"),
+        ("type: engagement_matrix\nby: [event_date]\n", 2, "event_date is the name of another column of the chart"),
+        ("type: composition\n", 1, "by is missing."),
+        ("type: composition\nby: [country, plan]\n", 2, "list should have at most 1 item"),
+        ("type: composition\nby: []\n", 2, "list should have at least 1 item"),
+        ("type: composition\nby: [sent_at]\n", 2, "sent_at is a time"),
+        ("type: composition\nby: [plan]\nmeasure: all_value\n", 3, "measure is 'all_value'; did you mean all_values?"),
+        ("type: composition\nby: [plan]\nevents: [a]\n", 3, "events means nothing here"),
+        ("type: composition\nby: [plan]\ninterval: week\n", 3, "interval means nothing here"),
+        ("type: revenue\nby: [revenue]\n", 2, "revenue is the name of another column of the chart"),
     ],
 )
 def test_a_fault_of_a_chart_is_one_sentence_with_the_line(tmp_path: Path, text: str, line: int, sentence: str) -> None:
@@ -288,3 +308,12 @@ def test_the_columns_that_conditions_name_are_those_of_the_models(project: Proje
             types = {name.lower(): re.sub(r"\(.*", "", type_.sql("snowflake")) for name, type_ in columns.items()}
             assert {*declared} == types.keys() - left_out
             assert [name for name, kind in declared.items() if types[name] not in sql[kind]] == []
+
+
+def test_a_property_with_the_name_of_a_column_is_refused(tmp_path: Path) -> None:
+    write_charts(tmp_path, properties="price: {from: event}\nrevenue: {from: event, type: number}\n")
+    message = refusal(tmp_path)
+    assert message == (
+        "sqlmesh/properties.yaml, line 2: gold.events has a column revenue already; "
+        "choose another name for the property's."
+    )

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from . import NO_SESSION, App, Span, Truth
-from .properties import declared_value
+from .properties import declared_value, revenue
 from .retention import CalendarWay, Way, WindowWay, next_first_day
 
 Period: TypeAlias = dt.date | dt.datetime
@@ -178,7 +178,8 @@ def happenings(
                 event.session_id not in (None, NO_SESSION) and event.is_active and not event.is_deleted,
                 values
                 | {name: event.data.get(name) or None for name in ("country", "platform")}
-                | {"now.events": counts[app, user], "canonical_amplitude_id": user},
+                | {"now.events": counts[app, user], "canonical_amplitude_id": user}
+                | {"revenue": revenue(event.event_type, sources)},
             )
         )
     return shown

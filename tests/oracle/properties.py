@@ -49,3 +49,14 @@ def as_time(text: str) -> datetime | None:
     except ValueError:
         return None
     return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+
+
+def revenue(event_type: str | None, row: Mapping[str, Any]) -> float | None:
+    """Return what an event earned (sources/en/instrument-track-revenue.md)."""
+    properties = row["event_properties"] or {}
+    given, price, quantity, plain = (
+        as_declared(properties.get(name), "number") for name in ("$revenue", "$price", "$quantity", "revenue")
+    )
+    if given is None and event_type != "revenue_amount":
+        given = plain if price is None or quantity is None else price * quantity
+    return None if given is None else float(given)

@@ -9,7 +9,9 @@ from pydantic import ConfigDict, ValidationError
 
 from ..errors import AmplitudeError
 from ..yaml_files import Strict, first_fault, read, sentence
+from .composition import Composition, compile_composition
 from .definitions import SPECIAL_EVENTS, Words, parts_of, read_words
+from .engagement import EngagementMatrix, compile_engagement
 from .funnel import Funnel
 from .funnel_query import compile_funnel
 from .journeys import Journeys
@@ -19,6 +21,7 @@ from .properties import COLUMN
 from .queries import Compiled
 from .retention import Retention
 from .retention_query import compile_retention
+from .revenue import Revenue, compile_revenue
 from .segmentation import Segmentation
 from .segmentation_query import compile_segmentation
 from .sessions import Sessions
@@ -29,7 +32,19 @@ from .usage_interval import UsageInterval, compile_usage_interval
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")
 
-Chart = Segmentation | Funnel | Retention | UsageInterval | Lifecycle | Stickiness | Sessions | Journeys
+Chart = (
+    Segmentation
+    | Funnel
+    | Retention
+    | UsageInterval
+    | Lifecycle
+    | Stickiness
+    | Sessions
+    | Journeys
+    | Revenue
+    | EngagementMatrix
+    | Composition
+)
 TYPES: dict[str, type[Chart]] = {
     "segmentation": Segmentation,
     "funnel": Funnel,
@@ -39,6 +54,9 @@ TYPES: dict[str, type[Chart]] = {
     "stickiness": Stickiness,
     "sessions": Sessions,
     "journeys": Journeys,
+    "revenue": Revenue,
+    "engagement_matrix": EngagementMatrix,
+    "composition": Composition,
 }
 
 
@@ -48,8 +66,9 @@ class AnyType(Strict):
     model_config = ConfigDict(extra="ignore")
 
     type: Literal[
-        "segmentation", "funnel", "retention", "usage_interval", "lifecycle", "stickiness", "sessions", "journeys"
-    ]
+        "segmentation", "funnel", "retention", "usage_interval", "lifecycle", "stickiness", "sessions", "journeys",
+        "revenue", "engagement_matrix", "composition",
+    ]  # fmt: skip
 
 
 def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
@@ -148,3 +167,9 @@ def compiled(chart: Chart, words: Words) -> Compiled:
             return compile_sessions(chart, words)
         case Journeys():
             return compile_journeys(chart, words)
+        case Revenue():
+            return compile_revenue(chart, words)
+        case EngagementMatrix():
+            return compile_engagement(chart, words)
+        case Composition():
+            return compile_composition(chart, words)

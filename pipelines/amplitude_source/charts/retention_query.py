@@ -22,6 +22,15 @@ from .retention import Retention
 
 WINDOW_DAYS = {"day": 1, "week": 7, "month": 30}
 """Amplitude's lengths of 24-hour windows: retention-analysis-time.md."""
+# The numbers that an interval may have: one more than there are days, because some have 25 hours.
+NUMBERS = """
+  SELECT DISTINCT days.project, days.app, DATEDIFF(DAY, apps.first_date, days.date) + more.n AS n,
+    DATEDIFF(DAY, apps.first_date, days.date) + more.n AS last_n
+  FROM gold.days AS days
+  JOIN silver.apps AS apps
+    ON apps.project = days.project AND apps.app = days.app
+  CROSS JOIN (SELECT 0 AS n UNION ALL SELECT 1 AS n) AS more
+"""
 
 
 def compile_retention(chart: Retention, words: Words) -> Compiled:
@@ -216,21 +225,11 @@ class _Writer:
     # --- cells
 
     def _numbers(self) -> str:
-        """The first and the last interval of each bracket.
-
-        Without brackets all numbers that there may be: one more than there are days, because some have 25 hours.
-        """
-        if self._chart.brackets:
-            bounds = " UNION ALL ".join(f"SELECT {first} AS n, {last} AS last_n" for first, last in self._chart.bounds)
-            return f"SELECT apps.project, apps.app, n, last_n FROM silver.apps AS apps CROSS JOIN ({bounds}) AS bounds"
-        return """
-            SELECT DISTINCT days.project, days.app, DATEDIFF(DAY, apps.first_date, days.date) + more.n AS n,
-              DATEDIFF(DAY, apps.first_date, days.date) + more.n AS last_n
-            FROM gold.days AS days
-            JOIN silver.apps AS apps
-              ON apps.project = days.project AND apps.app = days.app
-            CROSS JOIN (SELECT 0 AS n UNION ALL SELECT 1 AS n) AS more
-        """
+        """The first and the last interval of each bracket; without brackets each alone."""
+        if not self._chart.brackets:
+            return NUMBERS
+        bounds = " UNION ALL ".join(f"SELECT {first} AS n, {last} AS last_n" for first, last in self._chart.bounds)
+        return f"SELECT apps.project, apps.app, n, last_n FROM silver.apps AS apps CROSS JOIN ({bounds}) AS bounds"
 
     def _cells(self) -> str:
         """Each interval of each cohort that has begun by the export's last day, and whether it is over for all."""

@@ -3,6 +3,7 @@
 Amplitude's pages: event-segmentation-build.md, -choose-measurement.md, -custom-formulas.md, -interpret-2.md.
 """
 
+from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Annotated, ClassVar, Literal
 
@@ -55,7 +56,26 @@ class Series(Part):
     """An event of the chart."""
 
     name: str | None = Field(None, min_length=1)
-    """What its rows have as `series`. Default: the event."""
+    """What its rows have as its name. Default: the event."""
+
+
+def named(events: Sequence[Series]) -> list[tuple[str, Series]]:
+    """Return events with the names that their rows have."""
+    return [(each.name or each.event, each) for each in events]
+
+
+def check_names(events: Sequence[Series]) -> None:
+    """Refuse two events of one name.
+
+    Raises:
+        PlacedError: at the second one.
+    """
+    names = [name for name, _ in named(events)]
+    if twice := next((number for number, name in enumerate(names) if name in names[:number]), None):
+        raise PlacedError(f"two events are called {names[twice]}; give one a name.", "events", twice)
+
+
+AnySeries = Annotated[Series, BeforeValidator(as_part)]
 
 
 class Segmentation(Chart):
@@ -64,7 +84,7 @@ class Segmentation(Chart):
     columns: ClassVar = ("project", "app", "series", "segment", "times", "period", "value", "is_complete")
 
     type: Literal["segmentation"]
-    events: list[Annotated[Series, BeforeValidator(as_part)]] = Field(min_length=1, max_length=MOST_EVENTS)
+    events: list[AnySeries] = Field(min_length=1, max_length=MOST_EVENTS)
     """Event types, each with a filter if need be. A formula calls them A, B, C."""
     measure: Measure = "uniques"
     """What is counted of each event."""
@@ -95,9 +115,7 @@ class Segmentation(Chart):
         for name in ("rolling_window", "rolling_average"):
             if (getattr(self, name) or 0) > LARGEST_WINDOW[self.interval]:
                 raise PlacedError(f"{LARGEST_WINDOW[self.interval]} {self.interval}s are the most.", name)
-        names = [name for name, _ in self.named]
-        if twice := next((number for number, name in enumerate(names) if name in names[:number]), None):
-            raise PlacedError(f"two events are called {names[twice]}; give one a name.", "events", twice)
+        check_names(self.events)
         self._check_terms()
         if self.measure == "frequency" and (self.cumulative or self.rolling_average):
             raise PlacedError("the frequency of users has no running total or average.", "measure")
@@ -132,7 +150,7 @@ class Segmentation(Chart):
     @property
     def named(self) -> list[tuple[str, Series]]:
         """The events with the names that their rows have."""
-        return [(each.name or each.event, each) for each in self.events]
+        return named(self.events)
 
     @property
     def letters(self) -> str:

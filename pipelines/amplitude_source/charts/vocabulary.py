@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from pydantic import ValidationInfo
 
 from ..yaml_files import PlacedError
-from .properties import Source, Type, read_properties
+from .properties import Source, Type, check_columns, read_properties
 
 ColumnType = Type | Literal["date"]
 SQL_TYPES: Mapping[ColumnType, str] = {
@@ -57,6 +57,8 @@ EVENT_COLUMNS: Mapping[str, ColumnType] = {
     "city": "text",
     "library": "text",
     "export_hour": "timestamp",
+    "revenue": "number",
+    "channel_group": "text",
 }
 USER_COLUMNS: Mapping[str, ColumnType] = {
     "canonical_amplitude_id": "number",
@@ -120,6 +122,7 @@ def read_vocabulary(root: Path) -> Vocabulary:
     Raises:
         AmplitudeError: what is wrong in sqlmesh/properties.yaml, with the line.
     """
+    check_columns(root, "gold.events", EVENT_COLUMNS)
     declared = read_properties(root).root
     of: dict[Source, dict[str, ColumnType]] = {source: {} for source in get_args(Source)}
     for name, each in declared.items():

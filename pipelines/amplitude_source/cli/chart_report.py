@@ -14,8 +14,8 @@ from .chart_paths import show_paths
 from .reports import out
 
 Row: TypeAlias = tuple[object, ...]
-Place: TypeAlias = date | datetime | int
-"""Of a point: its interval, or the number of one."""
+Place: TypeAlias = date | datetime | int | str
+"""Of a point: its interval, the number of one, or what else the chart counts by."""
 BARS = "▁▂▃▄▅▆▇█"
 NOTHING = "·"
 MOST_LINES, MOST_POINTS = 20, 40
@@ -47,9 +47,9 @@ class Line:
 
 
 def within(places: Sequence[Place], most: int) -> list[Place]:
-    """Return the places for which there is room: the newest intervals, but of numbers of intervals the first."""
+    """Return the places for which there is room: the newest intervals, or the first of others."""
     ordered = sorted(set(places))
-    return ordered[:most] if ordered and isinstance(ordered[0], int) else ordered[-most:]
+    return ordered[:most] if ordered and isinstance(ordered[0], int | str) else ordered[-most:]
 
 
 def bar(value: float | None, top: float) -> str:

@@ -18,6 +18,7 @@ from sqlmesh.core.config.connection import ConnectionConfig
 from sqlmesh.core.config.loader import load_config_from_paths
 
 from ..bronze.snowflake import credential
+from ..charts.channels import read_channel_groups
 from ..charts.properties import read_properties
 from ..environment import exposed, keep_private, print_anything
 from ..errors import AmplitudeError
@@ -61,6 +62,7 @@ UNIT_TEST_VARIABLES = {
     "week_start": "monday",
     "attribution_window_days": 30,
     "properties": [],
+    "channel_groups": [],
     "charts": [],
 }
 
@@ -93,6 +95,7 @@ def project_config(root: Path, command: str | None) -> Config:
     check_variables(config.variables, path.relative_to(root))
     # The columns of a unit test's model come from here, and not from the variables of the test.
     config.variables["properties"] = [] if command == "test" else read_properties(root).variable()
+    config.variables["channel_groups"] = [] if command == "test" else read_channel_groups(root)
     config.variables["charts"] = [] if command == "test" else listed_charts(root)
     gateway = os.environ.get(GATEWAY_VARIABLE) or GATEWAYS.get(destination())
     if gateway is None:

@@ -55,11 +55,13 @@ SELECT
   events.city::VARCHAR AS city, /* City, from the IP address */
   library::VARCHAR AS library, /* SDK or API that sent the event */
   events.export_hour::TIMESTAMPNTZ AS export_hour, /* Hour (UTC) of the export that brought the event */
+  @revenue(events)::DOUBLE AS revenue, /* $revenue; or else $price times $quantity, but of revenue_amount; or else the property revenue */
+  @channel_group(events)::VARCHAR AS channel_group, /* The channel that brought the user, as of the event, by seeds/channel_groups.csv */
   events.event_properties, /* The event's properties, as the client sent them */
   events.user_properties, /* The user's properties as of the event */
   events.groups, /* The groups that the user was in: {type: [id]} */
   @property_columns(events)
-FROM silver.events AS events
+FROM @with_touches(silver.events) AS events
 JOIN silver.apps AS apps
   ON apps.project = events.project
   AND apps.app = events.app
