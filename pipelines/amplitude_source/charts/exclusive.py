@@ -42,7 +42,7 @@ def _are_exclusive(one: Asked, other: Asked) -> bool:
 
 
 def _asked(words: Words, *parts: Part) -> Asked:
-    """What the conditions of parts ask columns for: `platform = 'Web'`, `platform IN ('iOS', 'Android')`."""
+    """Return the values that conditions ask columns for: `platform = 'Web'`, `platform IN ('iOS', 'Android')`."""
     asked: Asked = {}
     for tree in (parsed(part.where, words.vocabulary) for part in parts if part.where):
         for condition in _conjuncts(tree):
@@ -53,7 +53,7 @@ def _asked(words: Words, *parts: Part) -> Asked:
 
 
 def _values(condition: exp.Expr, vocabulary: Vocabulary) -> set[object]:
-    """The values of which a condition asks its column for one; none if it asks for something else."""
+    """Return the values that a condition asks its column for; none if it asks for something else."""
     column = condition.this
     if not isinstance(condition, exp.EQ | exp.In) or not isinstance(column, exp.Column):
         return set()

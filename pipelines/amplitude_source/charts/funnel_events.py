@@ -1,7 +1,7 @@
 """The events of a funnel, as SQL: the first tables of a funnel chart's query.
 
-Times are whole microseconds. Those who are counted, users or pairs of a user and what is held constant, are numbered
-(`person`), and so are the events of step 1 by which they enter (`entry`).
+Times are whole microseconds. A `person` is the number of a user, or of a user and the values that are held constant. An
+`entry` is the number of an event of step 1, by which a person enters.
 """
 
 from .definitions import Part

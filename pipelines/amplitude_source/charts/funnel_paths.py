@@ -90,8 +90,8 @@ class _InOrder:
     def _chunked(self) -> str:
         """The events that do steps, by the dozen, so that a way looks at those alone that lie in its time.
 
-        Of events of a step before the same later stoppers, the first one leads. Of others only the first that a way
-        may take is of use.
+        Among events of a step before the same later stoppers, the first one leads. A way needs those that lead, and
+        the first event that it may take.
         """
         before = "OVER (PARTITION BY person ORDER BY moment ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
         columns = {"chunk": "FLOOR(ROW_NUMBER() OVER (PARTITION BY person ORDER BY moment) / 12)"}
@@ -104,8 +104,8 @@ class _InOrder:
     def _choices(self, step: int) -> str:
         """Each way with each event of its next step that makes a difference to what may end it later.
 
-        Of ways that may go on alike, one has the earliest event for each step, and stays: if two ways are possible,
-        then so is the one that takes the earlier event of both for each step.
+        Among ways that may go on alike, one has the earliest event for each step, and stays. There always is one: if
+        two ways are possible, then so is the way that takes the earlier event of both for each step.
         """
         last, before, stop = step - 1, self._times(step - 1), self._events.stop_after(step - 1)
         since, until = self._since(step, "paths."), f"paths.t_1 + {self._window}"

@@ -48,8 +48,8 @@ def compile_funnel(chart: Funnel, words: Words) -> Compiled:
 class _Writer:
     """Writes the tables of a chart.
 
-    Of a user's ways (`paths`) the longest counts, then the one that begins first, then the one that is over first: once
-    in each segment (`best`), and in conversion over time once in each interval.
+    A user's longest way (`paths`) counts, then the one that begins first, then the one that is over first. It counts
+    once in each segment (`best`), and in conversion over time once in each interval.
     """
 
     def __init__(self, chart: Funnel, words: Words) -> None:
@@ -144,7 +144,7 @@ class _Writer:
         """
 
     def _best(self, segment: str, is_in: str) -> str:
-        """The way that counts of each user in a segment; of several of one entry, the one that is done first."""
+        """The way of each user that counts in a segment."""
         counted = ["person", *self._period]
         keys = listed("", counted)
         columns = ["project", "app", *self._events.by, "period", "depth", *(f"m_{step}" for step in self._steps)]
