@@ -22,7 +22,8 @@ def did(user: int, *events: tuple[str, str], **values: Any) -> list[Happening]:
     return [
         Happening(
             APP, user, name, True, f"{user} {text} {name} {values}", time, time, time.date(),
-            time.replace(minute=0), True, (time.date(), time), None, False, {"country": None, "session_id": None, "platform": None} | values,
+            time.replace(minute=0), True, (time.date(), time), None, False,
+            {"country": None, "session_id": None, "platform": None} | values,
         )
         for name, text in events
         for time in [datetime.fromisoformat(f"2026-06-{int(text.split()[0]):02} {text.split()[1]}")]
