@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from amplitude_source.charts.definitions import Part, Segment, Words
-from amplitude_source.charts.funnel import Funnel
+from amplitude_source.charts.types.funnel import Funnel
 from amplitude_source.charts.vocabulary import EVENT_COLUMNS, USER_COLUMNS, Vocabulary
 from oracle import App
 from oracle import charts as oracle_charts

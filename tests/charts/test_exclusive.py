@@ -3,7 +3,7 @@
 import pytest
 
 from amplitude_source.charts.definitions import Part, Words
-from amplitude_source.charts.exclusive import may_share_an_event
+from amplitude_source.charts.types.exclusive import may_share_an_event
 from amplitude_source.charts.vocabulary import EVENT_COLUMNS, USER_COLUMNS, Vocabulary
 
 WORDS = Words(Vocabulary(EVENT_COLUMNS, {**USER_COLUMNS, "plan": "text"}))

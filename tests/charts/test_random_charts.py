@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from amplitude_source.charts.retention import Retention
-from amplitude_source.charts.segmentation import Segmentation
+from amplitude_source.charts.types.retention import Retention
+from amplitude_source.charts.types.segmentation import Segmentation
 from oracle import charts as oracle_charts
 from oracle.charts import Rows
 from support.chart_world import DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals

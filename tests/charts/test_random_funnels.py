@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from amplitude_source.charts.funnel import Funnel
+from amplitude_source.charts.types.funnel import Funnel
 from oracle.chart_funnels import funnel
 from support.chart_world import CONDITIONS, DATES, EXAMPLES, SEGMENTS, World
 

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from amplitude_source.charts.journeys import Journeys
+from amplitude_source.charts.types.journeys import Journeys
 from oracle.chart_journeys import journeys
 from support.chart_world import DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals
 

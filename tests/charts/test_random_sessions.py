@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from amplitude_source.charts.book import TYPES
-from amplitude_source.charts.sessions import METRICS
+from amplitude_source.charts.types.sessions import METRICS
 from oracle.chart_sessions import DEFAULT_BUCKETS, sessions
 from support.chart_world import DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from amplitude_source.charts.definitions import Words
-from amplitude_source.charts.funnel import Funnel
+from amplitude_source.charts.types.funnel import Funnel
 from amplitude_source.charts.vocabulary import EVENT_COLUMNS, USER_COLUMNS, Vocabulary
 from oracle.charts import Happening
 from support.small_gold import SmallGold

@@ -14,9 +14,9 @@ from sqlglot import parse_one
 from amplitude_source.charts.book import TYPES, compiled, read_chart
 from amplitude_source.charts.definitions import Segment, read_words
 from amplitude_source.charts.expressions import FUNCTIONS
-from amplitude_source.charts.formulas import METRICS
-from amplitude_source.charts.segmentation import Measure, Series
-from amplitude_source.charts.sessions import SessionMeasure
+from amplitude_source.charts.types.formulas import METRICS
+from amplitude_source.charts.types.segmentation import Measure, Series
+from amplitude_source.charts.types.sessions import SessionMeasure
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse

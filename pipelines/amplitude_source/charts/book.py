@@ -9,25 +9,25 @@ from pydantic import ConfigDict, ValidationError
 
 from ..errors import AmplitudeError
 from ..yaml_files import Strict, first_fault, read, sentence
-from .composition import Composition, compile_composition
 from .definitions import SPECIAL_EVENTS, Words, parts_of, read_words
-from .engagement import EngagementMatrix, compile_engagement
-from .funnel import Funnel
-from .funnel_query import compile_funnel
-from .journeys import Journeys
-from .journeys_query import compile_journeys
-from .lifecycle import Lifecycle, compile_lifecycle
 from .properties import COLUMN
 from .queries import Compiled
-from .retention import Retention
-from .retention_query import compile_retention
-from .revenue import Revenue, compile_revenue
-from .segmentation import Segmentation
-from .segmentation_query import compile_segmentation
-from .sessions import Sessions
-from .sessions_query import compile_sessions
-from .stickiness import Stickiness, compile_stickiness
-from .usage_interval import UsageInterval, compile_usage_interval
+from .types.composition import Composition, compile_composition
+from .types.engagement import EngagementMatrix, compile_engagement
+from .types.funnel import Funnel
+from .types.funnel_query import compile_funnel
+from .types.journeys import Journeys
+from .types.journeys_query import compile_journeys
+from .types.lifecycle import Lifecycle, compile_lifecycle
+from .types.retention import Retention
+from .types.retention_query import compile_retention
+from .types.revenue import Revenue, compile_revenue
+from .types.segmentation import Segmentation
+from .types.segmentation_query import compile_segmentation
+from .types.sessions import Sessions
+from .types.sessions_query import compile_sessions
+from .types.stickiness import Stickiness, compile_stickiness
+from .types.usage_interval import UsageInterval, compile_usage_interval
 
 FOLDER = Path("sqlmesh/charts")
 ENDINGS = (".yaml", ".yml")

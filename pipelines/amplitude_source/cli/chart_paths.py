@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 from rich.console import Console
 from rich.table import Table
 
-from ..charts.journeys import Journeys
-from ..charts.journeys_query import SEPARATOR
 from ..charts.queries import Compiled
+from ..charts.types.journeys import Journeys
+from ..charts.types.journeys_query import SEPARATOR
 
 MOST_NODES = 40
 Node: TypeAlias = Mapping[str, Any]

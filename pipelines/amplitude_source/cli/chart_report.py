@@ -8,8 +8,8 @@ from typing import TypeAlias
 from rich.table import Table
 
 from ..charts.book import Chart
-from ..charts.journeys import Journeys
 from ..charts.queries import Compiled
+from ..charts.types.journeys import Journeys
 from .chart_paths import show_paths
 from .reports import out
 

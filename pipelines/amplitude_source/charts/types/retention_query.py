@@ -1,7 +1,7 @@
 """The query of a retention chart, written table by table."""
 
-from .definitions import Part, Words
-from .queries import (
+from ..definitions import Part, Words
+from ..queries import (
     FIRSTS,
     LINE,
     USER,

@@ -1,7 +1,7 @@
 """The query of a chart of sessions, written table by table."""
 
-from .definitions import Words
-from .queries import (
+from ..definitions import Words
+from ..queries import (
     LINE,
     Column,
     Compiled,

@@ -9,12 +9,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ..yaml_files import PlacedError
-from .chart import Chart
-from .definitions import Part, as_part
-from .expressions import ColumnName, NumberName
+from ...yaml_files import PlacedError
+from ..chart import Chart
+from ..definitions import Part, as_part
+from ..expressions import ColumnName, NumberName
+from ..queries import Interval
 from .formulas import NO_AMOUNT, Formula, read_formula
-from .queries import Interval
 
 Measure = Literal[
     "uniques",

@@ -5,11 +5,11 @@ second apart are simultaneous, and count in either order. Two that may be of one
 (funnel-analysis-how-amplitude-handles-simultaneous-events.md).
 """
 
-from .definitions import Words
+from ..definitions import Words
+from ..queries import listed
 from .exclusive import may_share_an_event
 from .funnel import Funnel, seconds_of
 from .funnel_events import NEVER, SECOND, Events, more
-from .queries import listed
 
 CHUNKS = """
   SELECT person, chunk, MIN(moment) AS first_at, MAX(moment) AS last_at FROM chunked GROUP BY person, chunk

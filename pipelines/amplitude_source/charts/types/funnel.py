@@ -11,12 +11,12 @@ from typing import Annotated, ClassVar, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from ..yaml_files import PlacedError
-from .chart import Chart
-from .definitions import Part, Words, as_part
+from ...yaml_files import PlacedError
+from ..chart import Chart
+from ..definitions import Part, Words, as_part
+from ..expressions import ColumnName
+from ..queries import LINE
 from .exclusive import may_share_an_event
-from .expressions import ColumnName
-from .queries import LINE
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 DURATION = re.compile(rf"([0-9]{{1,9}}) ({'|'.join(SECONDS)})s?")

@@ -6,10 +6,10 @@ where a window begins.
 
 from typing import ClassVar, Literal
 
-from .chart import Chart
-from .definitions import AnyPart, Part, Words
-from .expressions import NumberName
-from .queries import (
+from ..chart import Chart
+from ..definitions import AnyPart, Part, Words
+from ..expressions import NumberName
+from ..queries import (
     FIRSTS,
     LINE,
     USER,

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Literal, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ..yaml_files import PlacedError
-from .chart import Chart
-from .definitions import AnyPart, Part
-from .durations import DURATION, checked, seconds_of
-from .queries import LINE
+from ...yaml_files import PlacedError
+from ..chart import Chart
+from ..definitions import AnyPart, Part
+from ..durations import DURATION, checked, seconds_of
+from ..queries import LINE
 
 SESSION = "session"
 DROPPED, NOTHING_BEFORE = "(dropped off)", "(did not perform an event)"

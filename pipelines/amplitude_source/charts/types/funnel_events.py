@@ -4,9 +4,9 @@ Times are whole microseconds. A `person` is the number of a user, or of a user a
 `entry` is the number of an event of step 1, by which a person enters.
 """
 
-from .definitions import Part
+from ..definitions import Part
+from ..queries import USER, Query, Scan, day_column, equal, listed, select_events
 from .funnel import Exclusion, Funnel
-from .queries import USER, Query, Scan, day_column, equal, listed, select_events
 
 SECOND = 1_000_000
 NEVER = "4000000000000000000"

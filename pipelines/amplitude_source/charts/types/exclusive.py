@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator
 
 from sqlglot import exp
 
-from .definitions import SPECIAL_EVENTS, Part, Words, parts_of
-from .expressions import DIALECT, USERS_ALIAS, parsed
-from .vocabulary import USERS, Vocabulary
+from ..definitions import SPECIAL_EVENTS, Part, Words, parts_of
+from ..expressions import DIALECT, USERS_ALIAS, parsed
+from ..vocabulary import USERS, Vocabulary
 
 Asked = dict[str, Collection[object]]
 """Columns by their SQL, each with the values of which it must have one."""

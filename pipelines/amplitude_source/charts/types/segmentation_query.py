@@ -1,8 +1,7 @@
 """The query of a segmentation chart, written table by table."""
 
-from .definitions import Part, Words
-from .formulas import Formula, Term
-from .queries import (
+from ..definitions import Part, Words
+from ..queries import (
     LINE,
     OTHER,
     Column,
@@ -20,6 +19,7 @@ from .queries import (
     periods,
     select_events,
 )
+from .formulas import Formula, Term
 from .segmentation import Segmentation
 
 SESSION = """IFF(

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from ..yaml_files import PlacedError
-from .chart import Chart
-from .definitions import AnyPart, Part
+from ...yaml_files import PlacedError
+from ..chart import Chart
+from ..definitions import AnyPart, Part
 
 
 class Retention(Chart):

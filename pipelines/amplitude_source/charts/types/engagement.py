@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from .chart import Chart
-from .definitions import Part, Words
-from .queries import (
+from ..chart import Chart
+from ..definitions import Part, Words
+from ..queries import (
     LINE,
     Column,
     Compiled,

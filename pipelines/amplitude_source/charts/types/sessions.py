@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ..yaml_files import PlacedError
-from .chart import Chart
-from .definitions import AnyPart, Part
-from .queries import LINE, Interval
+from ...yaml_files import PlacedError
+from ..chart import Chart
+from ..definitions import AnyPart, Part
+from ..queries import LINE, Interval
 
 SessionMeasure = Literal[
     "total_sessions",

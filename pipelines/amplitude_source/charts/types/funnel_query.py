@@ -2,11 +2,8 @@
 
 from dataclasses import replace
 
-from .definitions import Words
-from .funnel import Funnel, seconds_of
-from .funnel_events import SECOND, Events, more
-from .funnel_paths import latest, tables_of_paths
-from .queries import (
+from ..definitions import Words
+from ..queries import (
     LINE,
     Column,
     Compiled,
@@ -20,6 +17,9 @@ from .queries import (
     output_name,
     periods,
 )
+from .funnel import Funnel, seconds_of
+from .funnel_events import SECOND, Events, more
+from .funnel_paths import latest, tables_of_paths
 
 ENTRIES = 1_000_000_000_000_000
 """More than there are entries."""

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from .definitions import Part, Words
-from .journeys import DROPPED, NOTHING_BEFORE, Journeys
-from .queries import (
+from ..definitions import Part, Words
+from ..queries import (
     LINE,
     NONE,
     OTHER,
@@ -20,6 +19,7 @@ from .queries import (
     output_name,
     select_events,
 )
+from .journeys import DROPPED, NOTHING_BEFORE, Journeys
 
 SEPARATOR = ">"
 """What stands between the events of a path; it is doubled within the name of one."""

@@ -5,9 +5,9 @@ Amplitude's pages: retention-analysis-usage-interval.md, retention-analysis-inte
 
 from typing import ClassVar, Literal
 
-from .chart import OneEventChart
-from .definitions import Words
-from .queries import (
+from ..chart import OneEventChart
+from ..definitions import Words
+from ..queries import (
     LINE,
     Column,
     Compiled,

@@ -9,8 +9,8 @@ from difflib import get_close_matches
 
 from sqlglot import exp
 
-from ..yaml_files import PlacedError
-from .expressions import DIALECT, parsed_alone, without_division_by_nothing
+from ...yaml_files import PlacedError
+from ..expressions import DIALECT, parsed_alone, without_division_by_nothing
 
 NO_AMOUNT = "needs `of`, the column whose values count."
 

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from .chart import Chart
-from .definitions import Part, Words
-from .expressions import ColumnName
-from .queries import (
+from ..chart import Chart
+from ..definitions import Part, Words
+from ..expressions import ColumnName
+from ..queries import (
     LINE,
     OTHER,
     Column,
