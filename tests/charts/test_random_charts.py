@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from amplitude_source.charts.types.retention import Retention
 from amplitude_source.charts.types.segmentation import Segmentation
+from oracle import chart_retention
 from oracle import charts as oracle_charts
 from oracle.charts import Rows
 from support.chart_world import DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals
@@ -93,7 +94,7 @@ def test_a_retention_chart_equals_the_oracle(world: World, spec: dict[str, Any])
         assume(False)
     counts = slice(1, 4) if chart.brackets else slice(0, 3)
     got = {key: (*row[counts], row[-1]) for key, row in world.answer(chart).items()}
-    expected = oracle_charts.retention(spec, world.events, world.days, world.spoken)
+    expected = chart_retention.retention(spec, world.events, world.days, world.spoken)
     assert got.keys() == expected.keys(), spec
     assert {key: (got[key], cell) for key, cell in expected.items() if got[key] != cell} == {}, spec
 
@@ -130,4 +131,4 @@ def test_a_stickiness_chart_equals_the_oracle(world: World, spec: dict[str, Any]
 @given(spec=specs_of_one_event("usage_interval", "day", "week", "month"))
 def test_a_usage_interval_chart_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     assume("since" not in spec or "until" not in spec or spec["since"] <= spec["until"])
-    assert_equals(world, spec, oracle_charts.usage_interval(spec, world.events, world.days, world.spoken))
+    assert_equals(world, spec, chart_retention.usage_interval(spec, world.events, world.days, world.spoken))
