@@ -91,3 +91,6 @@ def test_properties_are_filtered_before_sessions(gold: Gold) -> None:
     assert rows == [("Spain", 1800)]
     rows = gold.answer("country, value", **spec, event="Open", measure="average_events")
     assert rows == [("France", 1), ("Spain", 2)]
+    part = {"event": "Open", "where": "platform = 'Web'"}  # which no event has
+    rows = gold.answer("country, value", **spec, event=part, measure="average_events")
+    assert rows == [("France", 0), ("Spain", 0)]

@@ -1,6 +1,6 @@
 """The query of a chart of sessions, written table by table."""
 
-from ..definitions import Words
+from ..definitions import Part, Words
 from ..queries import (
     LINE,
     Column,
@@ -77,7 +77,7 @@ def _sessions(chart: Sessions, query: Query, segment: str) -> str:
     keys = ["events.project", "events.app", "events.canonical_amplitude_id", "events.session_id", *groups.values()]
     conditions = [f"{MICROSECONDS} <= {LONGEST_SECONDS * 1_000_000}"]
     if chart.contains:
-        conditions.append(f"COUNT_IF({scan.takes(chart.contains)}) > 0")
+        conditions.append(f"{_times(scan, chart.contains)} > 0")
     if chart.min_seconds is not None:
         conditions.append(f"{MICROSECONDS} >= {chart.min_seconds * 1_000_000:.0f}")
     columns = [
@@ -86,7 +86,7 @@ def _sessions(chart: Sessions, query: Query, segment: str) -> str:
         *(f"{sql} AS {name}" for name, sql in groups.items()),
         f"MIN({'events.event_hour' if chart.interval == 'hour' else 'events.event_date'}) AS started",
         f"{MICROSECONDS}::DOUBLE / 1000000 AS seconds",
-        *([f"COUNT_IF({scan.takes(chart.event)}) AS times"] if chart.event else []),
+        *([f"{_times(scan, chart.event)} AS times"] if chart.event else []),
     ]
     is_in = scan.is_in(segment)
     return f"""
@@ -98,6 +98,11 @@ def _sessions(chart: Sessions, query: Query, segment: str) -> str:
         GROUP BY {", ".join(keys)}
         HAVING {" AND ".join(conditions)}
     """
+
+
+def _times(scan: Scan, part: Part) -> str:
+    """How often a session has an event; DuckDB's COUNT_IF would give NULL where no condition is known."""
+    return f"COUNT_IF(COALESCE({scan.takes(part)}, FALSE))"
 
 
 def _points(chart: Sessions, line: list[str]) -> str:
