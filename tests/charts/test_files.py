@@ -180,6 +180,7 @@ def refusal(root: Path) -> str:
         ("type: revenue\ninterval: hour\n", 2, "interval is 'hour'"),
         ("type: revenue\nmeasure: arpu\n", 2, "measure means nothing here"),
         ("type: engagement_matrix\nevents: [a, b, a]\n", 2, "two events are called a; give one a name."),
+        ("type: engagement_matrix\nevents: []\n", 2, "events is []: list should have at least 1 item"),
         ("type: engagement_matrix\nevents: [_activ]\n", 2, "_activ is none of _new, _active, _all; did you mean"),
         (f"type: engagement_matrix\nevents: {[*'abcdefghijklmnopqrstu']}\n", 2, "list should have at most 20 items"),
         ("type: engagement_matrix\nevent: a\n", 2, "event means nothing here; did you mean events?"),

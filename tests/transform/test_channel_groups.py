@@ -87,6 +87,9 @@ def test_the_default_rules_find_the_channel_of_an_event(
         ("channel_group,utm_source,utm_source\n", "line 1: write channel_group and then names"),
         (f"{HEAD}Search,google\n", "line 2: write a channel group and 2 cells, blank for whatever value."),
         (f"{HEAD},google,\n", "line 2: write a channel group and 2 cells, blank for whatever value."),
+        ("channel_group,gclid|\n", "line 1: write channel_group and then names of user properties, each once."),
+        (f"{HEAD}Search, any ,\n", "line 2: 'any' is no pattern; did you mean ANY?"),
+        (f"{HEAD}Search,,None\n", "line 2: 'None' is no pattern; did you mean (none)?"),
         (f"{HEAD}Search,(google,\n", "line 2: '(google' is no regular expression: "),
         (f"{HEAD}Search,Google,\n", "line 2: 'Google' is compared with values in small letters"),
         (f"{HEAD}Search,google\\.com,\n", "line 2: 'google\\\\.com' is compared with values in small letters"),
@@ -99,6 +102,13 @@ def test_a_fault_of_the_file_is_one_sentence_with_the_line(tmp_path: Path, text:
     with pytest.raises(AmplitudeError) as raised:
         read_channel_groups(tmp_path)
     assert str(raised.value).startswith(f"{FILE}, {sentence}")
+
+
+def test_a_file_that_a_spreadsheet_has_saved_is_read(tmp_path: Path) -> None:
+    (tmp_path / FILE).parent.mkdir(parents=True)
+    (tmp_path / FILE).write_text(f"\ufeff{HEAD}Search,google,\n")
+    rule = {"channel_group": "Search", "conditions": [["utm_source", "google"]]}
+    assert read_channel_groups(tmp_path) == [rule]
 
 
 def test_without_rules_no_event_has_a_channel_group(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import duckdb
 
 from ..errors import AmplitudeError
-from ..text_files import read_text
+from ..text_files import BYTE_ORDER_MARK, read_text
 
 FILE = Path("sqlmesh/seeds/channel_groups.csv")
 NAME = "channel_group"
@@ -36,21 +36,22 @@ def read_channel_groups(root: Path) -> list[Rule]:
     """
     if not (root / FILE).is_file():
         return []
-    lines = csv.reader(io.StringIO(read_text(root / FILE)))
+    lines = csv.reader(io.StringIO(read_text(root / FILE).removeprefix(BYTE_ORDER_MARK)))
     head = next(lines, [])
-    if head[:1] != [NAME] or not all(head) or len({*head}) < len(head):
+    names = [name for cell in head for name in cell.split("|")]
+    if head[:1] != [NAME] or not all(names) or len({*names}) < len(names):
         raise AmplitudeError(f"{FILE}, line 1: write {NAME} and then names of user properties, each once.")
     rules: list[Rule] = []
     catch_all = 0
-    for cells in lines:
-        place = f"{FILE}, line {lines.line_num}"
+    for line in lines:
+        place, cells = f"{FILE}, line {lines.line_num}", [cell.strip() for cell in line]
         if not cells:
             continue
         if catch_all:
             raise AmplitudeError(f"{place}: the rule of line {catch_all} takes all events, so this one takes none.")
         if len(cells) != len(head) or not cells[0]:
             raise AmplitudeError(f"{place}: write a channel group and {len(head) - 1} cells, blank for whatever value.")
-        conditions = [[*names.split("|"), cell] for names, cell in zip(head[1:], cells[1:], strict=True) if cell]
+        conditions = [[*each.split("|"), cell] for each, cell in zip(head[1:], cells[1:], strict=True) if cell]
         for *_, pattern in conditions:
             check_pattern(pattern, place)
         catch_all = 0 if conditions else lines.line_num
@@ -66,6 +67,8 @@ def check_pattern(pattern: str, place: str) -> None:
     """
     if pattern in (ANY, NONE):
         return
+    if word := {"any": ANY, "none": NONE}.get(pattern.strip("()").lower()):
+        raise AmplitudeError(f"{place}: {pattern!r} is no pattern; did you mean {word}?")
     if pattern != pattern.lower() or "\\" in pattern:
         raise AmplitudeError(
             f"{place}: {pattern!r} is compared with values in small letters; write it so, and without \\."

@@ -40,7 +40,7 @@ class EngagementMatrix(Chart):
     internal: ClassVar = ("canonical_amplitude_id", "period", "event_date", "days", "users")
 
     type: Literal["engagement_matrix"]
-    events: list[AnySeries] = Field(default_factory=list, max_length=MOST_EVENTS)
+    events: list[AnySeries] = Field(default_factory=list, min_length=1, max_length=MOST_EVENTS)
     """Event types, each with a filter if need be. Default: all active ones."""
     interval: Literal["day", "week", "month"] = "day"
     """Of which shares and averages are taken: those of daily, weekly or monthly active users."""
@@ -108,6 +108,7 @@ def _scans(chart: EngagementMatrix, query: Query, segment: str) -> list[str]:
 
 
 def _scan(chart: EngagementMatrix, query: Query, segment: str, part: Part, event: str = "") -> str:
+    """The events of a part with the SQL of their name; without one, the users of each interval alone."""
     scan = Scan(query, chart.interval)
     conditions = [scan.takes(part), scan.is_in(segment)]
     if chart.since:

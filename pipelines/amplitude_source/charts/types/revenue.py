@@ -28,6 +28,14 @@ from ..queries import (
 )
 from .retention_query import NUMBERS, WINDOW_DAYS
 
+# The last day of each app.
+FRONTIERS = """
+  SELECT days.project, days.app, days.date, days.starts_at, days.ends_at
+  FROM silver.apps AS apps
+  JOIN gold.days AS days
+    ON days.project = apps.project AND days.app = apps.app AND days.date = apps.frontier_date
+"""
+
 
 class Revenue(Chart):
     """A chart of the revenue from new users."""
@@ -104,7 +112,7 @@ class _Writer:
 
     def compiled(self) -> Compiled:
         tables = {
-            "frontiers": self._frontiers(),
+            "frontiers": FRONTIERS,
             "newcomers": " UNION ALL ".join(self._newcomers(segment) for segment in self._chart.segments),
             "members": self._members(),
             "amounts": self._amounts(),
@@ -141,15 +149,6 @@ class _Writer:
         ]
 
     # --- users
-
-    def _frontiers(self) -> str:
-        """The last day of each app."""
-        return """
-            SELECT days.project, days.app, days.date, days.starts_at, days.ends_at
-            FROM silver.apps AS apps
-            JOIN gold.days AS days
-              ON days.project = apps.project AND days.app = apps.app AND days.date = apps.frontier_date
-        """
 
     def _newcomers(self, segment: str) -> str:
         """Each new user of a segment, with the moment of the first event: an hour, or a day.
