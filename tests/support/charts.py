@@ -8,7 +8,8 @@ from amplitude_source.charts import book, definitions, properties
 
 from .project import REPOSITORY
 
-GUIDE = (REPOSITORY / "docs/guides/charts.md").read_text(encoding="utf-8")
+GUIDES = ("docs/guides/charts.md", "docs/reference/charts.md")
+GUIDE = "".join((REPOSITORY / page).read_text(encoding="utf-8") for page in GUIDES)
 EXAMPLES = sorted((REPOSITORY / "docs/examples/charts").glob("*.yaml"))
 # The properties that the guide's examples name.
 PROPERTIES_OF_GUIDE = """\
@@ -18,7 +19,7 @@ plan: {from: user}
 
 
 def of_guide(mark: str) -> str:
-    """The YAML that stands in the guide below a mark."""
+    """The YAML that stands in the guides below a mark."""
     (text,) = re.findall(rf"<!-- {mark} -->\n```yaml\n(.*?)```", GUIDE, re.DOTALL)
     return str(text)
 

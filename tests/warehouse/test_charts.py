@@ -187,7 +187,9 @@ def test_the_guides_examples_have_rows_and_name_only_what_there_is(built: Projec
     words = read_words(built.root)
     value = compiled(read_chart(example, built.root, words), words).value
     assert max(float(row[value] or 0) for row in csv.DictReader(result.stdout.splitlines())) > 0
-    assert f"(../examples/charts/{example.name})" in GUIDE
+    gallery = (REPOSITORY / "docs/guides/chart-examples.md").read_text(encoding="utf-8")
+    assert f"(../examples/charts/{example.name}):" in gallery
+    assert f"(../images/charts/{example.stem}.svg)" in gallery
 
 
 @pytest.mark.parametrize("name", re.findall(r"<!-- chart: (\w+) -->", GUIDE))
