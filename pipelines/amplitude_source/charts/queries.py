@@ -63,6 +63,8 @@ class Compiled:
     """The columns that no two rows have alike. The last one goes along a line; the others tell lines apart."""
     value: str
     """The column that a plot shows."""
+    place_name: str = ""
+    """The column that says what each place along a line is, if the last key is a bare number."""
 
     def for_engine(self, engine: str) -> str:
         """Return the query as an engine takes it, `duckdb` or `snowflake`."""

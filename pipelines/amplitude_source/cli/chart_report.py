@@ -1,6 +1,6 @@
 """A chart's answer on the terminal: its lines as small plots, and its numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
 from typing import TypeAlias
@@ -75,7 +75,7 @@ def lines_of(query: Compiled, rows: Sequence[Row]) -> list[Line]:
     telling = [place for place in own if len({row[place] for row in rows}) > 1]
     lines = []
     for key, group in groupby(rows, key=lambda row: {place: row[place] for place in own}):
-        label = " / ".join(f"{key[place]}" for place in telling or own[-1:])
+        label = " / ".join(f"{key[place]}" for place in telling or [places["segment"]])
         points = [(row[along], row[places[query.value]], row[places["is_complete"]]) for row in group]
         lines.append(Line(label, points))  # type: ignore[arg-type]  # the types of a database's rows
     return lines
@@ -99,7 +99,17 @@ def show_answer(chart: Chart, query: Compiled, rows: Sequence[Row]) -> None:
     is_share = next(each.is_share for each in query.columns if each.name == query.value)
     show_plots(lines, is_share)
     out.print()
-    show_numbers(lines, query.keys[-1], is_share)
+    show_numbers(lines, query.keys[-1], names_of(query, rows), is_share)
+
+
+def names_of(query: Compiled, rows: Sequence[Row]) -> dict[object, str]:
+    """Return the places along the lines with what they are called."""
+    columns = [each.name for each in query.columns]
+    along = columns.index(query.keys[-1])
+    if not query.place_name:
+        return {row[along]: f"{row[along]}".removesuffix(":00") for row in rows}
+    name = columns.index(query.place_name)
+    return {row[along]: f"{row[along]} {row[name]}" for row in rows}
 
 
 def show_plots(lines: Sequence[Line], is_share: bool) -> None:
@@ -118,12 +128,19 @@ def show_plots(lines: Sequence[Line], is_share: bool) -> None:
         out.print(f"{len(lines) - MOST_LINES:,} more lines: --csv prints all.")
 
 
-def show_numbers(lines: Sequence[Line], along: str, is_share: bool) -> None:
-    """Print points as numbers, with a star at those that the export has not all of; `along` names their places."""
+def show_numbers(lines: Sequence[Line], along: str, names: Mapping[object, str], is_share: bool) -> None:
+    """Print points as numbers, with a star at those that the export has not all of.
+
+    Args:
+        lines: of the points.
+        along: what their places are.
+        names: of the places.
+        is_share: whether the numbers are read in percent.
+    """
     periods = within([period for line in lines for period, *_ in line.points], MOST_POINTS)
     values = [{period: (value, whole) for period, value, whole in line.points} for line in lines]
     columns: list[list[str]] = []
-    room = out.width - 20
+    room = out.width - 4 - max(map(len, [along, *names.values()]))
     for line, of_line in zip(lines, values, strict=True):
         cells = [cell(*of_line.get(period, (None, True)), is_share) for period in periods]
         head = shortened(line.label, WIDEST_LABEL)
@@ -135,7 +152,7 @@ def show_numbers(lines: Sequence[Line], along: str, is_share: bool) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for place, period in enumerate(periods, 1):
-        table.add_row(f"{period}".removesuffix(":00"), *(cells[place] for cells in columns))
+        table.add_row(shortened(names[period], WIDEST_LABEL), *(cells[place] for cells in columns))
     out.print(table)
     if any(not whole for of_line in values for _, whole in of_line.values()):
         out.print("* The export does not have all of it.")

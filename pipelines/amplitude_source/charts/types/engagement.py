@@ -93,7 +93,12 @@ def _columns(chart: EngagementMatrix) -> list[Column]:
         *line_columns(chart.by),
         Column("event", "VARCHAR", "The event"),
         Column("times", "BIGINT", "How often it was done"),
-        Column("active_share", "DOUBLE", f"Share of a {unit}'s active users who did it, as the mean of all {unit}s"),
+        Column(
+            "active_share",
+            "DOUBLE",
+            f"Share of a {unit}'s active users who did it, as the mean of all {unit}s",
+            is_share=True,
+        ),
         Column("average_times", "DOUBLE", f"Times for each user who did it in a {unit}, as the mean of these {unit}s"),
         Column("average_days", "DOUBLE", f"Days for each user who did it in a {unit}, as the mean of these {unit}s"),
         Column("is_complete", "BOOLEAN", f"Whether the export has all of the {unit}s"),

@@ -79,7 +79,8 @@ class _Writer:
             }
             keys, value = ["step", *self._period], "conversion_from_start"
         named = [*LINE, *map(output_name, self._chart.by)]
-        return compose(self._query, tables, self._columns(), [*named, *keys], value)
+        query = compose(self._query, tables, self._columns(), [*named, *keys], value)
+        return replace(query, place_name="event") if keys[-1] == "step" else query
 
     def _columns(self) -> list[Column]:
         whole = "Whether the export has all of the time in which users may convert"
@@ -94,7 +95,7 @@ class _Writer:
                     "bucket_seconds", "BIGINT", "Seconds from the one to the other: so many or more, up to the next"
                 ),
                 Column("users", "BIGINT", "Users who took so long"),
-                Column("share", "DOUBLE", "Their share of all who reached the later step"),
+                Column("share", "DOUBLE", "Their share of all who reached the later step", is_share=True),
                 Column("is_complete", "BOOLEAN", whole),
             ]
         unit = self._chart.interval
@@ -105,7 +106,7 @@ class _Writer:
             *([period] if self._period else []),
             Column("event", "VARCHAR", "The event that does it"),
             Column("users", "BIGINT", "Users who reached the step"),
-            Column("conversion_from_start", "DOUBLE", "Their share of those who entered"),
+            Column("conversion_from_start", "DOUBLE", "Their share of those who entered", is_share=True),
             Column("conversion_from_previous", "DOUBLE", "Their share of those who reached the step before"),
             Column("median_seconds", "DOUBLE", "Median of their seconds from the step before"),
             Column("average_seconds", "DOUBLE", "Average of the same"),
