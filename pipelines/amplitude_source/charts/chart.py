@@ -52,7 +52,7 @@ class Chart(Strict):
                 )
             if vocabulary_of(info).type_of(name) == "timestamp":
                 raise PlacedError(f"{name} is a time, and has too many values to break down by.", number)
-            if name in by[:number]:
+            if output_name(name) in map(output_name, by[:number]):
                 raise PlacedError(f"{name} stands there twice.", number)
         return by
 
