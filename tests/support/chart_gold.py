@@ -24,6 +24,7 @@ class Gold:
 
     def __init__(self, first: date, last: date) -> None:
         self._connection, self._first = duckdb.connect(), first
+        self.words = WORDS
         columns = ", ".join(f"{name} {SQL_TYPES[kind].removesuffix('NTZ')}" for name, kind in EVENT_COLUMNS.items())
         hours = f"{KEYS}, hour, hour::DATE AS date, TRUE AS is_complete"
         days = (
@@ -37,7 +38,8 @@ class Gold:
             f"CREATE TABLE gold.events (project TEXT, app BIGINT, uuid TEXT, is_before_export BOOLEAN, {columns})",
             f"CREATE TABLE gold.days AS SELECT {days} FROM RANGE({span}, INTERVAL 1 DAY) AS days(day)",
             f"CREATE TABLE gold.hours AS SELECT {hours} FROM GENERATE_SERIES({span}, INTERVAL 1 HOUR) AS hours(hour)",
-            f"CREATE TABLE silver.apps AS SELECT {KEYS}, DATE '{first}' AS first_date, DATE '{last}' AS frontier_date",
+            f"CREATE TABLE silver.apps AS SELECT {KEYS}, DATE '{first}' AS first_date, DATE '{last}' AS frontier_date, "
+            f"TIMESTAMP '{last} 23:00:00' AS reached_hour",
         ):
             self._connection.execute(statement)
 
@@ -60,8 +62,8 @@ class Gold:
 
     def answer(self, columns: str, **spec: Any) -> Sequence[tuple[Any, ...]]:
         """Some columns of a chart's rows, sorted."""
-        chart = TYPES[spec["type"]].model_validate(spec, context=WORDS)
-        sql = compiled(chart, WORDS).for_engine("duckdb")
+        chart = TYPES[spec["type"]].model_validate(spec, context=self.words)
+        sql = compiled(chart, self.words).for_engine("duckdb")
         return self._connection.execute(f"SELECT {columns} FROM ({sql}) ORDER BY ALL").fetchall()
 
     def close(self) -> None:

@@ -18,8 +18,6 @@ class Chart(Strict):
 
     columns: ClassVar[Sequence[str]]
     """The columns of its rows besides those of `by`."""
-    internal: ClassVar[Sequence[str]] = ()
-    """Names that its query has for itself beside those of `by`."""
 
     title: str | None = Field(None, min_length=1)
     """What the chart shows, as a comment in the warehouse."""
@@ -46,13 +44,13 @@ class Chart(Strict):
     @classmethod
     def _check_by(cls, by: list[str], info: ValidationInfo) -> list[str]:
         for number, name in enumerate(by):
-            if output_name(name) in (*cls.columns, *cls.internal):
+            if output_name(name) in cls.columns:
                 raise PlacedError(
                     f"{name} is the name of another column of the chart; give the property another.", number
                 )
             if vocabulary_of(info).type_of(name) == "timestamp":
                 raise PlacedError(f"{name} is a time, and has too many values to break down by.", number)
-            if name in by[:number]:
+            if output_name(name) in map(output_name, by[:number]):
                 raise PlacedError(f"{name} stands there twice.", number)
         return by
 

@@ -286,7 +286,10 @@ def line_columns(by: Sequence[str], rest: str = "") -> list[Column]:
         Column("project", "VARCHAR", "The Amplitude project, as named in the settings"),
         Column("app", "BIGINT", "Amplitude's number of the project"),
         Column("segment", "VARCHAR", "The segment of sqlmesh/definitions.yaml; (all) for all"),
-        *(Column(output_name(name), "VARCHAR", f"Value of {name}, {NONE} where there is none{rest}") for name in by),
+        *(
+            Column(output_name(name), "VARCHAR", f"Value of {name}, {NONE} where there is none{rest}", group_name(name))
+            for name in by
+        ),
     ]
 
 
@@ -299,13 +302,19 @@ def compose(
         query: with the tables that scans share.
         tables: their queries by their names, each after those that it reads.
         columns: the output.
-        keys: of the rows.
+        keys: of the rows, as the tables name them.
         value: the column that a plot shows.
         where: a last condition with its WHERE.
     """
     ctes = ", ".join(f"{name} AS ({table})" for name, table in {**query.shared, **tables}.items())
     sql = f"WITH {ctes} SELECT {', '.join(each.select() for each in columns)} FROM results {where}"
-    return Compiled(sql, columns, keys, value)
+    names = {each.value: each.name for each in columns}
+    return Compiled(sql, columns, [names.get(key, key) for key in keys], value)
+
+
+def group_name(name: str) -> str:
+    """Return the name that a column of `by` has in a chart's tables, where no other column begins so."""
+    return f"by_{output_name(name)}"
 
 
 def output_name(name: str) -> str:

@@ -13,10 +13,10 @@ from ..queries import (
     Scan,
     compose,
     equal,
+    group_name,
     line_columns,
     listed,
     literal,
-    output_name,
     select_events,
 )
 from .journeys import DROPPED, NOTHING_BEFORE, Journeys
@@ -48,7 +48,7 @@ class _Writer:
 
     def __init__(self, chart: Journeys, words: Words) -> None:
         self._chart, self._query, self._words = chart, Query(words), words
-        self._line = [*LINE, *map(output_name, chart.by)]
+        self._line = [*LINE, *map(group_name, chart.by)]
         self._steps = [f"event_{number}" for number in range(1, chart.steps + 1)]
         self._owner = ["canonical_amplitude_id", *["session_id"] * (chart.window_seconds is None)]
         """Whose events are looked at in their order."""
@@ -104,7 +104,7 @@ class _Writer:
             conditions.append("NOT events.session_id IS NULL")
         columns = [
             f"{literal(segment)} AS segment",
-            *(f"{scan.group(name)} AS {output_name(name)}" for name in chart.by),
+            *(f"{scan.group(name)} AS {group_name(name)}" for name in chart.by),
             *(f"events.{name}" for name in (*self._owner, "event_time", "uuid")),
             f"{self._name(scan)} AS event_1",
             f"{anchor} AS is_anchor",

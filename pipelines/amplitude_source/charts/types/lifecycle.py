@@ -18,11 +18,11 @@ from ..queries import (
     compose,
     day_column,
     equal,
+    group_name,
     line_columns,
     lines,
     listed,
     literal,
-    output_name,
     periods,
     select_events,
 )
@@ -62,7 +62,7 @@ def compile_lifecycle(chart: Lifecycle, words: Words) -> Compiled:
     Returns:
         The query, with a row for each line and interval.
     """
-    line, query = [*LINE, *map(output_name, chart.by)], Query(words)
+    line, query = [*LINE, *map(group_name, chart.by)], Query(words)
     query.shared["firsts"] = FIRSTS
     tables = {
         "periods": periods(chart.interval, chart.until),
@@ -100,7 +100,7 @@ def _users(chart: Lifecycle, query: Query, segment: str) -> str:
     """Each user of a segment in each interval, with whether they are new to the project in it."""
     scan, start = Scan(query, chart.interval), f"days.{day_column(chart.interval)}"
     conditions = [scan.takes(chart.event), scan.is_in(segment)]
-    groups = [f"{scan.group(name)} AS {output_name(name)}" for name in chart.by]
+    groups = [f"{scan.group(name)} AS {group_name(name)}" for name in chart.by]
     columns = [
         "events.canonical_amplitude_id",
         f"{literal(segment)} AS segment",

@@ -12,10 +12,10 @@ from ..queries import (
     compose,
     day_column,
     equal,
+    group_name,
     line_columns,
     listed,
     literal,
-    output_name,
     select_events,
 )
 from .retention import Retention
@@ -55,7 +55,7 @@ class _Writer:
 
     def __init__(self, chart: Retention, words: Words) -> None:
         self._chart, self._query = chart, Query(words)
-        self._by = [output_name(name) for name in chart.by]
+        self._by = [group_name(name) for name in chart.by]
         self._line = [*LINE, *self._by]
         self._is_hourly = chart.windows == "24_hours" and chart.interval == "day"
         self._period = day_column(chart.interval)

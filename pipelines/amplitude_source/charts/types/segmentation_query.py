@@ -11,11 +11,11 @@ from ..queries import (
     compose,
     earliest,
     equal,
+    group_name,
     line_columns,
     lines,
     listed,
     literal,
-    output_name,
     periods,
     select_events,
 )
@@ -51,7 +51,7 @@ class _Writer:
 
     def __init__(self, chart: Segmentation, words: Words) -> None:
         self._chart, self._query = chart, Query(words)
-        self._by = [output_name(name) for name in chart.by]
+        self._by = [group_name(name) for name in chart.by]
         self._terms = list(dict.fromkeys(term for _, formula in chart.lines for term in formula.terms))
         self._metrics: dict[str, str] = {}
         """The columns of points: by an aggregate, its name."""

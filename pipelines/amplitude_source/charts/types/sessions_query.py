@@ -10,11 +10,11 @@ from ..queries import (
     compose,
     day_column,
     equal,
+    group_name,
     line_columns,
     lines,
     listed,
     literal,
-    output_name,
     periods,
     select_events,
 )
@@ -33,7 +33,7 @@ def compile_sessions(chart: Sessions, words: Words) -> Compiled:
     Returns:
         The query, with a row for each line and interval; of a distribution, for each bucket, too.
     """
-    line, query = [*LINE, *map(output_name, chart.by)], Query(words)
+    line, query = [*LINE, *map(group_name, chart.by)], Query(words)
     tables = {
         "periods": periods(chart.interval, chart.until),
         "sessions": " UNION ALL ".join(_sessions(chart, query, segment) for segment in chart.segments),
@@ -73,7 +73,7 @@ def _sessions(chart: Sessions, query: Query, segment: str) -> str:
     Events of before the first export hour date a session, too, so that one that began there is not shown.
     """
     scan = Scan(query, chart.interval)
-    groups = {output_name(name): scan.group(name) for name in chart.by}
+    groups = {group_name(name): scan.group(name) for name in chart.by}
     keys = ["events.project", "events.app", "events.canonical_amplitude_id", "events.session_id", *groups.values()]
     conditions = [f"{MICROSECONDS} <= {LONGEST_SECONDS * 1_000_000}"]
     if chart.contains:
@@ -152,7 +152,7 @@ def _active_users(chart: Sessions, query: Query, line: list[str]) -> str:
 
 def _active(chart: Sessions, query: Query, segment: str) -> str:
     scan = Scan(query, chart.interval)
-    groups = [f"{scan.group(name)} AS {output_name(name)}" for name in chart.by]
+    groups = [f"{scan.group(name)} AS {group_name(name)}" for name in chart.by]
     period = "events.event_hour" if chart.interval == "hour" else f"days.{day_column(chart.interval)}"
     columns = ["events.canonical_amplitude_id", f"{literal(segment)} AS segment", *groups, f"{period} AS period"]
     return select_events(scan, columns, ["events.is_active", scan.is_in(segment)], distinct=True)

@@ -15,11 +15,11 @@ from ..queries import (
     Scan,
     compose,
     equal,
+    group_name,
     line_columns,
     lines,
     listed,
     literal,
-    output_name,
     periods,
     select_events,
 )
@@ -63,7 +63,7 @@ def compile_stickiness(chart: Stickiness, words: Words) -> Compiled:
     Returns:
         The query, with a row for each line, interval and number of days that it has.
     """
-    line, query = [*LINE, *map(output_name, chart.by)], Query(words)
+    line, query = [*LINE, *map(group_name, chart.by)], Query(words)
     users = listed("user_days", [*line, "period", "canonical_amplitude_id"])
     reached = f"user_days JOIN periods ON {equal('periods', 'user_days', ['project', 'app', 'period'])}"
     keys = listed("", [*line, "period", "active_days"])
@@ -104,7 +104,7 @@ def _user_days(chart: Stickiness, query: Query, segment: str) -> str:
     """Each user of a segment on each day with the event."""
     scan = Scan(query, chart.interval)
     conditions = [scan.takes(chart.event), scan.is_in(segment)]
-    groups = [f"{scan.group(name)} AS {output_name(name)}" for name in chart.by]
+    groups = [f"{scan.group(name)} AS {group_name(name)}" for name in chart.by]
     columns = ["events.canonical_amplitude_id", f"{literal(segment)} AS segment", *groups]
     days = [f"days.{chart.interval} AS period", "events.event_date"]
     return select_events(scan, [*columns, *days], conditions, distinct=True)

@@ -16,11 +16,11 @@ from ..queries import (
     compose,
     day_column,
     equal,
+    group_name,
     line_columns,
     lines,
     listed,
     literal,
-    output_name,
     periods,
     select_events,
 )
@@ -54,7 +54,7 @@ def compile_usage_interval(chart: UsageInterval, words: Words) -> Compiled:
     Returns:
         The query, with a row for each line and number of days, weeks or months, up to the longest median of the line.
     """
-    line, query = [*LINE, *map(output_name, chart.by)], Query(words)
+    line, query = [*LINE, *map(group_name, chart.by)], Query(words)
     keys = listed("", [*line, "intervals"])
     tables = {
         "periods": periods(chart.interval, chart.until),
@@ -109,7 +109,7 @@ def _user_days(chart: UsageInterval, query: Query, segment: str) -> str:
     """Each user of a segment on each day with the event."""
     scan = Scan(query, chart.interval)
     conditions = [scan.takes(chart.event), scan.is_in(segment)]
-    groups = [f"{scan.group(name)} AS {output_name(name)}" for name in chart.by]
+    groups = [f"{scan.group(name)} AS {group_name(name)}" for name in chart.by]
     columns = ["events.canonical_amplitude_id", f"{literal(segment)} AS segment", *groups, "events.event_date"]
     return select_events(scan, columns, conditions, joins=_shown_days(chart), distinct=True)
 
