@@ -12,17 +12,21 @@ from support.chart_gold import Gold, at
 
 CHARTS: dict[str, dict[str, Any]] = {
     "segmentation": {"events": ["A"], "measure": "property_sum", "of": "session_number"},
+    "funnel": {"steps": ["A", "A"], "show": "conversion_over_time"},
     "retention": {},
     "usage_interval": {},
     "lifecycle": {},
     "stickiness": {},
     "sessions": {"measure": "time_spent_per_user"},
     "journeys": {"from": "A", "collapse_repeats": True},
+    "revenue": {"of": "session_number"},
+    "engagement_matrix": {},
+    "composition": {},
 }
 # What the queries of charts call their own columns.
 NAMES = (
-    "amount", "counted", "event_1", "firsts", "held_period", "is_anchor", "letter", "number", "seconds", "session",
-    "started", "users",
+    "all_users", "amount", "cohort_date", "counted", "days", "depth", "event_1", "held_period", "is_anchor",
+    "last_time", "letter", "m_1", "moment", "number", "seconds", "session", "started", "times", "users",
 )  # fmt: skip
 
 

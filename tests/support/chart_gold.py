@@ -38,7 +38,8 @@ class Gold:
             f"CREATE TABLE gold.events (project TEXT, app BIGINT, uuid TEXT, is_before_export BOOLEAN, {columns})",
             f"CREATE TABLE gold.days AS SELECT {days} FROM RANGE({span}, INTERVAL 1 DAY) AS days(day)",
             f"CREATE TABLE gold.hours AS SELECT {hours} FROM GENERATE_SERIES({span}, INTERVAL 1 HOUR) AS hours(hour)",
-            f"CREATE TABLE silver.apps AS SELECT {KEYS}, DATE '{first}' AS first_date, DATE '{last}' AS frontier_date",
+            f"CREATE TABLE silver.apps AS SELECT {KEYS}, DATE '{first}' AS first_date, DATE '{last}' AS frontier_date, "
+            f"TIMESTAMP '{last} 23:00:00' AS reached_hour",
         ):
             self._connection.execute(statement)
 

@@ -18,8 +18,6 @@ class Chart(Strict):
 
     columns: ClassVar[Sequence[str]]
     """The columns of its rows besides those of `by`."""
-    internal: ClassVar[Sequence[str]] = ()
-    """Names that its query has for itself beside those of `by`."""
 
     title: str | None = Field(None, min_length=1)
     """What the chart shows, as a comment in the warehouse."""
@@ -46,7 +44,7 @@ class Chart(Strict):
     @classmethod
     def _check_by(cls, by: list[str], info: ValidationInfo) -> list[str]:
         for number, name in enumerate(by):
-            if output_name(name) in (*cls.columns, *cls.internal):
+            if output_name(name) in cls.columns:
                 raise PlacedError(
                     f"{name} is the name of another column of the chart; give the property another.", number
                 )

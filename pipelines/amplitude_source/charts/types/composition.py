@@ -19,10 +19,10 @@ from ..queries import (
     Scan,
     compose,
     equal,
+    group_name,
     line_columns,
     listed,
     literal,
-    output_name,
     periods,
     select_events,
 )
@@ -35,7 +35,6 @@ class Composition(Chart):
     """A chart of active users by the values of a property."""
 
     columns: ClassVar = (*LINE, "users", "share", "is_complete")
-    internal: ClassVar = ("canonical_amplitude_id", "last_time", "all_users")
 
     type: Literal["composition"]
     by: list[ColumnName] = Field(min_length=1, max_length=1)
@@ -66,7 +65,7 @@ def compile_composition(chart: Composition, words: Words) -> Compiled:
     Returns:
         The query, with a row for each segment and value that a user of it has.
     """
-    query, own = Query(words), output_name(chart.by[0])
+    query, own = Query(words), group_name(chart.by[0])
     line, had = [*LINE, own], listed("", [*USER, own])
     shown = f"WHERE last_date >= '{chart.since}'::DATE" if chart.since else ""
     tables = {
@@ -104,7 +103,7 @@ def _found(chart: Composition, query: Query, segment: str) -> str:
     columns = [
         "events.canonical_amplitude_id",
         f"{literal(segment)} AS segment",
-        f"{scan.group(chart.by[0])} AS {output_name(chart.by[0])}",
+        f"{scan.group(chart.by[0])} AS {group_name(chart.by[0])}",
         "events.event_time",
     ]
     return select_events(scan, columns, conditions)

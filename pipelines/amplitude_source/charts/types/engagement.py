@@ -19,11 +19,11 @@ from ..queries import (
     day_column,
     earliest,
     equal,
+    group_name,
     line_columns,
     lines,
     listed,
     literal,
-    output_name,
     periods,
     select_events,
 )
@@ -37,7 +37,6 @@ class EngagementMatrix(Chart):
     """A chart of events by how many of the active users do them, and how often."""
 
     columns: ClassVar = (*LINE, "event", "times", "active_share", "average_times", "average_days", "is_complete")
-    internal: ClassVar = ("canonical_amplitude_id", "period", "event_date", "days", "users")
 
     type: Literal["engagement_matrix"]
     events: list[AnySeries] = Field(default_factory=list, min_length=1, max_length=MOST_EVENTS)
@@ -71,7 +70,7 @@ def compile_engagement(chart: EngagementMatrix, words: Words) -> Compiled:
     Returns:
         The query, with a row for each line and event.
     """
-    line, query = [*LINE, *map(output_name, chart.by)], Query(words)
+    line, query = [*LINE, *map(group_name, chart.by)], Query(words)
     day = listed("", [*line, "event", "period", "canonical_amplitude_id", "event_date"])
     shown = f"WHERE last_date >= '{chart.since}'::DATE" if chart.since else ""
     scans = [scan for segment in chart.segments for scan in _scans(chart, query, segment)]
@@ -121,7 +120,7 @@ def _scan(chart: EngagementMatrix, query: Query, segment: str, part: Part, event
     columns = ["events.canonical_amplitude_id", f"{literal(segment)} AS segment"]
     columns.append(f"days.{day_column(chart.interval)} AS period")
     if event:
-        columns += [f"{scan.group(name)} AS {output_name(name)}" for name in chart.by]
+        columns += [f"{scan.group(name)} AS {group_name(name)}" for name in chart.by]
         columns += [f"{event} AS event", "events.event_date"]
     return select_events(scan, columns, conditions, distinct=not event)
 

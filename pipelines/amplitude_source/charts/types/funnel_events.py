@@ -5,7 +5,7 @@ Times are whole microseconds. A `person` is the number of a user, or of a user a
 """
 
 from ..definitions import Part
-from ..queries import USER, Query, Scan, day_column, equal, listed, select_events
+from ..queries import USER, Query, Scan, day_column, equal, group_name, listed, select_events
 from .funnel import Exclusion, Funnel
 
 SECOND = 1_000_000
@@ -29,8 +29,8 @@ class Events:
         self._chart, self._query = chart, query
         self._does = [f"does_{number}" for number in range(1, len(chart.steps) + 1)]
         self._held = [f"held_{number}" for number in range(1, len(chart.hold_constant) + 1)]
-        self.by = [f"by_{number}" for number in range(1, len(chart.by) + 1)]
-        """The columns of the values of `by`, which the chart's output alone calls by names that users gave."""
+        self.by = [group_name(name) for name in chart.by]
+        """The columns of the values of `by`."""
         self.segments = [f"in_{number}" for number in range(1, len(chart.segments) + 1)]
         """The columns that say whether an entry is in each segment."""
         gaps = [1] if chart.order == "any" else range(1, len(chart.steps))

@@ -14,7 +14,6 @@ from ..queries import (
     lines,
     listed,
     literal,
-    output_name,
     periods,
 )
 from .funnel import Funnel, seconds_of
@@ -78,14 +77,12 @@ class _Writer:
                 "results": " UNION ALL ".join(map(self._step, self._steps)),
             }
             keys, value = ["step", *self._period], "conversion_from_start"
-        named = [*LINE, *map(output_name, self._chart.by)]
-        query = compose(self._query, tables, self._columns(), [*named, *keys], value)
+        query = compose(self._query, tables, self._columns(), [*LINE, *self._events.by, *keys], value)
         return replace(query, place_name="event") if keys[-1] == "step" else query
 
     def _columns(self) -> list[Column]:
         whole = "Whether the export has all of the time in which users may convert"
-        own = dict(zip(map(output_name, self._chart.by), self._events.by, strict=True))
-        line = [replace(each, value=own.get(each.name, "")) for each in line_columns(self._chart.by)]
+        line = line_columns(self._chart.by)
         if self._chart.show == "time_to_convert":
             return [
                 *line,

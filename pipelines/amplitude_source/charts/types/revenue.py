@@ -20,10 +20,10 @@ from ..queries import (
     compose,
     day_column,
     equal,
+    group_name,
     line_columns,
     listed,
     literal,
-    output_name,
     select_events,
 )
 from .retention_query import NUMBERS, WINDOW_DAYS
@@ -51,16 +51,6 @@ class Revenue(Chart):
         "arpu",
         "arppu",
         "is_complete",
-    )
-    internal: ClassVar = (
-        "canonical_amplitude_id",
-        "cohort_date",
-        "moment",
-        "last_number",
-        "last_moment",
-        "number",
-        "amount",
-        "payers",
     )
 
     type: Literal["revenue"]
@@ -105,7 +95,7 @@ class _Writer:
     def __init__(self, chart: Revenue, words: Words) -> None:
         self._chart, self._query = chart, Query(words)
         self._query.shared["firsts"] = FIRSTS
-        self._line = [*LINE, *map(output_name, chart.by)]
+        self._line = [*LINE, *map(group_name, chart.by)]
         self._group = [*self._line, "cohort_date", "last_number"]
         self._is_hourly = chart.interval == "day"
         self._period = day_column(chart.interval)
@@ -165,7 +155,7 @@ class _Writer:
         columns = [
             "events.canonical_amplitude_id",
             f"{literal(segment)} AS segment",
-            *(f"{scan.group(name)} AS {output_name(name)}" for name in chart.by),
+            *(f"{scan.group(name)} AS {group_name(name)}" for name in chart.by),
             f"days.{self._period} AS cohort_date",
             f"{first} AS moment",
         ]
