@@ -39,6 +39,8 @@ REWRITTEN = [
         WHERE database_name = CURRENT_DATABASE() AND schema_name = '\1' AND name = '\2'""",
     ),
 ]
+# Texts and comments, in which Snowflake looks for no session variables, as in '$revenue'.
+TEXTS = re.compile(r"'(?:[^'\\]|\\.|'')*'|/\*.*?\*/", re.DOTALL)
 COLUMN_COMMENTS = re.compile(r"(?:/\*.*?\*/\s*)?ALTER (?:TABLE|VIEW) (\S+) ALTER COLUMN \S+ COMMENT ", re.DOTALL)
 COLUMN_COMMENT = re.compile(r"""COLUMN ("[^"]+") COMMENT ('(?:[^'\\]|\\.|'')*')""", re.DOTALL)
 PARQUET_TYPES = {"VARCHAR": "TEXT", "BIGINT": "NUMBER(38,0)", "DOUBLE": "REAL"}
@@ -210,6 +212,7 @@ def apply() -> None:
     """Puts the fixes in place."""
     cursor = fakesnow.cursor.FakeSnowflakeCursor
     transform, execute, answer = cursor._transform, cursor._execute, cursor.execute
+    inline_variables = cursor._inline_variables
     timestamps, comment_table = arrow.timestamp_to_sf_struct, info_schema.insert_table_comment_sql
 
     def fixed_transform(self: Any, expression: exp.Expr, params: Any) -> exp.Expr:
@@ -217,6 +220,9 @@ def apply() -> None:
             with self._duck_conn.cursor() as apart:  # from the transaction of the statement, as DuckDB wants it
                 apart.execute(remember)
         return transform(self, expression.transform(variants), params)
+
+    def fixed_variables(self: Any, sql: str) -> str:
+        return str(inline_variables(self, sql)) if "$" in TEXTS.sub("", sql) else sql
 
     def fixed_execute(self: Any, expression: exp.Expr, params: Any = None) -> None:
         if isinstance(expression, exp.Merge):
@@ -247,6 +253,7 @@ def apply() -> None:
         return pa.StructArray.from_arrays(filled.flatten(), fields=list(filled.type), mask=times.is_null())
 
     cursor._transform, cursor._execute, cursor.execute = fixed_transform, fixed_execute, fixed_answer
+    cursor._inline_variables = fixed_variables
     arrow.timestamp_to_sf_struct = fixed_timestamps
     fakesnow.cursor.transforms.flatten = entries
     fakesnow.cursor.transforms.merge = lambda expression: [expression]
