@@ -116,6 +116,13 @@ def digestible(
     return sql, bindings
 
 
+def plain_key(key: exp.Expr) -> exp.Expr:
+    """A key that DuckDB would take for a path, such as $revenue, as a pointer to it."""
+    if not key.is_string or not key.name.startswith(("$", "/")):
+        return key
+    return exp.Literal.string("/" + key.name.replace("~", "~0").replace("/", "~1"))
+
+
 def variants(node: exp.Expr) -> exp.Expr:
     """PARSE_JSON of a VARIANT with a text parses it; a VARIANT knows its type; as a text, a text has no quotes."""
     if isinstance(node, exp.ParseJSON):
@@ -126,7 +133,7 @@ def variants(node: exp.Expr) -> exp.Expr:
         return (exp.TryCast if node.args.get("safe") else exp.Cast)(this=text, to=exp.DataType.build("JSON"))
     if isinstance(node, exp.Cast) and isinstance(node.this, exp.GetExtract) and node.is_type("VARCHAR"):
         inner = node.this.this.transform(variants), node.this.expression.transform(variants)  # nobody else visits them
-        return exp.JSONExtractScalar(this=inner[0], expression=inner[1])
+        return exp.JSONExtractScalar(this=inner[0], expression=plain_key(inner[1]))
     if isinstance(node, exp.Typeof):
         return exp.Anonymous(this="json_type", expressions=[exp.Anonymous(this="to_json", expressions=[node.this])])
     return node

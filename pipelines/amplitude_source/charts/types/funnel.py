@@ -5,44 +5,22 @@ Amplitude's pages: funnel-analysis-build.md, -interpret.md, -how-amplitude-compu
 and the FAQ on funnel analysis.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ...yaml_files import PlacedError
 from ..chart import Chart
 from ..definitions import Part, Words, as_part
+from ..durations import Duration, seconds_of
 from ..expressions import ColumnName
 from ..queries import LINE
 from .exclusive import may_share_an_event
 
-SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
-DURATION = re.compile(rf"([0-9]{{1,9}}) ({'|'.join(SECONDS)})s?")
-# Amplitude's limits of the conversion window: funnel-analysis-interpret.md.
-LONGEST = 366 * SECONDS["day"]
 # Amplitude's sizes of buckets, by the same page, which has no rule for the choice; and days, for the longest windows.
 BUCKETS = ("1 second", "10 seconds", "1 minute", "10 minutes", "1 hour", "1 day")
 MOST_BUCKETS = 1000
-
-
-def seconds_of(duration: str) -> int:
-    """Return how long `30 days` or `12 hours` are."""
-    found = DURATION.fullmatch(duration)
-    if not found:
-        raise PlacedError(f"{duration!r} is no length of time; write it as 30 days, 12 hours or 90 seconds.")
-    return int(found[1]) * SECONDS[found[2]]
-
-
-def _duration(text: str) -> str:
-    if not 1 <= seconds_of(text) <= LONGEST:
-        raise PlacedError(f"{text} is not between 1 second and 366 days.")
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_duration)]
-"""A length of time, such as `30 days`, from a second to 366 days."""
 
 
 class Step(Part):

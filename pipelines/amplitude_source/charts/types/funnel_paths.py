@@ -6,9 +6,10 @@ second apart are simultaneous, and count in either order. Two that may be of one
 """
 
 from ..definitions import Words
+from ..durations import seconds_of
 from ..queries import listed
 from .exclusive import may_share_an_event
-from .funnel import Funnel, seconds_of
+from .funnel import Funnel
 from .funnel_events import NEVER, SECOND, Events, more
 
 CHUNKS = """

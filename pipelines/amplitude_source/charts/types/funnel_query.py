@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ..definitions import Words
+from ..durations import seconds_of
 from ..queries import (
     LINE,
     Column,
@@ -16,7 +17,7 @@ from ..queries import (
     literal,
     periods,
 )
-from .funnel import Funnel, seconds_of
+from .funnel import Funnel
 from .funnel_events import SECOND, Events, more
 from .funnel_paths import latest, tables_of_paths
 
