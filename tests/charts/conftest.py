@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from support.chart_gold import Gold
-from support.chart_world import World
+from support.chart_world import World, build_world
+from support.shared import built_once
 
 WORLDS = [
     pytest.param(("America/Los_Angeles", "sunday"), id="los-angeles"),
@@ -17,9 +18,12 @@ WORLDS = [
 @pytest.fixture(scope="session", params=WORLDS)
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A shop's month, in a zone and with a first day of the week."""
-    built = World(tmp_path_factory.mktemp("charts"), *request.param)
-    yield built
-    built.close()
+    zone, week_start = request.param
+    name = f"world-{zone.replace('/', '-')}"
+    root = built_once(tmp_path_factory, name, lambda folder: build_world(folder, zone, week_start))
+    world = World(root, zone, week_start)
+    yield world
+    world.close()
 
 
 @pytest.fixture

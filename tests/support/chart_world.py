@@ -23,9 +23,9 @@ from simulator.server import Simulator
 
 from . import warehouse
 from .charts import write_charts
-from .project import make_project
+from .project import Project, make_project, succeeded
 
-EXAMPLES = int(os.environ.get("CHARTS", "60"))
+EXAMPLES = int(os.environ.get("CHARTS", "16"))
 """How many charts are drawn a world."""
 # Clocks change in Los Angeles on 8 March, and a week, a month and a quarter begin within.
 SHOP = Product(seed=5, start=datetime(2026, 3, 5), days=33, events_per_day=40)
@@ -119,18 +119,29 @@ def spoken_words(last_days: Mapping[oracle.App, date]) -> oracle_charts.Words:
 SEGMENTS = ("Germany", "busy", "buyers", "lately", "either", "both", "nobody's")
 
 
-class World:
-    """A built warehouse, and what the oracle knows of it."""
+def build_world(folder: Path, timezone: str, week_start: str) -> Path:
+    """Loads the shop's month and plans; returns the project's folder."""
+    with Simulator(SHOP) as simulator:
+        project = make_project(folder, simulator)
+        project.set_clock(SHOP.end, simulator)
+        write_charts(project.root, properties=PROPERTIES, definitions=DEFINITIONS)
+        warehouse.set_charts(project, oracle.Charts(timezone=timezone, week_start=week_start))
+        succeeded(project.load_here("--end", f"{SHOP.end - timedelta(hours=9):%Y-%m-%dT%H}"))
+    warehouse.plan(project)
+    return project.root
 
-    def __init__(self, folder: Path, timezone: str, week_start: str) -> None:
-        with Simulator(SHOP) as simulator:
-            project = make_project(folder, simulator)
-            project.set_clock(SHOP.end, simulator)
-            write_charts(project.root, properties=PROPERTIES, definitions=DEFINITIONS)
-            warehouse.set_charts(project, oracle.Charts(timezone=timezone, week_start=week_start))
-            loaded = project.load_here("--end", f"{SHOP.end - timedelta(hours=9):%Y-%m-%dT%H}")
-        assert loaded.returncode == 0, loaded.stderr
-        warehouse.plan(project)
+
+class World:
+    """A built warehouse, and what the oracle knows of it.
+
+    Args:
+        root: the folder of the project that `build_world` has made.
+        timezone: the reporting time zone.
+        week_start: the first day of a week.
+    """
+
+    def __init__(self, root: Path, timezone: str, week_start: str) -> None:
+        project = Project(root)
         self.words: Words = read_words(project.root)
         zone, spans = ZoneInfo(timezone), warehouse.exported(project)
         rows = warehouse.exported_rows(sorted(project.lake.rglob("*.json.gz")))
