@@ -179,6 +179,13 @@ def test_odd_values_of_both_kinds_stand_in_one_object() -> None:
     assert odd_values(event_of(line)) == {"city": r"half \ud83d", "session_id": "x"}
 
 
+def test_an_object_with_an_odd_part_is_no_value_of_a_text() -> None:
+    """Two of them that differ in it alone would be one insert_id, and so one event."""
+    line = compact(export_row(city="CITY")).replace(b'"CITY"', b'{"a":1e999,"b":1}')
+    event = event_of(line)
+    assert (event["city"], odd_values(event)) == (None, {"city": {"a": "1e999", "b": 1}})
+
+
 @pytest.mark.parametrize("value", ["", "2022:05:27 01:02:50.047099", "2026-06-01T00:00:00", 1780000000000, {}])
 def test_a_misfit_in_a_required_key_rejects_the_row_with_reason_and_value(value: object) -> None:
     row = export_row(event_time=value, a_new_key=1)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Container
 from typing import NamedTuple
 
-from ..tables import EXPORT_COLUMNS, REQUIRED_KEYS
+from ..tables import EXPORT_COLUMNS, EXPORT_TYPES, REQUIRED_KEYS
 from ..verbatim import Members, Number, is_broken, read, written
 from .lines import MAX_LINE_BYTES
 from .queries import MAX_KEY_CHARACTERS, MAX_KEYS
@@ -27,7 +27,8 @@ def without_odd_values(line: bytes, columns: Container[str] | None = None) -> Me
     """Take the odd values out of a line.
 
     An odd property becomes null, and its neighbours in the same object stay. An array with an odd element is odd as a
-    whole. What JSON cannot say is kept as text: `"1e999"` for a number, a backslash and its code for half a character.
+    whole, and so is an object in a column of one value, such as `device_id`: a part of it would be another value. What
+    JSON cannot say is kept as text: `"1e999"` for a number, a backslash and its code for half a character.
 
     Args:
         line: one line of an export.
@@ -46,10 +47,9 @@ def without_odd_values(line: bytes, columns: Container[str] | None = None) -> Me
     refused = keys_without_column(row, columns)
     good, odd = Members(), dict[str, list[object]]()
     for key, value in row:
-        if key in refused:
-            is_odd, kept, rest = True, None, shown(value)
-        else:
-            is_odd, kept, rest = parted(value)
+        is_odd_as_a_whole = key in refused or (is_one_value(key) and has_odd(value))
+        is_odd, kept, rest = (True, None, shown(value)) if is_odd_as_a_whole else parted(value)
+        if key not in refused:
             good.append((key, kept))
         if is_odd:
             odd.setdefault(str(shown(key)), []).append(rest)
@@ -67,6 +67,11 @@ def keys_without_column(row: Members, columns: Container[str] | None) -> set[str
         refused |= {key for key in counts if key not in columns}
     others = [key for key in counts if key not in EXPORT_COLUMNS and key not in refused]
     return refused | set(others[MAX_KEYS - len(EXPORT_COLUMNS) :])
+
+
+def is_one_value(key: str) -> bool:
+    """Return whether a key's column is none of JSON."""
+    return EXPORT_TYPES.get(key, "json") != "json"
 
 
 def parted(value: object) -> tuple[bool, object, object]:
