@@ -44,7 +44,7 @@ def days_with(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
         case "_active":
             sql = segment_days_sql("event_date", "active_events > 0")
         case other:
-            raise ValueError(other)
+            raise ValueError(f"{other} is neither _new nor _active.")
     return evaluator.parse_one(f"({sql})")
 
 
@@ -184,7 +184,7 @@ def hours_sql(evaluator: MacroEvaluator, event: exp.Expr) -> str:
         case "_active":
             hours = f"{MERGED_HOURS} WHERE own.active_events > 0"
         case other:
-            raise ValueError(other)
+            raise ValueError(f"{other} is neither _new nor _active.")
     return by_segment_sql(evaluator, hours, "event_hour", "event_date")
 
 
