@@ -1,9 +1,8 @@
-"""Draw `images/active-users.svg`, README's picture, and write its table, from the gold tables of the demo.
+"""Draw `images/active-users.svg`, README's picture, from the gold tables of the demo.
 
 Run `make demo` first, then `python docs/draw_demo.py`.
 """
 
-import re
 from datetime import date
 from typing import NamedTuple
 
@@ -20,14 +19,6 @@ LINES = (
     ("weekly_active_users", "weekly", "#3e7cb1"),
     ("active_users", "daily", "#1e61f0"),
 )
-README = ROOT / "README.md"
-TABLE = re.compile(r"(?<=writes this table -->\n).*?(?=<!-- end of funnel -->)", re.DOTALL)
-FUNNEL_QUERY = """
-    SELECT step, event_type, users, conversion_from_start, median_seconds
-    FROM gold.funnels
-    WHERE funnel = 'purchase' AND entry_date = '2026-06-20' AND breakdown = 'all'
-    ORDER BY step
-"""
 QUERY = f"""
     SELECT metric_date, {", ".join(column for column, _, _ in LINES)}
     FROM gold.daily_metrics
@@ -52,19 +43,7 @@ class Scale(NamedTuple):
 def main() -> None:
     with duckdb.connect(str(DATABASE), read_only=True) as connection:
         rows = connection.execute(QUERY).fetchall()
-        steps = connection.execute(FUNNEL_QUERY).fetchall()
-    README.write_text(TABLE.sub(funnel_table(steps), README.read_text(encoding="utf-8")), encoding="utf-8")
     PICTURE.write_text(picture([row[0] for row in rows], [[row[n + 1] for row in rows] for n in range(len(LINES))]))
-
-
-def funnel_table(steps: list[tuple[int, str, int, float, float]]) -> str:
-    """Return the steps of a funnel as a table in Markdown."""
-    lines = ["| step | event_type | users | conversion_from_start | median_seconds |", "|--:|---|--:|--:|--:|"]
-    lines += [
-        f"| {step} | {event_type} | {users} | {conversion:.1%} | {median:.0f} |"
-        for step, event_type, users, conversion, median in steps
-    ]
-    return "\n" + "\n".join(lines) + "\n\n"
 
 
 def picture(dates: list[date], series: list[list[int]]) -> str:

@@ -1,44 +1,74 @@
-"""The charts of sqlmesh/charts/, as gold.charts lists them, and a warning about events that none of them finds."""
+"""The charts of sqlmesh/charts/, as gold.charts lists them, and warnings of what they cannot see."""
+
+import difflib
+from collections.abc import Iterator
 
 from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core.console import get_console
 from sqlmesh.core.macros import MacroEvaluator, RuntimeStage
 
-from .funnels import EVENT_TYPES, guess
+from .columns import declared_in, texts, union_of
 
 COLUMNS = ("chart", "type", "title", "table_name", "definition")
+# Which table has the values of whose properties.
+PROPERTY_TABLES = {"event": "EVENT_PROPERTIES", "user": "USER_PROPERTY_CHANGES"}
 
 
 @macro()
 def declared_charts(evaluator: MacroEvaluator) -> exp.Expr:
     """Return a query of (chart, type, title, table_name, definition), a row a chart."""
     charts: list[dict[str, str]] = evaluator.var("charts") or []
-    rows = [
-        exp.select(*(exp.alias_(exp.cast(exp.Literal.string(each[name]), "VARCHAR"), name) for name in COLUMNS))
-        for each in charts
-    ]
-    if not rows:
-        columns = ", ".join(f"CAST(NULL AS VARCHAR) AS {name}" for name in COLUMNS)
-        return evaluator.parse_one(f"(SELECT {columns} WHERE FALSE)")
-    return exp.union(*rows, distinct=False).subquery() if len(rows) > 1 else rows[0].subquery()
+    rows = [exp.select(*texts({name: each[name] for name in COLUMNS})) for each in charts]
+    return union_of(rows, COLUMNS)
 
 
 @macro()
-def warn_of_unseen_events(evaluator: MacroEvaluator) -> None:
-    """Warn, at the end of a plan or a run, of each event of a chart that never came, with the nearest name.
+def warn_of_what_charts_miss(evaluator: MacroEvaluator) -> None:
+    """Warn, at the end of a plan or a run, of events of charts that never came, and of lists in text columns.
 
     The chart may be right all the same, because the event may be new. So nothing stops.
     """
-    if RuntimeStage(evaluator.runtime_stage) is not RuntimeStage.AFTER_ALL:
-        return
+    if RuntimeStage(evaluator.runtime_stage) is RuntimeStage.AFTER_ALL:
+        for warning in (*unseen_events(evaluator), *lists_in_texts(evaluator)):
+            get_console().log_warning(warning)
+
+
+def unseen_events(evaluator: MacroEvaluator) -> Iterator[str]:
+    """Yield a sentence for each event of a chart that never came, with the nearest name; none without any events."""
     charts: list[dict[str, list[str]]] = evaluator.var("charts") or []
-    silver = "SILVER" if evaluator.this_env == "prod" else f"SILVER__{evaluator.this_env}".upper()
-    if not charts or not evaluator.engine_adapter.table_exists(f"{silver}.EVENT_TYPES"):
+    table = silver_table(evaluator, "EVENT_TYPES")
+    if not charts or not evaluator.engine_adapter.table_exists(table):
         return
-    types = [name for (name,) in evaluator.engine_adapter.fetchall(EVENT_TYPES.format(silver=silver))]
+    types = [name for (name,) in evaluator.engine_adapter.fetchall(f"SELECT DISTINCT event_type FROM {table}")]
     for chart in charts if types else []:
         for event in chart["events"]:
             if event not in types:
-                cause = f"no event {event!r} has come so far{guess(event, types)}"
-                get_console().log_warning(f"sqlmesh/charts/{chart['chart']}.yaml: {cause}")
+                near = difflib.get_close_matches(event, types, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else "."
+                yield f"sqlmesh/charts/{chart['chart']}.yaml: no event {event!r} has come so far{hint}"
+
+
+def lists_in_texts(evaluator: MacroEvaluator) -> Iterator[str]:
+    """Yield a sentence for each text column that has lists, because no condition looks at their values."""
+    for source, name in PROPERTY_TABLES.items():
+        columns = {
+            each["property"]: each["column"]
+            for each in declared_in(evaluator)
+            if (each["source"], each["type"]) == (source, "text")
+        }
+        table = silver_table(evaluator, name)
+        if not columns or not evaluator.engine_adapter.table_exists(table):
+            continue
+        asked = ", ".join(exp.Literal.string(each).sql("snowflake") for each in columns)
+        sql = f"SELECT DISTINCT property FROM {table} WHERE value_type = 'array' AND property IN ({asked})"
+        for (found,) in sorted(evaluator.engine_adapter.fetchall(sql)):
+            yield (
+                f"sqlmesh/properties.yaml: the text column {columns[found]} has lists, as JSON; "
+                "with `type: list` charts see each of their values."
+            )
+
+
+def silver_table(evaluator: MacroEvaluator, name: str) -> str:
+    """Return a table of silver in the environment that is built."""
+    return f"SILVER.{name}" if evaluator.this_env == "prod" else f"SILVER__{evaluator.this_env}.{name}".upper()

@@ -1,12 +1,16 @@
 """Properties as typed columns, as sqlmesh/properties.yaml has them."""
 
+from collections.abc import Mapping, Sequence
+
+import sqlglot
 from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core.macros import MacroEvaluator
 
-from .properties import value_at
+from .properties import engine_of, json_at, typed_value, value_at
 
 TYPES = {"text": "VARCHAR", "number": "DOUBLE", "boolean": "BOOLEAN", "timestamp": "TIMESTAMPNTZ"}
+LIST = "list"
 # Where both engines cast a text the same way. DuckDB alone would take 1_000 and inf for numbers.
 NUMBER = "-?[0-9]+([.][0-9]+)?([eE][+-]?([0-9]{1,2}|[12][0-9]{2}))?"
 DATE, TIME, ZONE = (
@@ -30,8 +34,43 @@ def property_columns(evaluator: MacroEvaluator, row: exp.Expr, *sources: exp.Exp
     return [
         property_column(evaluator, each, row.name)
         for each in declared_in(evaluator)
-        if not wanted or each["source"] in wanted
+        if each["type"] != LIST and (not wanted or each["source"] in wanted)
     ]
+
+
+@macro()
+def list_properties(evaluator: MacroEvaluator, relation: exp.Expr) -> exp.Expr:
+    """Return a query of what the declared lists may have values in, before any of it is split.
+
+    Its columns are (project, app, uuid, column_name, wanted, property, value_type, value_text): `wanted` is the name
+    of the property, and `property` that name or, up to a dot, the beginning of it. `products.sku` may be the key of a
+    value, or of each object of the list `products`.
+
+    Args:
+        relation: events, with event_properties and user_properties.
+    """
+    engine = engine_of(evaluator)
+    typed_entry = sqlglot.parse_one(f"SELECT {typed_value(engine)}", dialect=engine, into=exp.Select)
+    found = []
+    for declared in declared_in(evaluator):
+        for key in beginnings(declared["property"]) if declared["type"] == LIST else []:
+            json = exp.column(f"{declared['source']}_properties")
+            value = exp.alias_(json_at(evaluator, json, key), "value")
+            entries = exp.select("project", "app", "uuid", value).from_(relation.copy())
+            names = {"column_name": declared["column"], "wanted": declared["property"], "property": key}
+            found.append(
+                exp.select("entry.project", "entry.app", "entry.uuid", *texts(names), *typed_entry.copy().selects)
+                .from_(entries.subquery("entry"))
+                .where("NOT entry.value IS NULL")
+            )
+    columns = ("project", "app", "uuid", "column_name", "wanted", "property", "value_type", "value_text")
+    return union_of(found, columns)
+
+
+def beginnings(name: str) -> list[str]:
+    """Return a property's name, and what stands before each dot of it."""
+    parts = name.split(".")
+    return [".".join(parts[:number]) for number in range(len(parts), 0, -1)]
 
 
 @macro()
@@ -60,25 +99,32 @@ def declared_properties(evaluator: MacroEvaluator) -> exp.Expr:
     """Return a query of (owner, property, column_name, column_type), the declared properties of events and users."""
     rows = [
         exp.select(
-            *(
-                exp.alias_(exp.cast(exp.Literal.string(declared[key]), "VARCHAR"), name)
-                for key, name in (
-                    ("source", "owner"),
-                    ("property", "property"),
-                    ("column", "column_name"),
-                    ("type", "column_type"),
-                )
+            *texts(
+                {
+                    "owner": declared["source"],
+                    "property": declared["property"],
+                    "column_name": declared["column"],
+                    "column_type": declared["type"],
+                }
             )
         )
         for declared in declared_in(evaluator)
         if declared["source"] != "group"
     ]
-    if not rows:
-        null = "CAST(NULL AS VARCHAR)"
-        return evaluator.parse_one(
-            f"(SELECT {null} AS owner, {null} AS property, {null} AS column_name, {null} AS column_type WHERE FALSE)"
-        )
-    return exp.union(*rows, distinct=False).subquery() if len(rows) > 1 else rows[0].subquery()
+    return union_of(rows, ("owner", "property", "column_name", "column_type"))
+
+
+def texts(values: Mapping[str, str]) -> list[exp.Expr]:
+    """Return texts as columns of the names."""
+    return [exp.alias_(exp.cast(exp.Literal.string(text), "VARCHAR"), name) for name, text in values.items()]
+
+
+def union_of(queries: Sequence[exp.Select], columns: Sequence[str]) -> exp.Expr:
+    """Return the rows of all queries; none, of columns of these names, if there is no query."""
+    if not queries:
+        nothing = (exp.alias_(exp.cast(exp.null(), "VARCHAR"), name) for name in columns)
+        return exp.select(*nothing).where(exp.false()).subquery()
+    return exp.union(*queries, distinct=False).subquery() if len(queries) > 1 else queries[0].subquery()
 
 
 @macro()

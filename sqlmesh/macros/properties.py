@@ -104,26 +104,6 @@ def query_values(evaluator: MacroEvaluator, relation: exp.Expr, kept: list[exp.C
     return sqlglot.parse_one(f"(WITH {', '.join(levels)} {every})", dialect=engine)
 
 
-@macro()
-def has_value(
-    evaluator: MacroEvaluator, filter_: exp.Expr, property_: exp.Expr, value_type: exp.Expr, value_text: exp.Expr
-) -> exp.Expr:
-    """Return the condition that a value is the one of a filter, property=value; charts write True, exports true."""
-    filter_sql, name, type_, text = (
-        each.sql(evaluator.dialect) for each in (filter_, property_, value_type, value_text)
-    )
-    return evaluator.parse_one(
-        f"""(
-            {filter_sql} = {name} || '=' || {text}
-            OR (
-                {type_} = 'boolean'
-                AND STARTSWITH({filter_sql}, {name} || '=')
-                AND LOWER(SUBSTR({filter_sql}, LENGTH({name}) + 2)) = {text}
-            )
-        )"""
-    )
-
-
 def value_at(evaluator: MacroEvaluator, json: exp.Expr, *keys: str | int | exp.Expr) -> exp.Expr:
     """Return the text of the value at a path of a JSON column, whatever characters its keys have.
 
@@ -131,10 +111,18 @@ def value_at(evaluator: MacroEvaluator, json: exp.Expr, *keys: str | int | exp.E
         json: the column.
         keys: of objects, as they are or as the expression of a text; and indices of arrays.
     """
+    value = json_at(evaluator, json, *keys)
+    if engine_of(evaluator) == "snowflake":
+        return exp.cast(value, "VARCHAR")
+    return exp.Anonymous(this="JSON_EXTRACT_STRING", expressions=value.expressions)
+
+
+def json_at(evaluator: MacroEvaluator, json: exp.Expr, *keys: str | int | exp.Expr) -> exp.Expr:
+    """Return the value itself, with the same arguments."""
     if engine_of(evaluator) == "snowflake":
         for key in keys:
             json = exp.Anonymous(this="GET", expressions=[json, exp.convert(key)])
-        return exp.cast(json, "VARCHAR")
+        return json
     # A pointer of RFC 6901, because DuckDB's own paths take * for any key.
     parts = [
         f"REPLACE(REPLACE({key.sql(evaluator.dialect)}, '~', '~0'), '/', '~1')"
@@ -143,7 +131,8 @@ def value_at(evaluator: MacroEvaluator, json: exp.Expr, *keys: str | int | exp.E
         for key in keys
     ]
     pointer = evaluator.parse_one("'/' || " + " || '/' || ".join(parts))
-    return exp.Anonymous(this="JSON_EXTRACT_STRING", expressions=[json, simplify(pointer, dialect=evaluator.dialect)])
+    # sqlglot would take JSON_EXTRACT for Snowflake's function, whose paths are others.
+    return exp.Anonymous(this="JSON_EXTRACT_PATH", expressions=[json, simplify(pointer, dialect=evaluator.dialect)])
 
 
 def typed_value(engine: str) -> str:

@@ -6,7 +6,7 @@ from amplitude_source.charts.definitions import Part, Words
 from amplitude_source.charts.types.exclusive import may_share_an_event
 from amplitude_source.charts.vocabulary import EVENT_COLUMNS, USER_COLUMNS, Vocabulary
 
-WORDS = Words(Vocabulary(EVENT_COLUMNS, {**USER_COLUMNS, "plan": "text"}))
+WORDS = Words(Vocabulary({**EVENT_COLUMNS, "tags": "list"}, {**USER_COLUMNS, "plan": "text"}))
 WORDS = Words(WORDS.vocabulary, {"Own": [Part.model_validate({"event": name}, context=WORDS) for name in ("A", "B")]})
 WEB = "platform = 'Web'"
 
@@ -29,6 +29,7 @@ WEB = "platform = 'Web'"
         ({"event": "A", "where": "session_id = 1"}, {"event": "A", "where": "session_id = 1.0"}, True),
         ({"event": "A", "where": "session_id = 1"}, {"event": "A", "where": "session_id = 2"}, False),
         ({"event": "A", "where": "now.plan = 'a'"}, {"event": "A", "where": "now.plan = 'b'"}, False),
+        ({"event": "A", "where": "tags = 'a'"}, {"event": "A", "where": "tags = 'b'"}, True),
         (
             {"event": "A", "where": "event_date = '2026-06-01'"},
             {"event": "A", "where": "event_date = '2026-6-1'"},

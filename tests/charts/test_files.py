@@ -19,6 +19,7 @@ price: {from: event, type: number}
 plan: {from: user}
 value: {from: event}
 sent_at: {from: event, type: timestamp}
+tags: {from: event, type: list}
 """
 DEFINITIONS = """\
 events:
@@ -60,6 +61,9 @@ def refusal(root: Path) -> str:
         (CHART + "by:\n  - country\n  - country\n", 5, "country stands there twice."),
         (CHART + "by: [value]\n", 3, "value is the name of another column of the chart"),
         (CHART + "by: [sent_at]\n", 3, "sent_at is a time, and has too many values to break down by."),
+        ("type: retention\nby:\n  - tags\n", 3, "tags is a list, by which charts of this type do not break down."),
+        (CHART + "count_by: tags\n", 3, "tags is a list; this takes a column with one value."),
+        (FUNNEL + "hold_constant: [tags]\n", 3, "tags is a list; this takes a column with one value."),
         (CHART + "by: [now.plann]\n", 3, "there is no column now.plann; did you mean now.plan?"),
         (CHART + "segments: [payrs]\n", 3, "there is no segment payrs; did you mean payers?"),
         (CHART + "rolling_window: 1\n", 3, "rolling_window is 1: input should be greater than or equal to 2."),
@@ -227,6 +231,14 @@ def test_a_fault_of_a_chart_is_one_sentence_with_the_line(tmp_path: Path, text: 
         ("1 = 1; DROP TABLE silver.events", "is no SQL expression"),
         ("plan = 'a') OR (TRUE", "is no SQL expression"),
         ("", "is no SQL expression"),
+        ("CONTAINS(tags, 'a')", "takes the list tags for one value; ask it by =, <>, IN and IS NULL."),
+        ("tags = plan", "takes the list tags for one value"),
+        ("'a' = tags", "takes the list tags for one value"),
+        ("tags = 5", "mixes a number with a text."),
+        ("tags IN ('a', plan)", "takes the list tags for one value"),
+        ("COALESCE(tags, 'a') = 'a'", "takes the list tags for one value"),
+        ("tags", "takes the list tags for one value"),
+        ("now.tags = 'a'", "there is no column now.tags"),
     ],
 )
 def test_a_condition_that_is_not_about_one_event_is_refused(tmp_path: Path, where: str, sentence: str) -> None:

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from amplitude_source.charts.book import TYPES
 from amplitude_source.charts.types.retention import Retention
 from amplitude_source.charts.types.segmentation import Segmentation
 from oracle import chart_retention
@@ -14,6 +15,7 @@ from oracle import charts as oracle_charts
 from oracle.charts import Rows
 from support.chart_world import DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals
 
+LISTS = ("tags", "category", "levels")
 OF = {
     "property_sum", "property_average", "property_median", "property_min", "property_max", "property_distinct",
     "property_distinct_per_user", "PERCENTILE(A, 0.9) - PROPAVG(A)",
@@ -34,7 +36,9 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
     optional: dict[str, st.SearchStrategy[Any]] = {
         "interval": st.sampled_from(["hour", "day", "week", "month", "quarter"]),
         "by": st.lists(
-            st.sampled_from(["country", "platform", "plan", "size", "is_regular", "visits"]), max_size=2, unique=True
+            st.sampled_from(["country", "platform", "plan", "size", "is_regular", "visits", "is_tagged", *LISTS]),
+            max_size=2,
+            unique=True,
         ),
         "top": st.integers(1, 3),
         "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
@@ -102,10 +106,11 @@ def test_a_retention_chart_equals_the_oracle(world: World, spec: dict[str, Any])
 @st.composite
 def specs_of_one_event(draw: st.DrawFn, type_: str, *intervals: str) -> dict[str, Any]:
     """A chart of a type with one event."""
+    by = ["country", "platform", "plan", "size", *(LISTS if TYPES[type_].takes_lists else [])]
     optional: dict[str, st.SearchStrategy[Any]] = {
         "event": EVENTS,
         "interval": st.sampled_from(intervals),
-        "by": st.lists(st.sampled_from(["country", "platform", "plan", "size"]), max_size=2, unique=True),
+        "by": st.lists(st.sampled_from(by), max_size=2, unique=True),
         "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
         "since": DATES,
         "until": DATES,

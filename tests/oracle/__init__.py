@@ -18,7 +18,6 @@ from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 MEMBER_NAME = re.compile(r"\d+_(?P<date>\d{4}-\d{2}-\d{2})_(?P<hour>\d{1,2})#\d+\.json\.gz")
-FUNNELS = (Path(__file__).parents[2] / "sqlmesh/seeds/funnels.csv").read_text()
 NO_SESSION = -1
 LONG_AGO = dt.datetime(1, 1, 3)
 DEDUPLICATION_WINDOW = dt.timedelta(days=7)
@@ -135,13 +134,11 @@ class DailyMetrics(NamedTuple):
 
 @dataclass(frozen=True)
 class Charts:
-    """The variables in sqlmesh/config.yaml that charts go by, with their defaults, and the seed."""
+    """The variables in sqlmesh/config.yaml that charts go by, with their defaults."""
 
     timezone: str = "UTC"
     week_start: str = "monday"
     attribution_window_days: int = 30
-    funnels: str = FUNNELS
-    """The text of sqlmesh/seeds/funnels.csv."""
 
 
 @dataclass(frozen=True)

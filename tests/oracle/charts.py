@@ -11,6 +11,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -287,13 +288,8 @@ def _chosen(
                 if not takes(part, event._replace(is_first_day=time.is_new(event)), words):
                     continue
                 if segment == "(all)" or words.segments[segment](event, events):
-                    yield (
-                        letter,
-                        segment,
-                        tuple(as_group(event.values[name]) for name in spec.get("by", [])),
-                        counted,
-                        event,
-                    )
+                    for group in groups(event, spec.get("by", [])):
+                        yield letter, segment, group, counted, event
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -343,6 +339,12 @@ def is_of_type(name: str, event: Happening) -> bool:
 
 def name_of(part: Mapping[str, str]) -> str:
     return part.get("name", part["event"])
+
+
+def groups(event: Happening, by: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The groups that an event is in: of a list, those of all its values."""
+    values = [event.values[name] for name in by]
+    yield from product(*(map(as_group, value) if isinstance(value, tuple) else [as_group(value)] for value in values))
 
 
 def as_group(value: Any) -> str:
@@ -445,7 +447,8 @@ def did(
             if takes(spec.get("event", {"event": "_active"}), event, words) and (
                 segment == "(all)" or words.segments[segment](event, events)
             ):
-                found[(segment, *(as_group(event.values[name]) for name in spec.get("by", [])))].append(event)
+                for group in groups(event, spec.get("by", [])):
+                    found[segment, *group].append(event)
     if not spec.get("by"):
         return {(segment,): found[(segment,)] for segment in spec.get("segments", ["(all)"])}
     return dict(found)

@@ -2,9 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from .people import typed_text
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?([0-9]{1,2}|[12][0-9]{2}))?")
 
@@ -18,12 +20,31 @@ def declared_value(declared: Mapping[str, str], row: Mapping[str, Any]) -> Any:
     """
     source, name, type_ = declared["source"], declared["property"], declared["type"]
     if source != "group":
-        return as_declared((row[f"{source}_properties"] or {}).get(name), type_)
+        properties = row[f"{source}_properties"] or {}
+        return list_values(name, properties) if type_ == "list" else as_declared(properties.get(name), type_)
     groups = (row["groups"] or {}).get(declared["group_type"])
     if not groups:
         return None
     of_group = (row["group_properties"] or {}).get(declared["group_type"], {}).get(groups[0], {})
     return as_declared(of_group.get(name) if name else groups[0], type_)
+
+
+def list_values(name: str, properties: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the texts of a list's values in order; None if there is none."""
+    found = {text for key, value in properties.items() for place, text in query_values(key, value) if place == name}
+    return tuple(sorted(found)) or None
+
+
+def query_values(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """A value as charts show it: split if it is an array, by keys after a dot if it is an object."""
+    if isinstance(value, list):
+        for item in value:
+            yield from query_values(name, item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from query_values(f"{name}.{key}", item)
+    elif value is not None:
+        yield name, typed_text(value)[1] or ""
 
 
 def as_declared(value: Any, type_: str) -> Any:

@@ -92,7 +92,7 @@ MUST_BE_MISSING = [
         for layer in ("SILVER", "GOLD")
         for privilege in ("CREATE VIEW", "CREATE TABLE", "MODIFY")
     ),
-    *(Right(ANALYST, privilege, "TABLE AMPLITUDE.GOLD.FUNNELS") for privilege in ("INSERT", "UPDATE", "DELETE")),
+    *(Right(ANALYST, privilege, "TABLE AMPLITUDE.GOLD.ACQUISITION") for privilege in ("INSERT", "UPDATE", "DELETE")),
     *(
         Right(LOADER, privilege, f"SCHEMA AMPLITUDE.{layer}")
         for layer in ("SILVER", "GOLD")
@@ -245,6 +245,8 @@ def test_a_view_that_a_plan_replaces_keeps_its_grants() -> None:
     cursor.fetchone.return_value = ("AMPLITUDE",)  # the current database
     cursor.fetch_pandas_all.return_value = pd.DataFrame()  # what is there already
     adapter = SnowflakeEngineAdapter(lambda: mock.MagicMock(cursor=lambda: cursor), default_catalog="AMPLITUDE")
-    adapter.create_view("AMPLITUDE.GOLD.FUNNELS", parse_one("SELECT 1 AS a"))
+    adapter.create_view("AMPLITUDE.GOLD.ACQUISITION", parse_one("SELECT 1 AS a"))
     sent = [call.args[0] for call in cursor.execute.call_args_list]
-    assert any(re.match(r'CREATE OR REPLACE VIEW "AMPLITUDE"."GOLD"."FUNNELS" COPY GRANTS ', sql) for sql in sent), sent
+    assert any(
+        re.match(r'CREATE OR REPLACE VIEW "AMPLITUDE"."GOLD"."ACQUISITION" COPY GRANTS ', sql) for sql in sent
+    ), sent

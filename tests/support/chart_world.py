@@ -36,11 +36,15 @@ coupon: {from: event}
 plan: {from: user}
 visits: {from: user, type: number}
 company: {from: group, group_type: company}
+tags: {from: user, type: list}
+category: {from: event, type: list}
+levels: {from: event, property: theme.levels, type: list}
 """
 DEFINITIONS = """\
 columns:
   size: {type: text, sql: "CASE WHEN total >= 100 THEN 'big' WHEN total < 100 THEN 'small' END"}
   is_regular: {type: boolean, sql: visits > 3}
+  is_tagged: {type: boolean, sql: "tags = 'b'"}
 events:
   Interest:
     - Product Viewed
@@ -64,6 +68,14 @@ CONDITIONS: dict[str, Callable[[Any], bool]] = {
     ),
     "size IN ('big', 'it''s') OR is_regular": lambda row: (
         row["size"] == "big" or (row["visits"] is not None and row["visits"] > 3)
+    ),
+    "tags = 'a' OR NOT category IN ('Lamps', 'Küche') OR levels IS NULL AND country = 'Germany'": lambda row: (
+        "a" in (row["tags"] or ())
+        or (row["category"] is not None and not {"Lamps", "Küche"} & {*row["category"]})
+        or (row["levels"] is None and row["country"] == "Germany")
+    ),
+    "category <> 'Lamps' AND (levels IN ('1', 'true') OR NOT category IS NULL)": lambda row: (
+        row["category"] is not None and "Lamps" not in row["category"]
     ),
     "COALESCE(visits, 0) + 1 > 2 AND now.amplitude_ids >= 1 AND LENGTH(LOWER(event_type)) > 0": lambda row: (
         (row["visits"] or 0) > 1
@@ -184,7 +196,9 @@ def with_derived(event: Happening) -> Happening:
     total, visits = event.values["total"], event.values["visits"]
     size = None if total is None else "big" if total >= 100 else "small"
     return event._replace(
-        values=dict(event.values) | {"size": size, "is_regular": None if visits is None else visits > 3}
+        values=dict(event.values)
+        | {"size": size, "is_regular": None if visits is None else visits > 3}
+        | {"is_tagged": None if event.values["tags"] is None else "b" in event.values["tags"]}
     )
 
 

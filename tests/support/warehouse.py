@@ -28,7 +28,6 @@ from amplitude_source.settings import HOUR
 from oracle import acquisition as oracle_acquisition
 from oracle import activity as oracle_activity
 from oracle import behaviour as oracle_behaviour
-from oracle import funnels as oracle_funnels
 from oracle import people as oracle_people
 from oracle import retention as oracle_retention
 from oracle.properties import declared_value
@@ -64,10 +63,6 @@ BUILT_TABLES = (
     "silver.user_hours",
     "silver.segment_days",
     "silver.segment_sessions",
-    "silver.funnel_steps",
-    "silver.funnel_events",
-    "silver.funnel_paths",
-    "gold.funnels",
     "gold.daily_metrics",
     "gold.lifecycle_daily",
     "gold.lifecycle_weekly",
@@ -75,6 +70,7 @@ BUILT_TABLES = (
     "gold.stickiness_weekly",
     "gold.stickiness_monthly",
     "gold.events",
+    "gold.event_values",
     "gold.event_adoption_daily",
     "gold.session_paths",
     "silver.export_repeats",
@@ -93,7 +89,6 @@ ORACLES: tuple[ModuleType, ...] = (
     oracle_people,
     oracle_activity,
     oracle_behaviour,
-    oracle_funnels,
     oracle_retention,
     oracle_acquisition,
 )
@@ -118,13 +113,10 @@ LEDGER_LETTERS = {
 
 
 def set_charts(project: Project, charts: oracle.Charts) -> None:
-    """Writes the variables that charts go by into the project's configuration, and its funnels."""
-    (project.root / "sqlmesh/seeds/funnels.csv").write_text(charts.funnels)
+    """Writes the variables that charts go by into the project's configuration."""
     path = project.root / "sqlmesh/config.yaml"
     config = path.read_text()
     for name, value in vars(charts).items():
-        if name == "funnels":
-            continue
         variable = {"timezone": "reporting_timezone"}.get(name, name)
         config, count = re.subn(
             rf"(?m)^  {variable}: .*$", f"  {variable}: {json.dumps(value)}".replace("\\", r"\\"), config
@@ -343,11 +335,25 @@ def assert_has_declared_properties(project: Project) -> None:
     """Compares the columns of declared properties with the JSON that they are read from."""
     declared = read_properties(project.root).variable()
     sources = ("event_properties", "user_properties", "groups", "group_properties")
-    columns = ", ".join([f"silver.{name}" for name in sources] + [f"gold.{each['column']}" for each in declared])
+    plain = [each for each in declared if each["type"] != "list"]
+    columns = ", ".join(
+        [
+            "project",
+            "app",
+            "uuid",
+            *(f"silver.{name}" for name in sources),
+            *(f"gold.{each['column']}" for each in plain),
+        ]
+    )
     joined = "FROM gold.events AS gold JOIN silver.events AS silver USING (project, app, uuid)"
-    for row in project.query(f"SELECT {columns} {joined}"):
+    values_of = "SELECT project, app, uuid, column_name, LIST(value ORDER BY value) FROM gold.event_values GROUP BY ALL"
+    lists = {tuple(key): tuple(values) for *key, values in project.query(values_of)}
+    for project_, app, uuid, *row in project.query(f"SELECT {columns} {joined}"):
         values = dict(zip(sources, (json.loads(text or "null") for text in row), strict=False))
-        assert [*row[len(sources) :]] == [declared_value(each, values) for each in declared], values
+        assert row[len(sources) :] == [declared_value(each, values) for each in plain], values
+        for each in declared:
+            if each["type"] == "list":
+                assert lists.get((project_, app, uuid, each["column"])) == declared_value(each, values), values
 
 
 def assert_accounted_for(project: Project, rows: Iterable[oracle.Row], truth: oracle.Truth) -> None:

@@ -60,7 +60,7 @@ def test_each_personal_column_of_a_promoted_view_gets_its_policy() -> None:
         'ALTER VIEW "GOLD"."EVENTS" MODIFY COLUMN LOCATION_LAT SET MASKING POLICY GOVERNANCE.PERSONAL_NUMBER',
     ]
     assert masked("GOLD.EVENTS", RuntimeStage.EVALUATING, **columns) == []
-    assert masked("GOLD.FUNNELS", RuntimeStage.PROMOTING, FUNNEL="VARCHAR") == []
+    assert masked("GOLD.ACQUISITION", RuntimeStage.PROMOTING, SOURCE="VARCHAR") == []
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "snowflake"])

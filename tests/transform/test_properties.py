@@ -19,7 +19,7 @@ from sqlglot import exp
 
 from amplitude_source.charts.properties import FILE, Property, read_properties
 from amplitude_source.errors import AmplitudeError
-from oracle.properties import as_declared
+from oracle.properties import as_declared, list_values
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
@@ -116,6 +116,46 @@ def test_every_key_is_found_and_a_value_that_does_not_fit_its_type_is_null(
         assert got == as_declared(value, declared["type"]) or float(got) == value, "DuckDB writes 1e16 out"
 
 
+LISTS = {"plain": "plain", "dotted": "a.b", "deep": "a.b.c", "quoted": 'it\'s.say "hi"', "number": "0.0"}
+KEYS_OF_LISTS = sorted({part for name in LISTS.values() for part in (name, *name.split("."), "a.b")})
+VALUES = SCALARS.filter(lambda value: not isinstance(value, float))
+INNER = st.one_of(VALUES, st.lists(VALUES, max_size=2))
+OBJECTS = st.dictionaries(st.sampled_from(KEYS_OF_LISTS), INNER, max_size=3)
+
+
+@pytest.fixture(scope="module")
+def list_values_of(tmp_path_factory: pytest.TempPathFactory, product: Product) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The query of gold.event_values as a view `event_values`, over a table of events."""
+    declared = {name: {"from": "event", "property": key, "type": "list"} for name, key in LISTS.items()}
+    with Simulator(product) as simulator:
+        project = make_project(tmp_path_factory.mktemp("lists"), simulator)
+        write(project.root, json.dumps(declared))
+        with warehouse.opened(project) as context:
+            query = context.get_model("gold.event_values", raise_if_missing=True).render_query_or_raise()
+    with duckdb.connect() as connection:
+        connection.execute("ATTACH ':memory:' AS amplitude; CREATE SCHEMA amplitude.silver")
+        connection.execute(
+            "CREATE TABLE amplitude.silver.events (project TEXT, app BIGINT, uuid TEXT, event_properties JSON)"
+        )
+        connection.execute(f"CREATE VIEW event_values AS {query.sql('duckdb')}")
+        yield connection
+
+
+@given(
+    properties=st.dictionaries(
+        st.sampled_from(KEYS_OF_LISTS), st.one_of(INNER, OBJECTS, st.lists(st.one_of(VALUES, OBJECTS), max_size=3))
+    )
+)
+def test_a_list_has_the_values_that_amplitude_splits_a_property_into(
+    list_values_of: duckdb.DuckDBPyConnection, properties: dict[str, Any]
+) -> None:
+    list_values_of.execute("DELETE FROM amplitude.silver.events")
+    list_values_of.execute("INSERT INTO amplitude.silver.events VALUES ('p', 1, 'a', ?)", [json.dumps(properties)])
+    rows = list_values_of.execute("SELECT column_name, value FROM event_values").fetchall()
+    expected = [(name, text) for name, key in LISTS.items() for text in list_values(key, properties) or ()]
+    assert sorted(rows) == sorted(expected)
+
+
 def test_declared_properties_are_columns_of_events_and_users_and_the_catalogue_says_what_was_sent(
     loaded: Project,
 ) -> None:
@@ -196,7 +236,11 @@ def test_a_property_that_is_declared_later_rebuilds_no_table(loaded: Project) ->
     [
         ("price: {from: event, typ: number}", 1, "price.typ means nothing here; did you mean type?"),
         ("price:\n  from: evnt", 2, "price.from is 'evnt'; did you mean event?"),
-        ("price:\n  from: event\n  type: money", 3, "price.type is 'money'; write text, number, boolean, timestamp."),
+        (
+            "price:\n  from: event\n  type: money",
+            3,
+            "price.type is 'money'; write text, number, boolean, timestamp, list.",
+        ),
         ("a: {from: user}\nprice: {type: number}", 2, "price.from is missing."),
         ("price: number", 1, "price is 'number': write keys and their values below it."),
         ("price: {from: event, property: 5}", 1, "price.property is 5: input should be a valid string."),
@@ -208,6 +252,7 @@ def test_a_property_that_is_declared_later_rebuilds_no_table(loaded: Project) ->
         ),
         ("a: {from: user}\norder: {from: event}", 2, "'order' is a word of SQL: choose another name for the column."),
         ("a: {from: group}", 1, "a: a property of a group needs its group_type, such as company."),
+        ("a: {from: group, group_type: b, type: list}", 1, "a: a list is a property of the event or of the user, and"),
         ("a: {from: user, group_type: b}", 1, "a: group_type is for groups; a property of the user has none."),
         ("a: {from: user, property: b}\nb: {from: user}", 2, "b is the property that a is already."),
         ("a: {from: user}\na: {from: event}", 2, 'found duplicate key "a"'),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from click import ClickException
 from sqlglot import parse_one
 
 from amplitude_source.charts.book import TYPES, compiled, read_chart
@@ -41,6 +42,7 @@ events: [Product Viewed, Ordr Completed]
 formula: UNIQUES(B) / UNIQUES(A)
 segments: [web, (all)]
 """
+PROPERTIES = PROPERTIES_OF_GUIDE + "tags: {from: user}\n"
 DEFINITIONS = DEFINITIONS_OF_GUIDE.replace("segments:\n", "segments:\n  web: {where: platform = 'Web'}\n")
 CHARTS = {"orders": ORDERS, "rate": RATE}
 PLANNED = "plan.txt"
@@ -54,7 +56,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, product: Product) -> Iterato
     def build(folder: Path) -> Path:
         project = make_project(folder, simulator)
         assert project.load_here().returncode == 0
-        write_charts(project.root, CHARTS, properties=PROPERTIES_OF_GUIDE, definitions=DEFINITIONS)
+        write_charts(project.root, CHARTS, properties=PROPERTIES, definitions=DEFINITIONS)
         result = project.run("-c", SQLMESH, "plan", "--auto-apply", "--no-prompts")
         assert result.returncode == 0, result.stdout + result.stderr
         (project.root / "data" / PLANNED).write_text(" ".join((result.stdout + result.stderr).split()))
@@ -64,7 +66,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, product: Product) -> Iterato
         data = built_once(tmp_path_factory, "charts", build)
         project = make_project(tmp_path_factory.mktemp("charts"), simulator)
         shutil.copytree(data, project.root / "data", ignore=shutil.ignore_patterns("work"))
-        write_charts(project.root, CHARTS, properties=PROPERTIES_OF_GUIDE, definitions=DEFINITIONS)
+        write_charts(project.root, CHARTS, properties=PROPERTIES, definitions=DEFINITIONS)
         yield project
 
 
@@ -106,10 +108,21 @@ def test_each_column_of_a_chart_has_a_comment(built: Project) -> None:
 
 
 def test_a_plan_warns_of_an_event_that_never_came_with_the_nearest_name(built: Project) -> None:
-    sentence = "sqlmesh/charts/rate.yaml: no event 'Ordr Completed' has come so far; do you mean 'Order Completed'?"
+    sentence = "sqlmesh/charts/rate.yaml: no event 'Ordr Completed' has come so far; did you mean 'Order Completed'?"
     assert sentence in (built.root / "data" / PLANNED).read_text()
     result = built.load_here("chart", "rate", "--csv")
     assert "warning: no event 'Ordr Completed' has come so far; did you mean 'Order Completed'?" in result.stderr
+
+
+def test_a_plan_warns_of_a_text_column_that_has_lists(built: Project) -> None:
+    sentence = "sqlmesh/properties.yaml: the text column tags has lists, as JSON; with `type: list` charts see each"
+    assert sentence in (built.root / "data" / PLANNED).read_text()
+
+
+def test_whoever_still_has_the_csv_of_funnels_is_told_that_they_are_charts(project: Project) -> None:
+    (project.root / "sqlmesh/seeds/funnels.csv").write_text("funnel,step,event_type\n")
+    with pytest.raises(ClickException, match="funnels are charts: write each as a file of sqlmesh/charts/"):
+        warehouse.opened(project).__enter__()
 
 
 def test_a_change_of_one_chart_builds_that_chart_and_the_list_alone(built: Project) -> None:

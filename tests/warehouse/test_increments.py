@@ -31,24 +31,10 @@ WRONG_CLOCKS = (datetime(1970, 1, 1, 12), datetime(2100, 1, 1, 12))
 EVENT_TYPES = ("open", "view", "buy", "ping")
 FLAGGED, DELETED = "ping", "view"
 
-FUNNELS = """\
-funnel,step,event_type,property_filter,step_order,window_hours
-buying,1,open,,this,1440
-buying,2,view,,this,1440
-buying,3,buy,n=1,this,1440
-twice,1,open,[Amplitude] Page Path=/a,this,720
-twice,2,open,,this,720
-straight,1,open,,exact,2400
-straight,2,view,,exact,2400
-straight,3,ping,,exact,2400
-whatever,1,buy,,any,480
-whatever,2,open,n=2,any,480
-whatever,3,view,,any,480
-"""
 # Weeks and days as they are by default have examples enough in test_warehouse.py.
 CHARTS = (
-    oracle.Charts(timezone="America/New_York", week_start="sunday", funnels=FUNNELS),
-    oracle.Charts(timezone="Asia/Kolkata", funnels=FUNNELS),
+    oracle.Charts(timezone="America/New_York", week_start="sunday"),
+    oracle.Charts(timezone="Asia/Kolkata"),
 )
 
 

@@ -49,13 +49,14 @@ PRIVACY: tuple[dict[str, str], ...] = (
 # What the simulator sends of them, and what nobody does.
 EVENT_PROPERTIES = ("total", "items", "coupon", "[Amplitude] Page Path", "query", 'It\'s "odd" 100%', "a.b/c~d", "0")
 USER_PROPERTIES = ("plan", "orders", "visits", "utm_source", "email", "ü \\ *")
-TYPES = ("text", "number", "boolean", "timestamp")
+TYPES = ("text", "number", "boolean", "timestamp", "list")
 # A condition on a column of each type, and charts of each type.
 CONDITIONS = {
     "text": "{} = 'it''s'",
     "number": "{} > 1",
     "boolean": "NOT {}",
     "timestamp": "{} > '2020-01-01'",
+    "list": "{} IN ('a', 'it''s')",
 }
 CHARTS: tuple[dict[str, object], ...] = (
     {"type": "segmentation", "events": ["_new", "Interest"], "formula": "UNIQUES(B) / UNIQUES(A)", "interval": "week"},
@@ -65,6 +66,8 @@ CHARTS: tuple[dict[str, object], ...] = (
     {"type": "lifecycle", "interval": "week"},
     {"type": "stickiness", "event": "Interest", "interval": "month"},
     {"type": "sessions", "measure": "length_distribution", "contains": "Interest", "interval": "month"},
+    {"type": "funnel", "steps": ["Interest", "_active", "Order Completed"], "order": "exact", "within": "7 days"},
+    {"type": "funnel", "steps": [*EVENT_TYPES[:3]], "order": "any", "show": "conversion_over_time"},
     {"type": "journeys", "from": "Interest", "collapse_repeats": True, "steps": 3},
 )
 
@@ -104,7 +107,6 @@ def user_of(seed: int) -> User:
         timezone=zone,
         week_start=chance.choice(["monday", "sunday"]),
         attribution_window_days=chance.choice([0, 1, 30, 365]),
-        funnels=funnels_of(chance),
     )
     settings = {f"{PREFIX}PRIVACY__{name}": value for name, value in chance.choice(PRIVACY).items()}
     settings[f"{PREFIX}REGION"] = chance.choice(["us", "eu"])
@@ -135,7 +137,7 @@ def charts_of(
     wheres = [CONDITIONS[type_].format(name) for name, type_ in types.items()] or ["country IS NULL"]
     interest = [EVENT_TYPES[0], {"event": EVENT_TYPES[1], "where": chance.choice(wheres)}]
     segments = {"it's me": {"where": chance.choice(wheres)}, "often": {"did": {"event": "Interest", "at_least": 2}}}
-    columns = [name for name, type_ in types.items() if type_ != "timestamp"] + ["country", "platform"]
+    columns = [name for name, type_ in types.items() if type_ not in ("timestamp", "list")] + ["country", "platform"]
     files = {
         f"chart_{number}": {
             **chart,
@@ -158,15 +160,6 @@ def first_day(chance: random.Random, zone: str) -> datetime:
 
 def offset(zone: str, day: datetime) -> timedelta | None:
     return day.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).utcoffset()
-
-
-def funnels_of(chance: random.Random) -> str:
-    lines = ["funnel,step,event_type,property_filter,step_order,window_hours"]
-    for number in range(chance.randint(1, 3)):
-        order, hours = chance.choice(["this", "exact", "any"]), chance.choice([1, 24, 720])
-        steps = chance.sample(EVENT_TYPES, chance.randint(2, 4))
-        lines += [f"funnel {number},{step},{event},,{order},{hours}" for step, event in enumerate(steps, 1)]
-    return "\n".join(lines) + "\n"
 
 
 @contextlib.contextmanager

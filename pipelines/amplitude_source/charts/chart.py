@@ -18,6 +18,8 @@ class Chart(Strict):
 
     columns: ClassVar[Sequence[str]]
     """The columns of its rows besides those of `by`."""
+    takes_lists: ClassVar[bool] = False
+    """Whether an event with several values of a list counts for each of them."""
 
     title: str | None = Field(None, min_length=1)
     """What the chart shows, as a comment in the warehouse."""
@@ -48,6 +50,8 @@ class Chart(Strict):
                 raise PlacedError(
                     f"{name} is the name of another column of the chart; give the property another.", number
                 )
+            if vocabulary_of(info).type_of(name) == "list" and not cls.takes_lists:
+                raise PlacedError(f"{name} is a list, by which charts of this type do not break down.", number)
             if vocabulary_of(info).type_of(name) == "timestamp":
                 raise PlacedError(f"{name} is a time, and has too many values to break down by.", number)
             if output_name(name) in map(output_name, by[:number]):

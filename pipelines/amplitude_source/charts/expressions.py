@@ -64,7 +64,24 @@ def parsed(sql: str, vocabulary: Vocabulary) -> exp.Expr:
         if type(node) is exp.Cast and not isinstance(node.this, exp.Literal):
             raise PlacedError(f"{sql!r} casts a value, which may fail on one of them: write TRY_CAST.")
     tree = tree.transform(lambda node: _qualified(node, vocabulary) if isinstance(node, exp.Column) else node)
+    for column in tree.find_all(exp.Column):
+        if is_list(column, vocabulary) and not _is_asked_for_values(column):
+            raise PlacedError(f"{sql!r} takes the list {column.name} for one value; ask it by =, <>, IN and IS NULL.")
     return without_division_by_nothing(tree)
+
+
+def is_list(node: exp.Expr, vocabulary: Vocabulary) -> bool:
+    """Return whether a part of what `parsed` returns is a list of the event."""
+    return isinstance(node, exp.Column) and node.table == EVENTS_ALIAS and vocabulary.events.get(node.name) == "list"
+
+
+def _is_asked_for_values(column: exp.Column) -> bool:
+    """Whether it stands before =, <> or IN with texts, or before IS NULL."""
+    asked = column.parent
+    if not isinstance(asked, exp.EQ | exp.NEQ | exp.In | exp.Is) or asked.this is not column:
+        return False
+    values = asked.expressions if isinstance(asked, exp.In) else [asked.expression]
+    return all(isinstance(each, exp.Null if isinstance(asked, exp.Is) else exp.Literal) for each in values)
 
 
 def without_division_by_nothing(tree: exp.Expr) -> exp.Expr:
@@ -195,6 +212,12 @@ def _column_name(name: str, info: ValidationInfo) -> str:
     return name
 
 
+def _value_name(name: str, info: ValidationInfo) -> str:
+    if vocabulary_of(info).type_of(name) == "list":
+        raise PlacedError(f"{name} is a list; this takes a column with one value.")
+    return name
+
+
 def _number_name(name: str, info: ValidationInfo) -> str:
     kind: ColumnType = vocabulary_of(info).type_of(name)
     if kind != "number":
@@ -206,5 +229,7 @@ Condition = Annotated[str, AfterValidator(_condition)]
 """SQL that is true or not for an event."""
 ColumnName = Annotated[str, AfterValidator(_column_name)]
 """A column of events, or with `now.` of users."""
+ValueName = Annotated[str, AfterValidator(_value_name)]
+"""The same, and no list."""
 NumberName = Annotated[str, AfterValidator(_number_name)]
 """A column of numbers."""

@@ -27,13 +27,14 @@ SNOWFLAKE_WORDS = (
 )
 
 Source = Literal["event", "user", "group"]
-Type = Literal["text", "number", "boolean", "timestamp"]
+Type = Literal["text", "number", "boolean", "timestamp", "list"]
 # What a description that a user does not give says of a value.
 KINDS: dict[Type, str] = {
     "text": "as text",
     "number": "NULL where it is no number",
     "boolean": "NULL where it is neither true nor false",
     "timestamp": "NULL where it is no time of ISO 8601; one without a zone counts as UTC",
+    "list": "a row for each value in gold.event_values",
 }
 
 
@@ -56,6 +57,8 @@ class Property(Strict):
             raise ValueError("a property of a group needs its group_type, such as company.")
         if self.source != "group" and self.group_type:
             raise ValueError(f"group_type is for groups; a property of the {self.source} has none.")
+        if self.source == "group" and self.type == "list":
+            raise ValueError("a list is a property of the event or of the user, and none of a group.")
         return self
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from sqlglot import exp, parse_one
 
 from .definitions import ALL, Did, Part, Words, parts_of
-from .expressions import DIALECT, USERS_ALIAS, parsed
+from .expressions import DIALECT, USERS_ALIAS, is_list, parsed
 
 Interval = Literal["hour", "day", "week", "month", "quarter"]
 LONGEST_DAYS: dict[Interval, int] = {"hour": 1, "day": 1, "week": 7, "month": 31, "quarter": 92}
@@ -16,6 +16,7 @@ NONE, OTHER = "(none)", "(other)"
 """What stands for no value, and for all values but the largest ones: as Amplitude's charts name them."""
 
 USER = ("project", "app", "canonical_amplitude_id")
+EVENT = ("project", "app", "uuid")
 LINE = ["project", "app", "segment"]
 """What tells the lines of every chart apart."""
 # A user is new with their first event of whatever type: faq_and_troubleshooting, event-segmentation.md.
@@ -102,6 +103,7 @@ class Query:
         self.shared: dict[str, str] = {}
         """Queries by their names, for the WITH."""
         self._doers: dict[str, str] = {}
+        self._lists: dict[str, str] = {}
 
     def doers(self, segment: str, what: Did) -> str:
         """Return the name of the shared table of the users who did what a segment asks for."""
@@ -109,6 +111,30 @@ class Query:
             name = self._doers[segment] = f"doers_{len(self._doers) + 1}"
             self.shared[name] = doers(what, self)
         return self._doers[segment]
+
+    def list_values(self, column: str) -> str:
+        """Return the name of the shared table of events with each value of a list."""
+        name = f"each_{column}"
+        self.shared[name] = f"""
+            SELECT project, app, uuid, value FROM gold.event_values WHERE column_name = {literal(column)}
+        """
+        return name
+
+    def lists_with(self, column: str, wanted: str) -> str:
+        """Return the name of the shared table of events that have a list, and whether any value of it is wanted.
+
+        Args:
+            column: the list.
+            wanted: SQL over `value`.
+        """
+        sql = f"""
+            SELECT project, app, uuid, MAX(IFF({wanted}, 1, 0)) = 1 AS is_met
+            FROM {self.list_values(column)}
+            GROUP BY project, app, uuid
+        """
+        name = self._lists.setdefault(sql, f"lists_{len(self._lists) + 1}")
+        self.shared[name] = sql
+        return name
 
 
 class Scan:
@@ -130,7 +156,7 @@ class Scan:
 
     def value(self, sql: str) -> str:
         """Return a user's expression as SQL over events and users."""
-        tree = parsed(sql, self._words.vocabulary)
+        tree = parsed(sql, self._words.vocabulary).transform(self._asked_of_list)
         if any(each.table == USERS_ALIAS for each in tree.find_all(exp.Column)):
             self._join("gold.users", USERS_ALIAS)
         return sql_of(tree)
@@ -165,7 +191,12 @@ class Scan:
 
     def group(self, name: str) -> str:
         """Return a column as the text by which a chart breaks down; both engines write it alike."""
-        sql, kind = self.value(name), self._words.vocabulary.type_of(name)
+        kind = self._words.vocabulary.type_of(name)
+        if kind == "list":
+            table = self._query.list_values(name)
+            self._join(table, table, EVENT)
+            return f"COALESCE({table}.value, {literal(NONE)})"
+        sql = self.value(name)
         text = f"{sql}::VARCHAR"
         if kind == "number":
             text = f"IFF({sql} = FLOOR({sql}) AND ABS({sql}) < 1e15, {sql}::BIGINT::VARCHAR, {text})"
@@ -186,8 +217,25 @@ class Scan:
             return own.get(self._interval, f"firsts.first_date >= days.{self._interval}")
         return f"events.event_type = {literal(event)}"
 
-    def _join(self, table: str, alias: str) -> None:
-        self._joins[table if table == alias else f"{table} AS {alias}"] = equal(alias, "events", USER)
+    def _asked_of_list(self, node: exp.Expr) -> exp.Expr:
+        """Have a comparison with a list hold if it does for any of the list's values; <> if for none."""
+        column = node.this
+        if not isinstance(column, exp.Expr) or not is_list(column, self._words.vocabulary):
+            return node
+        wanted = "TRUE"
+        if isinstance(node, exp.EQ | exp.NEQ):
+            wanted = sql_of(exp.EQ(this=exp.column("value"), expression=node.expression))
+        elif isinstance(node, exp.In):
+            wanted = sql_of(exp.In(this=exp.column("value"), expressions=node.expressions))
+        table = self._query.lists_with(column.name, wanted)
+        self._join(table, table, EVENT)
+        is_met = exp.column("is_met", table)
+        if isinstance(node, exp.Is):
+            return exp.Is(this=is_met, expression=node.expression)
+        return exp.paren(exp.not_(is_met)) if isinstance(node, exp.NEQ) else is_met
+
+    def _join(self, table: str, alias: str, keys: Sequence[str] = USER) -> None:
+        self._joins[table if table == alias else f"{table} AS {alias}"] = equal(alias, "events", keys)
 
 
 def doers(what: Did, query: Query) -> str:

@@ -18,6 +18,7 @@ SQL_TYPES: Mapping[ColumnType, str] = {
     "boolean": "BOOLEAN",
     "timestamp": "TIMESTAMPNTZ",
     "date": "DATE",
+    "list": "VARCHAR",
 }
 
 USERS = "now"
@@ -78,7 +79,7 @@ class Vocabulary:
     """What a condition may name."""
 
     events: Mapping[str, ColumnType]
-    """Columns of an event."""
+    """Columns of an event, and its lists, whose values gold.event_values has."""
     users: Mapping[str, ColumnType]
     """Columns of its user as of now, which a condition names with `now.` before them."""
     derived: dict[str, tuple[str, ColumnType]] = field(default_factory=dict)
@@ -127,4 +128,5 @@ def read_vocabulary(root: Path) -> Vocabulary:
     of: dict[Source, dict[str, ColumnType]] = {source: {} for source in get_args(Source)}
     for name, each in declared.items():
         of[each.source][name] = each.type
-    return Vocabulary({**EVENT_COLUMNS, **of["event"], **of["user"], **of["group"]}, {**USER_COLUMNS, **of["user"]})
+    of_users = {name: kind for name, kind in of["user"].items() if kind != "list"}
+    return Vocabulary({**EVENT_COLUMNS, **of["event"], **of["user"], **of["group"]}, {**USER_COLUMNS, **of_users})

@@ -1,7 +1,6 @@
 """Reads the SQLMesh project of the repository, whatever folder the command was started in."""
 
 import gc
-import runpy
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -24,6 +23,7 @@ from .resumable_plan import ResumableScheduler
 from .sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of
 from .state_lock import stop_unless_alone, subcommand
 
+RETIRED_FUNNELS = "seeds/funnels.csv"
 CUSTOM_MODELS = "models/custom"  # the user's own
 WITH_PROPERTIES = ("gold.events", "gold.users")
 """The models that get the declared properties as columns."""
@@ -44,8 +44,11 @@ class ProjectLoader(SqlMeshLoader):
                 "describe tables of your own in sqlmesh/external_models/<name>.yaml, see "
                 "docs/reference/standard-commands.md."
             )
-        seeds = self.config_path / "seeds"
-        runpy.run_path(str(seeds / "funnels.py"))["check"](seeds / "funnels.csv")
+        if (self.config_path / RETIRED_FUNNELS).exists():
+            raise click.ClickException(
+                f"sqlmesh/{RETIRED_FUNNELS} is read no more, because funnels are charts: write each as a file of "
+                "sqlmesh/charts/ with `type: funnel`, see docs/guides/charts.md, and remove the CSV."
+            )
         if command and self._subcommand in USER_COMMANDS:
             if isinstance(state, PostgresConnectionConfig):
                 stop_unless_alone(command, state)

@@ -14,7 +14,7 @@ from ...yaml_files import PlacedError
 from ..chart import Chart
 from ..definitions import Part, Words, as_part
 from ..durations import Duration, seconds_of
-from ..expressions import ColumnName
+from ..expressions import ValueName
 from ..queries import LINE
 from .exclusive import may_share_an_event
 
@@ -68,7 +68,7 @@ class Funnel(Chart):
     """The conversion window: how long the way from the first event to the last may take."""
     exclude: list[Annotated[Exclusion, BeforeValidator(as_part)]] = Field(default_factory=list)
     """Events that end a way through the funnel."""
-    hold_constant: list[ColumnName] = Field(default_factory=list)
+    hold_constant: list[ValueName] = Field(default_factory=list)
     """Columns of which all steps must have one value. Each user counts once for each value."""
     show: Literal["conversion", "conversion_over_time", "time_to_convert"] = "conversion"
     """What the rows are: steps; steps by the time at which users entered; or users by how long they took."""

@@ -33,6 +33,7 @@ STATES = ("new", "current", "resurrected", "dormant")
 class Lifecycle(OneEventChart):
     """A chart of the users who did an event, by what they did in the interval before."""
 
+    takes_lists: ClassVar = True
     columns: ClassVar = (
         *LINE,
         "period",

@@ -31,6 +31,7 @@ NUMBERS = " UNION ALL ".join(f"SELECT {number} AS n" for number in range(1, LONG
 class Stickiness(OneEventChart):
     """A chart of users by the number of days on which they did an event."""
 
+    takes_lists: ClassVar = True
     columns: ClassVar = (
         *LINE,
         "period",

@@ -12,7 +12,6 @@ MODEL (
     gold.session_paths,
     silver.devices,
     silver.event_properties,
-    silver.funnel_paths,
     silver.segment_days,
     silver.user_days,
     silver.user_property_changes,
