@@ -13,7 +13,7 @@ from amplitude_source.charts.types.segmentation import Segmentation
 from oracle import chart_retention
 from oracle import charts as oracle_charts
 from oracle.charts import Rows
-from support.chart_world import DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals
+from support.chart_world import COUNTED, DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals
 
 LISTS = ("tags", "category", "levels")
 OF = {
@@ -42,7 +42,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         ),
         "top": st.integers(1, 3),
         "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
-        "count_by": st.sampled_from(["company", "country", "canonical_amplitude_id"]),
+        "count_by": COUNTED,
         "since": DATES,
         "until": DATES,
     }
@@ -69,7 +69,9 @@ def test_a_segmentation_chart_equals_the_oracle(world: World, spec: dict[str, An
         chart = Segmentation.model_validate(spec, context=world.words)
     except ValidationError:
         assume(False)
-    assert_same(world.answer(chart), oracle_charts.segmentation(spec, world.events, world.days, world.spoken), spec)
+    assert_same(
+        world.answer(chart), oracle_charts.segmentation(spec, world.counted(spec), world.days, world.spoken), spec
+    )
 
 
 @st.composite
@@ -82,6 +84,7 @@ def retention_specs(draw: st.DrawFn) -> dict[str, Any]:
         "windows": st.sampled_from(["24_hours", "calendar"]),
         "brackets": st.sampled_from([[0, "1-3", "4-6", "7-11"], ["1 - 2", 5], ["0-40"]]),
         "by": st.lists(st.sampled_from(["country", "platform", "plan", "size"]), max_size=2, unique=True),
+        "count_by": COUNTED,
         "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
         "since": DATES,
         "until": DATES,
@@ -98,7 +101,7 @@ def test_a_retention_chart_equals_the_oracle(world: World, spec: dict[str, Any])
         assume(False)
     counts = slice(1, 4) if chart.brackets else slice(0, 3)
     got = {key: (*row[counts], row[-1]) for key, row in world.answer(chart).items()}
-    expected = chart_retention.retention(spec, world.events, world.days, world.spoken)
+    expected = chart_retention.retention(spec, world.counted(spec), world.days, world.spoken)
     assert got.keys() == expected.keys(), spec
     assert {key: (got[key], cell) for key, cell in expected.items() if got[key] != cell} == {}, spec
 
@@ -111,6 +114,7 @@ def specs_of_one_event(draw: st.DrawFn, type_: str, *intervals: str) -> dict[str
         "event": EVENTS,
         "interval": st.sampled_from(intervals),
         "by": st.lists(st.sampled_from(by), max_size=2, unique=True),
+        "count_by": COUNTED,
         "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
         "since": DATES,
         "until": DATES,
@@ -122,18 +126,18 @@ def specs_of_one_event(draw: st.DrawFn, type_: str, *intervals: str) -> dict[str
 @given(spec=specs_of_one_event("lifecycle", "day", "week", "month"))
 def test_a_lifecycle_chart_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     assume("since" not in spec or "until" not in spec or spec["since"] <= spec["until"])
-    assert_equals(world, spec, oracle_charts.lifecycle(spec, world.events, world.days, world.spoken))
+    assert_equals(world, spec, oracle_charts.lifecycle(spec, world.counted(spec), world.days, world.spoken))
 
 
 @settings(max_examples=EXAMPLES // 2, deadline=None)
 @given(spec=specs_of_one_event("stickiness", "week", "month"))
 def test_a_stickiness_chart_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     assume("since" not in spec or "until" not in spec or spec["since"] <= spec["until"])
-    assert_equals(world, spec, oracle_charts.stickiness(spec, world.events, world.days, world.spoken))
+    assert_equals(world, spec, oracle_charts.stickiness(spec, world.counted(spec), world.days, world.spoken))
 
 
 @settings(max_examples=EXAMPLES // 2, deadline=None)
 @given(spec=specs_of_one_event("usage_interval", "day", "week", "month"))
 def test_a_usage_interval_chart_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     assume("since" not in spec or "until" not in spec or spec["since"] <= spec["until"])
-    assert_equals(world, spec, chart_retention.usage_interval(spec, world.events, world.days, world.spoken))
+    assert_equals(world, spec, chart_retention.usage_interval(spec, world.counted(spec), world.days, world.spoken))

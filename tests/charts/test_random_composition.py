@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from oracle import chart_composition
-from support.chart_world import DATES, EXAMPLES, SEGMENTS, World, assert_equals
+from support.chart_world import COUNTED, DATES, EXAMPLES, SEGMENTS, World, assert_equals
 
 
 @st.composite
@@ -16,6 +16,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "measure": st.sampled_from(["most_recent_value", "all_values", "cross_property_values"]),
         "top": st.integers(1, 4),
         "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
+        "count_by": COUNTED,
         "since": DATES,
         "until": DATES,
     }
@@ -29,4 +30,4 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
 @given(spec=specs())
 def test_a_composition_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     assume("since" not in spec or "until" not in spec or spec["since"] <= spec["until"])
-    assert_equals(world, spec, chart_composition.composition(spec, world.events, world.days, world.spoken))
+    assert_equals(world, spec, chart_composition.composition(spec, world.counted(spec), world.days, world.spoken))

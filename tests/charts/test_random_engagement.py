@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from oracle import chart_engagement
-from support.chart_world import DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals
+from support.chart_world import COUNTED, DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals
 
 
 @st.composite
@@ -17,6 +17,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "interval": st.sampled_from(["day", "week", "month"]),
         "by": st.lists(st.sampled_from(["country", "platform", "plan", "size"]), max_size=2, unique=True),
         "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
+        "count_by": COUNTED,
         "since": DATES,
         "until": DATES,
     }
@@ -29,4 +30,4 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
 @given(spec=specs())
 def test_an_engagement_matrix_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     assume("since" not in spec or "until" not in spec or spec["since"] <= spec["until"])
-    assert_equals(world, spec, chart_engagement.engagement(spec, world.events, world.days, world.spoken))
+    assert_equals(world, spec, chart_engagement.engagement(spec, world.counted(spec), world.days, world.spoken))

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from amplitude_source.charts.types.funnel import Funnel
 from oracle.chart_funnels import funnel
-from support.chart_world import CONDITIONS, DATES, EXAMPLES, SEGMENTS, World
+from support.chart_world import CONDITIONS, COUNTED, DATES, EXAMPLES, SEGMENTS, World
 
 STEPS = st.fixed_dictionaries(
     {
@@ -38,6 +38,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "bucket": st.sampled_from(["1 minute", "1 day"]),
         "by": st.lists(st.sampled_from(["country", "platform", "plan", "size"]), max_size=2, unique=True),
         "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
+        "count_by": COUNTED,
         "since": DATES,
         "until": DATES,
     }
@@ -53,6 +54,6 @@ def test_a_funnel_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     except ValidationError:
         assume(False)
     got = world.answer(chart)
-    expected = funnel(spec, world.events, world.days, world.spoken)
+    expected = funnel(spec, world.counted(spec), world.days, world.spoken)
     assert got.keys() == expected.keys(), spec
     assert {key: (got[key], row) for key, row in expected.items() if got[key] != pytest.approx(row)} == {}, spec

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from amplitude_source.charts.types.journeys import Journeys
 from oracle.chart_journeys import journeys
-from support.chart_world import DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals
+from support.chart_world import COUNTED, DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals
 
-COUNTED = ("country", "platform", "plan", "size")
+BROKEN_DOWN = ("country", "platform", "plan", "size")
 
 
 @st.composite
@@ -24,8 +24,9 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "exclude": st.lists(EVENTS, max_size=2),
         "collapse_repeats": st.booleans(),
         "top": st.integers(1, 6),
-        "by": st.lists(st.sampled_from(COUNTED), max_size=2, unique=True),
+        "by": st.lists(st.sampled_from(BROKEN_DOWN), max_size=2, unique=True),
         "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
+        "count_by": COUNTED,
         "since": DATES,
         "until": DATES,
     }
@@ -40,4 +41,4 @@ def test_a_chart_of_journeys_equals_the_oracle(world: World, spec: dict[str, Any
         Journeys.model_validate(spec, context=world.words)
     except ValidationError:
         assume(False)
-    assert_equals(world, spec, journeys(spec, world.events, world.days, world.spoken))
+    assert_equals(world, spec, journeys(spec, world.counted(spec), world.days, world.spoken))

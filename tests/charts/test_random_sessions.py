@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from amplitude_source.charts.book import TYPES
 from amplitude_source.charts.types.sessions import METRICS
 from oracle.chart_sessions import DEFAULT_BUCKETS, sessions
-from support.chart_world import DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals
+from support.chart_world import COUNTED, DATES, EVENTS, EXAMPLES, SEGMENTS, World, assert_equals
 
-COUNTED = ("country", "platform", "plan", "size", "is_regular", "visits")
+BROKEN_DOWN = ("country", "platform", "plan", "size", "is_regular", "visits")
 
 
 @st.composite
@@ -25,8 +25,9 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "contains": EVENTS,
         "min_seconds": st.sampled_from([0, 0.5, 10, 90.25]),
         "interval": st.sampled_from(["hour", "day", "week", "month", "quarter"]),
-        "by": st.lists(st.sampled_from(COUNTED), max_size=2, unique=True),
+        "by": st.lists(st.sampled_from(BROKEN_DOWN), max_size=2, unique=True),
         "segments": st.lists(st.sampled_from(["(all)", *SEGMENTS]), min_size=1, max_size=2, unique=True),
+        "count_by": COUNTED,
         "since": DATES,
         "until": DATES,
     }
@@ -39,7 +40,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
 @given(spec=specs())
 def test_a_chart_of_sessions_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     assume("since" not in spec or "until" not in spec or spec["since"] <= spec["until"])
-    expected = sessions(spec, world.events, world.before_export, world.days, world.spoken)
+    expected = sessions(spec, world.counted(spec), world.counted_before(spec), world.days, world.spoken)
     assert_equals(world, spec, expected)
 
 

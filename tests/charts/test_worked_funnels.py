@@ -69,6 +69,13 @@ def test_the_segment_and_the_values_are_those_of_step_1(asked: Asked) -> None:
     ]
 
 
+def test_members_of_a_group_do_steps_for_each_other(asked: Asked) -> None:
+    """analytics/en/account-level-reporting.md: one member sends the invoice, another one the payment."""
+    events = did(1, ("invoice", "1 10:00:00"), country="clinic") + did(2, ("payment", "1 11:00:00"), country="clinic")
+    assert users(asked("invoice, payment", events)) == [1, 0]
+    assert users(asked("invoice, payment", events, count_by="country")) == [1, 1]
+
+
 @pytest.mark.parametrize(("a", "b"), [("10:00:00.0", "10:00:00.9"), ("10:00:00.9", "10:00:00.0")])
 def test_events_within_a_second_convert_in_either_order(asked: Asked, a: str, b: str) -> None:
     """funnel-analysis-how-amplitude-handles-simultaneous-events.md, its first example."""

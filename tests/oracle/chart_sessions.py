@@ -48,7 +48,7 @@ def sessions(
                 if segment == "(all)" or words.segments[segment](event, events):
                     line = (segment, *(as_group(event.values[name]) for name in spec.get("by", [])))
                     if event.is_in_session:
-                        own[line, event.session].append(event)
+                        own[line, (event.user, event.session)].append(event)
                     if event.is_active and event.date >= days.first:
                         active[line, _period(event, time, days)].add(event.user)
         for (line, _), of_session in own.items():

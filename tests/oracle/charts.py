@@ -33,7 +33,8 @@ class Happening(NamedTuple):
     """An event as charts see it."""
 
     app: App
-    user: int
+    user: Any
+    """Who counts: the user's canonical id, or the value that a chart counts by."""
     type: str | None
     is_active: bool
     uuid: str
@@ -183,6 +184,28 @@ def happenings(
     return shown
 
 
+def counted_by(
+    column: str, events_of: Mapping[App, Sequence[Happening]], others_of: Mapping[App, Sequence[Happening]]
+) -> dict[App, list[Happening]]:
+    """The events with a value of a column in the user's place, which is new with the first of these and of others.
+
+    Of account-level reporting (analytics/en/account-level-reporting.md): a group does what its members do.
+    """
+    counted: dict[App, list[Happening]] = {}
+    for app, events in events_of.items():
+        firsts: dict[Any, tuple[dt.date, dt.datetime]] = {}
+        for event in (*others_of.get(app, []), *events):
+            if (value := event.values[column]) is not None:
+                first = event.date, event.hour
+                firsts[value] = min(firsts.get(value, first), first)
+        counted[app] = [
+            event._replace(user=value, first=firsts[value], is_first_day=firsts[value][0] == event.date)
+            for event in events
+            if (value := event.values[column]) is not None
+        ]
+    return counted
+
+
 def segmentation(
     spec: Mapping[str, Any], events_of: Mapping[App, Sequence[Happening]], days_of: Mapping[App, Days], words: Words
 ) -> Rows:
@@ -282,14 +305,13 @@ def _chosen(
     for letter, part in zip(LETTERS, spec["events"], strict=False):
         for segment in spec.get("segments", ["(all)"]):
             for event in events:
-                counted = event.values[spec.get("count_by", "canonical_amplitude_id")]
-                if counted is None or not time.of(event):
+                if not time.of(event):
                     continue
                 if not takes(part, event._replace(is_first_day=time.is_new(event)), words):
                     continue
                 if segment == "(all)" or words.segments[segment](event, events):
                     for group in groups(event, spec.get("by", [])):
-                        yield letter, segment, group, counted, event
+                        yield letter, segment, group, event.user, event
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -302,8 +324,8 @@ def _actives(
 ) -> defaultdict[tuple[str, Period], set[Any]]:
     """Who was active in each segment and interval: what Active % divides by."""
     found: defaultdict[tuple[str, Period], set[Any]] = defaultdict(set)
-    active = {"count_by": spec.get("count_by", "canonical_amplitude_id"), "segments": spec.get("segments", ["(all)"])}
-    for _, segment, _, counted, event in _chosen({"events": [{"event": "_active"}], **active}, events, time, words):
+    active = {"events": [{"event": "_active"}], "segments": spec.get("segments", ["(all)"])}
+    for _, segment, _, counted, event in _chosen(active, events, time, words):
         for point in time.of(event):
             found[segment, point].add(counted)
     return found

@@ -92,7 +92,7 @@ def spoken_words(last_days: Mapping[oracle.App, date]) -> oracle_charts.Words:
     """The definitions as Python; some segments go by the newest day."""
 
     def did(event: Happening, events: Collection[Happening], test: Callable[[Happening], bool], times: int) -> bool:
-        return sum(other.user == event.user and test(other) for other in events) >= times
+        return [other.user == event.user and test(other) for other in events].count(True) >= times
 
     def is_german(event: Happening, _: Collection[Happening]) -> bool:
         return bool(event.values["country"] == "Germany")
@@ -172,6 +172,14 @@ class World:
         self._connection = duckdb.connect(str(project.database), read_only=True)
         self._connection.execute("SET TimeZone = 'Asia/Tokyo'")  # whatever an analyst's session has
 
+    def counted(self, spec: Mapping[str, Any]) -> dict[oracle.App, list[Happening]]:
+        """The shown events, with those in the user's place whom a chart counts."""
+        return oracle_charts.counted_by(spec.get("count_by", "canonical_amplitude_id"), self.events, self.before_export)
+
+    def counted_before(self, spec: Mapping[str, Any]) -> dict[oracle.App, list[Happening]]:
+        """The same of days before the export."""
+        return oracle_charts.counted_by(spec.get("count_by", "canonical_amplitude_id"), self.before_export, self.events)
+
     def answer(self, chart: Chart) -> dict[tuple[Any, ...], tuple[Any, ...]]:
         """The chart's rows by their keys."""
         query = compiled(chart, self.words)
@@ -210,6 +218,7 @@ EVENTS = st.fixed_dictionaries(
     },
     optional={"where": st.sampled_from([*CONDITIONS])},
 )
+COUNTED = st.sampled_from(["company", "country", "size", "now.events", "canonical_amplitude_id"])
 DATES = st.dates(date(2026, 3, 1), date(2026, 4, 12))
 
 

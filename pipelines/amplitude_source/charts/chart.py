@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ..yaml_files import PlacedError, Strict
 from .definitions import ALL, AnyPart, Part, SegmentName
-from .expressions import ColumnName
+from .expressions import ColumnName, ValueName
 from .queries import output_name
 from .vocabulary import vocabulary_of
 
@@ -27,6 +27,8 @@ class Chart(Strict):
     """Columns whose values get rows of their own."""
     segments: list[SegmentName] = Field(default=[ALL], min_length=1)
     """Segments of sqlmesh/definitions.yaml that get rows of their own."""
+    count_by: ValueName = "canonical_amplitude_id"
+    """Whom to count: users, or a column's values, such as a group. Events without one count for nobody."""
     since: date | None = None
     """The first interval is the one that holds this day. Default: the first that was exported."""
     until: date | None = None

@@ -8,31 +8,18 @@ from typing import Literal
 from sqlglot import exp, parse_one
 
 from .definitions import ALL, Did, Part, Words, parts_of
-from .expressions import DIALECT, USERS_ALIAS, is_list, parsed
+from .expressions import DIALECT, EVENTS_ALIAS, USERS_ALIAS, is_list, parsed
 
 Interval = Literal["hour", "day", "week", "month", "quarter"]
 LONGEST_DAYS: dict[Interval, int] = {"hour": 1, "day": 1, "week": 7, "month": 31, "quarter": 92}
 NONE, OTHER = "(none)", "(other)"
 """What stands for no value, and for all values but the largest ones: as Amplitude's charts name them."""
 
-USER = ("project", "app", "canonical_amplitude_id")
-EVENT = ("project", "app", "uuid")
+APP = ("project", "app")
+USER = (*APP, "canonical_amplitude_id")
+EVENT = (*APP, "uuid")
 LINE = ["project", "app", "segment"]
 """What tells the lines of every chart apart."""
-# A user is new with their first event of whatever type: faq_and_troubleshooting, event-segmentation.md.
-FIRSTS = """
-  SELECT
-    project,
-    app,
-    canonical_amplitude_id,
-    MIN(event_date) AS first_date,
-    MIN(event_hour) AS first_hour
-  FROM gold.events
-  GROUP BY
-    project,
-    app,
-    canonical_amplitude_id
-"""
 
 
 @dataclass(frozen=True)
@@ -94,16 +81,55 @@ def sql_of(tree: exp.Expr) -> str:
 class Query:
     """A chart's query as it is written: the words that it may use, and the tables that its scans of events share.
 
+    If it counts something else than users, such as groups, that stands for the user in all that it asks, as in
+    Amplitude's account-level reporting (analytics/en/account-level-reporting.md): members do steps for each other.
+
     Args:
         words: columns, events and segments.
+        count_by: the column whose values are counted.
     """
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: Words, count_by: str) -> None:
         self.words = words
         self.shared: dict[str, str] = {}
         """Queries by their names, for the WITH."""
+        self.events = "gold.events"
+        """The table of events, in which canonical_amplitude_id is who counts."""
+        self.own_id = "canonical_amplitude_id"
+        """The column of it with the user."""
         self._doers: dict[str, str] = {}
         self._lists: dict[str, str] = {}
+        if count_by != self.own_id:
+            self.shared["counted_events"] = self._counted(count_by)
+            self.events, self.own_id = "counted_events", "own_amplitude_id"
+
+    def _counted(self, count_by: str) -> str:
+        """The events that have a value of the column, with it in the user's place."""
+        scan = Scan(self)
+        value = scan.value(count_by)
+        return f"""
+            SELECT
+              events.* EXCLUDE (canonical_amplitude_id),
+              events.canonical_amplitude_id AS own_amplitude_id,
+              {value} AS canonical_amplitude_id
+            FROM {scan.source()}
+            WHERE NOT {value} IS NULL
+        """
+
+    def firsts(self) -> str:
+        """Return the name of the shared table of when each user is new.
+
+        That is with their first event of whatever type: faq_and_troubleshooting, event-segmentation.md.
+        """
+        self.shared["firsts"] = f"""
+            SELECT
+              {listed("", USER)},
+              MIN(event_date) AS first_date,
+              MIN(event_hour) AS first_hour
+            FROM {self.events}
+            GROUP BY {listed("", USER)}
+        """
+        return "firsts"
 
     def doers(self, segment: str, what: Did) -> str:
         """Return the name of the shared table of the users who did what a segment asks for."""
@@ -152,13 +178,16 @@ class Scan:
     def source(self) -> str:
         """Return what to write after FROM, once all conditions are written."""
         joins = [f"LEFT JOIN {table} ON {on}" for table, on in self._joins.items()]
-        return "\n".join(["gold.events AS events", *joins])
+        return "\n".join([f"{self._query.events} AS events", *joins])
 
     def value(self, sql: str) -> str:
         """Return a user's expression as SQL over events and users."""
-        tree = parsed(sql, self._words.vocabulary).transform(self._asked_of_list)
+        tree = parsed(sql, self._words.vocabulary).transform(self._asked_of_list).transform(self._own)
         if any(each.table == USERS_ALIAS for each in tree.find_all(exp.Column)):
-            self._join("gold.users", USERS_ALIAS)
+            self._joins[f"gold.users AS {USERS_ALIAS}"] = (
+                f"{equal(USERS_ALIAS, 'events', APP)} "
+                f"AND {USERS_ALIAS}.canonical_amplitude_id = events.{self._query.own_id}"
+            )
         return sql_of(tree)
 
     def takes(self, part: Part) -> str:
@@ -182,7 +211,7 @@ class Scan:
             return f"COALESCE({self.value(segment.where)}, FALSE)"
         if segment.did:
             table = self._query.doers(name, segment.did)
-            self._join(table, table)
+            self._join(table)
             return f"NOT {table}.canonical_amplitude_id IS NULL"
         others = [f"({self.is_in(other)})" for other in segment.others]
         if segment.none_of:
@@ -194,7 +223,7 @@ class Scan:
         kind = self._words.vocabulary.type_of(name)
         if kind == "list":
             table = self._query.list_values(name)
-            self._join(table, table, EVENT)
+            self._join(table, EVENT)
             return f"COALESCE({table}.value, {literal(NONE)})"
         sql = self.value(name)
         text = f"{sql}::VARCHAR"
@@ -211,8 +240,7 @@ class Scan:
             return "events.is_active"
         if event == "_new":
             # All that a new user does in the interval of the first event: the same page, "What does New User mean?".
-            self._query.shared["firsts"] = FIRSTS
-            self._join("firsts", "firsts")
+            self._join(self._query.firsts())
             own = {"hour": "firsts.first_hour >= events.event_hour", "day": "firsts.first_date >= events.event_date"}
             return own.get(self._interval, f"firsts.first_date >= days.{self._interval}")
         return f"events.event_type = {literal(event)}"
@@ -228,14 +256,19 @@ class Scan:
         elif isinstance(node, exp.In):
             wanted = sql_of(exp.In(this=exp.column("value"), expressions=node.expressions))
         table = self._query.lists_with(column.name, wanted)
-        self._join(table, table, EVENT)
+        self._join(table, EVENT)
         is_met = exp.column("is_met", table)
         if isinstance(node, exp.Is):
             return exp.Is(this=is_met, expression=node.expression)
         return exp.paren(exp.not_(is_met)) if isinstance(node, exp.NEQ) else is_met
 
-    def _join(self, table: str, alias: str, keys: Sequence[str] = USER) -> None:
-        self._joins[table if table == alias else f"{table} AS {alias}"] = equal(alias, "events", keys)
+    def _own(self, node: exp.Expr) -> exp.Expr:
+        """Have a condition on the user be one on them, whoever counts."""
+        is_user = isinstance(node, exp.Column) and (node.table, node.name) == (EVENTS_ALIAS, "canonical_amplitude_id")
+        return exp.column(self._query.own_id, EVENTS_ALIAS) if is_user else node
+
+    def _join(self, table: str, keys: Sequence[str] = USER) -> None:
+        self._joins[table] = equal(table, "events", keys)
 
 
 def doers(what: Did, query: Query) -> str:

@@ -65,7 +65,7 @@ def compile_composition(chart: Composition, words: Words) -> Compiled:
     Returns:
         The query, with a row for each segment and value that a user of it has.
     """
-    query, own = Query(words), group_name(chart.by[0])
+    query, own = Query(words, chart.count_by), group_name(chart.by[0])
     line, had = [*LINE, own], listed("", [*USER, own])
     shown = f"WHERE last_date >= '{chart.since}'::DATE" if chart.since else ""
     tables = {

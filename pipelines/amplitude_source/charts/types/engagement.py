@@ -70,7 +70,7 @@ def compile_engagement(chart: EngagementMatrix, words: Words) -> Compiled:
     Returns:
         The query, with a row for each line and event.
     """
-    line, query = [*LINE, *map(group_name, chart.by)], Query(words)
+    line, query = [*LINE, *map(group_name, chart.by)], Query(words, chart.count_by)
     day = listed("", [*line, "event", "period", "canonical_amplitude_id", "event_date"])
     shown = f"WHERE last_date >= '{chart.since}'::DATE" if chart.since else ""
     scans = [scan for segment in chart.segments for scan in _scans(chart, query, segment)]

@@ -53,7 +53,7 @@ class _Writer:
     """
 
     def __init__(self, chart: Funnel, words: Words) -> None:
-        self._chart, self._query = chart, Query(words)
+        self._chart, self._query = chart, Query(words, chart.count_by)
         self._events = Events(chart, self._query)
         self._steps = range(1, len(chart.steps) + 1)
         self._line = [*LINE, *self._events.by]

@@ -47,10 +47,11 @@ class _Writer:
     """
 
     def __init__(self, chart: Journeys, words: Words) -> None:
-        self._chart, self._query, self._words = chart, Query(words), words
+        self._chart, self._query, self._words = chart, Query(words, chart.count_by), words
         self._line = [*LINE, *map(group_name, chart.by)]
         self._steps = [f"event_{number}" for number in range(1, chart.steps + 1)]
-        self._owner = ["canonical_amplitude_id", *["session_id"] * (chart.window_seconds is None)]
+        own = [] if chart.window_seconds else [self._query.own_id, "session_id"]
+        self._owner = [*dict.fromkeys(["canonical_amplitude_id", *own])]
         """Whose events are looked at in their order."""
         self._over = f"OVER (PARTITION BY {listed('', [*LINE, *self._owner])} ORDER BY event_time, uuid)"
 

@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 from ..chart import OneEventChart
 from ..definitions import Words
 from ..queries import (
-    FIRSTS,
     LINE,
     USER,
     Column,
@@ -63,8 +62,8 @@ def compile_lifecycle(chart: Lifecycle, words: Words) -> Compiled:
     Returns:
         The query, with a row for each line and interval.
     """
-    line, query = [*LINE, *map(group_name, chart.by)], Query(words)
-    query.shared["firsts"] = FIRSTS
+    line, query = [*LINE, *map(group_name, chart.by)], Query(words, chart.count_by)
+    query.firsts()
     tables = {
         "periods": periods(chart.interval, chart.until),
         "users": " UNION ALL ".join(_users(chart, query, segment) for segment in chart.segments),

@@ -2,7 +2,6 @@
 
 from ..definitions import Part, Words
 from ..queries import (
-    FIRSTS,
     LINE,
     USER,
     Column,
@@ -54,7 +53,7 @@ class _Writer:
     """
 
     def __init__(self, chart: Retention, words: Words) -> None:
-        self._chart, self._query = chart, Query(words)
+        self._chart, self._query = chart, Query(words, chart.count_by)
         self._by = [group_name(name) for name in chart.by]
         self._line = [*LINE, *self._by]
         self._is_hourly = chart.windows == "24_hours" and chart.interval == "day"
@@ -110,7 +109,7 @@ class _Writer:
         moment, firsts = self._moment("events"), ""
         if is_new:
             # A new user is in the segments of the whole interval of the calendar, or of the first hour or day.
-            self._query.shared["firsts"] = FIRSTS
+            self._query.firsts()
             first = "firsts.first_hour" if self._is_hourly else "firsts.first_date"
             firsts = f"""
                 JOIN firsts ON {equal("firsts", "events", USER)}

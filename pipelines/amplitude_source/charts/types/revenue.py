@@ -10,7 +10,6 @@ from ..chart import Chart
 from ..definitions import AnyPart, Part, Words
 from ..expressions import NumberName
 from ..queries import (
-    FIRSTS,
     LINE,
     USER,
     Column,
@@ -93,8 +92,8 @@ class _Writer:
     """
 
     def __init__(self, chart: Revenue, words: Words) -> None:
-        self._chart, self._query = chart, Query(words)
-        self._query.shared["firsts"] = FIRSTS
+        self._chart, self._query = chart, Query(words, chart.count_by)
+        self._query.firsts()
         self._line = [*LINE, *map(group_name, chart.by)]
         self._group = [*self._line, "cohort_date", "last_number"]
         self._is_hourly = chart.interval == "day"

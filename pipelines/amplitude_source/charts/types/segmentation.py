@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from ...yaml_files import PlacedError
 from ..chart import Chart
 from ..definitions import Part, as_part
-from ..expressions import NumberName, ValueName
+from ..expressions import NumberName
 from ..queries import Interval
 from .formulas import NO_AMOUNT, Formula, read_formula
 
@@ -97,8 +97,6 @@ class Segmentation(Chart):
     """How long each point's time is."""
     top: int | None = Field(None, ge=1)
     """So many values, those with the most events, get rows of their own, and the rest is "(other)". Default: all."""
-    count_by: ValueName = "canonical_amplitude_id"
-    """Whom to count: users, or a column's values, such as a group. Events without one count for nobody."""
     rolling_window: int | None = Field(None, ge=2)
     """Each point is for so many intervals, the last of which is its own."""
     rolling_average: int | None = Field(None, ge=2)

@@ -22,12 +22,6 @@ from ..queries import (
 from .formulas import Formula, Term
 from .segmentation import Segmentation
 
-SESSION = """IFF(
-  events.session_id IS NULL,
-  NULL,
-  CONCAT(events.canonical_amplitude_id::VARCHAR, ' ', events.session_id::VARCHAR)
-)"""
-
 
 def compile_segmentation(chart: Segmentation, words: Words) -> Compiled:
     """Write a chart's query.
@@ -50,7 +44,7 @@ class _Writer:
     """
 
     def __init__(self, chart: Segmentation, words: Words) -> None:
-        self._chart, self._query = chart, Query(words)
+        self._chart, self._query = chart, Query(words, chart.count_by)
         self._by = [group_name(name) for name in chart.by]
         self._terms = list(dict.fromkeys(term for _, formula in chart.lines for term in formula.terms))
         self._metrics: dict[str, str] = {}
@@ -141,8 +135,8 @@ class _Writer:
 
     def _scan(self, letter: str, part: Part, segment: str, by: list[str]) -> str:
         chart, scan = self._chart, Scan(self._query, self._chart.interval)
-        counted = scan.value(chart.count_by)
-        conditions = [f"NOT {counted} IS NULL", scan.takes(part), scan.is_in(segment)]
+        conditions = [scan.takes(part), scan.is_in(segment)]
+        session = f"CONCAT(events.{self._query.own_id}::VARCHAR, ' ', events.session_id::VARCHAR)"
         if chart.since:
             day = earliest(chart.since, chart.interval, chart.rolling_window or chart.rolling_average or 1)
             conditions.append(f"events.event_date >= '{day}'::DATE")
@@ -153,9 +147,9 @@ class _Writer:
             "held_period": {"hour": "events.event_hour", "day": "events.event_date"}.get(
                 chart.interval, f"days.{chart.interval}"
             ),
-            "counted": counted,
+            "counted": "events.canonical_amplitude_id",
             "amount": scan.value(chart.of) if chart.of else "",
-            "session": SESSION if "session" in self._details else "",
+            "session": f"IFF(events.session_id IS NULL, NULL, {session})" if "session" in self._details else "",
         }
         columns = [f"{sql} AS {name}" for name, sql in values.items() if sql]
         return select_events(scan, columns, conditions)

@@ -3,6 +3,7 @@
 from ..definitions import Part, Words
 from ..queries import (
     LINE,
+    USER,
     Column,
     Compiled,
     Query,
@@ -33,7 +34,7 @@ def compile_sessions(chart: Sessions, words: Words) -> Compiled:
     Returns:
         The query, with a row for each line and interval; of a distribution, for each bucket, too.
     """
-    line, query = [*LINE, *map(group_name, chart.by)], Query(words)
+    line, query = [*LINE, *map(group_name, chart.by)], Query(words, chart.count_by)
     tables = {
         "periods": periods(chart.interval, chart.until),
         "sessions": " UNION ALL ".join(_sessions(chart, query, segment) for segment in chart.segments),
@@ -74,7 +75,7 @@ def _sessions(chart: Sessions, query: Query, segment: str) -> str:
     """
     scan = Scan(query, chart.interval)
     groups = {group_name(name): scan.group(name) for name in chart.by}
-    keys = ["events.project", "events.app", "events.canonical_amplitude_id", "events.session_id", *groups.values()]
+    own = listed("events", dict.fromkeys([*USER, query.own_id, "session_id"]))
     conditions = [f"{MICROSECONDS} <= {LONGEST_SECONDS * 1_000_000}"]
     if chart.contains:
         conditions.append(f"{_times(scan, chart.contains)} > 0")
@@ -95,7 +96,7 @@ def _sessions(chart: Sessions, query: Query, segment: str) -> str:
         LEFT JOIN gold.days AS days
           ON {equal("days", "events", ["project", "app"])} AND days.date = events.event_date
         WHERE events.is_in_session AND {is_in}
-        GROUP BY {", ".join(keys)}
+        GROUP BY {", ".join([own, *groups.values()])}
         HAVING {" AND ".join(conditions)}
     """
 

@@ -64,7 +64,7 @@ def compile_stickiness(chart: Stickiness, words: Words) -> Compiled:
     Returns:
         The query, with a row for each line, interval and number of days that it has.
     """
-    line, query = [*LINE, *map(group_name, chart.by)], Query(words)
+    line, query = [*LINE, *map(group_name, chart.by)], Query(words, chart.count_by)
     users = listed("user_days", [*line, "period", "canonical_amplitude_id"])
     reached = f"user_days JOIN periods ON {equal('periods', 'user_days', ['project', 'app', 'period'])}"
     keys = listed("", [*line, "period", "active_days"])

@@ -54,7 +54,7 @@ def compile_usage_interval(chart: UsageInterval, words: Words) -> Compiled:
     Returns:
         The query, with a row for each line and number of days, weeks or months, up to the longest median of the line.
     """
-    line, query = [*LINE, *map(group_name, chart.by)], Query(words)
+    line, query = [*LINE, *map(group_name, chart.by)], Query(words, chart.count_by)
     keys = listed("", [*line, "intervals"])
     tables = {
         "periods": periods(chart.interval, chart.until),
