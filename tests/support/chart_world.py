@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import oracle
 from amplitude_source.charts.book import TYPES, Chart, compiled
-from amplitude_source.charts.definitions import Words, read_words
+from amplitude_source.charts.definitions import VIEW_TYPES, Words, read_words
 from amplitude_source.charts.properties import read_properties
 from oracle import charts as oracle_charts
 from oracle.charts import Days, Happening
@@ -112,7 +112,7 @@ def spoken_words(last_days: Mapping[oracle.App, date]) -> oracle_charts.Words:
 
     words = oracle_charts.Words(
         CONDITIONS,
-        {"Interest": INTEREST},
+        {"Interest": INTEREST, "_view": [{"event": name} for name in VIEW_TYPES]},
         {
             "Germany": is_german,
             "busy": is_busy,
@@ -213,7 +213,17 @@ def with_derived(event: Happening) -> Happening:
 EVENTS = st.fixed_dictionaries(
     {
         "event": st.sampled_from(
-            ["Order Completed", "Product Viewed", "Interest", "_active", "_all", "_new", "Push Received", "Never it's"]
+            [
+                "Order Completed",
+                "Product Viewed",
+                "Interest",
+                "_active",
+                "_all",
+                "_new",
+                "_view",
+                "Push Received",
+                "Never it's",
+            ]
         )
     },
     optional={"where": st.sampled_from([*CONDITIONS])},

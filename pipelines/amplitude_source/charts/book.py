@@ -9,7 +9,7 @@ from pydantic import ConfigDict, ValidationError
 
 from ..errors import AmplitudeError
 from ..yaml_files import Strict, first_fault, read, sentence
-from .definitions import SPECIAL_EVENTS, Words, parts_of, read_words
+from .definitions import SPECIAL_EVENTS, VIEW, Words, parts_of, read_words
 from .properties import COLUMN
 from .queries import Compiled
 from .types.composition import Composition, compile_composition
@@ -124,8 +124,9 @@ def changed(chart: Chart, changes: Mapping[str, Any], words: Words) -> Chart:
 
 
 def event_types(chart: Chart, words: Words) -> list[str]:
-    """Return the event types that a chart names, itself or by events of one's own; none of Amplitude's special ones."""
-    names = dict.fromkeys(own.event for part in chart.parts for own in parts_of(part, words))
+    """Return the event types that a chart names, itself or by events of one's own; none of those built in."""
+    parts = [part for part in chart.parts if part.event != VIEW]
+    names = dict.fromkeys(own.event for part in parts for own in parts_of(part, words))
     return [name for name in names if name not in SPECIAL_EVENTS]
 
 

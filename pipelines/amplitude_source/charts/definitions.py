@@ -27,6 +27,9 @@ from .vocabulary import Vocabulary, read_vocabulary, vocabulary_of
 FILE = Path("sqlmesh/definitions.yaml")
 SPECIAL_EVENTS = ("_new", "_active", "_all")
 """Events of new users, those of active types, those of all types: as Amplitude names them."""
+VIEW = "_view"
+VIEW_TYPES = ("[Amplitude] Page Viewed", "[Amplitude] Screen Viewed")
+"""The event of whoever looks at a page or a screen, and its types: those of Amplitude's SDKs."""
 ALL = "(all)"
 
 
@@ -43,7 +46,7 @@ class Part(Strict):
     """Events of a type, all or those that a condition takes."""
 
     event: str = Field(min_length=1)
-    """An event type, an event of one's own, or _new, _active, _all."""
+    """An event type, an event of one's own, or _new, _active, _all, _view."""
     where: Condition | None = None
     """Which of them count, as SQL over columns."""
 
@@ -80,7 +83,7 @@ class Did(Strict):
     """What a user has done to be in a segment."""
 
     event: str = Field(min_length=1)
-    """An event type, an event of one's own, or _active, _all."""
+    """An event type, an event of one's own, or _active, _all, _view."""
     where: Condition | None = None
     """Which of them count."""
     at_least: int = Field(1, ge=1)
@@ -146,8 +149,8 @@ class Definitions(Strict):
     @classmethod
     def _check_events(cls, events: dict[str, list[Part]]) -> dict[str, list[Part]]:
         for name, parts in events.items():
-            if name in SPECIAL_EVENTS:
-                raise PlacedError(f"{name} is Amplitude's own; choose another name.", name)
+            if name in (*SPECIAL_EVENTS, VIEW):
+                raise PlacedError(f"{name} means something already; choose another name.", name)
             for number, part in enumerate(parts):
                 if part.event in events:
                     raise PlacedError(
@@ -207,7 +210,8 @@ def read_words(root: Path) -> Words:
     words = Words(read_vocabulary(root))
     path = root / FILE
     found = read(path, root, Definitions, words) if path.is_file() else Definitions()
-    return Words(words.vocabulary, found.events, found.segments)
+    views = [Part.model_construct(event=name, where=None) for name in VIEW_TYPES]
+    return Words(words.vocabulary, {VIEW: views, **found.events}, found.segments)
 
 
 def parts_of(part: Part, words: Words) -> Iterator[Part]:

@@ -60,6 +60,7 @@ EVENT_COLUMNS: Mapping[str, ColumnType] = {
     "export_hour": "timestamp",
     "revenue": "number",
     "channel_group": "text",
+    "page": "text",
 }
 USER_COLUMNS: Mapping[str, ColumnType] = {
     "canonical_amplitude_id": "number",

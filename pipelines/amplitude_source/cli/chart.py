@@ -46,6 +46,7 @@ def parse_date(_: click.Context, option: click.Parameter, text: str | None) -> d
 @click.option("--interval", type=click.Choice(INTERVALS), help="How long each point's time is.")
 @click.option("--by", multiple=True, metavar="COLUMN", help="Break down by a column; may stand there twice.")
 @click.option("--segment", "segments", multiple=True, metavar="NAME", help="A segment; may stand there twice.")
+@click.option("--count-by", metavar="COLUMN", help="Count its values instead of users, such as companies.")
 @click.option("--top", type=click.IntRange(1), help="So many values of --by, and the rest as (other).")
 @click.option("--csv", "form", flag_value="csv", help="The rows as CSV.")
 @click.option("--json", "form", flag_value="json", help="The rows as JSON, one object a line.")

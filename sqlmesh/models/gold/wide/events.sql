@@ -57,6 +57,10 @@ SELECT
   events.export_hour::TIMESTAMPNTZ AS export_hour, /* Hour (UTC) of the export that brought the event */
   @revenue(events)::DOUBLE AS revenue, /* $revenue; or else $price times $quantity, but of revenue_amount; or else the property revenue */
   @channel_group(events)::VARCHAR AS channel_group, /* The channel that brought the user, as of the event, by seeds/channel_groups.csv */
+  COALESCE(
+    @property_text(events.event_properties, '[Amplitude] Page Path'),
+    @property_text(events.event_properties, '[Amplitude] Screen Name')
+  )::VARCHAR AS page, /* Path of the page, or name of the screen, by Amplitude's SDKs; NULL for neither */
   events.event_properties, /* The event's properties, as the client sent them */
   events.user_properties, /* The user's properties as of the event */
   events.groups, /* The groups that the user was in: {type: [id]} */
