@@ -2,6 +2,8 @@
 
 - rebuild: all of silver and gold from bronze, by `sqlmesh plan`: rows/s, peak memory, and each model's share.
 - answers: after the rebuild, `amplitude.py chart` for some charts of docs/examples/charts, which builds nothing.
+- charts: `sqlmesh run` for one new hour without charts and with all of docs/examples/charts, and what `sqlmesh plan`
+  takes to build and audit those. A run does the latter once a day.
 - growth: `sqlmesh run` for one new hour, after a month and after a year of history, with 20,000 events a day: the time
   must follow the new hour and not the history. Of several hours in a row the median counts.
 
@@ -46,10 +48,14 @@ ANSWER_GOALS = {
     "view_to_order": 2.0,
     "order_frequency": 2.0,
     "come_back": 5.0,
+    "purchase": 5.0,
+    "time_to_order": 5.0,
     "buyers_lifecycle": 5.0,
     "sticky_viewers": 5.0,
 }
 """By an example, the seconds that its answer may take, the start of the command included."""
+PROPERTIES = "total: {from: event, type: number}\nplan: {from: user}\n"
+"""The properties that the examples name."""
 PLAN_OPTIONS = ("--auto-apply", "--no-prompts", "--skip-tests")
 
 
@@ -81,6 +87,12 @@ class Project:
             "SOURCES__AMPLITUDE__START_HOUR": f"{first:%Y-%m-%dT%H}",
             "SOURCES__AMPLITUDE__NOW": f"{END + timedelta(days=1):%Y-%m-%dT%H:%M:%S}",
         }
+
+        (folder / "sqlmesh/properties.yaml").write_text(PROPERTIES)
+
+    def add_charts(self) -> int:
+        """Takes all examples into the project; gives their number."""
+        return len([shutil.copy(path, self.folder / "sqlmesh/charts") for path in EXAMPLES.glob("*.yaml")])
 
     def load(self, first: datetime, last: datetime) -> None:
         """Loads the hours, and declares those without a file empty."""
@@ -120,7 +132,7 @@ class Project:
 
 @click.group(invoke_without_command=True, help=__doc__.partition("\n")[0])
 @click.option("--rows", type=click.IntRange(min=1_000), default=5_000_000, show_default=True, help="Of the rebuild.")
-@click.option("--only", type=click.Choice(["rebuild", "growth"]), help="One of the two.")
+@click.option("--only", type=click.Choice(["rebuild", "charts", "growth"]), help="One of the three.")
 @click.option("--days", type=int, default=YEAR_DAYS, show_default=True, help="Of the long history.")
 @click.option(
     "--keep",
@@ -132,9 +144,11 @@ def main(context: click.Context, rows: int, only: str | None, days: int, keep: P
     if context.invoked_subcommand:
         return
     with work_folder(keep) as folder:
-        if only != "growth":
+        if only in (None, "rebuild"):
             rebuild(folder, rows)
-        if only != "rebuild":
+        if only in (None, "charts"):
+            charts(folder)
+        if only in (None, "growth"):
             growth(folder, days)
 
 
@@ -168,6 +182,25 @@ def show_answers(project: Project) -> None:
     out.print(table)
 
 
+def charts(folder: Path) -> None:
+    """Runs some new hours after a month, without charts and then with those of the examples."""
+    files, first = folder / "charts-month", END - timedelta(days=MONTH_DAYS)
+    write_files(files, MONTH_DAYS, ROWS_PER_DAY // COPIES)
+    project = Project(folder / "charts", first, files)
+    err.print("loading and building ...")
+    project.load(first, FIRST_NEW_HOUR - HOUR)
+    project.build("plan")
+    without = run_hours(project, FIRST_NEW_HOUR)
+    number = project.add_charts()
+    err.print(f"building {number} charts ...")
+    planned = project.build("plan")
+    taken = run_hours(project, FIRST_NEW_HOUR + NEW_HOURS * HOUR)
+    out.print(
+        f"A new hour takes {seconds_of(without):.1f} s without charts and {seconds_of(taken):.1f} s with {number}; "
+        f"a plan that builds and audits them takes {planned.run.seconds:.1f} s."
+    )
+
+
 def growth(folder: Path, days: int) -> None:
     """Runs some new hours after a month, and after the long history."""
     files = folder / "year"
@@ -197,11 +230,15 @@ def new_hours(folder: Path, files: Path, days: int) -> list[Build]:
     project.load(first, FIRST_NEW_HOUR - HOUR)
     err.print(f"{days} days: building ...")
     project.build("plan")
+    return run_hours(project, FIRST_NEW_HOUR)
+
+
+def run_hours(project: Project, first: datetime) -> list[Build]:
+    """Loads and builds hour after hour."""
     builds = []
-    for number in range(NEW_HOURS):
-        hour = FIRST_NEW_HOUR + number * HOUR
+    for hour in (first + number * HOUR for number in range(NEW_HOURS)):
         project.load(hour, hour)
-        err.print(f"{days} days: running hour {hour} ...")
+        err.print(f"running hour {hour} ...")
         builds.append(project.build("run"))
     return builds
 

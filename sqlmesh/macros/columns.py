@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-import sqlglot
 from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core.macros import MacroEvaluator
 
-from .properties import engine_of, json_at, typed_value, value_at
+from .properties import json_at, value_at, value_type_of
 
 TYPES = {"text": "VARCHAR", "number": "DOUBLE", "boolean": "BOOLEAN", "timestamp": "TIMESTAMPNTZ"}
 LIST = "list"
@@ -49,19 +48,18 @@ def list_properties(evaluator: MacroEvaluator, relation: exp.Expr) -> exp.Expr:
     Args:
         relation: events, with event_properties and user_properties.
     """
-    engine = engine_of(evaluator)
-    typed_entry = sqlglot.parse_one(f"SELECT {typed_value(engine)}", dialect=engine, into=exp.Select)
     found = []
     for declared in declared_in(evaluator):
         for key in beginnings(declared["property"]) if declared["type"] == LIST else []:
             json = exp.column(f"{declared['source']}_properties")
-            value = exp.alias_(json_at(evaluator, json, key), "value")
-            entries = exp.select("project", "app", "uuid", value).from_(relation.copy())
+            value_type = value_type_of(evaluator, json_at(evaluator, json, key))
+            text = value_at(evaluator, json, key)
             names = {"column_name": declared["column"], "wanted": declared["property"], "property": key}
             found.append(
-                exp.select("entry.project", "entry.app", "entry.uuid", *texts(names), *typed_entry.copy().selects)
-                .from_(entries.subquery("entry"))
-                .where("NOT entry.value IS NULL")
+                exp.select("project", "app", "uuid", *texts(names))
+                .select(exp.alias_(value_type, "value_type"), exp.alias_(text, "value_text"))
+                .from_(relation.copy())
+                .where(exp.Not(this=exp.Is(this=text.copy(), expression=exp.null())))
             )
     columns = ("project", "app", "uuid", "column_name", "wanted", "property", "value_type", "value_text")
     return union_of(found, columns)

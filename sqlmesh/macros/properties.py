@@ -23,6 +23,19 @@ ELEMENTS = {
 VALUE_TYPE = {"duckdb": "JSON_TYPE(entry.value)", "snowflake": "TYPEOF(entry.value)"}
 VALUE_TEXT = {"duckdb": "entry.value ->> '$'", "snowflake": "CAST(entry.value AS VARCHAR)"}
 
+# From the engines' names of types to those of value_type.
+TYPE_NAMES = """
+    CASE {}
+        WHEN 'VARCHAR' THEN 'text'
+        WHEN 'BOOLEAN' THEN 'boolean'
+        WHEN 'OBJECT' THEN 'object'
+        WHEN 'ARRAY' THEN 'array'
+        WHEN 'NULL' THEN 'null'
+        WHEN 'NULL_VALUE' THEN 'null'
+        ELSE 'number'
+    END
+"""
+
 LEVELS = 3  # of nested values that filters reach: an array, its objects, their arrays
 
 
@@ -137,18 +150,14 @@ def json_at(evaluator: MacroEvaluator, json: exp.Expr, *keys: str | int | exp.Ex
 
 def typed_value(engine: str) -> str:
     """Return the columns value_type and value_text of an `entry` of a JSON object or array."""
-    return f"""
-        CASE {VALUE_TYPE[engine]}
-            WHEN 'VARCHAR' THEN 'text'
-            WHEN 'BOOLEAN' THEN 'boolean'
-            WHEN 'OBJECT' THEN 'object'
-            WHEN 'ARRAY' THEN 'array'
-            WHEN 'NULL' THEN 'null'
-            WHEN 'NULL_VALUE' THEN 'null'
-            ELSE 'number'
-        END AS value_type,
-        {VALUE_TEXT[engine]} AS value_text
-    """
+    return f"{TYPE_NAMES.format(VALUE_TYPE[engine])} AS value_type, {VALUE_TEXT[engine]} AS value_text"
+
+
+def value_type_of(evaluator: MacroEvaluator, value: exp.Expr) -> exp.Expr:
+    """Return the type of a JSON value."""
+    engine = engine_of(evaluator)
+    tree = sqlglot.parse_one(TYPE_NAMES.format(VALUE_TYPE[engine]), dialect=engine)
+    return tree.transform(lambda node: value.copy() if isinstance(node, exp.Column) else node)
 
 
 def engine_of(evaluator: MacroEvaluator) -> str:

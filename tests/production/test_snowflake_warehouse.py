@@ -36,6 +36,8 @@ due_at: {from: event, type: timestamp}
 plan: {from: user}
 company: {from: group, group_type: company}
 seats: {from: group, group_type: company, property: seats, type: number}
+tags: {from: user, type: list}
+category: {from: event, type: list}
 """
 DEFINITIONS = """\
 columns:
@@ -97,6 +99,11 @@ CHARTS = {
     "doings": "{type: sessions, measure: event_distribution, event: Interest, interval: month, buckets: [0, 1, 5]}",
     "ways": "{type: journeys, to: Order Completed, steps: 4, collapse_repeats: true, segments: [busy], by: [plan]}",
     "paths": "{type: journeys, from: Interest, within: 1 hour, measure: totals, top: 2, exclude: [_new], steps: 3}",
+    "lists": (
+        "{type: segmentation, events: [{event: _all, where: \"category IN ('Lamps', 'Küche') OR tags <> 'a'\"}], "
+        "measure: totals, by: [category]}"
+    ),
+    "funnel_of_companies": "{type: funnel, steps: [_view, Order Completed], count_by: company, within: 3 days}",
     "companies": "{type: segmentation, events: [_all], cumulative: true, count_by: company, since: 2026-06-13}",
 }
 # A condition with each function that charts take, and how many events it takes.

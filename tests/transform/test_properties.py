@@ -211,9 +211,9 @@ def assert_catalogue_is_right(project: Project) -> None:
 
 def test_the_guides_example_is_right_and_names_all_keys_and_types(tmp_path: Path) -> None:
     guide = (REPOSITORY / "docs/guides/properties.md").read_text()
-    (example,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
-    write(tmp_path, example)
-    assert len(read_properties(tmp_path).variable()) == 5
+    examples = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    write(tmp_path, "".join(examples))
+    assert len(read_properties(tmp_path).variable()) == 7
     words = {*TYPES, *(field.alias or name for name, field in Property.model_fields.items())}
     assert {word for word in words if f"`{word}`" not in guide} == set()
 

@@ -42,7 +42,7 @@ events: [Product Viewed, Ordr Completed]
 formula: UNIQUES(B) / UNIQUES(A)
 segments: [web, (all)]
 """
-PROPERTIES = PROPERTIES_OF_GUIDE + "tags: {from: user}\n"
+PROPERTIES = PROPERTIES_OF_GUIDE + "items: {from: event}\n"
 DEFINITIONS = DEFINITIONS_OF_GUIDE.replace("segments:\n", "segments:\n  web: {where: platform = 'Web'}\n")
 CHARTS = {"orders": ORDERS, "rate": RATE}
 PLANNED = "plan.txt"
@@ -115,7 +115,7 @@ def test_a_plan_warns_of_an_event_that_never_came_with_the_nearest_name(built: P
 
 
 def test_a_plan_warns_of_a_text_column_that_has_lists(built: Project) -> None:
-    sentence = "sqlmesh/properties.yaml: the text column tags has lists, as JSON; with `type: list` charts see each"
+    sentence = "sqlmesh/properties.yaml: the text column items has lists, as JSON; with `type: list` charts see each"
     assert sentence in (built.root / "data" / PLANNED).read_text()
 
 
@@ -137,6 +137,14 @@ def test_a_change_of_one_chart_builds_that_chart_and_the_list_alone(built: Proje
         path.write_text(ORDERS)
     changed = {name.rpartition(".")[2].strip('"') for name in after if after[name] != before[name]}
     assert changed == {"CHARTS", "CHART_ORDERS"}
+
+
+def test_a_chart_that_finds_nothing_says_so(built: Project) -> None:
+    (built.root / "draft.yaml").write_text("type: revenue\nevent: Product Viewed\n")
+    result = built.load_here("chart", "draft.yaml", "--csv")
+    assert result.returncode == 0, result.stderr
+    assert "warning: nothing that the chart counts was found; look at its events" in result.stderr
+    assert "nothing that the chart counts" not in built.load_here("chart", "orders", "--csv").stderr
 
 
 def test_the_command_prints_plots_and_numbers_that_fit_in(built: Project) -> None:

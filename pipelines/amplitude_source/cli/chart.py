@@ -87,6 +87,9 @@ def chart(chart: str | None, form: str | None, engine: str | None, destination: 
     rows, types = answer(query, destination)
     for sentence in unseen_events(asked, words, types):
         warn(sentence)
+    value = [each.name for each in query.columns].index(query.value)
+    if not any(row[value] for row in rows):
+        warn("nothing that the chart counts was found; look at its events, conditions, columns, segments and days.")
     if form == "json":
         write_json(query, rows)
     elif form == "csv":
