@@ -262,7 +262,7 @@ def test_a_condition_that_is_not_about_one_event_is_refused(tmp_path: Path, wher
             "did.at_last means nothing here; did you mean",
         ),
         ("segments:\n  a:\n    where: prize > 1\n", 3, "there is no column prize; did you mean price?"),
-        ("events:\n  _new: [a]\n", 2, "_new is Amplitude's own; choose another name."),
+        ("events:\n  _new: [a]\n", 2, "_new means something already; choose another name."),
         ("events:\n  a: [b]\n  b: [c]\n", 2, "b is an event of your own; name the types that it has."),
         ("events:\n  a: []\n", 2, "list should have at least 1 item"),
         ("columns:\n  country: {type: text, sql: plan}\n", 2, "country is a column of events already"),
