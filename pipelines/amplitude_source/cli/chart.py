@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -25,8 +26,9 @@ from .options import destination_option
 from .reports import out, warn
 
 EVENT_TYPES = "SELECT DISTINCT event_type FROM silver.event_types"
-# As SQLMesh's connection has it: DuckDB cannot know how few of the joined rows a chart's events have.
-DUCKDB_SESSION = "SET disabled_optimizers = 'join_order,build_side_probe_side'"
+# As SQLMesh's connection has it: DuckDB cannot know how few of the joined rows a chart's events have. Loads have one
+# thread; an answer may have all.
+DUCKDB_SESSION = f"SET disabled_optimizers = 'join_order,build_side_probe_side'; SET threads = {os.cpu_count() or 1}"
 INVALID_IDENTIFIER = 904  # of Snowflake
 INTERVALS = ("hour", "day", "week", "month", "quarter")
 
