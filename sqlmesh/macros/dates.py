@@ -1,11 +1,16 @@
 """Days, weeks and months as the charts of the Amplitude project cut them, by the variables in config.yaml."""
 
+import datetime as dt
+from zoneinfo import ZoneInfo
+
 from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core.macros import MacroEvaluator
 
 # A day from which weeks can be counted, for each day that a week may start with.
 WEEK_STARTS = {"monday": "1970-01-05", "sunday": "1970-01-04"}
+
+FIRST_YEAR, LAST_YEAR = 1900, 2100  # zones have no other rules before or later that anybody knows
 
 
 @macro()
@@ -16,11 +21,29 @@ def reporting_date(evaluator: MacroEvaluator, time: exp.Expr) -> exp.Expr:
 
 @macro()
 def reporting_hour(evaluator: MacroEvaluator, time: exp.Expr) -> exp.Expr:
-    """Return the UTC time at which the hour of a UTC time began, by the clocks in `reporting_timezone`."""
+    """Return the UTC time at which the hour of a UTC time began, by the clocks in `reporting_timezone`.
+
+    Where they differ from UTC by whole hours, that is the hour of UTC. To convert each time would take a third of the
+    seconds of a retention chart.
+    """
     utc = time.sql(evaluator.dialect)
     local = reporting_time_sql(evaluator, utc)
     past = f"DATEDIFF(MICROSECOND, DATE_TRUNC('HOUR', {local}), {local})"
-    return evaluator.parse_one(f"DATEADD(MICROSECOND, -{past}, {utc})")
+    began = f"DATEADD(MICROSECOND, -{past}, {utc})"
+    if since := whole_hours_since(str(evaluator.var("reporting_timezone"))):
+        began = f"IFF({utc} >= CAST('{since}' AS TIMESTAMPNTZ), DATE_TRUNC('HOUR', {utc}), {began})"
+    return evaluator.parse_one(began)
+
+
+def whole_hours_since(zone: str) -> dt.date | None:
+    """Return a day from which on the clocks of a zone differ from UTC by whole hours; None if they do not."""
+    since = day = dt.datetime(FIRST_YEAR, 1, 1, tzinfo=dt.UTC)
+    while day.year < LAST_YEAR:
+        offset = day.astimezone(ZoneInfo(zone)).utcoffset()
+        day += dt.timedelta(days=7)  # no offset was ever kept for less
+        if offset and offset % dt.timedelta(hours=1):
+            since = day
+    return since.date() if since.year < LAST_YEAR - 1 else None
 
 
 @macro()

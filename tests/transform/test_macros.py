@@ -1,9 +1,13 @@
 """Macros whose SQL differs between engines: what Snowflake gets, which no test here can run."""
 
+import random
 import runpy
+from datetime import datetime, timedelta
 from pathlib import Path
 from unittest import mock
+from zoneinfo import ZoneInfo
 
+import duckdb
 import pytest
 import sqlglot
 from sqlglot import exp
@@ -11,6 +15,7 @@ from sqlmesh import macro
 from sqlmesh.core import constants
 from sqlmesh.core.macros import MacroEvaluator, RuntimeStage
 
+from oracle.charts import local_hour
 from support.project import REPOSITORY
 
 
@@ -104,3 +109,23 @@ def test_a_module_of_macros_holds_no_set(path: Path) -> None:
     macro.set_registry(registered)  # SQLMesh would take the macros of this run for those of the next checkout
     sets = [name for name, value in values.items() if isinstance(value, set | frozenset)]
     assert sets == [], "write a tuple, or a dict"
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "America/Los_Angeles", "Asia/Kolkata", "Africa/Monrovia", "Australia/Lord_Howe"]
+)
+def test_an_hour_begins_by_the_clocks_of_the_zone_in_every_year(zone: str) -> None:
+    """By the year, because macros take the short way only where a zone's clocks differ from UTC by whole hours."""
+    registered = macro.get_registry()
+    reporting_hour = runpy.run_path(str(REPOSITORY / "sqlmesh/macros/dates.py"))["reporting_hour"]
+    macro.set_registry(registered)
+    evaluator = MacroEvaluator(dialect="snowflake")
+    evaluator.locals[constants.SQLMESH_VARS] = {"reporting_timezone": zone}
+    sql = reporting_hour(evaluator, exp.column("t")).sql("duckdb")
+    chance = random.Random(zone)
+    times = [datetime(1900, 1, 2) + timedelta(seconds=chance.uniform(0, 210 * 365 * 86_400)) for _ in range(2_000)]
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE times (t TIMESTAMP)")
+        connection.executemany("INSERT INTO times VALUES (?)", [[time] for time in times])
+        rows = connection.execute(f"SELECT t, {sql} FROM times").fetchall()
+    assert [(time, hour) for time, hour in rows if hour != local_hour(ZoneInfo(zone), time)] == []
