@@ -55,7 +55,8 @@ ANSWER_GOALS = {
 }
 """By an example, the seconds that its answer may take, the start of the command included."""
 PROPERTIES = "total: {from: event, type: number}\nplan: {from: user}\n"
-"""The properties that the examples name."""
+DEFINITIONS = "segments: {repeat buyers: {did: {event: Order Completed, at_least: 2}}}\n"
+"""The properties and the segment that the examples name."""
 PLAN_OPTIONS = ("--auto-apply", "--no-prompts", "--skip-tests")
 
 
@@ -89,6 +90,7 @@ class Project:
         }
 
         (folder / "sqlmesh/properties.yaml").write_text(PROPERTIES)
+        (folder / "sqlmesh/definitions.yaml").write_text(DEFINITIONS)
 
     def add_charts(self) -> int:
         """Takes all examples into the project; gives their number."""
