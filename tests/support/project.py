@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -96,17 +97,22 @@ class Project:
         return self.run(COMMAND, *arguments, **env)
 
     def kill_after(self, seconds: float, *command: str) -> None:
-        """Starts Python with these arguments and kills it with SIGKILL after so long, unless it has ended before."""
+        """Starts Python with these arguments and kills it with SIGKILL after so long, unless it has ended before.
+
+        With all that it has forked: while SQLMesh reads models, those would wait for it for ever.
+        """
         with subprocess.Popen(
             [sys.executable, *command],
             cwd=self.root,
             env=self.env,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         ) as process:
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 process.wait(seconds)
-            process.kill()
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
 
     def load_here(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """The same as `load` inside this process, which saves the two seconds that the imports take."""
