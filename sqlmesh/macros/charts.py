@@ -60,7 +60,7 @@ def lists_in_texts(evaluator: MacroEvaluator) -> Iterator[str]:
         table = silver_table(evaluator, name)
         if not columns or not evaluator.engine_adapter.table_exists(table):
             continue
-        asked = ", ".join(exp.Literal.string(each).sql("snowflake") for each in columns)
+        asked = ", ".join(exp.Literal.string(each).sql(evaluator.engine_adapter.dialect) for each in columns)
         sql = f"SELECT DISTINCT property FROM {table} WHERE value_type = 'array' AND property IN ({asked})"
         for (found,) in sorted(evaluator.engine_adapter.fetchall(sql)):
             yield (

@@ -42,7 +42,13 @@ events: [Product Viewed, Ordr Completed]
 formula: UNIQUES(B) / UNIQUES(A)
 segments: [web, (all)]
 """
-PROPERTIES = PROPERTIES_OF_GUIDE + "items: {from: event}\n"
+PROPERTIES = (
+    PROPERTIES_OF_GUIDE
+    + """\
+items: {from: event}
+odd: {from: event, property: 'It''s "odd" 100%'}
+"""
+)
 DEFINITIONS = DEFINITIONS_OF_GUIDE.replace("segments:\n", "segments:\n  web: {where: platform = 'Web'}\n")
 CHARTS = {"orders": ORDERS, "rate": RATE}
 PLANNED = "plan.txt"
