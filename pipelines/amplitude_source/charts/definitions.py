@@ -152,9 +152,9 @@ class Definitions(Strict):
             if name in (*SPECIAL_EVENTS, VIEW):
                 raise PlacedError(f"{name} means something already; choose another name.", name)
             for number, part in enumerate(parts):
-                if part.event in events:
+                if part.event in (*events, VIEW):
                     raise PlacedError(
-                        f"{part.event} is an event of your own; name the types that it has.", name, number, "event"
+                        f"{part.event} is of several types; name those that it has.", name, number, "event"
                     )
         return events
 
