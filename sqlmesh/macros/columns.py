@@ -94,12 +94,16 @@ def revenue(evaluator: MacroEvaluator, event: exp.Expr) -> exp.Expr:
 
 @macro()
 def declared_properties(evaluator: MacroEvaluator) -> exp.Expr:
-    """Return a query of (owner, property, column_name, column_type), the declared properties of events and users."""
+    """Return a query of (owner, group_type, property, column_name, column_type), the declared properties.
+
+    A column that has the group itself is of no property.
+    """
     rows = [
         exp.select(
             *texts(
                 {
                     "owner": declared["source"],
+                    "group_type": declared["group_type"],
                     "property": declared["property"],
                     "column_name": declared["column"],
                     "column_type": declared["type"],
@@ -107,9 +111,9 @@ def declared_properties(evaluator: MacroEvaluator) -> exp.Expr:
             )
         )
         for declared in declared_in(evaluator)
-        if declared["source"] != "group"
+        if declared["property"]
     ]
-    return union_of(rows, ("owner", "property", "column_name", "column_type"))
+    return union_of(rows, ("owner", "group_type", "property", "column_name", "column_type"))
 
 
 def texts(values: Mapping[str, str]) -> list[exp.Expr]:

@@ -56,6 +56,8 @@ BUILT_TABLES = (
     "silver.event_types",
     "silver.event_properties",
     "silver.user_property_changes",
+    "silver.group_states",
+    "silver.property_values",
     "silver.apps",
     "silver.export_hours",
     "(SELECT * EXCLUDE load_id FROM gold.export_hours_taken)",

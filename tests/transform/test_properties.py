@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
@@ -181,6 +181,7 @@ def test_declared_properties_are_columns_of_events_and_users_and_the_catalogue_s
         ("orders", True, 0),
         ("path", True, 0),
         ("plan", True, 0),
+        ("seats", True, 0),
         ("total", True, 0),
     ]
     assert_catalogue_is_right(loaded)
@@ -192,20 +193,30 @@ def test_declared_properties_are_columns_of_events_and_users_and_the_catalogue_s
 
 
 def assert_catalogue_is_right(project: Project) -> None:
-    """Compares the rows of events' properties with a count in plain Python."""
-    sent: dict[tuple[str, str, str], list[tuple[str, datetime]]] = defaultdict(list)
-    of_type: Counter[str] = Counter()
-    for event_type, text, time in project.query("SELECT event_type, event_properties, event_time FROM silver.events"):
-        of_type[event_type] += 1
-        for name, value in json.loads(text or "{}").items():
-            sent[event_type, name, VALUE_TYPES[type(value)]].append((json.dumps(value), time))
+    """Compares the rows of events' and groups' properties with a count in plain Python."""
+    sent: dict[tuple[str | None, ...], list[tuple[str, str, datetime]]] = defaultdict(list)
+    possible: dict[tuple[str | None, ...], set[str]] = defaultdict(set)
+    columns = "uuid, event_type, event_time, event_properties, group_properties"
+    for uuid, event_type, time, properties, groups in project.query(f"SELECT {columns} FROM silver.events"):
+        owners = [("event", None, event_type, uuid, json.loads(properties or "{}"))] + [
+            ("group", group_type, "(all)", group, of_group)
+            for group_type, of_type in json.loads(groups or "{}").items()
+            for group, of_group in of_type.items()
+        ]
+        for *owner, carrier, values in owners:
+            possible[*owner].add(carrier)
+            for name, value in values.items():
+                sent[*owner, name, VALUE_TYPES[type(value)]].append((carrier, json.dumps(value), time))
     expected = set()
     for key, values in sent.items():
-        texts, times = {text for text, _ in values} - {"null"}, [time for _, time in values]
-        expected.add((*key, len(values), len(values) / of_type[key[0]], len(texts), min(times), max(times)))
-    columns = "event_type, property, value_type, carriers, carriers_share, distinct_values, first_seen_at, last_seen_at"
-    got = project.query(f"SELECT {columns} FROM gold.property_catalogue WHERE owner = 'event' AND value_type <> 'none'")
+        carriers, texts, times = ({*each} for each in zip(*values, strict=True))
+        share = len(carriers) / len(possible[key[:3]])
+        expected.add((*key, len(carriers), share, len(texts - {"null"}), min(times), max(times)))
+    key_columns = "owner, group_type, event_type, property, value_type"
+    columns = f"{key_columns}, carriers, carriers_share, distinct_values, first_seen_at, last_seen_at"
+    got = project.query(f"SELECT {columns} FROM gold.property_catalogue WHERE owner <> 'user' AND value_type <> 'none'")
     assert len(got) > 20
+    assert {"event", "group"} == {owner for owner, *_ in got}
     assert {*got} == expected
 
 

@@ -1,13 +1,12 @@
-/* Every property of events and users that was ever seen, with the types of its values; and those that sqlmesh/properties.yaml declares and
- * nobody has sent. A type that comes up more than 7 days after the property is a drift. Properties of groups are not here: exports carry them
- * beside the event, and no model takes them apart. */
+/* Every property of events, users and groups that was ever seen, with the types of its values; and those that sqlmesh/properties.yaml
+ * declares and nobody has sent. A type that comes up more than 7 days after the property is a drift. */
 MODEL (
   name gold.property_catalogue,
   kind VIEW,
   cron '@daily',
   start @day_before_first_hour,
   owner data,
-  grain (project, app, owner, event_type, property, value_type),
+  grain (project, app, owner, group_type, event_type, property, value_type),
   audits (
     not_null(
       columns := (
@@ -22,11 +21,11 @@ MODEL (
         is_drift
       )
     ),
-    unique_combination_of_columns(columns := (project, app, owner, event_type, property, value_type)),
+    unique_combination_of_columns(columns := (project, app, owner, group_type, event_type, property, value_type)),
     forall(
       criteria := (
-        owner = 'user' OR distinct_values <= carriers,
-        owner = 'user' OR misfits <= carriers,
+        owner <> 'event' OR distinct_values <= carriers,
+        owner <> 'event' OR misfits <= carriers,
         carriers_share BETWEEN 0 AND 1,
         first_seen_at <= last_seen_at
       )
@@ -36,79 +35,72 @@ MODEL (
 
 WITH declared AS (
   SELECT
-    *
+    owner,
+    NULLIF(group_type, '') AS group_type,
+    property,
+    column_name,
+    column_type
   FROM @declared_properties() AS declared
-), event_values AS (
+), seen AS (
+  /* An event has a property once, so that its carriers need no sorting out. */
   SELECT
     carried.project,
     carried.app,
-    'event' AS owner,
+    carried.owner,
+    carried.group_type,
     carried.event_type,
     carried.property,
     carried.value_type,
     declared.column_name,
     declared.column_type,
-    COUNT(*) AS carriers,
+    COUNT_IF(carried.owner = 'event') + COUNT(DISTINCT IFF(carried.owner = 'event', NULL, carried.carrier)) AS carriers,
     COUNT(DISTINCT carried.value_text) AS distinct_values,
     MIN(carried.value_text) AS example,
     COUNT_IF(@misfits(carried.value_text, declared.column_type)) AS misfits,
-    MIN(carried.event_time) AS first_seen_at,
-    MAX(carried.event_time) AS last_seen_at
-  FROM silver.event_properties AS carried
+    MIN(carried.first_seen_at) AS first_seen_at,
+    MAX(carried.last_seen_at) AS last_seen_at
+  FROM silver.property_values AS carried
   LEFT JOIN declared
-    ON declared.owner = 'event' AND declared.property = carried.property
+    ON declared.owner = carried.owner
+    AND declared.property = carried.property
+    AND declared.group_type IS NOT DISTINCT FROM carried.group_type
   GROUP BY ALL
-), user_values AS (
-  SELECT
-    carried.project,
-    carried.app,
-    'user' AS owner,
-    '(all)' AS event_type,
-    carried.property,
-    carried.value_type,
-    declared.column_name,
-    declared.column_type,
-    COUNT(DISTINCT carried.amplitude_id) AS carriers,
-    COUNT(DISTINCT carried.value_text) AS distinct_values,
-    MIN(carried.value_text) AS example,
-    COUNT_IF(@misfits(carried.value_text, declared.column_type)) AS misfits,
-    MIN(carried.valid_from) AS first_seen_at,
-    MAX(carried.valid_from) AS last_seen_at
-  FROM silver.user_property_changes AS carried
-  LEFT JOIN declared
-    ON declared.owner = 'user' AND declared.property = carried.property
-  GROUP BY ALL
-), seen AS (
-  SELECT
-    *
-  FROM event_values
-  UNION ALL
-  SELECT
-    *
-  FROM user_values
 ), possible AS (
   SELECT
-    events.project,
-    events.app,
+    project,
+    app,
     'event' AS owner,
-    events.event_type,
+    NULL::VARCHAR AS group_type,
+    event_type,
     COUNT(*) AS carriers
-  FROM silver.events AS events
+  FROM silver.events
   GROUP BY ALL
   UNION ALL
   SELECT
-    users.project,
-    users.app,
+    project,
+    app,
     'user' AS owner,
+    NULL::VARCHAR AS group_type,
     '(all)' AS event_type,
     COUNT(*) AS carriers
-  FROM silver.users AS users
+  FROM silver.users
+  GROUP BY ALL
+  UNION ALL
+  SELECT
+    project,
+    app,
+    'group' AS owner,
+    group_type,
+    '(all)' AS event_type,
+    COUNT(DISTINCT group_id) AS carriers
+  FROM silver.group_states
   GROUP BY ALL
 ), known AS (
   SELECT
     seen.project,
     seen.app,
     seen.owner,
+    seen.group_type,
     seen.event_type,
     seen.property,
     seen.value_type,
@@ -123,19 +115,23 @@ WITH declared AS (
     seen.first_seen_at > DATEADD(
       DAY,
       7,
-      MIN(seen.first_seen_at) OVER (PARTITION BY seen.project, seen.app, seen.owner, seen.event_type, seen.property)
+      MIN(seen.first_seen_at) OVER (
+        PARTITION BY seen.project, seen.app, seen.owner, seen.group_type, seen.event_type, seen.property
+      )
     ) AS is_drift
   FROM seen
   JOIN possible
     ON possible.project = seen.project
     AND possible.app = seen.app
     AND possible.owner = seen.owner
+    AND possible.group_type IS NOT DISTINCT FROM seen.group_type
     AND possible.event_type = seen.event_type
   UNION ALL
   SELECT
     apps.project,
     apps.app,
     declared.owner,
+    declared.group_type,
     '(all)' AS event_type,
     declared.property,
     'none' AS value_type,
@@ -155,19 +151,21 @@ WITH declared AS (
     AND seen.app = apps.app
     AND seen.owner = declared.owner
     AND seen.property = declared.property
+    AND seen.group_type IS NOT DISTINCT FROM declared.group_type
   WHERE
     seen.project IS NULL
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   app::BIGINT AS app, /* Amplitude's number of the project */
-  owner::VARCHAR AS owner, /* event or user */
-  event_type::VARCHAR AS event_type, /* Name of the event; (all) for a user's property and for one that nobody has sent */
+  owner::VARCHAR AS owner, /* event, user or group */
+  group_type::VARCHAR AS group_type, /* Type of the group, such as company; NULL where the owner is none */
+  event_type::VARCHAR AS event_type, /* Name of the event; (all) for a property of users or groups and for one that nobody has sent */
   property::VARCHAR AS property, /* Name of the property */
   value_type::VARCHAR AS value_type, /* text, number, boolean, object, array or null; none for a declared property that nobody has sent */
   column_name::VARCHAR AS column_name, /* The column that sqlmesh/properties.yaml makes of it, NULL for none */
-  carriers::BIGINT AS carriers, /* Events of the type that carry a value of this type; users before merging who ever had one */
-  carriers_share::DOUBLE AS carriers_share, /* The same as a share of all events of the type, or of all users */
+  carriers::BIGINT AS carriers, /* Events of the type that carry a value of this type; users before merging, or groups, that ever had one */
+  carriers_share::DOUBLE AS carriers_share, /* The same as a share of all events of the type, of all users, or of all groups of the type */
   distinct_values::BIGINT AS distinct_values, /* Number of different values */
   example::VARCHAR AS example, /* The first of them in alphabetical order, its first 100 characters */
   misfits::BIGINT AS misfits, /* Values that do not fit the column's type and are NULL in it; NULL without a column */
