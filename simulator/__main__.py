@@ -1,15 +1,16 @@
-"""The command: `python -m simulator serve`, `write` and `demo`."""
+"""The command: `python -m simulator serve`, `write`, `export` and `demo`."""
 
 import os
 import signal
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
 import click
 
+from simulator.bucket import bucket_files
 from simulator.demo import run_demo
 from simulator.product import Product
 from simulator.server import DEMO_CREDENTIALS, Simulator
@@ -49,6 +50,19 @@ def write(folder: Path, days: int, events_per_day: int, seed: int, start: dateti
         rows += member.rows
         size += len(member.data)
     click.echo(f"{rows} rows in {files} files, {size / 1e6:.1f} MB, in {folder}")
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@product_options
+def export(folder: Path, days: int, events_per_day: int, seed: int, start: datetime) -> None:
+    """Write what Amplitude's own export would have written to a bucket, marks of complete hours included."""
+    product = Product(seed=seed, start=start, days=days, events_per_day=events_per_day)
+    last = product.end - timedelta(hours=1)
+    for name, data in bucket_files(product.app, product.members(), product.start, last):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    click.echo(f"The hours {product.start:%Y-%m-%dT%H} to {last:%Y-%m-%dT%H} lie in {folder}")
 
 
 @cli.command()

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import chain, dropwhile, groupby
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 from .bronze.ledger import Ledger, LedgerRow, coverage, first_open
 from .bronze.verify import damaged_hours
 from .errors import AmplitudeError
-from .export.exported import Exported, Source, exported_files
+from .export.bucket import ExportBucket
+from .export.exported import Exported, Source, exported_files, exported_objects
 from .export.windows import ExportClient, export_hours
 from .invocation import load_command
 from .lake.archive import Archive, ExportHour, IncompleteHourError, check_all
-from .settings import HOUR, AmplitudeSettings, floor_hour, format_hour, hours_between
+from .settings import HOUR, AmplitudeSettings, export_bucket, floor_hour, format_hour, hours_between
 
+MERGES_LATE = 24 * HOUR
 PROOF_AGES = 3  # times `recheck_hours`: Amplitude was once 34 hours late, and one look after 24 misses that
 
 
@@ -83,7 +86,12 @@ class Planner:
     def __init__(self, settings: AmplitudeSettings, ledger: Ledger) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._archive = Archive(settings.lake, settings.project, settings.privacy.redactor())
+        self._archive = Archive(settings.lake, settings.project, settings.privacy.redactor(), settings.exports)
+
+    @cached_property
+    def _bucket(self) -> ExportBucket | None:
+        exports = self._settings.exports
+        return ExportBucket(self._settings, exports) if exports else None
 
     def new_hours(self, cursors: Cursors, end: datetime | None) -> Work:
         """Every hour up to `end`, or the newest, that is not final; and those that are due for another look.
@@ -105,6 +113,7 @@ class Planner:
             self._archive,
             len(due),
             (cursors, moved),
+            merges=self._merges_with([*missing, *due]),
         )
 
     def range(self, first: datetime, end: datetime | None) -> Work:
@@ -112,18 +121,19 @@ class Planner:
         self._check_start(first)
         self._check_bounds(first, end)
         hours = hours_between(first, end or self._settings.newest_hour)
-        return Work(self._export(hours), first, len(hours), self._archive)
+        return Work(self._export(hours), first, len(hours), self._archive, merges=self._merges_with(hours))
 
     def gaps(self) -> Work:
         """The hours that were never asked for, though later ones were."""
         ranges = coverage(self._ledger, self._settings.first_hour, self._settings.newest_hour)
         missing = [hour for gap in ranges if gap.status == "missing" for hour in hours_between(gap.first, gap.last)]
         first = missing[0] if missing else self._settings.first_hour
-        return Work(self._export(missing), first, len(missing), self._archive)
+        merges = self._merges_with(missing)
+        return Work(self._export(missing), first, len(missing), self._archive, merges=merges)
 
-    def replay(self, first: datetime | None, last: datetime | None, folder: Path | None) -> Work:
-        """The hours of the archive, or of a folder of exported files, within the bounds."""
-        exported = exported_files(folder) if folder else Exported({}, [])
+    def replay(self, first: datetime | None, last: datetime | None, folder: Path | str | None) -> Work:
+        """The hours of the archive, or of a folder or an `s3://` address with exported files, within the bounds."""
+        exported = self._exported(folder) if folder else Exported({}, [])
         known = [*exported.hours] if folder else self._archive.hours()
         chosen = [hour for hour in sorted(known) if (not first or hour >= first) and (not last or hour <= last)]
         merges = tuple(exported.merges)
@@ -138,6 +148,11 @@ class Planner:
         else:
             hours = self._whole(chosen)
         return Work(hours, chosen[0], len(chosen), self._archive, asks_amplitude=False, merges=merges)
+
+    def _exported(self, folder: Path | str) -> Exported:
+        if isinstance(folder, str):
+            return exported_objects(export_bucket(self._settings.project, folder))
+        return exported_files(folder)
 
     def mend(self, hours: list[datetime]) -> Work:
         """Damaged hours of the archive, from Amplitude: all are archived anew, those that differ are loaded."""
@@ -258,8 +273,21 @@ class Planner:
                     yield hour
 
     def _ask(self, first: datetime, last: datetime, *, changed_only: bool = False) -> Iterator[ExportHour]:
+        if self._bucket:
+            hours = hours_between(first, last)
+            return self._bucket.hours(self._archive, hours, self._ledger, changed_only=changed_only)
         client = ExportClient(self._settings)
         return export_hours(client, self._archive, self._settings, first, last, self._ledger, changed_only=changed_only)
+
+    def _merges_with(self, hours: list[datetime]) -> tuple[Source, ...]:
+        """The merges that Amplitude exported beside hours, and those of the last day, which may have come after theirs.
+
+        Merges that are there already change nothing.
+        """
+        if not hours or not self._bucket:
+            return ()
+        newest = self._settings.newest_hour
+        return tuple(self._bucket.merges([*hours, *hours_between(newest - MERGES_LATE, newest)]))
 
     def _check_start(self, first: datetime) -> None:
         """Refuses an hour before the warehouse's first one."""

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,7 +26,7 @@ from .addresses import address_fault
 from .environment import Names, settle
 from .errors import AmplitudeError
 from .lake.privacy import PrivacySettings
-from .lake.storage import LakeConfiguration, told_credentials
+from .lake.storage import ExportBucketConfiguration, LakeConfiguration, told_credentials
 from .text_files import check_toml
 
 HOUR = timedelta(hours=1)
@@ -118,10 +119,17 @@ class AmplitudeSettings(FirstHour):
     """How many seconds Amplitude may send nothing; it prepares a large zip before it sends the first byte."""
     max_rejected_share: float = 0.1
     """The share of an hour's rows, from 0 to 1, that may be rejected before a load and `status` report the hour."""
+    export_bucket_url: str | None = None
+    """Where Amplitude's own export writes, a folder or `s3://bucket/prefix`: hours are read there instead of from the
+    Export API. The credentials for S3 are the lake's."""
+    export_app: int | None = None
+    """Amplitude's number of the project, needed if files of several lie there."""
     lake: LakeConfiguration = None  # type: ignore[assignment]  # dlt resolves it, like every field without a default
     privacy: PrivacySettings = None  # type: ignore[assignment]  # as above
     work_dir: str = "data/work"
     """The folder of downloads on their way and of dlt's working files. Deleting it between two runs loses nothing."""
+    exports: Annotated[ExportBucketConfiguration | None, NotResolved()] = None
+    """The place of `export_bucket_url`."""
 
     @property
     def address(self) -> str:
@@ -290,17 +298,34 @@ def first_hours() -> list[FirstHour]:
 def project_settings(settings: Settings, name: str) -> Settings:
     """Resolve the settings of one project: its own come first, from whatever place, then those of all projects."""
     settings.project = name
+    with preferred(own_values(name)), told_credentials():
+        resolved = resolve(settings, SECTIONS)
+    resolved.project = name
+    resolved.check()
+    if isinstance(resolved, AmplitudeSettings) and resolved.export_bucket_url:
+        resolved.exports = export_bucket(name, resolved.export_bucket_url)
+    return resolved
+
+
+def export_bucket(project: str, url: str) -> ExportBucketConfiguration:
+    """Resolve a place that exported files are read from, with the credentials of the project's lake."""
+    values = own_values(project)
+    values["lake"] = {**values.get("lake", {}), "bucket_url": url}
+    with preferred(values), told_credentials():
+        return resolve(ExportBucketConfiguration(), (*SECTIONS, "lake"))
+
+
+@contextmanager
+def preferred(values: dict[str, Any]) -> Iterator[None]:
+    """Have dlt take these settings of ours before those of any other place."""
     providers = Container()[PluggableRunContext].providers.providers
     own = DictionaryProvider()
     providers.insert(0, own)
     try:
-        with told_credentials(), own.values({"sources": {"amplitude": own_values(name)}}):
-            resolved = resolve(settings, SECTIONS)
+        with own.values({"sources": {"amplitude": values}}):
+            yield
     finally:
         providers.remove(own)
-    resolved.project = name
-    resolved.check()
-    return resolved
 
 
 def own_values(project: str) -> dict[str, Any]:

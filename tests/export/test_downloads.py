@@ -140,7 +140,7 @@ def test_a_body_above_the_cap_is_given_up_and_fewer_hours_are_asked_for(
         message = refusal(settings_at(peer.base_url, tmp_path), START, START + 23 * HOUR)
     assert "sends more than" in message
     assert "hour 2026-06-01T00" in message
-    assert "--replay DIR" in message
+    assert "EXPORT_BUCKET_URL" in message
     assert [window[1] for window in peer.windows] == [f"20260601T{last:02}" for last in (23, 11, 5, 2, 0)]
     assert max(sizes, default=0) <= cap
 

@@ -237,7 +237,7 @@ STAYS: list[tuple[Disturbance | Change, datetime, tuple[str, ...]]] = [
     *((Reply(status), SECOND_DAY, (f"refuses the keys (HTTP {status} for the hours", *KEYS)) for status in (401, 403)),
     (Reply(410), SECOND_DAY, ("HTTP 410 for the hours 2026-06-02T00 to 2026-06-02T23", AGAIN)),
     (Reply(504), HOUR_OF_THREE, ("HTTP 504, 5 times for hour 2026-06-02T11", AGAIN)),
-    (Reply(400, body=b"4 GB"), HOUR_OF_THREE, ("refuses hour 2026-06-02T11 (HTTP 400, '4 GB')", "--replay DIR")),
+    (Reply(400, body=b"4 GB"), HOUR_OF_THREE, ("refuses hour 2026-06-02T11 (HTTP 400, '4 GB')", "EXPORT_BUCKET_URL")),
 ]
 
 

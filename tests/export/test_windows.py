@@ -77,7 +77,7 @@ def test_a_single_hour_that_is_too_large_is_refused_after_the_hours_before_it(
     given, error = until_error(hours_of(settings_at(simulator.base_url, tmp_path), START, LAST))
     assert [hour.hour for hour in given] == hours_between(START, largest - HOUR)
     assert f"refuses hour {largest:%Y-%m-%dT%H} (HTTP 400, 'The export is too large." in error
-    assert "--replay DIR" in error
+    assert "EXPORT_BUCKET_URL" in error
 
 
 def test_a_gateway_timeout_halves_the_window_too(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from cfnlint.api import lint_all
 from cfnlint.decode import cfn_yaml
 
 from simulator.archive import Archive as Exports
+from simulator.bucket import bucket_files
 from simulator.server import Simulator
 from support.members import SMALL_PRODUCT, hour_text
 from support.project import REPOSITORY, Project, Result, sentence, succeeded
@@ -159,6 +160,7 @@ def test_cfn_lint_finds_neither_errors_nor_warnings() -> None:
 def test_the_outputs_are_those_that_the_handshake_and_the_settings_take(stack: Stack) -> None:
     account = "arn:aws:iam::123456789012"
     assert stack.outputs["LakeUrl"] == f"s3://{stack.bucket}/amplitude/"
+    assert stack.outputs["ExportUrl"] == f"s3://{stack.bucket}/amplitude/export"
     assert stack.outputs["StagingUrl"] == f"s3://{stack.bucket}/amplitude/staging/"
     assert stack.outputs["LoaderPolicyArn"].startswith(f"{account}:policy/")
     assert stack.outputs["SnowflakeRoleArn"].startswith(f"{account}:role/")
@@ -198,6 +200,11 @@ def test_uploads_staging_and_versions_expire_and_the_archive_does_not(
             "NoncurrentVersionExpiration": {"NoncurrentDays": 365},
             "ExpiredObjectDeleteMarker": True,
         },
+        "expire-earlier-versions-of-amplitudes-export": {
+            "Prefix": {"Fn::Sub": "${Prefix}export/"},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 365},
+            "ExpiredObjectDeleteMarker": True,
+        },
         "expire-earlier-versions-of-bronze": {
             "Prefix": {"Fn::Sub": "${Prefix}bronze/"},
             "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
@@ -208,12 +215,33 @@ def test_uploads_staging_and_versions_expire_and_the_archive_does_not(
 
 def test_nobody_may_ask_over_a_connection_without_tls_1_2(template: dict[str, Any]) -> None:
     policy = template["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]
-    for statement in policy["Statement"]:
+    statements = [statement for statement in policy["Statement"] if "Fn::If" not in statement]
+    for statement in statements:
         assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
         assert statement["Resource"] == [{"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/*"}]
-    assert [statement["Condition"] for statement in policy["Statement"]] == [
+    assert [statement["Condition"] for statement in statements] == [
         {"Bool": {"aws:SecureTransport": "false"}},
         {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
+    ]
+
+
+def test_amplitude_may_write_its_export_and_nothing_else_and_only_if_its_role_is_given(
+    template: dict[str, Any],
+) -> None:
+    policy = template["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]
+    conditional = [statement["Fn::If"] for statement in policy["Statement"] if "Fn::If" in statement]
+    assert [(name, other) for name, _, other in conditional] == [("HasAmplitudeRole", {"Ref": "AWS::NoValue"})] * 2
+    assert [(s["Principal"], s["Action"], s["Resource"]) for _, s, _ in conditional] == [
+        (
+            {"AWS": {"Ref": "AmplitudeRoleArn"}},
+            ["s3:PutObject", "s3:GetObject"],
+            {"Fn::Sub": "${Bucket.Arn}/${Prefix}export/*"},
+        ),
+        (
+            {"AWS": {"Ref": "AmplitudeRoleArn"}},
+            ["s3:ListBucket", "s3:GetBucketLocation"],
+            {"Fn::GetAtt": ["Bucket", "Arn"]},
+        ),
     ]
 
 
@@ -286,6 +314,22 @@ def test_the_loaders_policy_suffices_for_snowflake_and_each_right_is_used(
     used = {right_of(asked) for asked in staged if asked.access_key != S3_ACCESS_KEY}
     granted = rights_to(policy, own_stack.file("amplitude/staging/file"))
     assert granted - used == {"s3:AbortMultipartUpload"}, "only for a large file that fails half-way"
+
+
+def test_the_loaders_policy_suffices_for_what_amplitude_exports_to_the_same_bucket(
+    own_stack: Stack, project: Project
+) -> None:
+    policy = own_stack.loader_policy()
+    let_load(project, own_stack, policy)
+    for name, data in bucket_files(SMALL_PRODUCT.app, MEMBERS, KEPT.hour, KEPT.hour):
+        own_stack.s3.client("s3").put_object(Bucket=own_stack.bucket, Key=f"amplitude/export/{name}", Body=data)
+    project.env["SOURCES__AMPLITUDE__EXPORT_BUCKET_URL"] = own_stack.outputs["ExportUrl"]
+    refused = refuse_what_is_not_allowed(own_stack.s3, policy)
+    succeeded(project.load_here(*ONE_HOUR))
+    assert project.query("SELECT COUNT(*) FROM bronze.events") == [
+        (sum(member.rows for member in MEMBERS if member.hour == KEPT.hour),)
+    ]
+    assert [asked for asked in refused if asked.call != "HeadBucket"] == []
 
 
 def refuse_what_is_not_allowed(s3: S3Server, policy: Policy) -> list[Asked]:

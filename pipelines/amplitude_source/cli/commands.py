@@ -31,6 +31,7 @@ from ..export.client import ExportClient
 from ..export.exported import Source
 from ..invocation import CONSOLE_COMMAND, INVOKED_FROM, load_command
 from ..lake.archive import Archive
+from ..lake.open import S3
 from ..plan import Planner, Work
 from ..settings import (
     GATEWAYS,
@@ -152,7 +153,7 @@ cli.add_command(chart)
     metavar="[DIR]",
     is_flag=False,
     flag_value=FROM_ARCHIVE,
-    help="Read the lake's archive, or exported files (a folder, a zip) instead of the API.",
+    help="Read the lake's archive, or exported files (a folder, a zip, s3://...) instead of the API.",
 )
 @click.option("--gaps", is_flag=True, help="Load the hours that `status` shows as missing, and no others.")
 @project_option
@@ -175,12 +176,25 @@ def load(
             if gaps:
                 return planner.gaps()
             if replay is not None:
-                return planner.replay(first, last, INVOKED_FROM / replay if replay != FROM_ARCHIVE else None)
+                return planner.replay(first, last, replay_place(replay))
             if first:
                 return planner.range(first, last)
             return planner.new_hours(cursors(pipeline, settings, ledger), last)
 
         for_each_project(projects, lambda settings: load_project(pipeline, settings, plan))
+
+
+def replay_place(text: str) -> Path | str | None:
+    """Return where exported files are replayed from: a folder, an address in S3, or None for the archive.
+
+    Raises:
+        click.UsageError: it is an address of something else.
+    """
+    if text == FROM_ARCHIVE:
+        return None
+    if "://" in text and not text.startswith(S3):
+        raise click.UsageError(f"--replay {text}: write a folder, a zip or s3://bucket/prefix.")
+    return text if text.startswith(S3) else INVOKED_FROM / text
 
 
 def chosen_projects(name: str | None) -> list[AmplitudeSettings]:
@@ -270,7 +284,10 @@ def verify(project: str | None, destination: str) -> None:
 
 def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> None:
     ledgers = opened_ledgers(pipeline, settings)
-    ledger, archive = ledgers.get(settings.project, {}), Archive(settings.lake, settings.project)
+    ledger, archive = (
+        ledgers.get(settings.project, {}),
+        Archive(settings.lake, settings.project, exports=settings.exports),
+    )
     hours = archived_hours(archive, ledger)
     damaged = damaged_hours(archive, ledger, hours)
     out.print(f"{len(hours):,} hours of the archive were compared with their checksums and the ledger.")
@@ -279,7 +296,8 @@ def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> None:
     if not damaged:
         return
     warn(damage_text(damaged))
-    ExportClient(settings).check_address()
+    if not settings.exports:
+        ExportClient(settings).check_address()
     load_hours(pipeline, settings, Planner(settings, ledger).mend([error.hour for error in damaged]), ledgers)
     with kept_open(pipeline):
         ledger = read_ledgers(pipeline).get(settings.project, {})

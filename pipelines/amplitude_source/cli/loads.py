@@ -55,10 +55,13 @@ def load_project(
 ) -> None:
     ledgers = opened_ledgers(pipeline, settings)
     work = plan(settings, ledgers.get(settings.project, {}))
-    client = ExportClient(settings) if work.asks_amplitude else None
-    rejecting = []
+    client = api_client(settings) if work.asks_amplitude else None
+    rejecting, unread = [], None
     if work.merges:
-        store_merges(pipeline, settings, read_merges(work.merges), ledgers)
+        try:
+            store_merges(pipeline, settings, read_merges(work.merges), ledgers)
+        except AmplitudeError as error:  # with which the hours have nothing to do
+            unread = error
     if not work.size and not work.merges:
         if client and (refusal_ := client.refused_keys()):
             warn(refusal_)
@@ -77,6 +80,19 @@ def load_project(
         load_lists(pipeline, settings, client, work.first)
     if rejecting:
         raise RejectedRowsError(rejecting_text(rejecting, settings))
+    if unread:
+        raise unread
+
+
+def api_client(settings: AmplitudeSettings) -> ExportClient | None:
+    """Return the client of Amplitude's API; None where hours come from a bucket and there are no keys for the rest."""
+    if settings.exports and not settings.api_key and not settings.secret_key:
+        warn(
+            "There are no keys for Amplitude's API, so no event type is known to be inactive, and there are no numbers "
+            "to compare ours with."
+        )
+        return None
+    return ExportClient(settings)
 
 
 def load_lists(pipeline: dlt.Pipeline, settings: AmplitudeSettings, client: ExportClient, hour: datetime) -> None:

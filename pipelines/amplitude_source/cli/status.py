@@ -102,7 +102,7 @@ def find_status(
 def _sample_damage(settings: AmplitudeSettings, ledger: Ledger) -> str | None:
     """Look at some hours of a project's archive; say what is wrong with them."""
     try:
-        archive = Archive(settings.lake, settings.project)
+        archive = Archive(settings.lake, settings.project, exports=settings.exports)
         damaged = damaged_hours(archive, ledger, sample_hours(archive, ledger, Random()))
     except LakeError as error:
         return f"The archive could not be looked at. {error}"

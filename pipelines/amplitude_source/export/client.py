@@ -41,7 +41,9 @@ MAX_JSON_BYTES = 64 << 20
 EVENTS_LIST = "api/2/events/list"
 USER_COUNTS = "api/2/users"
 TUNNEL_STATUS = re.compile(r"Tunnel connection failed: (\d+)")  # what http.client says of a proxy's answer
-LOAD_FILES = "only Amplitude's own export to S3 serves it: load its files with --replay DIR."
+LOAD_FILES = (
+    "only Amplitude's own export to S3 serves it: set up that, and SOURCES__AMPLITUDE__EXPORT_BUCKET_URL to its place."
+)
 
 LOG = logging.getLogger(__name__)
 

@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, cast
 from urllib.parse import unquote
 
 import orjson
+from dlt.common.storages import FilesystemConfiguration
 from isal import isal_zlib
 
 from ..errors import AmplitudeError
 from ..lake.archive import EXAMPLE_NAME, READ_BYTES, Member, MemberName, gunzip
+from ..lake.open import open_lake, place_of
 from ..rows.lines import MAX_LINE_BYTES
 from .zips import UnreadZipError, open_entry, zip_entries
 
@@ -105,6 +107,22 @@ def exported_files(folder: Path) -> Exported:
         search.add_file(folder)
     elif folder.exists():
         search.add_folder(folder)
+    return found_by(search, folder)
+
+
+def exported_objects(bucket: FilesystemConfiguration) -> Exported:
+    """Find the exported files anywhere in a bucket, or below a prefix of it.
+
+    Raises:
+        AmplitudeError: as for `exported_files`.
+    """
+    search = Search()
+    search.add_bucket(bucket)
+    return found_by(search, bucket)
+
+
+def found_by(search: "Search", folder: object) -> Exported:
+    """Return what a search found in a place."""
     members = search.members()
     merges = [search.one_of(sources) for sources in search.merges.values()]
     if search.unread:
@@ -161,6 +179,18 @@ class Search:
                 self._add(Source.of(path))
         except READ_ERRORS as error:
             self.unread.append(f"{path} ({getattr(error, 'strerror', None) or error})")
+
+    def add_bucket(self, bucket: FilesystemConfiguration) -> None:
+        lake = open_lake(bucket)
+        for path in chain.from_iterable(lake.pages("")):
+            parts = PurePosixPath(path).parts
+            if path.endswith("/") or any(map(is_shadow, parts)):
+                continue
+            source = Source(place_of(bucket, path), parts[-1], partial(lake.open, path))
+            if not is_named(source.name) and source.head().startswith((ZIP, EMPTY_ZIP)):
+                self.unread.append(f"{source.place} (it is a zip: fetch it to a folder first)")
+            else:
+                self._add(source)
 
     def _add_zip(self, path: Path) -> None:
         try:

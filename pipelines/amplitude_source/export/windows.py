@@ -1,4 +1,4 @@
-"""The Export API: hours in, downloaded in windows ahead of their use; archived hours out."""
+"""The Export API: hours in, downloaded in windows ahead of their use; archived hours out (`hours.py`)."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,13 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..background import Ahead
-from ..bronze.disk import mend_of
-from ..bronze.ledger import Ledger, LedgerRow
+from ..bronze.ledger import Ledger
 from ..errors import AmplitudeError
-from ..lake.archive import Archive, BrokenMemberError, ExportHour, IncompleteHourError, Member, MemberName
-from ..lake.storage import LAKE_VARIABLE, LakeError
+from ..lake.archive import Archive, BrokenMemberError, ExportHour, Member, MemberName
 from ..settings import HOUR, AmplitudeSettings, format_hour, hours_between
 from .client import ATTEMPTS, ExportClient, Outcome
+from .hours import SentHour, archive_hours
 from .zips import open_entry, zip_entries
 
 __all__ = ["WINDOW_HOURS", "ExportClient", "Outcome", "export_hours"]
@@ -53,7 +52,8 @@ def export_hours(
         while hour <= last:
             window = downloads.window(hour)
             try:
-                for exported in _archive_window(archive, settings, window, ledger, changed_only=changed_only):
+                sent = _sent_hours(window, settings)
+                for exported in archive_hours(archive, settings, sent, ledger, changed_only=changed_only):
                     yield exported
                     hour, attempts = exported.hour + HOUR, client.attempts()
                 hour = window.last + HOUR
@@ -177,13 +177,11 @@ class _WindowAhead(Ahead[Window]):
         self.wait(STOP_SECONDS)
 
 
-def _archive_window(
-    archive: Archive, settings: AmplitudeSettings, window: Window, ledger: Ledger, *, changed_only: bool
-) -> Iterator[ExportHour]:
-    """Puts the window's hours into the archive, one by one.
+def _sent_hours(window: Window, settings: AmplitudeSettings) -> Iterator[SentHour]:
+    """The window's hours, one by one.
 
     Raises:
-        AmplitudeError: the zip holds what was not asked for, a file is broken, or the archive cannot be written.
+        AmplitudeError: the zip holds what was not asked for.
     """
     members = _zip_members(window.zip_path) if window.zip_path else {}
     hours = hours_between(window.first, window.last)
@@ -193,47 +191,7 @@ def _archive_window(
             f"{format_hour(window.last)}, which were asked for; nothing of them was loaded. Run again."
         )
     for hour in hours:
-        sent, row = members.get(hour, []), ledger.get(hour)
-        try:
-            if row and row.is_final:
-                is_known = archive.is_loaded(hour, row.sha256) and archive.holds(hour, sent)
-                if is_known and changed_only:
-                    continue
-                if sent and (archive.redacts or not is_known):
-                    archive.announce(hour)
-            exported = _archive_hour(archive, settings, hour, sent, window.asked_at, row)
-        except LakeError:
-            raise
-        except OSError as error:
-            raise AmplitudeError(
-                f"Hour {format_hour(hour)} cannot be archived in {settings.lake.bucket_url} ({error}): "
-                f"{mend_of(error.errno or 0)}, or set {LAKE_VARIABLE} to another, then run again: finished hours are "
-                "kept."
-            ) from error
-        yield exported
-
-
-def _archive_hour(
-    archive: Archive,
-    settings: AmplitudeSettings,
-    hour: datetime,
-    sent: list[Member],
-    asked_at: datetime,
-    row: LedgerRow | None,
-) -> ExportHour:
-    """Puts what Amplitude sent of an hour into the archive.
-
-    Nothing sent for an hour that has data in the warehouse means that Amplitude no longer has it, not that it is empty:
-    the archive gives what it has. If that is damaged or older, the hour stays open, or as it is in the warehouse.
-    """
-    lost = row if row and row.status == "loaded" and not sent else None
-    nothing = ExportHour(hour, [], asked_at, is_final=False)
-    try:
-        is_final = bool(sent) or (not lost and settings.is_settled(hour, asked_at))
-        exported = archive.store_hour(hour, sent, asked_at, is_final)
-    except IncompleteHourError:
-        return archive.store_empty(hour, asked_at) if row and row.status == "empty" else nothing
-    return nothing if lost and exported.exported_at < lost.exported_at else exported
+        yield SentHour(hour, members.get(hour, []), window.asked_at, settings.is_settled(hour, window.asked_at))
 
 
 def _zip_members(zip_path: Path) -> dict[datetime, list[Member]]:

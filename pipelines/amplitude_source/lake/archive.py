@@ -3,6 +3,8 @@
 raw/project=<project>/app=<app>/date=<yyyy-mm-dd>/hour=<HH>/<app>_<yyyy-MM-dd>_<H>#<n>.json.gz
 raw/project=<project>/hours/date=<yyyy-mm-dd>/hour=<HH>.json     the hour's manifest; without members: it has no data
 raw/project=<project>/unloaded/<yyyy-mm-dd>T<HH>                 a note: the warehouse may lack a change of the hour
+
+A member that Amplitude wrote to a bucket of the user's own is not copied: the hour's manifest has its address.
 """
 
 import hashlib
@@ -25,13 +27,13 @@ from isal import isal_zlib  # zlib's interface at twice its speed
 
 from ..background import read_ahead
 from ..errors import AmplitudeError
-from .open import open_lake
+from .open import Places, open_lake
 from .privacy import Effects, Redactor
 from .storage import UNFINISHED, LakeError, Sink, Uploads, together
 
 MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
 MANIFEST_NAME = re.compile(r"/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>[01]\d|2[0-3])\.json$")
-MANIFEST_KEYS = {"exported_at", "sent", "members"}
+MANIFEST_KEYS = {"exported_at", "sent", "members", "places"}
 EXAMPLE_NAME = "100011471_2026-06-01_0#0.json.gz"
 READ_BYTES = 1 << 18
 PIECE_BYTES = 1 << 18  # of unzipped text
@@ -97,6 +99,8 @@ class Member:
 
     name: MemberName
     open: Callable[[], IO[bytes]]
+    place: str = ""
+    """Its address, if it lies in a bucket of the user's own, where it stays."""
 
 
 @dataclass(frozen=True)
@@ -163,18 +167,23 @@ class Manifest(NamedTuple):
     """The SHA-256 of what Amplitude sent, as `content_sha256` makes it."""
     members: dict[str, str]
     """The SHA-256 of each member by its name."""
+    places: dict[str, str]
+    """The addresses of the members that are not in the archive itself."""
 
     @classmethod
     def parse(cls, text: bytes, hour: datetime) -> "Manifest":
         """Read the manifest of an hour. Those that were written before manifests had a checksum have none.
 
+        Those without places, which came later, are written as they were then.
+
         Raises:
             ValueError: it is damaged, or it is another hour's.
         """
         try:
-            fields = json.loads(text)
+            fields = {"places": {}} | json.loads(text)
             stated = fields.pop("sha256", None)
-            manifest = cls(datetime.fromisoformat(fields["exported_at"]), fields["sent"], fields["members"])
+            exported_at = datetime.fromisoformat(fields["exported_at"])
+            manifest = cls(exported_at, fields["sent"], fields["members"], fields["places"])
             names = [MemberName.parse(name) for name in manifest.members]
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"it lacks {error}") from None
@@ -186,11 +195,14 @@ class Manifest(NamedTuple):
 
     def sha256(self, hour: datetime) -> str:
         """Return its own checksum, which covers the hour, too: the file may bear another hour's name."""
-        text = json.dumps([hour, *self], default=datetime.isoformat)
+        fields = self if self.places else self[:-1]
+        text = json.dumps([hour, *fields], default=datetime.isoformat)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def text(self, hour: datetime) -> bytes:
         fields = self._asdict() | {"sha256": self.sha256(hour)}
+        if not self.places:
+            del fields["places"]
         return json.dumps(fields, default=datetime.isoformat, indent=2).encode()
 
     @property
@@ -202,10 +214,20 @@ class Manifest(NamedTuple):
 class Archive:
     """A project's part of the lake's `raw/` folder."""
 
-    def __init__(self, lake: FilesystemConfiguration, project: str, redactor: Redactor | None = None) -> None:
-        """What comes from outside passes the redactor, if there is one, before a byte of it is kept."""
+    def __init__(
+        self,
+        lake: FilesystemConfiguration,
+        project: str,
+        redactor: Redactor | None = None,
+        exports: FilesystemConfiguration | None = None,
+    ) -> None:
+        """What comes from outside passes the redactor, if there is one, before a byte of it is kept.
+
+        `exports` is the bucket to which Amplitude exports.
+        """
         self._redactor = redactor
         self._lake = open_lake(lake)
+        self._places = Places((exports, lake))
         self._root = f"raw/project={project}"
         self._days: dict[date, set[datetime]] = {}
 
@@ -245,16 +267,23 @@ class Archive:
         archived = sorted([*replaced, *kept], key=_by_name)
         if is_final:
             sent_content = content_sha256({m.name.name: m.sent_sha256 for m in replaced})
-            self._write_manifest(hour, Manifest(exported_at, sent_content, shas(archived)))
+            places = {m.name.name: m.member.place for m in archived if m.member.place}
+            self._write_manifest(hour, Manifest(exported_at, sent_content, shas(archived), places))
+            self._remove_copies(replaced)
         return ExportHour(hour, archived, exported_at, is_final)
 
     def store_empty(self, hour: datetime, exported_at: datetime) -> ExportHour:
         """Make a manifest without members take the place of a damaged one: the hour is known to have no data."""
-        self._write_manifest(hour, Manifest(exported_at, None, {}))
+        self._write_manifest(hour, Manifest(exported_at, None, {}, {}))
         return ExportHour(hour, [], exported_at)
 
     def _replace(self, members: list[Member]) -> list[ArchivedMember]:
-        """Copies all members before the first takes its place, so that a broken one changes nothing."""
+        """Copies all members before the first takes its place, so that a broken one changes nothing.
+
+        Those that lie in a bucket of the user's own, and that no rule changes, are only checked.
+        """
+        if not self._redactor and all(member.place for member in members):
+            return check_all(members)
         with together(self._lake.uploads()) as uploads:
             archived = checked(partial(self._copy, member, uploads) for member in members)
         for folder, group in groupby(archived, key=lambda m: m.name.folder):
@@ -272,14 +301,22 @@ class Archive:
             if PurePosixPath(path).name not in names:
                 self._lake.remove(path)
 
+    def _remove_copies(self, members: Iterable[ArchivedMember]) -> None:
+        """Copies go that the manifest no longer names, because it has the members' own places."""
+        for folder in {m.name.folder for m in members if m.member.place}:
+            self._remove_others(f"{self._root}/{folder}", set())
+
     def _members_of_other_apps(self, manifest: Manifest | None, apps: set[int]) -> list[Member]:
         members = self._members(manifest) if manifest else []
         return [member for member in members if member.name.app not in apps]
 
     def _members(self, manifest: Manifest) -> list[Member]:
-        return [self._member(name) for text in manifest.members if (name := MemberName.parse(text))]
+        names = [name for text in manifest.members if (name := MemberName.parse(text))]
+        return [self._member(name, manifest.places.get(name.name, "")) for name in names]
 
-    def _member(self, name: MemberName) -> Member:
+    def _member(self, name: MemberName, place: str = "") -> Member:
+        if place:
+            return Member(name, partial(self._places.open, place), place)
         return Member(name, partial(self._lake.open, self._path(name)))
 
     def _path(self, name: MemberName) -> str:

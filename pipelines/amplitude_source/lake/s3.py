@@ -15,7 +15,7 @@ from dlt.common.storages.fsspec_filesystem import fsspec_from_config
 from fsspec.asyn import sync_wrapper
 from s3fs.core import S3_RETRYABLE_ERRORS, S3File, S3FileSystem
 
-from .storage import CREDENTIALS, LAKE_VARIABLE, LakeError, no_credentials
+from .storage import CREDENTIALS, EXPORT_VARIABLE, LAKE_VARIABLE, LakeError, no_credentials
 
 # S3 takes parts of 5 MB to 5 GB, and 10,000 to a file: a member may have 80 GB. A part waits in memory for its turn.
 PART_BYTES = 8 << 20
@@ -114,7 +114,10 @@ def code_of(error: BaseException) -> str:
 
 
 def no_bucket(bucket: str) -> str:
-    return f"There is no bucket {bucket}: correct {LAKE_VARIABLE}, or make it with infra/aws/template.yaml."
+    return (
+        f"There is no bucket {bucket}: correct {LAKE_VARIABLE} (or {EXPORT_VARIABLE}, if that names it), or make it "
+        "with infra/aws/template.yaml."
+    )
 
 
 def explain(method: str, bucket: str, key: str, error: OSError | BotoCoreError) -> str:
@@ -189,6 +192,16 @@ class S3Lake:
     def paths(self, folder: str) -> list[str]:
         found: list[str] = self._fs.find(f"{self._root}/{folder}")
         return sorted(path.removeprefix(f"{self._root}/") for path in found)
+
+    def pages(self, prefix: str, after: str = "") -> Iterator[list[str]]:
+        bucket, root, _ = self._fs.split_path(f"{self._root}/")
+        asked = {"Bucket": bucket, "Prefix": f"{root}{prefix}"} | ({"StartAfter": f"{root}{after}"} if after else {})
+        token: dict[str, str] | None = {}
+        while token is not None:
+            answer = self._fs.call_s3("list_objects_v2", **asked, **token)
+            yield [entry["Key"].removeprefix(root) for entry in answer.get("Contents", ())]
+            more = answer.get("NextContinuationToken")
+            token = {"ContinuationToken": more} if more else None
 
     def remove(self, path: str) -> None:
         self._fs.rm_file(f"{self._root}/{path}")  # not `rm`, which does not tell what it may not delete

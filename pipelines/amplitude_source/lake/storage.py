@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, ClassVar, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 from dlt.common.configuration import configspec, resolve_type
@@ -18,6 +18,7 @@ from dlt.common.storages import FilesystemConfiguration
 from ..errors import AmplitudeError
 
 LAKE_VARIABLE = "SOURCES__AMPLITUDE__LAKE__BUCKET_URL"
+EXPORT_VARIABLE = "SOURCES__AMPLITUDE__EXPORT_BUCKET_URL"
 CREDENTIALS = (
     "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or SOURCES__AMPLITUDE__LAKE__CREDENTIALS__*, or "
     "give the machine a role"
@@ -32,6 +33,8 @@ AWS_ERRORS = (BotoCoreError, ClientError)
 class LakeConfiguration(FilesystemConfiguration):
     """`SOURCES__AMPLITUDE__LAKE__*`, or `[sources.amplitude.lake]` of `.dlt/config.toml`."""
 
+    variable: ClassVar[str] = LAKE_VARIABLE
+
     bucket_url: str = "data/lake"
     """The lake: a folder, or `s3://bucket/prefix`."""
 
@@ -39,7 +42,19 @@ class LakeConfiguration(FilesystemConfiguration):
     def resolve_credentials_type(self) -> type[CredentialsConfiguration]:
         """Refuse what is neither a folder nor on S3, before dlt asks for the credentials of another cloud."""
         if self.protocol not in ("file", "s3"):
-            raise LakeError(f"{LAKE_VARIABLE}: write a folder or s3://bucket/prefix, not {self}.")
+            raise LakeError(f"{self.variable}: write a folder or s3://bucket/prefix, not {self}.")
+        return super().resolve_credentials_type()
+
+
+@configspec
+class ExportBucketConfiguration(LakeConfiguration):
+    """Where Amplitude itself writes its export, with the credentials of the lake."""
+
+    variable: ClassVar[str] = EXPORT_VARIABLE
+
+    @resolve_type("credentials")  # which dlt does not inherit
+    def resolve_credentials_type(self) -> type[CredentialsConfiguration]:
+        """Refuse what is neither a folder nor on S3."""
         return super().resolve_credentials_type()
 
 
@@ -86,6 +101,9 @@ class Lake(Protocol):
 
     def paths(self, folder: str) -> list[str]:
         """Of all files below a folder, which need not exist."""
+
+    def pages(self, prefix: str, after: str = "") -> Iterator[list[str]]:
+        """The paths that begin with a prefix, in the order of their bytes, from behind one on; some at a time."""
 
     def remove(self, path: str) -> None: ...
 
@@ -153,6 +171,10 @@ class LocalLake:
     def paths(self, folder: str) -> list[str]:
         files = (path for path in (self._root / folder).rglob("*") if path.is_file())
         return sorted(path.relative_to(self._root).as_posix() for path in files)
+
+    def pages(self, prefix: str, after: str = "") -> Iterator[list[str]]:
+        found = sorted(self.paths(prefix.rpartition("/")[0]), key=str.encode)
+        yield [path for path in found if path.startswith(prefix) and path.encode() > after.encode()]
 
     def remove(self, path: str) -> None:
         (self._root / path).unlink()
