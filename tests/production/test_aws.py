@@ -320,9 +320,9 @@ def test_the_loaders_policy_suffices_for_what_amplitude_exports_to_the_same_buck
     own_stack: Stack, project: Project
 ) -> None:
     policy = own_stack.loader_policy()
-    let_load(project, own_stack, policy)
     for name, data in bucket_files(SMALL_PRODUCT.app, MEMBERS, KEPT.hour, KEPT.hour):
         own_stack.s3.client("s3").put_object(Bucket=own_stack.bucket, Key=f"amplitude/export/{name}", Body=data)
+    let_load(project, own_stack, policy)
     project.env["SOURCES__AMPLITUDE__EXPORT_BUCKET_URL"] = own_stack.outputs["ExportUrl"]
     refused = refuse_what_is_not_allowed(own_stack.s3, policy)
     succeeded(project.load_here(*ONE_HOUR))
