@@ -11,7 +11,7 @@ through dlt's staging tables would do, at more than twice the cost: see docs/dec
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +63,9 @@ class Progress:
     rejecting: list[datetime] = field(default_factory=list)
     """Hours of which too many rows were rejected."""
     bytes: int = 0
+    lines: int = 0
+    text_bytes: int = 0
+    """Of the lines."""
     longest_line: int = 0
     """In bytes."""
     revised: list[datetime] = field(default_factory=list)
@@ -167,7 +170,7 @@ def export_batches(
     rejected: Counter[datetime] = Counter()
     new_columns: list[dict[str, object]] = []
     writer = EventsWriter(folder)
-    for rows in row_typer(load_id).type_all(blocks(project, work.hours, ledger, progress, read)):
+    for rows in row_typer(load_id).type_all(counted(blocks(project, work.hours, ledger, progress, read), progress)):
         for table in rows.events:
             writer.write(table)
         lines.update(rows.hours)
@@ -232,7 +235,6 @@ def blocks(
             for member in hour.members:
                 for block in reader.read(member):
                     lines += block.lines.num_rows
-                    progress.longest_line = max(progress.longest_line, block.longest)
                     yield block
             read.append(hour)
             progress.bytes += sum(member.size for member in hour.members)
@@ -245,6 +247,15 @@ def blocks(
     except AmplitudeError as error:
         progress.is_done, progress.error = True, error
     yield reader.block()
+
+
+def counted(blocks: Iterable[Block], progress: Progress) -> Iterator[Block]:
+    """Pass blocks on, and note how long their lines are."""
+    for block in blocks:
+        progress.lines += block.lines.num_rows
+        progress.text_bytes += block.bytes
+        progress.longest_line = max(progress.longest_line, block.longest)
+        yield block
 
 
 def is_lost(hour: ExportHour, ledger: Ledger) -> bool:

@@ -327,3 +327,13 @@ def test_files_from_before_a_key_came_up_get_its_column_too(tmp_path: Path, monk
     assert [file.rows for file in written] == [table.num_rows for table in tables] == [2, 2, 1, 1]
     assert pa.concat_tables(tables).to_pydict() == {"n": [1, 2, 3, 4, 5, 6], "late": [None] * 5 + ["x"]}
     assert {*tmp_path.iterdir()} == {file.path for file in written}
+
+
+def test_large_rows_are_fewer_to_a_group_of_a_parquet_file_and_small_ones_fill_it(tmp_path: Path) -> None:
+    for size, groups in ((100_000, 4), (100, 1)):
+        writer = EventsWriter(tmp_path)
+        for _ in range(20):
+            writer.write(pa.table({"text": ["x" * size] * 20}))
+        (file,) = writer.close()
+        assert file.rows == 400
+        assert pq.ParquetFile(file.path).num_row_groups == groups, f"rows of {size:,} bytes"

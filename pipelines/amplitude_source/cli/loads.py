@@ -26,7 +26,7 @@ from .. import (
     remove_leftovers,
     remove_superseded,
 )
-from ..bronze.destinations import kept_open, limit_memory, make_pipeline, pipeline_name, run_pipeline
+from ..bronze.destinations import kept_open, load_lines, make_pipeline, pipeline_name, run_pipeline
 from ..bronze.files import BronzeFiles
 from ..bronze.ledger import Ledger, read_ledgers
 from ..bronze.taken import read_taken, restatements
@@ -187,9 +187,8 @@ def run_loads(
                 known: list[str] = [*pipeline.default_schema.tables] if pipeline.default_schema_name else []
                 pipeline.extract([export, empty_tables(known)])
             pipeline.normalize()
-            limit_memory(progress.longest_line)
             with kept_open(pipeline):
-                pipeline.load()
+                load_lines(pipeline, progress.longest_line, progress.text_bytes // max(1, progress.lines))
                 ledgers = tidied_ledgers(pipeline, settings)
     return ledgers
 

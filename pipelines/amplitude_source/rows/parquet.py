@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 # left of one would be written anew when DuckDB closes its file.
 ROWS_PER_FILE = 2 * 122_880
 # Each group of rows takes time for every column, to write and to load (with 5,000 rows each a tenth more); until it is
-# full it is held in memory, at 1.3 KB a row.
+# full it is held in memory, at 1.3 KB a row. Rows with large properties are fewer to a group.
 ROWS_PER_GROUP = 16_384
+LARGE_ROW_BYTES = 2_048
+BYTES_OF_LARGE_ROWS = 8 << 20
 WIDENING_THREADS = 2
 
 
@@ -34,7 +36,9 @@ class GroupWriter:
 
     def write(self, table: pa.Table) -> None:
         self._group.append(table)
-        if sum(part.num_rows for part in self._group) >= ROWS_PER_GROUP:
+        rows = sum(part.num_rows for part in self._group)
+        size = sum(part.nbytes for part in self._group)
+        if rows >= ROWS_PER_GROUP or size >= max(BYTES_OF_LARGE_ROWS, rows * LARGE_ROW_BYTES):
             self._write_group()
 
     def close(self) -> None:
