@@ -19,7 +19,9 @@ from .lake.archive import Archive, ExportHour, IncompleteHourError, check_all
 from .settings import HOUR, AmplitudeSettings, export_bucket, floor_hour, format_hour, hours_between
 
 MERGES_LATE = 24 * HOUR
-PROOF_AGES = 3  # times `recheck_hours`: Amplitude was once 34 hours late, and one look after 24 misses that
+# Times `recheck_hours`. Amplitude was once 34 hours late, and one look after 24 misses that: an empty hour is looked at
+# again after three days, and each hour a last time after a week.
+PROOF_AGES, LAST_AGES = 3, 7
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,23 @@ class Cursors:
     recheck_hour: datetime
     """The first hour that was not compared with Amplitude's once more."""
     proof_hour: datetime
-    """The first hour that, if it was empty, was not asked for a last time."""
+    """The first hour that, if it was empty, was not asked for after three days."""
+    last_hour: datetime
+    """The first hour that was not looked at for the last time."""
 
     @classmethod
     def read(cls, state: dict[str, str], settings: AmplitudeSettings, ledger: Ledger) -> "Cursors":
-        """From a project's state; an empty warehouse begins with its first hour."""
-        first = settings.first_hour.isoformat()
-        texts = [state.get(name, first) if ledger else first for name in ("recheck_hour", "proof_hour")]
+        """From a project's state; an empty warehouse begins with its first hour.
+
+        A warehouse from before there was a last look does not get it for all of its history.
+        """
+        first, present = settings.first_hour.isoformat(), settings.present.isoformat()
+        missing = {"recheck_hour": first, "proof_hour": first, "last_hour": present}
+        texts = [state.get(name, default) if ledger else first for name, default in missing.items()]
         return cls(*map(datetime.fromisoformat, texts))
 
     def write(self, state: dict[str, Any]) -> None:
-        state |= {"recheck_hour": self.recheck_hour.isoformat(), "proof_hour": self.proof_hour.isoformat()}
+        state |= {name: hour.isoformat() for name, hour in vars(self).items()}
 
 
 def first_unseen_hour(settings: AmplitudeSettings, ledger: Ledger) -> datetime:
@@ -194,15 +202,16 @@ class Planner:
     def _due(self, cursors: Cursors) -> tuple[set[datetime], Cursors]:
         """The hours to look at once more, and the cursors after that.
 
-        All that were young when they were exported; the empty ones a second time, because Amplitude may be days late;
-        and those that a run changed in the archive before it broke off, without having loaded the change.
+        All that were young when they were exported, twice; the empty ones once in between; and those that a run changed
+        in the archive before it broke off, without having loaded the change.
         """
         age = self._settings.recheck_hours * HOUR
         rows = list(self._ledger.values())
         again, recheck_hour = self._come_of_age(rows, age, cursors.recheck_hour)
         empty = [row for row in rows if row.status == "empty"]
         late, proof_hour = self._come_of_age(empty, PROOF_AGES * age, cursors.proof_hour)
-        return {*again, *late, *self._unloaded()}, Cursors(recheck_hour, proof_hour)
+        last, last_hour = self._come_of_age(rows, LAST_AGES * age, cursors.last_hour)
+        return {*again, *late, *last, *self._unloaded()}, Cursors(recheck_hour, proof_hour, last_hour)
 
     def _come_of_age(self, rows: list[LedgerRow], age: timedelta, start: datetime) -> tuple[list[datetime], datetime]:
         """The hours from `start` on that are so old now and were younger when they were exported; and the new start.

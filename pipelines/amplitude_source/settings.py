@@ -113,8 +113,8 @@ class AmplitudeSettings(FirstHour):
     settle_hours: int = 6
     """How many hours after its end an hour without data becomes empty for good."""
     recheck_hours: int = 24
-    """How many hours after its end an hour is compared with Amplitude's once more; 0: never. An hour that was empty is
-    asked for a last time after three times as long."""
+    """How many hours after its end an hour is compared with Amplitude's once more, and a last time after seven times as
+    long; 0: never. An hour that was empty is asked for after three times as long, too."""
     read_timeout_seconds: float = 600
     """How many seconds Amplitude may send nothing; it prepares a large zip before it sends the first byte."""
     max_rejected_share: float = 0.1

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from unittest import mock
@@ -12,7 +12,9 @@ import duckdb
 import pytest
 
 from amplitude_source.bronze import duckdb_file
-from amplitude_source.settings import HOUR, hours_between
+from amplitude_source.bronze.ledger import LedgerRow
+from amplitude_source.plan import Cursors, Planner
+from amplitude_source.settings import HOUR, hours_between, load_projects
 from simulator.archive import Archive, Member
 from simulator.faults import EVENTS_LIST, Fault, FaultPlan, NoAnswer, Reply
 from simulator.server import Simulator
@@ -209,7 +211,7 @@ def test_hours_found_empty_by_a_clock_that_was_ahead_are_asked_for_again(
     assert rows(project) == ALL_ROWS
 
 
-def test_an_empty_hour_is_asked_for_a_last_time_after_three_days(project: Project, simulator: Simulator) -> None:
+def test_an_empty_hour_is_asked_for_again_after_three_days(project: Project, simulator: Simulator) -> None:
     """Amplitude was once 34 hours late."""
     files = [member for member in MEMBERS if member.hour == BUSY_HOUR]
     simulator.archive = Archive([member for member in MEMBERS if member.hour != BUSY_HOUR])
@@ -226,6 +228,41 @@ def test_an_empty_hour_is_asked_for_a_last_time_after_three_days(project: Projec
     simulator.requests.clear()
     succeeded(project.load_here())
     assert f"{BUSY_HOUR:%Y%m%dT%H}" not in asked_for(simulator)
+
+
+def test_a_file_that_comes_36_hours_late_is_found_by_the_last_look_after_a_week_and_no_later_run_asks(
+    project: Project, simulator: Simulator
+) -> None:
+    late_one = next(member for member in MEMBERS if len(files_of(member.hour)) > 1)
+    simulator.archive = Archive([member for member in MEMBERS if member != late_one])
+    for age in (9, 26, 36):
+        project.set_clock(late_one.hour + age * HOUR, simulator)
+        succeeded(project.load_here())
+    simulator.archive = Archive(MEMBERS)
+    for days, count in ((4, len(MEMBERS) - 1), (8, len(MEMBERS))):
+        project.set_clock(late_one.hour + days * 24 * HOUR, simulator)
+        succeeded(project.load_here())
+        assert project.query("SELECT COUNT(DISTINCT _archive_file) FROM bronze.events") == [(count,)]
+    project.set_clock(late_one.hour + 9 * 24 * HOUR, simulator)
+    simulator.requests.clear()
+    succeeded(project.load_here())
+    assert f"{late_one.hour:%Y%m%dT%H}" not in asked_for(simulator)
+
+
+def files_of(hour: datetime) -> list[Member]:
+    return [member for member in MEMBERS if member.hour == hour]
+
+
+def test_a_warehouse_from_before_the_last_look_does_not_get_it_for_its_history(
+    project: Project, simulator: Simulator
+) -> None:
+    old = {"recheck_hour": f"{END.isoformat()}", "proof_hour": f"{END.isoformat()}"}
+    project.set_clock(END + 30 * 24 * HOUR, simulator)
+    with project.entered():
+        (settings,) = load_projects()
+    row = LedgerRow("default", START, "loaded", 1, 1, 1, 0, "x", 1, None, START + 3 * HOUR, START + 3 * HOUR)
+    work = Planner(settings, {START: row}).new_hours(Cursors.read(old, settings, {START: row}), START)
+    assert (work.size, work.rechecks) == (0, 0)
 
 
 # --- R4: power cuts
