@@ -98,8 +98,10 @@ class Planner:
 
     @cached_property
     def _bucket(self) -> ExportBucket | None:
-        exports = self._settings.exports
-        return ExportBucket(self._settings, exports) if exports else None
+        if not self._settings.exports:
+            return None
+        newest = max((hour for hour, row in self._ledger.items() if row.status == "loaded"), default=None)
+        return ExportBucket(self._settings, self._settings.exports, self._archive.apps(newest) if newest else ())
 
     def new_hours(self, cursors: Cursors, end: datetime | None) -> Work:
         """Every hour up to `end`, or the newest, that is not final; and those that are due for another look.

@@ -29,7 +29,7 @@ from support.loads import (
 )
 from support.members import SMALL_PRODUCT, export_row, gzip_lines, hour_text, member_name
 from support.project import COMMAND, REPOSITORY, Project, sentence, succeeded
-from support.s3 import S3Server
+from support.s3 import Refusal, S3Server
 
 HOUR = timedelta(hours=1)
 APP = SMALL_PRODUCT.app
@@ -386,6 +386,35 @@ def test_a_broken_file_is_named_and_the_hours_before_it_load(project: Project, b
     told = sentence(project.load_here())
     assert f"{file.name} is no complete gzip file" in told
     assert max(final_hours(project)) == BUSY_HOUR - HOUR
+
+
+def test_a_copy_of_a_file_below_the_same_folder_is_refused_because_its_rows_would_come_twice(
+    project: Project, bucket: Path
+) -> None:
+    file = next(member for member in MEMBERS if member.hour == BUSY_HOUR)
+    (bucket / "backup").mkdir()
+    (bucket / "backup" / file.file_name).write_bytes(file.data)
+    told = sentence(project.load_here())
+    assert f"{bucket / file.name} and {bucket / 'backup' / file.file_name} are one file of Amplitude's" in told
+    assert not project.query("FROM duckdb_tables() WHERE table_name = 'events'")
+
+
+def test_a_bucket_of_another_project_is_refused_once_hours_are_loaded(project: Project, tmp_path: Path) -> None:
+    succeeded(project.load_here("--end", hour_text(BUSY_HOUR)))
+    other = tmp_path / "other"
+    write_member(other, BUSY_HOUR + HOUR, gzip_lines(export_row(app=42)), app=42)
+    told = sentence(project.load_here(**{URL: str(other)}))
+    assert f"files of project 42, and what is loaded so far is of {APP}: correct {URL}" in told
+
+
+def test_a_bucket_that_may_not_be_listed_is_named_with_the_right(
+    project: Project, s3: S3Server, tmp_path: Path
+) -> None:
+    name = s3.new_bucket()
+    put(s3, name, write(tmp_path / "made", last=START))
+    project.env |= {**s3.env(s3.new_bucket()), URL: f"s3://{name}"}
+    s3.fault = lambda asked, _body: Refusal(403, "AccessDenied") if asked.bucket == name else None
+    assert f"AWS refuses s3:ListBucket on s3://{name}/" in sentence(project.load_here())
 
 
 def test_copies_in_many_folders_are_no_source(

@@ -4,7 +4,7 @@ Amplitude documents the names of files and not the folders that they lie in, so 
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -51,7 +51,7 @@ class Series(NamedTuple):
 class Listing:
     """What the bucket has of some hours."""
 
-    members: dict[datetime, list[Member]] = field(default_factory=dict)
+    members: dict[datetime, dict[MemberName, Member]] = field(default_factory=dict)
     marked: set[datetime] = field(default_factory=set)
     """Hours with Amplitude's word that they are complete."""
 
@@ -60,6 +60,20 @@ class Listing:
         """The newest hour that anything is known of."""
         return max([*self.members, *self.marked], default=datetime.min)
 
+    def add(self, member: Member) -> None:
+        """Take in a file.
+
+        Raises:
+            AmplitudeError: there is another of its name, whose rows would be the same once more.
+        """
+        of_hour = self.members.setdefault(member.name.hour, {})
+        if other := of_hour.get(member.name):
+            raise AmplitudeError(
+                f"{EXPORT_VARIABLE}: {other.place} and {member.place} are one file of Amplitude's by name: name the "
+                "folder that Amplitude writes to, without copies below it."
+            )
+        of_hour[member.name] = member
+
 
 class ExportBucket:
     """What Amplitude exported of a project.
@@ -67,17 +81,20 @@ class ExportBucket:
     Args:
         settings: of the project.
         config: the bucket's address.
+        known_apps: Amplitude's numbers of the project, as far as the archive knows them.
 
     Raises:
-        AmplitudeError: there are no exported files, or those of several projects and none of them is chosen.
+        AmplitudeError: there are no exported files, or those of another project, or of several and none is chosen.
     """
 
-    def __init__(self, settings: AmplitudeSettings, config: ExportBucketConfiguration) -> None:
+    def __init__(
+        self, settings: AmplitudeSettings, config: ExportBucketConfiguration, known_apps: Collection[int]
+    ) -> None:
         self._settings, self._config = settings, config
         self._bucket = open_lake(config)
         series = list(self._series())
         self._merges = [each for each in series if each.owner.startswith("-")]
-        self._events = self._of_project([each for each in series if not each.owner.startswith("-")])
+        self._events = self._of_project([each for each in series if not each.owner.startswith("-")], known_apps)
         self._latest = self._find_latest()
 
     def hours(
@@ -132,15 +149,14 @@ class ExportBucket:
             is_done = hour in listing.marked if has_marks else self._settings.is_settled(hour, now) and hour < newest
             if not is_done and hour in listing.members and hour < newest:
                 waiting.append(hour)
-            yield SentHour(hour, listing.members.get(hour, []) if is_done else [], now, is_done)
+            members = [*listing.members.get(hour, {}).values()] if is_done else []
+            yield SentHour(hour, members, now, is_done)
 
     def _list(self, period: str, listing: Listing) -> None:
         for path in self._paths(self._events, period):
             name = PurePosixPath(path).name
             if member := MemberName.parse(name):
-                place = place_of(self._config, path)
-                found = Member(member, partial(self._bucket.open, path), place)
-                listing.members.setdefault(member.hour, []).append(found)
+                listing.add(Member(member, partial(self._bucket.open, path), place_of(self._config, path)))
             elif (match := MARK_NAME.fullmatch(name)) and (hour := parsed_hour(match)):
                 listing.marked.add(hour)
 
@@ -178,8 +194,8 @@ class ExportBucket:
             if len(found) > MOST_FOLDERS:
                 raise AmplitudeError(
                     f"{EXPORT_VARIABLE}: exported files lie in more than {MOST_FOLDERS} folders below "
-                    f"{self._settings.export_bucket_url}; "
-                    "name the folder that Amplitude writes to. Copies in folders of their own are for --replay."
+                    f"{self._settings.export_bucket_url}; name the folder that Amplitude writes to. Copies in folders "
+                    "of their own are for --replay."
                 )
 
     def _next(self, after: str) -> tuple[str | None, Series | None]:
@@ -192,7 +208,7 @@ class ExportBucket:
                     return series.end, series
         return None, None
 
-    def _of_project(self, series: list[Series]) -> list[Series]:
+    def _of_project(self, series: list[Series], known_apps: Collection[int]) -> list[Series]:
         apps, place = sorted({each.owner for each in series}, key=int), self._settings.export_bucket_url
         app, variable = str(self._settings.export_app or ""), self._settings.variable("export_app")
         if not apps:
@@ -207,7 +223,14 @@ class ExportBucket:
                 f"{place} has files of several projects ({listed(apps)}): write Amplitude's number of this one into "
                 f"{variable}."
             )
-        return [each for each in series if each.owner == (app or apps[0])]
+        app = app or apps[0]
+        if known_apps and int(app) not in known_apps:
+            known = listed([*map(str, known_apps)])
+            raise AmplitudeError(
+                f"{place} has files of project {app}, and what is loaded so far is of {known}: correct "
+                f"{self._settings.variable('export_bucket_url')}."
+            )
+        return [each for each in series if each.owner == app]
 
 
 def owner_of(name: str) -> str | None:

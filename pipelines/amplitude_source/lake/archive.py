@@ -428,6 +428,12 @@ class Archive:
             raise IncompleteHourError(hour, f"{changed[0]} is not the file that was archived")
         return ExportHour(hour, members, manifest.exported_at)
 
+    def apps(self, hour: datetime) -> set[int]:
+        """Return Amplitude's numbers of the projects that an hour has files of; none if its manifest is damaged."""
+        manifest = self._sound_manifest(hour)
+        names = map(MemberName.parse, manifest.members if manifest else ())
+        return {name.app for name in names if name}
+
     def verify(self, hour: datetime) -> str | None:
         """Compare an hour with its manifest by the checksums alone, which is faster than `read_hour`.
 
