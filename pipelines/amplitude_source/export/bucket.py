@@ -213,8 +213,8 @@ class ExportBucket:
         app, variable = str(self._settings.export_app or ""), self._settings.variable("export_app")
         if not apps:
             raise AmplitudeError(
-                f"{EXPORT_VARIABLE}: there are no exported files in {place} yet; they are named like {EXAMPLE_NAME}. "
-                "Amplitude writes the first within an hour or two."
+                f"{EXPORT_VARIABLE}: there are no exported files in {place}, which are named like {EXAMPLE_NAME}: "
+                "correct the place, or wait, because Amplitude writes the first within an hour or two."
             )
         if app and app not in apps:
             raise AmplitudeError(f"{variable}: {place} has no files of project {app}, only of {listed(apps)}.")
