@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from amplitude_source.export.bucket import periods
 from simulator.bucket import bucket_files
 from simulator.server import Simulator
 from support.assertions import rows_that_do_not_count
@@ -440,6 +441,19 @@ def test_a_run_lists_the_newest_days_of_a_long_history_and_not_all_of_it(
     listed = [asked.key for asked in s3.asked if asked.call == "ListObjectsV2" and asked.bucket == name]
     assert {key for key in listed if key} == {f"{APP}/{APP}_2026-06-04"}
     assert len(listed) < 8
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ([START, START + 30 * HOUR], ["2026-06-01", "2026-06-02"]),
+        ([START + number * HOUR for number in range(96)], ["2026-06"]),
+        ([START - HOUR, *(START + number * HOUR for number in range(96))], ["2026-05-31", "2026-06"]),
+        ([], []),
+    ],
+)
+def test_a_few_days_are_listed_one_by_one_and_many_by_the_month(hours: list[datetime], expected: list[str]) -> None:
+    assert periods(hours) == expected
 
 
 # --- replay

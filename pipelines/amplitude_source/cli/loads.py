@@ -49,6 +49,8 @@ from .reports import (
     warn,
 )
 
+MANY_FILES = 200  # from here on, reading them may take seconds
+
 
 def load_project(
     pipeline: dlt.Pipeline, settings: AmplitudeSettings, plan: Callable[[AmplitudeSettings, Ledger], Work]
@@ -58,6 +60,8 @@ def load_project(
     client = api_client(settings) if work.asks_amplitude else None
     rejecting, unread = [], None
     if work.merges:
+        if len(work.merges) > MANY_FILES:
+            err.print(f"Reading {len(work.merges):,} files of merged users ...")
         try:
             store_merges(pipeline, settings, read_merges(work.merges), ledgers)
         except AmplitudeError as error:  # with which the hours have nothing to do

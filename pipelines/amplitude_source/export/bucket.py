@@ -129,8 +129,8 @@ class ExportBucket:
         """Return the files of merged users of some hours."""
         wanted = set(hours)
         found = []
-        for day in sorted({hour.date() for hour in wanted}):
-            for path in self._paths(self._merges, f"{day:%Y-%m-%d}"):
+        for period in periods(wanted):
+            for path in self._paths(self._merges, period):
                 match = MERGES_NAME.fullmatch(PurePosixPath(path).name)
                 if match and parsed_hour(match) in wanted:
                     place = place_of(self._config, path)
@@ -140,8 +140,7 @@ class ExportBucket:
     def _sent(self, hours: list[datetime], waiting: list[datetime]) -> Iterator[SentHour]:
         """Give hours of one month; those go to `waiting` that have files, and that Amplitude has passed by."""
         listing, now = Listing(), self._settings.present
-        days = sorted({f"{hour:%Y-%m-%d}" for hour in hours})
-        for period in days if len(days) <= LISTED_BY_DAY else [f"{hours[0]:%Y-%m}"]:
+        for period in periods(hours):
             self._list(period, listing)
         has_marks = bool(self._latest.marked or listing.marked)
         newest = max(self._latest.newest, listing.newest)
@@ -231,6 +230,15 @@ class ExportBucket:
                 f"{self._settings.variable('export_bucket_url')}."
             )
         return [each for each in series if each.owner == app]
+
+
+def periods(hours: Iterable[datetime]) -> list[str]:
+    """Return what the names of the hours' files have in common: a day, or a month of which many days are asked for."""
+    found = []
+    for month, group in groupby(sorted(hours), lambda hour: f"{hour:%Y-%m}"):
+        days = sorted({f"{hour:%Y-%m-%d}" for hour in group})
+        found += days if len(days) <= LISTED_BY_DAY else [month]
+    return found
 
 
 def owner_of(name: str) -> str | None:

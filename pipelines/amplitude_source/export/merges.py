@@ -16,12 +16,14 @@ import orjson
 import pyarrow as pa
 from dlt.extract import DltResource
 
+from ..background import read_ahead
 from ..errors import AmplitudeError
 from ..settings import AmplitudeSettings, as_utc
 from ..tables import MERGE_IDS_COLUMNS, arrow_schema, column_hints, types_of
 from .exported import Source
 
 LONGEST_LINE = 65_536  # in bytes; of four numbers and times
+FILES_AHEAD = 8  # there is one for each hour, and on S3 a small file is mostly waiting
 EPOCH, MILLISECOND, MICROSECOND = datetime(1970, 1, 1), timedelta(milliseconds=1), timedelta(microseconds=1)
 BIGINT = range(-(2**63), 2**63)
 
@@ -62,14 +64,22 @@ def read_merges(files: Iterable[Source]) -> pa.Table:
         AmplitudeError: a file or a line cannot be read.
     """
     columns = [array("q") for _ in Merge._fields]
-    for file in files:
-        for merge in read_file(file):
-            for column, value in zip(columns, merge, strict=True):
-                column.append(value)
+    for read in read_ahead(read_columns, files, FILES_AHEAD):
+        for column, values in zip(columns, read(), strict=True):
+            column.extend(values)
     schema = pa.schema([field for field in arrow_schema(types_of(MERGE_IDS_COLUMNS)) if field.name in Merge._fields])
     table = pa.table([pa.array(column, pa.int64()) for column in columns], names=Merge._fields)
     # dlt does not look for repeats within a load
     return table.group_by([*Merge._fields]).aggregate([]).select(schema.names).cast(schema)
+
+
+def read_columns(file: Source) -> "list[array[int]]":  # which Python 3.11 does not evaluate
+    """Read the merges in a file, as a column for each of their fields."""
+    columns = [array("q") for _ in Merge._fields]
+    for merge in read_file(file):
+        for column, value in zip(columns, merge, strict=True):
+            column.append(value)
+    return columns
 
 
 def read_file(file: Source) -> Iterator[Merge]:
