@@ -332,11 +332,18 @@ def test_merged_users_come_by_themselves_once_and_with_the_hours(project: Projec
     assert project.query(merges) == [(1, 2), (3, 2), (4, 2), (5, 2)]
 
 
-def test_a_merge_file_that_cannot_be_read_is_named_and_the_hours_load(project: Project, bucket: Path) -> None:
-    write_merges(bucket, START)
-    (bucket / f"-7/-7_{START:%Y-%m-%d}_{START.hour}.json.gz").write_bytes(gzip_lines(b"no JSON"))
-    told = sentence(project.load_here())
-    assert "-7_2026-06-01_0.json.gz, line 1: no JSON" in told
+def test_a_merge_file_that_cannot_be_read_holds_its_hours_back_so_that_no_merge_is_missed_once_it_is_mended(
+    project: Project, bucket: Path
+) -> None:
+    write_merges(bucket, START, (1, 2))
+    file = bucket / f"-7/-7_{START:%Y-%m-%d}_{START.hour}.json.gz"
+    good = file.read_bytes()
+    file.write_bytes(gzip_lines(b"no JSON"))
+    assert f"{file}, line 1: no JSON; nothing was loaded" in sentence(project.load_here())
+    assert not project.query("FROM duckdb_tables() WHERE table_name = 'events'")
+    file.write_bytes(good)
+    succeeded(project.load_here())
+    assert project.query("SELECT amplitude_id FROM bronze.merge_ids") == [(1,)]
     assert len(bronze(project)) == sum(member.rows for member in MEMBERS)
 
 

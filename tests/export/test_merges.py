@@ -108,13 +108,13 @@ def test_a_line_that_is_no_merge_is_told_with_its_place_and_nothing_is_loaded(
     write(loaded, GOOD)
     (loaded.root / "bad.json").write_bytes(lines(GOOD) + line + b"\n" + lines(GOOD))
     message = sentence(loaded.load_here("load-merges", "merges.json", "bad.json"))
-    assert message == f"{loaded.root}/bad.json, line 2: {reason}; no merge was loaded."
+    assert message == f"{loaded.root}/bad.json, line 2: {reason}; nothing was loaded."
     assert merges(loaded) == []
 
 
 def test_a_file_that_is_not_there_or_breaks_off_is_told(loaded: Project) -> None:
     assert sentence(loaded.load_here("load-merges", "no.json")) == (
-        f"{loaded.root}/no.json cannot be read (No such file or directory); no merge was loaded."
+        f"{loaded.root}/no.json cannot be read (No such file or directory); nothing was loaded."
     )
     (loaded.root / "cut.json.gz").write_bytes(gzip.compress(lines(GOOD))[:-4])
     assert "cut.json.gz cannot be read" in sentence(loaded.load_here("load-merges", "cut.json.gz"))

@@ -284,10 +284,8 @@ def verify(project: str | None, destination: str) -> None:
 
 def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> None:
     ledgers = opened_ledgers(pipeline, settings)
-    ledger, archive = (
-        ledgers.get(settings.project, {}),
-        Archive(settings.lake, settings.project, exports=settings.exports),
-    )
+    ledger = ledgers.get(settings.project, {})
+    archive = Archive(settings.lake, settings.project, exports=settings.exports)
     hours = archived_hours(archive, ledger)
     damaged = damaged_hours(archive, ledger, hours)
     out.print(f"{len(hours):,} hours of the archive were compared with their checksums and the ledger.")

@@ -58,14 +58,12 @@ def load_project(
     ledgers = opened_ledgers(pipeline, settings)
     work = plan(settings, ledgers.get(settings.project, {}))
     client = api_client(settings) if work.asks_amplitude else None
-    rejecting, unread = [], None
+    rejecting = []
     if work.merges:
         if len(work.merges) > MANY_FILES:
             err.print(f"Reading {len(work.merges):,} files of merged users ...")
-        try:
-            store_merges(pipeline, settings, read_merges(work.merges), ledgers)
-        except AmplitudeError as error:  # with which the hours have nothing to do
-            unread = error
+        # Before the hours: once those are loaded, no run would look for the merges beside them again.
+        store_merges(pipeline, settings, read_merges(work.merges), ledgers)
     if not work.size and not work.merges:
         if client and (refusal_ := client.refused_keys()):
             warn(refusal_)
@@ -84,8 +82,6 @@ def load_project(
         load_lists(pipeline, settings, client, work.first)
     if rejecting:
         raise RejectedRowsError(rejecting_text(rejecting, settings))
-    if unread:
-        raise unread
 
 
 def api_client(settings: AmplitudeSettings) -> ExportClient | None:

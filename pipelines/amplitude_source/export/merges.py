@@ -92,10 +92,10 @@ def read_file(file: Source) -> Iterator[Merge]:
                 try:
                     yield read_line(line)
                 except ValueError as error:
-                    raise AmplitudeError(f"{file.place}, line {number}: {error}; no merge was loaded.") from None
+                    raise AmplitudeError(f"{file.place}, line {number}: {error}; nothing was loaded.") from None
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise AmplitudeError(f"{file.place} cannot be read ({reason}); no merge was loaded.") from None
+        raise AmplitudeError(f"{file.place} cannot be read ({reason}); nothing was loaded.") from None
 
 
 def read_line(line: bytes) -> Merge:
