@@ -1,1 +1,1 @@
-"""A stand-in for Amplitude: its Export API, and a synthetic product whose events it serves."""
+"""A stand-in for Amplitude: its read APIs, and a synthetic product whose events it serves."""

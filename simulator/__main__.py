@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
+from zoneinfo import available_timezones
 
 import click
 
@@ -71,6 +72,7 @@ def export(folder: Path, days: int, events_per_day: int, seed: int, start: datet
 @click.option("--now", type=TIME, help="The simulator's clock. Default: noon after the last day.")
 @click.option("--api-key", default=DEMO_CREDENTIALS[0], show_default=True)
 @click.option("--secret-key", default=DEMO_CREDENTIALS[1], show_default=True)
+@click.option("--timezone", default="UTC", show_default=True, help="The project's time zone, an IANA name.")
 def serve(
     port: int,
     days: int,
@@ -80,12 +82,15 @@ def serve(
     now: datetime | None,
     api_key: str,
     secret_key: str,
+    timezone: str,
 ) -> None:
-    """Serve Amplitude's Export API on 127.0.0.1 until told to stop."""
+    """Serve Amplitude's read APIs on 127.0.0.1 until told to stop."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     product = Product(seed=seed, start=start, days=days, events_per_day=events_per_day)
-    with Simulator(product, now=now, port=port, api_key=api_key, secret_key=secret_key) as simulator:
+    if timezone not in available_timezones():
+        raise click.BadParameter(f"There is no time zone {timezone}.", param_hint="--timezone")
+    with Simulator(product, now=now, port=port, api_key=api_key, secret_key=secret_key, timezone=timezone) as simulator:
         click.echo(
             f"{simulator.base_url} api key {api_key} secret key {secret_key}: {simulator.archive.row_count} rows"
             f" from {product.start:%Y%m%dT%H} to before {product.end:%Y%m%dT%H}, now {simulator.now:%Y-%m-%d %H:%M}"

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from simulator.archive import StoredMember
 from simulator.faults import CutBody, Delivery, Drip, Fault, NoAnswer
+from simulator.limits import Slot
 
 _POLL_SECONDS = 0.02
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # of SO_LINGER: on, for no time
@@ -32,6 +33,12 @@ class Response:
     members: tuple[StoredMember, ...] = ()
     retry_after: str | None = None
     faults: tuple[Fault, ...] = ()
+    location: str | None = None
+    """The path of a redirect."""
+    challenge: str = 'Basic realm="Amplitude"'
+    """How a 401 asks for credentials."""
+    slot: Slot | None = None
+    """The request's place among those that run at once, until the answer has been sent."""
 
     @property
     def delivery(self) -> Delivery | None:
@@ -85,13 +92,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "GET":
             # The body of the request stays unread, so the connection cannot serve another one.
             self.close_connection = True
-        self._send(response)
+        try:
+            self._send(response)
+        finally:
+            _release(response)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 (names of the standard library)
 
     def _send(self, response: Response) -> None:
         match response.delivery:
             case NoAnswer():
+                _release(response)
                 self._reset()
             case CutBody() as cut:
                 self._send_cut(response, cut)
@@ -107,7 +118,9 @@ class _Handler(BaseHTTPRequestHandler):
             chunks.end()
         else:
             self._send_head(response, len(response.body))
-            self.wfile.write(response.body)
+            # The last byte waits in the buffer until the slot is free, so a client that has all of it may ask again.
+            self.wfile.write(response.body[:-1])
+            self.wfile.write(response.body[-1:])
 
     def _send_cut(self, response: Response, cut: CutBody) -> None:
         content = response.content()
@@ -120,6 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         chunks.promise()
         self.wfile.flush()
         if cut.ending == "reset":
+            _release(response)
             self._reset()
         elif cut.ending == "stall":
             self._stall()
@@ -141,7 +155,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Date", format_datetime(clock.replace(tzinfo=UTC), usegmt=True))
         self.send_header("Content-Type", response.content_type)
         if response.status == 401:
-            self.send_header("WWW-Authenticate", 'Basic realm="Amplitude"')
+            self.send_header("WWW-Authenticate", response.challenge)
+        if response.location is not None:
+            self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}{response.location}")
         if response.retry_after is not None:
             self.send_header("Retry-After", response.retry_after)
         if length is None:
@@ -190,6 +206,11 @@ class _Chunks:
 
     def close(self) -> None:
         """The connection stays open."""
+
+
+def _release(response: Response) -> None:
+    if response.slot:
+        response.slot.release()
 
 
 def _write_zip(members: tuple[StoredMember, ...], target: _Chunks | BytesIO) -> None:

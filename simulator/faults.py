@@ -11,9 +11,31 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from simulator.archive import AVAILABLE_AFTER, StoredMember
 
+# The paths that the simulator serves; {id} stands for any one word.
 EXPORT = "/api/2/export"
 EVENTS_LIST = "/api/2/events/list"
 USER_COUNTS = "/api/2/users"
+SEGMENTATION = "/api/2/events/segmentation"
+SESSION_LENGTHS = "/api/2/sessions/average"
+SESSIONS_PER_USER = "/api/2/sessions/peruser"
+SAVED_CHART = "/api/3/chart/{id}/query"
+USER_ACTIVITY = "/api/2/useractivity"
+USER_SEARCH = "/api/2/usersearch"
+DELETION_JOBS = "/api/2/deletions/users"
+ANNOTATIONS = "/api/3/annotations"
+ANNOTATION_CATEGORIES = "/api/3/annotation-categories"
+COHORTS = "/api/3/cohorts"
+COHORT_REQUEST = "/api/5/cohorts/request/{id}"
+COHORT_STATUS = "/api/5/cohorts/request-status/{id}"
+COHORT_FILE = "/api/5/cohorts/request/{id}/file"
+COHORT_LINK = "/cohort-files/{id}"
+TAXONOMY_CATEGORIES = "/api/2/taxonomy/category"
+TAXONOMY_EVENTS = "/api/2/taxonomy/event"
+TAXONOMY_EVENT_PROPERTIES = "/api/2/taxonomy/event-property"
+TAXONOMY_USER_PROPERTIES = "/api/2/taxonomy/user-property"
+TAXONOMY_GROUP_PROPERTIES = "/api/2/taxonomy/group-property"
+EXPERIMENTS = "/api/1/experiments"
+FLAGS = "/api/1/flags"
 
 HTML = "text/html; charset=utf-8"
 HTML_PAGE = b"<!DOCTYPE html><html><body><h1>Something went wrong</h1></body></html>"
@@ -146,6 +168,8 @@ class Call(NamedTuple):
     query: dict[str, str]
     hours: list[datetime]
     now: datetime
+    template: str = ""
+    """The path with {id} in the place of an id."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,11 +188,12 @@ class Fault(_Brief):
     until: datetime | None = None
     """Strikes while the simulator's clock stands before this time."""
     path: str = EXPORT
+    """One of the paths above, or with an id in the place of {id} that request alone."""
 
     def fits(self, call: Call) -> bool:
         """Whether it strikes such a request, as long as its times are not used up."""
         return (
-            call.path == self.path
+            self.path in (call.path, call.template)
             and (self.hour is None or self.hour in call.hours)
             and (self.longer_than is None or len(call.hours) > self.longer_than)
             and (self.until is None or call.now < self.until)

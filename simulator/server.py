@@ -1,22 +1,20 @@
-"""Amplitude's Export API, as far as its answers go; how they reach a client is `connection`'s."""
+"""Amplitude's APIs, as far as their answers go; how they reach a client is `connection`'s."""
 
 import base64
 import binascii
-import functools
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import NamedTuple, Self
 
-import orjson
-
-from simulator.archive import AVAILABLE_AFTER, Archive
-from simulator.catalog import EVENT_TYPES, INACTIVE_EVENT_TYPES
-from simulator.charts import Seen, active_users, new_users
+from simulator.asked import Asked, BadRequestError, as_json, read_time
 from simulator.connection import Response, Server
-from simulator.faults import EVENTS_LIST, EXPORT, HTML, USER_COUNTS, Call, Fault, FaultPlan, NoAnswer, Reply
+from simulator.faults import EXPORT, HTML, Call, Fault, FaultPlan, NoAnswer, Reply
+from simulator.limits import REST, Limits, Refusal
 from simulator.product import Product
+from simulator.project import Project
+from simulator.rest import ENDPOINTS, RANGE, Endpoint
 
 DEMO_CREDENTIALS = ("demo-key", "demo-secret")
 
@@ -38,17 +36,7 @@ class Request(NamedTuple):
     faults: tuple[Fault, ...] = ()  # those that struck it
 
 
-class BadRequestError(Exception):
-    """The request's parameters make no sense; the message says why."""
-
-
-@functools.cache
-def _stored(product: Product, copies: int) -> Archive:
-    """A product's archive, made once a process: simulators of the same product share it."""
-    return Archive(product.members(copies))
-
-
-class Simulator:
+class Simulator(Project):
     """Amplitude with one project, as a context manager that serves on 127.0.0.1."""
 
     def __init__(
@@ -60,20 +48,27 @@ class Simulator:
         secret_key: str = DEMO_CREDENTIALS[1],
         max_bytes: int = _FOUR_GIGABYTES,
         copies: int = 1,
+        timezone: str = "UTC",
     ) -> None:
-        """Make the product's archive; the clock stands still at `now`, by default noon after the last day.
+        """Make the project, and take the port.
 
-        With copies, it has all rows so many times under fresh ids.
+        Args:
+            product: whose rows the project has.
+            now: where the clock stands still; by default at noon after the product's last day.
+            port: where to serve; 0 takes any free port.
+            api_key: the user name of the credentials.
+            secret_key: the password of the credentials.
+            max_bytes: the size over which an export is refused.
+            copies: how many times the project has all rows, under fresh ids.
+            timezone: of the project, an IANA name.
         """
-        self.product = product
-        self.now = now or product.end + timedelta(hours=12)
+        super().__init__(product, now, copies, timezone)
         self.clock: datetime | None = None
         """What its answers say the time is; None: nothing. (`now` may be behind: then Amplitude is late.)"""
         self.max_bytes = max_bytes
-        self.inactive_event_types = set(INACTIVE_EVENT_TYPES)
         self.requests: list[Request] = []
         self.faults = FaultPlan()  # none: another plan may take its place at any time
-        self.archive = _stored(product, copies)
+        self._endpoints = (Endpoint(EXPORT, self._export, REST, RANGE), *ENDPOINTS)
         self._credentials = f"{api_key}:{secret_key}".encode()
         self._server = Server(("127.0.0.1", port), self.answer, lambda: self.clock)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -103,36 +98,61 @@ class Simulator:
     def _route(self, method: str, path: str, query: dict[str, str], authorization: str) -> Response:
         if method == "GET" and path == "/":
             return Response(200, b"ok")
-        if method != "GET" or path not in (EXPORT, EVENTS_LIST, USER_COUNTS):
+        endpoint = next((each for each in self._endpoints if each.id_in(path) is not None), None)
+        if method != "GET" or endpoint is None:
             return Response(404, _NOT_FOUND_PAGE, HTML)
-        if refusal := self._refusal(authorization):
+        if refusal := self._refusal(endpoint, authorization):
             return refusal
         try:
             hours = _hours(query) if path == EXPORT else []
         except BadRequestError as error:
             return Response(400, str(error).encode())
-        return self._disturbed(Call(path, query, hours, self.now))
+        call = Call(path, query, hours, self.now, endpoint.path)
+        return self._limited(endpoint, Asked(self, call, endpoint.id_in(path) or ""))
 
-    def _disturbed(self, call: Call) -> Response:
+    def _limited(self, endpoint: Endpoint, asked: Asked) -> Response:
+        """Answer a request unless too many run at once."""
+        limits = self.limits
+        slot = limits.enter(endpoint.family)
+        if isinstance(slot, Refusal):
+            return _too_many(limits, slot)
+        try:
+            return replace(self._disturbed(endpoint, asked), slot=slot)
+        except BaseException:
+            slot.release()
+            raise
+
+    def _disturbed(self, endpoint: Endpoint, asked: Asked) -> Response:
         """What comes out of a request: one of the plan's faults may stand before the right answer, or in its way."""
-        fault = self.faults.disturb(call)
+        fault = self.faults.disturb(asked.call)
         if fault is None:
-            return self._undisturbed(call)
+            return self._undisturbed(endpoint, asked)
         match fault.effect:
             case Reply(status, retry_after, body, content_type):
                 return Response(status, body, content_type, retry_after=retry_after, faults=(fault,))
             case NoAnswer():
                 return Response(0, faults=(fault,))
-        response = self._undisturbed(call)
+        response = self._undisturbed(endpoint, asked)
         return replace(response, faults=(*response.faults, fault))
 
-    def _undisturbed(self, call: Call) -> Response:
-        if call.path == EXPORT:
-            return self._export(call)
-        return self._user_counts(call) if call.path == USER_COUNTS else self._events_list()
+    def _undisturbed(self, endpoint: Endpoint, asked: Asked) -> Response:
+        """The right answer, once the request makes sense and what it costs is spent."""
+        limits = self.limits
+        try:
+            endpoint.check(asked)
+            if refusal := limits.spend(endpoint.family, endpoint.cost(asked)):
+                return _too_many(limits, refusal)
+            return endpoint.answer(asked)
+        except BadRequestError as error:
+            return Response(400, str(error).encode())
 
-    def _refusal(self, authorization: str) -> Response | None:
-        """401 without basic credentials, 403 with wrong ones."""
+    def _refusal(self, endpoint: Endpoint, authorization: str) -> Response | None:
+        """401 without the credentials that the endpoint asks for, 403 with wrong ones."""
+        if endpoint.access == "everybody":
+            return None
+        if endpoint.access == "management key":
+            is_known = authorization == f"Bearer {self.management_key}"
+            return None if is_known else Response(401, b"Authentication required.", challenge="Bearer")
         scheme, _, encoded = authorization.partition(" ")
         if scheme.lower() != "basic":
             return Response(401, b"Authentication required.")
@@ -142,75 +162,20 @@ class Simulator:
             credentials = b""
         return None if credentials == self._credentials else Response(403, b"Invalid credentials.")
 
-    def _export(self, call: Call) -> Response:
-        first, last = call.hours[0], call.hours[-1]
-        members = self.archive.members(first, min(last, self._last_available_hour()))
+    def _export(self, asked: Asked) -> Response:
+        first, last = asked.call.hours[0], asked.call.hours[-1]
+        members = self.archive.members(first, min(last, self.last_available_hour))
         if sum(member.size for member in members) > self.max_bytes:
             return Response(400, b"The export is too large. Ask for a shorter range.")
-        members, struck = self.faults.change(call, members)
+        members, struck = self.faults.change(asked.call, members)
         if not members:
             return replace(_no_data(first), faults=struck)
         return Response(200, content_type="application/zip", members=tuple(members), faults=struck)
 
-    def _last_available_hour(self) -> datetime:
-        return self.now - AVAILABLE_AFTER
-
-    def _user_counts(self, call: Call) -> Response:
-        """Active or new users a day, by what the export has given so far."""
-        try:
-            days = [f"{day:%Y-%m-%d}" for day in _days(call.query)]
-        except BadRequestError as error:
-            return Response(400, str(error).encode())
-        rows = _seen(self.archive, self._last_available_hour())
-        users = new_users(rows) if call.query.get("m") == "new" else active_users(rows, self.inactive_event_types)
-        data = {"series": [[users[day] for day in days]], "seriesMeta": [{"segmentIndex": 0}], "xValues": days}
-        return Response(200, orjson.dumps({"data": data}), "application/json")
-
-    def _events_list(self) -> Response:
-        """The event types, with the rows of the current week until now."""
-        monday = (self.now - timedelta(days=self.now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
-        totals = self.archive.events(monday, self.now)
-        before = self.archive.events(monday - timedelta(days=7), monday - _HOUR)
-        data = [
-            {
-                "autohidden": False,
-                "clusters_hidden": False,
-                "deleted": False,
-                "display": event_type,
-                "flow_hidden": False,
-                "hidden": False,
-                "id": 1000 + number,
-                "in_waitroom": False,
-                "name": event_type,
-                "non_active": event_type in self.inactive_event_types,
-                "timeline_hidden": False,
-                "totals": totals[event_type],
-                "totals_delta": totals[event_type] - before[event_type],
-                "value": event_type,
-                "waitroom_hidden": False,
-            }
-            for number, event_type in enumerate(EVENT_TYPES)
-        ]
-        return Response(200, orjson.dumps({"data": data}), "application/json")
-
-
-@functools.lru_cache(maxsize=1)
-def _seen(archive: Archive, last: datetime) -> list[Seen]:
-    """Of every row until an hour; kept for the next question, which is about the same ones."""
-    return [Seen.of(row) for row in archive.rows(datetime.min, last)]
-
-
-def _days(query: dict[str, str]) -> list[datetime]:
-    """The days that numbers of users are asked for, each by itself."""
-    if query.get("m") not in ("active", "new") or query.get("i", "1") != "1":
-        raise BadRequestError("m must be active or new, and i 1.")
-    start, end = (_time(query, name, "%Y%m%d", "20260601") for name in ("start", "end"))
-    return [start + timedelta(days=number) for number in range((end - start).days + 1)]
-
 
 def _hours(query: dict[str, str]) -> list[datetime]:
     """The hours that an export is asked for."""
-    start, end = (_time(query, name, "%Y%m%dT%H", "20260601T00") for name in ("start", "end"))
+    start, end = (read_time(query, name, "%Y%m%dT%H", "20260601T00") for name in ("start", "end"))
     if end < start:
         raise BadRequestError("end is before start.")
     if end - start >= _LONGEST_RANGE:
@@ -218,16 +183,10 @@ def _hours(query: dict[str, str]) -> list[datetime]:
     return [start + number * _HOUR for number in range((end - start) // _HOUR + 1)]
 
 
-def _time(query: dict[str, str], name: str, form: str, example: str) -> datetime:
-    text = query.get(name, "")
-    try:
-        time = datetime.strptime(text, form)
-    except ValueError:
-        time = None
-    # strptime is lenient about missing zeros
-    if time is None or len(text) != len(example):
-        raise BadRequestError(f"{name} must be like {example}.")
-    return time
+def _too_many(limits: Limits, refusal: Refusal) -> Response:
+    """A 429 that says which limit is reached."""
+    response = as_json({"error": "Too many requests.", "limit": refusal.limit}, 429)
+    return replace(response, retry_after=str(refusal.wait)) if limits.retry_after else response
 
 
 def _no_data(start: datetime) -> Response:

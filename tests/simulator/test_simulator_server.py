@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 import requests
 
-from simulator.charts import Seen, active_users, merged_users, new_users
+from simulator.charts import ANY_ACTIVE_EVENT, Figures, History, Seen, merged_users
 from simulator.faults import (
     USER_COUNTS,
 )
@@ -129,8 +129,9 @@ def seen(amplitude_id: int, device_id: str, user_id: str | None = None, day: int
 def test_users_count_merged_and_as_new_on_their_first_day() -> None:
     rows = [seen(9, "d"), seen(8, "d", "John", day=2), seen(7, "e", day=2), seen(7, "e", day=3, event_type="Ping")]
     assert merged_users(rows) == {9: 8, 8: 8, 7: 7}
-    assert new_users(rows) == {"2026-06-01": 1, "2026-06-02": 1}
-    assert active_users(rows, {"Ping"}) == {"2026-06-01": 1, "2026-06-02": 2}
+    figures = Figures(History(rows, merged_users(rows)), "UTC", {"Ping"})
+    assert figures.new_users() == {"2026-06-01": 1, "2026-06-02": 1}
+    assert figures.users(ANY_ACTIVE_EVENT) == {"2026-06-01": {8}, "2026-06-02": {8, 7}}
 
 
 def test_anything_else_is_a_404(simulator: Simulator) -> None:
