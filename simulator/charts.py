@@ -35,7 +35,7 @@ class Seen(NamedTuple):
 
     @classmethod
     def of(cls, row: Row) -> Self:
-        """From a row of the export."""
+        """Read a row of the export."""
         user_id, insert_id = row["user_id"], row.get("$insert_id")
         return cls(
             str(row["server_upload_time"]),

@@ -1,6 +1,7 @@
 """A project in Amplitude: its rows, what its people have made of them, and its limits."""
 
 import functools
+import threading
 from datetime import datetime, timedelta
 
 from simulator.annotations import default_annotations, default_categories
@@ -17,7 +18,7 @@ from simulator.taxonomy import Taxonomy
 
 @functools.cache
 def _stored(product: Product, copies: int) -> Archive:
-    """A product's archive, made once a process: simulators of the same product share it."""
+    """Make a product's archive, once a process: simulators of the same product share it."""
     return Archive(product.members(copies))
 
 
@@ -58,6 +59,7 @@ class Project:
         self.cohort_redirect_above = 1000
         """How many members an answer holds at most, in place of a link to them."""
         self.downloads = Downloads()
+        self._counting = threading.Lock()
 
     @functools.cached_property
     def cohorts(self) -> list[Cohort]:
@@ -73,4 +75,5 @@ class Project:
         """Return the numbers of the project by its settings of now."""
         inactive, deleted = frozenset(self.inactive_event_types), frozenset(self.deleted_event_types)
         last = self.last_available_hour
-        return figures(self.archive, last, self.counts_late_repeats, self.timezone, inactive, deleted)
+        with self._counting:  # or requests that come at once would each read all rows
+            return figures(self.archive, last, self.counts_late_repeats, self.timezone, inactive, deleted)

@@ -123,7 +123,7 @@ class Simulator(Project):
             raise
 
     def _disturbed(self, endpoint: Endpoint, asked: Asked) -> Response:
-        """What comes out of a request: one of the plan's faults may stand before the right answer, or in its way."""
+        """Answer a request unless one of the plan's faults stands before the right answer, or in its way."""
         fault = self.faults.disturb(asked.call)
         if fault is None:
             return self._undisturbed(endpoint, asked)
@@ -136,7 +136,7 @@ class Simulator(Project):
         return replace(response, faults=(*response.faults, fault))
 
     def _undisturbed(self, endpoint: Endpoint, asked: Asked) -> Response:
-        """The right answer, once the request makes sense and what it costs is spent."""
+        """Answer a request that makes sense, once what it costs is spent."""
         limits = self.limits
         try:
             endpoint.check(asked)
@@ -147,7 +147,7 @@ class Simulator(Project):
             return Response(400, str(error).encode())
 
     def _refusal(self, endpoint: Endpoint, authorization: str) -> Response | None:
-        """401 without the credentials that the endpoint asks for, 403 with wrong ones."""
+        """Refuse a request without the credentials that the endpoint asks for (401), or with wrong ones (403)."""
         if endpoint.access == "everybody":
             return None
         if endpoint.access == "management key":
@@ -174,7 +174,7 @@ class Simulator(Project):
 
 
 def _hours(query: dict[str, str]) -> list[datetime]:
-    """The hours that an export is asked for."""
+    """Return the hours that an export is asked for."""
     start, end = (read_time(query, name, "%Y%m%dT%H", "20260601T00") for name in ("start", "end"))
     if end < start:
         raise BadRequestError("end is before start.")
@@ -184,13 +184,13 @@ def _hours(query: dict[str, str]) -> list[datetime]:
 
 
 def _too_many(limits: Limits, refusal: Refusal) -> Response:
-    """A 429 that says which limit is reached."""
+    """Refuse a request with a 429 that says which limit is reached."""
     response = as_json({"error": "Too many requests.", "limit": refusal.limit}, 429)
     return replace(response, retry_after=str(refusal.wait)) if limits.retry_after else response
 
 
 def _no_data(start: datetime) -> Response:
-    """Amplitude answers in two ways; here the hour decides, so that both come up."""
+    """Say that there is no data: in one of Amplitude's two ways, by the hour, so that both come up."""
     if start.hour % 2:
         return Response(404, _NOT_FOUND_PAGE, HTML)
     return Response(404, _NOT_FOUND_TEXT)
