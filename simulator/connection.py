@@ -64,10 +64,10 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, address: tuple[str, int], answer: Answer, clock: Callable[[], datetime | None]) -> None:
-        super().__init__(address, _Handler)
         self.answer = answer
         self.clock = clock
         self.closed = threading.Event()
+        super().__init__(address, _Handler)  # comes last: it closes the server if the port is taken
 
     def server_close(self) -> None:
         """Let stalled answers go, too."""

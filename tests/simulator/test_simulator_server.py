@@ -147,6 +147,12 @@ def test_it_logs_its_requests_and_answers_a_health_check(simulator: Simulator) -
     assert simulator.requests == [("GET", "/", {}, 200, ()), ("GET", "/api/2/export", query, 200, ())]
 
 
+def test_a_port_that_is_taken_is_said_to_be(simulator: Simulator) -> None:
+    port = int(simulator.base_url.rpartition(":")[2])
+    with pytest.raises(OSError, match="in use"):
+        Simulator(SMALL, port=port)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_says_where_it_is_and_stops_without_noise(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "simulator", "serve", "--port", "0", "--days", "1", "--events-per-day", "100"]
