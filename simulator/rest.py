@@ -11,6 +11,7 @@ from simulator.connection import Response
 
 _ANY_WORD = "([^/]+)"
 RANGE = frozenset({"start", "end"})
+_ACTIVITY = frozenset({"user", "offset", "limit", "direction"})
 _DELETED = frozenset({"showDeleted"})
 _PAGE = frozenset({"key", "projectId", "limit", "cursor", "includeArchived"})
 
@@ -61,12 +62,12 @@ ENDPOINTS = (
         faults.SESSIONS_PER_USER, dashboard.sessions_per_user, limits.DASHBOARD, RANGE, dashboard.cost_of_sessions
     ),
     Endpoint(faults.SAVED_CHART, dashboard.saved_chart, limits.DASHBOARD, cost=dashboard.cost_of_saved_chart),
-    Endpoint(faults.USER_ACTIVITY, lookup.user_activity, limits.USERS, frozenset({"user", "offset", "limit"})),
+    Endpoint(faults.USER_ACTIVITY, lookup.user_activity, limits.USERS, _ACTIVITY),
     Endpoint(faults.USER_SEARCH, lookup.user_search, limits.USERS, frozenset({"user"})),
     Endpoint(faults.DELETION_JOBS, lookup.deletion_jobs, limits.DELETIONS, frozenset({"start_day", "end_day"})),
     Endpoint(faults.ANNOTATIONS, annotations.annotations, limits.REST, frozenset({"category", "chart_id"})),
     Endpoint(faults.ANNOTATION_CATEGORIES, annotations.categories, limits.REST, frozenset({"category"})),
-    Endpoint(faults.COHORTS, cohorts.cohorts, limits.REST),
+    Endpoint(faults.COHORTS, cohorts.cohorts, limits.REST, frozenset({"includeSyncInfo"})),
     Endpoint(faults.COHORT_REQUEST, cohorts.request, limits.COHORT_REQUESTS, frozenset({"props"})),
     Endpoint(faults.COHORT_STATUS, cohorts.status, limits.REST),
     Endpoint(faults.COHORT_FILE, cohorts.file, limits.REST),
