@@ -14,13 +14,23 @@ from generated import ROOT, page_command
 sys.path.insert(0, str(ROOT / "pipelines"))
 
 from amplitude_source.tables import (
+    ANNOTATION_CATEGORIES_COLUMNS,
+    ANNOTATIONS_COLUMNS,
+    COHORT_MEMBERS_COLUMNS,
+    COHORT_REQUESTS_COLUMNS,
+    COHORTS_COLUMNS,
+    DAILY_NUMBERS_COLUMNS,
+    DELETION_JOBS_COLUMNS,
     EVENTS_COLUMNS,
     EVENTS_LIST_COLUMNS,
+    EXPERIMENTS_COLUMNS,
     LEDGER_COLUMNS,
     MERGE_IDS_COLUMNS,
     REJECTED_COLUMNS,
+    RESOURCE_LOADS_COLUMNS,
     SCHEMA_CHANGES_COLUMNS,
-    USER_COUNTS_COLUMNS,
+    TAXONOMY_COLUMNS,
+    USER_IDENTITIES_COLUMNS,
     column_hints,
 )
 
@@ -52,8 +62,21 @@ BRONZE = {
     "rejected_rows": (REJECTED_COLUMNS, "A line that could not be read, and why."),
     "schema_changes": (SCHEMA_CHANGES_COLUMNS, "A key of the export that became a column, with its first value."),
     "events_list": (EVENTS_LIST_COLUMNS, "An event type in a snapshot of Amplitude's event list."),
-    "user_counts": (USER_COUNTS_COLUMNS, "Amplitude's own number of users on a day."),
     "merge_ids": (MERGE_IDS_COLUMNS, "A merge of two users by Amplitude, where you load them."),
+    "resource_loads": (RESOURCE_LOADS_COLUMNS, "The last answer of a REST API to a project, and what came of it."),
+    "daily_numbers": (DAILY_NUMBERS_COLUMNS, "One of Amplitude's own numbers of a day."),
+    "annotations": (ANNOTATIONS_COLUMNS, "An annotation of charts."),
+    "annotation_categories": (ANNOTATION_CATEGORIES_COLUMNS, "A category of annotations."),
+    "cohorts": (COHORTS_COLUMNS, "A cohort."),
+    "cohort_members": (
+        COHORT_MEMBERS_COLUMNS,
+        "A user's stay in a cohort. Who left and came back has two of them.",
+    ),
+    "cohort_requests": (COHORT_REQUESTS_COLUMNS, "A request for the users of a cohort, noted before it was made."),
+    "taxonomy": (TAXONOMY_COLUMNS, "A category, event type or property of the tracking plan."),
+    "user_identities": (USER_IDENTITIES_COLUMNS, "A user of the daily sample, and whom Amplitude takes them for."),
+    "deletion_jobs": (DELETION_JOBS_COLUMNS, "A user whom a job deletes from Amplitude."),
+    "experiments": (EXPERIMENTS_COLUMNS, "An experiment or a feature flag."),
 }
 
 TABLE = ("| column | type | |", "|---|---|---|")

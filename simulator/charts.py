@@ -1,7 +1,8 @@
-"""Amplitude's own numbers, counted from the rows that the export has given so far."""
+"""Amplitude's own numbers, counted from the rows that it has stored so far: the export gives them hours later."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from math import fsum
@@ -58,8 +59,9 @@ class Session(NamedTuple):
     seconds: float
 
 
-class History(NamedTuple):
-    """What a project has seen until an hour."""
+@dataclass(frozen=True, eq=False)
+class History:
+    """What a project has seen until now; told apart by identity, so that numbers can be kept by it."""
 
     events: list[Seen]
     """Without repeats, in the order in which they came."""
@@ -68,23 +70,17 @@ class History(NamedTuple):
 
 
 @lru_cache(maxsize=2)
-def history(archive: Archive, last: datetime, counts_late_repeats: bool) -> History:
-    """Read every row until an hour; kept for the next questions, which are about the same ones."""
-    rows = sorted((Seen.of(row) for row in archive.rows(datetime.min, last)), key=_ARRIVAL)
-    return History([*unique(rows, counts_late_repeats)], merged_users(rows))
+def history(archive: Archive, now: datetime, counts_late_repeats: bool, merges: frozenset[tuple[int, int]]) -> History:
+    """Read every row that was uploaded until now; kept for the next questions, which are about the same ones."""
+    seen = (Seen.of(row) for row in archive.rows(datetime.min, now))
+    rows = sorted((row for row in seen if row.uploaded_at < f"{now:%Y-%m-%d %H:%M:%S}"), key=_ARRIVAL)
+    return History([*unique(rows, counts_late_repeats)], merged_users(rows) | dict(merges))
 
 
 @lru_cache(maxsize=4)
-def figures(
-    archive: Archive,
-    last: datetime,
-    counts_late_repeats: bool,
-    timezone: str,
-    inactive: frozenset[str],
-    deleted: frozenset[str],
-) -> "Figures":
-    """Count what a project has seen until an hour, once for the same settings."""
-    return Figures(history(archive, last, counts_late_repeats), timezone, inactive, deleted)
+def figures(seen: History, timezone: str, inactive: frozenset[str], deleted: frozenset[str]) -> "Figures":
+    """Count what a project has seen, once for the same settings."""
+    return Figures(seen, timezone, inactive, deleted)
 
 
 def unique(rows: Iterable[Seen], counts_late_repeats: bool = False) -> Iterator[Seen]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from simulator.annotations import default_annotations, default_categories
 from simulator.archive import AVAILABLE_AFTER, Archive
 from simulator.catalog import INACTIVE_EVENT_TYPES
-from simulator.charts import Figures, figures
+from simulator.charts import Figures, figures, history
 from simulator.cohorts import Cohort, Downloads, default_cohorts
 from simulator.dashboard import SavedChart, default_charts
 from simulator.experiments import default_experiments, default_flags
@@ -43,6 +43,8 @@ class Project:
         """
         self.inactive_event_types = set(INACTIVE_EVENT_TYPES)
         self.deleted_event_types: set[str] = set()
+        self.merges: dict[int, int] = {}
+        """Users whom only Amplitude knows to be others, and who they are."""
         self.saved_charts: dict[str, SavedChart] = default_charts()
         self.annotations = default_annotations(product.start, product.end)
         self.annotation_categories = default_categories()
@@ -68,12 +70,12 @@ class Project:
 
     @property
     def last_available_hour(self) -> datetime:
-        """The last hour that the export gives, and that numbers know of."""
+        """The last hour that the export gives; numbers know of what came in since."""
         return self.now - AVAILABLE_AFTER
 
     def figures(self) -> Figures:
         """Return the numbers of the project by its settings of now."""
         inactive, deleted = frozenset(self.inactive_event_types), frozenset(self.deleted_event_types)
-        last = self.last_available_hour
         with self._counting:  # or requests that come at once would each read all rows
-            return figures(self.archive, last, self.counts_late_repeats, self.timezone, inactive, deleted)
+            seen = history(self.archive, self.now, self.counts_late_repeats, frozenset(self.merges.items()))
+            return figures(seen, self.timezone, inactive, deleted)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amplitude_source.export import client
+from amplitude_source.rest import limits
 from simulator.product import Product
 from simulator.server import Simulator
 from support.postgres import Postgres
@@ -94,10 +95,18 @@ def project(tmp_path: Path, simulator: Simulator) -> Iterator[Project]:
     assert_no_secret_is_kept(project)
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy of this machine between a client in this process and what the tests serve."""
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waits between the attempts at a range of hours but those that Amplitude asks for."""
+    """No waits between attempts but those that Amplitude asks for, and short ones where it has had enough."""
     monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0)
+    monkeypatch.setattr(limits, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(limits, "PATIENCE_SECONDS", 0.2)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ ROOMS = (
     ("charts",),
     ("source",),
     ("plan",),
+    ("rest",),
     ("export",),
     ("bronze",),
     ("rows",),

@@ -327,6 +327,7 @@ def edited(checkout: Project, line: str, by: str) -> str:
         ("reporting_timezone: UTC", "reporting_timezone: Europe/Belin", "did you mean Europe/Berlin?"),
         ("reporting_timezone: UTC", "reporting_timezone: 2", "2"),
         ("attribution_window_days: 30", "attribution_window_days: -1", "-1: write a number of days"),
+        ("unproven_days: warn", "unproven_days: warning", "'warning': write warn or block"),
         ("week_start: monday", "week_start: [Amplitude] Page", "need quotes"),
         ("week_start: monday", "retention_start_event: _new", "is no variable any more: write a retention chart"),
         ("attribution_window_days: 30", "atribution_window_days: 30", "did you mean attribution_window_days?"),

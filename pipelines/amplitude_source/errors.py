@@ -22,6 +22,10 @@ class RejectedRowsError(AmplitudeError):
     """Hours are loaded, but too many of their rows were rejected."""
 
 
+class PartlyLoadedError(AmplitudeError):
+    """Hours are loaded, but not all that was asked of Amplitude's REST APIs."""
+
+
 def without_logins(text: str) -> str:
     """Return a text whose addresses have `***` in place of user name and password."""
     return LOGIN.sub("***@", text)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .bronze.ledger import Ledger, LedgerRow, coverage, first_open
+from .bronze.proof import Looks
 from .bronze.verify import damaged_hours
 from .errors import AmplitudeError
 from .export.bucket import ExportBucket
@@ -19,6 +20,7 @@ from .lake.archive import Archive, ExportHour, IncompleteHourError, check_all
 from .settings import HOUR, AmplitudeSettings, export_bucket, floor_hour, format_hour, hours_between
 
 MERGES_LATE = 24 * HOUR
+NO_LOOKS = Looks()
 # Times `recheck_hours`. Amplitude was once 34 hours late, and one look after 24 misses that: an empty hour is looked at
 # again after three days, and each hour a last time after a week.
 PROOF_AGES, LAST_AGES = 3, 7
@@ -78,6 +80,8 @@ class Work:
     asks_amplitude: bool = True
     merges: tuple[Source, ...] = ()
     """Files of merged users that lie beside the hours."""
+    looks: Looks = NO_LOOKS
+    """At days that have too few events."""
 
 
 class Planner:
@@ -103,7 +107,7 @@ class Planner:
         newest = max((hour for hour, row in self._ledger.items() if row.status == "loaded"), default=None)
         return ExportBucket(self._settings, self._settings.exports, self._archive.apps(newest) if newest else ())
 
-    def new_hours(self, cursors: Cursors, end: datetime | None) -> Work:
+    def new_hours(self, cursors: Cursors, end: datetime | None, looks: Looks = NO_LOOKS) -> Work:
         """Every hour up to `end`, or the newest, that is not final; and those that are due for another look.
 
         After the first of them, those come again, too, that were loaded before they had settled.
@@ -113,8 +117,8 @@ class Planner:
         known = hours_between(first, end or self._settings.newest_hour)
         from_open = dropwhile(lambda hour: not self._is_open(hour), known)
         missing = [hour for hour in from_open if self._is_open(hour) or not self._had_settled(hour)]
-        looks, moved = self._due(cursors)
-        due = sorted(looks - set(missing))  # a load must not have an hour twice
+        of_age, moved = self._due(cursors)
+        due = sorted((of_age | looks.hours) - set(missing))  # a load must not have an hour twice
         hours = chain(self._export(missing), self._recheck(due))
         return Work(
             hours,
@@ -124,6 +128,7 @@ class Planner:
             len(due),
             (cursors, moved),
             merges=self._merges_with([*missing, *due]),
+            looks=looks,
         )
 
     def range(self, first: datetime, end: datetime | None) -> Work:

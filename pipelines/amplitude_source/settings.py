@@ -43,12 +43,24 @@ ONLY_PROJECT = "default"
 DATE = re.compile(r"\d{4}-?\d\d-?\d\d")
 PROJECT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 REGIONS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
+EXPERIMENT_REGIONS = {"us": "https://experiment.amplitude.com", "eu": "https://experiment.eu.amplitude.com"}
+MOST_SAMPLED_USERS = 360  # which Amplitude allows in an hour
 
 DESTINATION_VARIABLE, GATEWAY_VARIABLE = "AMPLITUDE_DESTINATION", "SQLMESH_GATEWAY"
 GATEWAYS = {"duckdb": "local", "snowflake": "snowflake"}  # of SQLMesh, by the destination that it builds on
 DESTINATIONS = (*GATEWAYS, "filesystem")
 CATALOG = "amplitude"  # DuckDB names it after the file, and the views of silver and gold go by that name
 DUCKDB_VARIABLE = "DESTINATION__DUCKDB__CREDENTIALS"
+
+NOT_NEGATIVE = (
+    "settle_hours",
+    "recheck_hours",
+    "look_again_hours",
+    "read_timeout_seconds",
+    "max_rejected_share",
+    "cohort_requests_a_month",
+    "sampled_users",
+)
 
 Spec = TypeVar("Spec", bound=BaseConfiguration)
 Settings = TypeVar("Settings", bound="FirstHour")
@@ -115,6 +127,8 @@ class AmplitudeSettings(FirstHour):
     recheck_hours: int = 24
     """How many hours after its end an hour is compared with Amplitude's once more, and a last time after seven times as
     long; 0: never. An hour that was empty is asked for after three times as long, too."""
+    look_again_hours: int = 100
+    """How many hours a run may compare with Amplitude once more because a day has fewer events here; 0: none."""
     read_timeout_seconds: float = 600
     """How many seconds Amplitude may send nothing; it prepares a large zip before it sends the first byte."""
     max_rejected_share: float = 0.1
@@ -124,6 +138,20 @@ class AmplitudeSettings(FirstHour):
     Export API. The credentials for S3 are the lake's."""
     export_app: int | None = None
     """Amplitude's number of the project, needed if files of several lie there."""
+    rest_resources: list[str] | None = None
+    """What is loaded of Amplitude's REST APIs once a day, by the names of `load --only`. Default: all that the plan and
+    the other settings allow."""
+    cohorts: list[str] | None = None
+    """The cohorts whose users are kept, by id or name, as `["Paying", "5mjbq8w"]`; `["all"]` for every one. Default:
+    none."""
+    cohort_requests_a_month: int = 400
+    """How often a month Amplitude may be asked for the users of a cohort. It allows 500, to all clients together."""
+    sampled_users: int = 20
+    """How many users a day are compared with Amplitude's own word on who they are; 0: none. It allows 360 an hour."""
+    experiment_key: TSecretStrValue | None = None
+    """A key of the Experiment Management API, if experiments and flags are to be loaded."""
+    experiment_url: str | None = None
+    """Another address than the region's of that API: https, unless it is this machine."""
     lake: LakeConfiguration = None  # type: ignore[assignment]  # dlt resolves it, like every field without a default
     privacy: PrivacySettings = None  # type: ignore[assignment]  # as above
     work_dir: str = "data/work"
@@ -135,6 +163,11 @@ class AmplitudeSettings(FirstHour):
     def address(self) -> str:
         """Return the address of the API."""
         return self.base_url or REGIONS[self.region]
+
+    @property
+    def experiment_address(self) -> str:
+        """Return the address of the Experiment Management API."""
+        return self.experiment_url or EXPERIMENT_REGIONS[self.region]
 
     @property
     def newest_hour(self) -> datetime:
@@ -158,11 +191,16 @@ class AmplitudeSettings(FirstHour):
         super().check()
         if self.region not in REGIONS:
             raise AmplitudeError(f"{self.variable('region')}: write us or eu, not {self.region!r}.")
-        if fault := address_fault(self.address):
-            raise AmplitudeError(f"{self.variable('base_url')}: {fault}")
-        for name in ("settle_hours", "recheck_hours", "read_timeout_seconds", "max_rejected_share"):
+        for name, address in {"base_url": self.address, "experiment_url": self.experiment_address}.items():
+            if fault := address_fault(address):
+                raise AmplitudeError(f"{self.variable(name)}: {fault}")
+        for name in NOT_NEGATIVE:
             if (value := getattr(self, name)) < 0:
                 raise AmplitudeError(f"{self.variable(name)}: write 0 or more, not {value:g}.")
+        if self.sampled_users > MOST_SAMPLED_USERS:
+            raise AmplitudeError(
+                f"{self.variable('sampled_users')}: write {MOST_SAMPLED_USERS} or less, not {self.sampled_users}."
+            )
         if "%" in str(self.work_path.absolute()):  # dlt puts the paths of its files into SQL with placeholders
             raise AmplitudeError(
                 f"{VARIABLE_PREFIX}WORK_DIR: {self.work_path.absolute()} has a % in it; choose another."

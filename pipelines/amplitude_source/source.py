@@ -1,5 +1,4 @@
-"""The dlt sources: `amplitude`, the export hour by hour; `amplitude_rest`, the small REST endpoints; and
-`amplitude_merges`, files of merged users.
+"""The dlt source of the export, hour by hour.
 
 One read of an hour feeds four tables, so `export` reads and a transformer for each takes its part of a batch:
 `events`, `rejected_rows`, the ledger `export_hours`, and `schema_changes`.
@@ -24,6 +23,7 @@ from dlt.common.typing import TDataItem
 from dlt.extract import DltResource
 
 from .bronze.ledger import Ledger, LedgerRow, ledger_row, ledger_table, rejecting_hours
+from .bronze.proof import Looks, ProofDay, looks_at
 from .errors import AmplitudeError
 from .lake.archive import ExportHour
 from .lake.privacy import Effects
@@ -34,12 +34,10 @@ from .rows.typer import RowTyper
 from .settings import AmplitudeSettings
 from .tables import (
     EVENTS_COLUMNS,
-    EVENTS_LIST_COLUMNS,
     LEDGER_COLUMNS,
-    MERGE_IDS_COLUMNS,
     REJECTED_COLUMNS,
     SCHEMA_CHANGES_COLUMNS,
-    USER_COUNTS_COLUMNS,
+    TABLES,
     arrow_schema,
     column_hints,
     types_of,
@@ -47,6 +45,8 @@ from .tables import (
 
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
 ROWS_PER_LOAD = 10 * ROWS_PER_FILE
+TABLES_OF_HOURS = ("events", "export_hours")  # which a load of hours brings
+TABLES_OF_ARROW = ("merge_ids", "cohort_members")
 
 
 EVOLVE: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
@@ -126,16 +126,18 @@ def ledger_mark(row: LedgerRow) -> DltResource:
 @dlt.source(name="amplitude")
 def empty_tables(known: Collection[str]) -> list[DltResource]:
     """The tables that silver reads and that loads of hours do not bring, without rows, unless they are known."""
-    tables = {
-        "events_list": (EVENTS_LIST_COLUMNS, dlt.mark.materialize_table_schema()),
-        "user_counts": (USER_COUNTS_COLUMNS, dlt.mark.materialize_table_schema()),
-        "merge_ids": (MERGE_IDS_COLUMNS, arrow_schema(types_of(MERGE_IDS_COLUMNS)).empty_table()),
-    }
     return [
-        dlt.resource([empty], name=name, columns=column_hints(columns))
-        for name, (columns, empty) in tables.items()
-        if name not in known
+        dlt.resource([_empty(name)], name=name, columns=column_hints(columns))
+        for name, columns in TABLES.items()
+        if name not in known and name not in TABLES_OF_HOURS
     ]
+
+
+def _empty(name: str) -> TDataItem:
+    """Return what makes a table of no rows: Arrow's schema where its rows come as Arrow's, because dlt keeps to one."""
+    if name in TABLES_OF_ARROW:
+        return arrow_schema(types_of(TABLES[name])).empty_table()
+    return dlt.mark.materialize_table_schema()
 
 
 def events(batch: Batch) -> Iterator[TDataItem]:
@@ -194,7 +196,10 @@ def export_batches(
     if work.cursors:
         before, after = work.cursors
         state = dlt.current.resource_state().setdefault(project, {})
-        (after if progress.is_done and not progress.error else before).write(state)
+        is_whole = progress.is_done and not progress.error
+        (after if is_whole else before).write(state)
+        if is_whole and work.looks.state is not None:
+            state["looks"] = work.looks.state
         state["asked_from"] = work.first.isoformat()
 
 
@@ -275,15 +280,15 @@ def take_stock(progress: Progress, rows: list[LedgerRow], ledger: Ledger) -> Non
 
 def cursors(pipeline: dlt.Pipeline, settings: AmplitudeSettings, ledger: Ledger) -> Cursors:
     """How far a project's hours were looked at again."""
-    return Cursors.read(state_of(pipeline, "export").get(settings.project, {}), settings, ledger)
+    return Cursors.read(_export_state(pipeline, settings), settings, ledger)
 
 
-def is_list_due(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> bool:
-    """Whether the last run that took new hours could not have the event list."""
-    asked_from = state_of(pipeline, "export").get(settings.project, {}).get("asked_from", "")
-    return bool(asked_from > state_of(pipeline, "events_list").get(settings.project, ""))
+def due_looks(pipeline: dlt.Pipeline, settings: AmplitudeSettings, days: Iterable[ProofDay]) -> Looks:
+    """The hours to look at once more, because Amplitude has more events of their days."""
+    own = [day for day in days if day.project == settings.project]
+    return looks_at(own, _export_state(pipeline, settings).get("looks", {}), settings.look_again_hours)
 
 
-def state_of(pipeline: dlt.Pipeline, resource: str) -> dict[str, Any]:
+def _export_state(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> dict[str, Any]:
     resources = pipeline.state.get("sources", {}).get("amplitude", {}).get("resources", {})
-    return dict(resources.get(resource, {}))
+    return dict(resources.get("export", {}).get(settings.project, {}))

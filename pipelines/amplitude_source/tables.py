@@ -159,13 +159,136 @@ EVENTS_LIST_COLUMNS = {
     "_effective_hour": Column("timestamp", "Export hour from which on it counts"),
 }
 
-# Amplitude's own numbers of users a day, to be laid beside ours.
-USER_COUNTS_COLUMNS = {
-    "event_date": Column("date", "Day in the time zone of the Amplitude project"),
-    "metric": Column("text", "What is counted: active or new users"),
-    "users": Column("bigint", "Amplitude's own number of them"),
+# Which of Amplitude's answers a row came from. Of a table that is asked for as a whole, the rows count that came last.
+ANSWER_COLUMNS = {
     "_project": Column("text", "The Amplitude project, as named in the settings"),
     "_snapshot_at": Column("timestamp", "When Amplitude was asked"),
+}
+
+# What was asked of Amplitude's REST APIs.
+RESOURCE_LOADS_COLUMNS = {
+    "resource": Column("text", "What was asked for, as `load --only` names it"),
+    "outcome": Column("text", "loaded, not offered (by this plan or to these keys) or failed"),
+    "problem": Column("text", "Why it is not loaded, or what was left out; NULL if all was"),
+    **ANSWER_COLUMNS,
+}
+
+# Amplitude's own numbers of a day, to be laid beside ours.
+DAILY_NUMBERS_COLUMNS = {
+    "event_date": Column("date", "Day in the time zone of the Amplitude project"),
+    "measure": Column(
+        "text", "active_users, new_users, events, sessions_per_user, average_session_seconds, or saved_chart"
+    ),
+    "detail": Column("text", "The event type, or the chart and its series; (all) for all events and for users"),
+    "value": Column("double", "Amplitude's own number"),
+    **ANSWER_COLUMNS,
+}
+
+ANNOTATIONS_COLUMNS = {
+    "id": Column("bigint", "Amplitude's id of the annotation"),
+    "starts_at": Column("timestamp", "When it begins"),
+    "ends_at": Column("timestamp", "When it ends; NULL for a moment"),
+    "label": Column("text", "Its name in charts"),
+    "details": Column("text", "Its description"),
+    "category_id": Column("bigint", "Id of its category"),
+    "category": Column("text", "Name of its category"),
+    "chart_id": Column("text", "The one chart that shows it; NULL for all charts"),
+    **ANSWER_COLUMNS,
+}
+
+ANNOTATION_CATEGORIES_COLUMNS = {
+    "id": Column("bigint", "Amplitude's id of the category"),
+    "name": Column("text", "Its name"),
+    **ANSWER_COLUMNS,
+}
+
+COHORTS_COLUMNS = {
+    "id": Column("text", "Amplitude's id of the cohort"),
+    "name": Column("text", "Its name"),
+    "description": Column("text", "Its description"),
+    "size": Column("bigint", "Number of its users by Amplitude's last computation"),
+    "type": Column("text", "Kind of cohort, as Amplitude notes it"),
+    "archived": Column("bool", "Whether it is archived"),
+    "published": Column("bool", "Whether others can find it"),
+    "created_at": Column("timestamp", "When it was made"),
+    "modified_at": Column("timestamp", "When its definition changed last"),
+    "computed_at": Column("timestamp", "When Amplitude computed its users last"),
+    "owners": Column("json", "Who owns it, a JSON array"),
+    "definition": Column("json", "Its definition in Amplitude's own form, JSON"),
+    **ANSWER_COLUMNS,
+}
+
+# A user's stay in a cohort. Someone who left and came back has two rows.
+COHORT_MEMBERS_COLUMNS = {
+    "cohort_id": Column("text", "Amplitude's id of the cohort"),
+    "amplitude_id": Column("bigint", "Amplitude's id of the user"),
+    "valid_from": Column("timestamp", "The computation that first had the user in the cohort"),
+    "valid_to": Column("timestamp", "The computation that no longer had the user; NULL for members of today"),
+    "_project": Column("text", "The Amplitude project, as named in the settings"),
+}
+
+# Amplitude allows 500 a month: each is noted before it is made, so that none is forgotten.
+COHORT_REQUESTS_COLUMNS = {
+    "cohort_id": Column("text", "Amplitude's id of the cohort"),
+    "computed_at": Column("timestamp", "The computation whose users were asked for"),
+    "requested_at": Column("timestamp", "When they were asked for"),
+    "_project": Column("text", "The Amplitude project, as named in the settings"),
+}
+
+TAXONOMY_COLUMNS = {
+    "kind": Column("text", "category, event_type, event_property, user_property or group_property"),
+    "name": Column("text", "Name of the category, event type or property; that of a user property without gp:"),
+    "belongs_to": Column("text", "Event type or group type of a property; (all) for a shared one and for other kinds"),
+    "display_name": Column("text", "Name that charts show"),
+    "category": Column("text", "Category of an event type"),
+    "description": Column("text", "Its description"),
+    "type": Column("text", "Type of a property's values by the tracking plan"),
+    "classifications": Column("json", "PII, SENSITIVE or REVENUE, a JSON array; of properties"),
+    "is_required": Column("bool", "Whether events must have the property"),
+    "is_active": Column("bool", "Whether the event type makes a user active"),
+    "deleted": Column("bool", "Whether it is deleted in Amplitude"),
+    "definition": Column("json", "All that Amplitude says of it, JSON"),
+    **ANSWER_COLUMNS,
+}
+
+# Whom Amplitude takes some of our users for, a sample.
+USER_IDENTITIES_COLUMNS = {
+    "amplitude_id": Column("bigint", "Amplitude's id of the user as of an event, which was asked about"),
+    "canonical_amplitude_id": Column("bigint", "The user that Amplitude counts it as"),
+    "merged_amplitude_ids": Column("json", "All ids that it counts as that user, a JSON array"),
+    "events": Column("bigint", "Number of events that Amplitude has of the user"),
+    "sessions": Column("bigint", "Number of sessions that Amplitude has of the user"),
+    **ANSWER_COLUMNS,
+}
+
+DELETION_JOBS_COLUMNS = {
+    "day": Column("date", "Day on which the job runs"),
+    "amplitude_id": Column("bigint", "Amplitude's id of the user to be deleted"),
+    "status": Column("text", "staging, submitted or done"),
+    "app": Column("bigint", "Amplitude's number of the project, where the job is for several"),
+    "requester": Column("text", "Who asked for it"),
+    "requested_on": Column("date", "Day on which it was asked for"),
+    "scrubbed_on": Column("date", "Day on which the data was out of reach"),
+    **ANSWER_COLUMNS,
+}
+
+# Experiments and feature flags.
+EXPERIMENTS_COLUMNS = {
+    "id": Column("text", "Amplitude's id"),
+    "kind": Column("text", "experiment or flag"),
+    "key": Column("text", "Key by which the product asks for it"),
+    "name": Column("text", "Its name"),
+    "description": Column("text", "Its description"),
+    "enabled": Column("bool", "Whether it is on"),
+    "state": Column("text", "Where it stands: planning, running, done and the like"),
+    "decision": Column("text", "What was decided at its end"),
+    "started_on": Column("timestamp", "When it began"),
+    "ended_on": Column("timestamp", "When it ended"),
+    "bucketing_unit": Column("text", "Whom a variant is given to, such as User"),
+    "rollout_percentage": Column("double", "Share of users who get a variant, in percent"),
+    "variants": Column("json", "Its variants, a JSON array of objects with a key"),
+    "definition": Column("json", "All that Amplitude says of it, JSON"),
+    **ANSWER_COLUMNS,
 }
 
 # Amplitude's merge feed: whom it merged into whom.
@@ -183,8 +306,14 @@ TABLES = {
     "events": EVENTS_COLUMNS,
     "export_hours": LEDGER_COLUMNS,
     "events_list": EVENTS_LIST_COLUMNS,
-    "user_counts": USER_COUNTS_COLUMNS,
     "merge_ids": MERGE_IDS_COLUMNS,
+    "resource_loads": RESOURCE_LOADS_COLUMNS,
+    "daily_numbers": DAILY_NUMBERS_COLUMNS,
+    "annotations": ANNOTATIONS_COLUMNS,
+    "cohorts": COHORTS_COLUMNS,
+    "cohort_members": COHORT_MEMBERS_COLUMNS,
+    "user_identities": USER_IDENTITIES_COLUMNS,
+    "experiments": EXPERIMENTS_COLUMNS,
 }
 
 DLT_TYPES: dict[str, TDataType] = {
@@ -204,6 +333,7 @@ ARROW_TYPES = {
     "double": pa.float64(),
     "bool": pa.bool_(),
     "timestamp": pa.timestamp("us"),
+    "date": pa.date32(),
 }
 
 

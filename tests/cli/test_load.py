@@ -18,6 +18,7 @@ from dlt.load.load import Load
 
 from amplitude_source import source
 from amplitude_source.bronze.destinations import DUCKDB_CONFIG
+from amplitude_source.rest.numbers import MEASURES
 from amplitude_source.rows import lines
 from amplitude_source.settings import HOUR, hours_between
 from amplitude_source.tables import EXPORT_TYPES
@@ -147,12 +148,13 @@ def test_the_event_list_is_kept_as_a_snapshot(loaded: Project, simulator: Simula
     assert {value for (value,) in inactive} == simulator.inactive_event_types
 
 
-def test_user_counts_are_kept_for_days_that_have_begun_everywhere(loaded: Project) -> None:
-    counts = loaded.query(
-        "SELECT metric, MIN(event_date), MAX(event_date), SUM(users) > 0 FROM bronze.user_counts GROUP BY ALL"
+def test_numbers_are_kept_of_days_that_have_begun_everywhere(loaded: Project) -> None:
+    numbers = loaded.query(
+        "SELECT measure, MIN(event_date), MAX(event_date), SUM(value) > 0 FROM bronze.daily_numbers "
+        "WHERE detail = '(all)' GROUP BY ALL ORDER BY ALL"
     )
     days = START.date(), (END - timedelta(days=1)).date()
-    assert sorted(counts) == [("active", *days, True), ("new", *days, True)]
+    assert numbers == [(measure, *days, True) for measure in sorted(measure.name for measure in MEASURES)]
 
 
 # --- running again
@@ -383,7 +385,7 @@ def test_a_folder_of_exported_files_is_loaded_and_archived_without_the_api(
     write_members(project.root / "exports", exports)
     succeeded(project.load_here("--replay", "exports", **WITHOUT_API))
     assert project.query("SELECT value, non_active FROM bronze.events_list") == [], "silver reads it, so it is there"
-    assert project.query("SELECT event_date, users FROM bronze.user_counts") == [], "so is this"
+    assert project.query("SELECT event_date, value FROM bronze.daily_numbers") == [], "so is this"
     assert {p.name: p.read_bytes() for p in project.lake.rglob("*.json.gz")} == {m.file_name: m.data for m in exports}
     succeeded(project.load_here())
     first_unknown = next(hour for hour in hours_between(START, END) if hour not in {m.hour for m in MEMBERS})

@@ -5,6 +5,8 @@ import errno
 import socket
 import ssl
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -262,3 +264,44 @@ def test_a_time_to_wait_that_is_none_is_refused(tmp_path: Path) -> None:
     configured.read_timeout_seconds = 0
     with pytest.raises(AmplitudeError, match="READ_TIMEOUT_SECONDS"):
         ExportClient(configured)
+
+
+@contextlib.contextmanager
+def dripping_headers() -> Iterator[int]:
+    """A server whose answers have headers without end, a byte every 50 ms; gives its port."""
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            try:
+                while not ended.wait(0.05):
+                    connection.sendall(b"x")
+            except OSError:
+                return
+
+    def serve() -> None:
+        while not ended.is_set():
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            threading.Thread(target=drip, args=[connection], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        ended.set()
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_headers_that_drip_without_end_are_given_up(tmp_path: Path) -> None:
+    with dripping_headers() as port:
+        configured = settings_at(f"http://127.0.0.1:{port}", tmp_path)
+        configured.read_timeout_seconds = 0.3
+        started = time.monotonic()
+        with pytest.raises(AmplitudeError, match=r"sent no end of its headers within 0.6 s, 5 times"):
+            client_of(configured).download(START, START, tmp_path / "zip")
+    assert time.monotonic() - started < 10

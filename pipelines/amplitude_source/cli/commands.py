@@ -14,25 +14,29 @@ import click
 import dlt
 
 from .. import (
+    RESOURCES,
     Progress,
     cursors,
+    due_looks,
     ledger_mark,
     read_merges,
 )
 from ..bronze.cleanup import remove_superseded
 from ..bronze.destinations import kept_open, run_pipeline
 from ..bronze.ledger import Ledger, read_ledgers
+from ..bronze.proof import read_proof
 from ..bronze.renames import rename, retirement
 from ..bronze.taken import TAKEN_TABLE, read_taken, restatements
 from ..bronze.verify import archived_hours, damaged_hours
 from ..environment import exposed
-from ..errors import AmplitudeError
+from ..errors import AmplitudeError, PartlyLoadedError
 from ..export.client import ExportClient
 from ..export.exported import Source
 from ..invocation import CONSOLE_COMMAND, INVOKED_FROM, load_command
 from ..lake.archive import Archive
 from ..lake.open import S3
 from ..plan import Planner, Work
+from ..rest.resources import read_failures
 from ..settings import (
     GATEWAYS,
     HOUR,
@@ -48,7 +52,7 @@ from ..settings import (
 from . import process
 from .chart import chart
 from .failures import FAILURES, explain, is_interrupt, one_sentence
-from .loads import load_hours, load_project, loading, looking, opened_ledgers, run_loads, store_merges
+from .loads import load_hours, load_only, load_project, loading, looking, opened_ledgers, run_loads, store_merges
 from .options import destination_option, project_option
 from .reports import (
     damage_text,
@@ -60,12 +64,16 @@ from .reports import (
     show_privacy,
     warn,
 )
-from .status import Status, find_status
+from .status import Status, Trust, find_status
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 # Installed in place, the command works on its own repository; installed from a wheel, on the one that it is started in.
 ROOT = CHECKOUT if (CHECKOUT / "sqlmesh/config.yaml").is_file() else INVOKED_FROM
 FROM_ARCHIVE = ""  # --replay without a folder
+
+
+EVENTS = "events"  # the export: hours, with the merged users beside them
+LOADABLE = (EVENTS, *RESOURCES)
 
 
 class LoadByDefault(click.Group):
@@ -93,6 +101,20 @@ def refuse_misspelt(args: list[str], commands: list[str], ctx: click.Context) ->
         raise click.UsageError(f"No such option {word!r}. Did you mean {near[0]!r}?", ctx)
 
 
+def check_names(_ctx: click.Context, _param: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a name that nothing has.
+
+    Raises:
+        click.BadParameter: with the nearest name.
+    """
+    for name in names:
+        if name not in LOADABLE:
+            near = get_close_matches(name, LOADABLE, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"The names are {', '.join(LOADABLE)}."
+            raise click.BadParameter(f"there is no {name!r}. {hint}")
+    return names
+
+
 def show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
     if is_asked:
         own = (
@@ -118,6 +140,7 @@ def cli() -> None:
     amplitude.py --replay          bronze anew, from the lake
     amplitude.py --replay exports/ load files exported before
     amplitude.py --gaps            load the missing hours
+    amplitude.py --only cohorts    a part of the REST APIs only
     amplitude.py --project web     of several, this one only
     amplitude.py status            what is loaded or missing
     amplitude.py chart NAME        the answer to a chart
@@ -136,6 +159,7 @@ def cli() -> None:
       4  another process uses the work folder or the database
       5  too many rows of an hour were rejected
       6  status: the export, silver or gold is behind
+      7  hours are loaded, some answers of the REST APIs are not
     130  stopped by Ctrl-C
     """
 
@@ -155,13 +179,33 @@ cli.add_command(chart)
     flag_value=FROM_ARCHIVE,
     help="Read the lake's archive, or exported files (a folder, a zip, s3://...) instead of the API.",
 )
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    callback=check_names,
+    help=f"Load this alone, which may be given several times: {', '.join(LOADABLE)}.",
+)
 @click.option("--gaps", is_flag=True, help="Load the hours that `status` shows as missing, and no others.")
 @project_option
 @destination_option
 def load(
-    start: str | None, end: str | None, replay: str | None, gaps: bool, project: str | None, destination: str
+    start: str | None,
+    end: str | None,
+    replay: str | None,
+    only: tuple[str, ...],
+    gaps: bool,
+    project: str | None,
+    destination: str,
 ) -> None:
-    """Load hours into bronze (the default command)."""
+    """Load hours into bronze, and what Amplitude's REST APIs say (the default command)."""
+    if only and EVENTS not in only:
+        if start or end or gaps or replay is not None:
+            raise click.UsageError(f"--start, --end, --gaps and --replay are for hours: add --only {EVENTS}.")
+        projects = chosen_projects(project)
+        with loading(destination, projects) as pipeline:
+            for_each_project(projects, lambda settings: load_only(pipeline, settings, only))
+        return
     if gaps and (start or end or replay is not None):
         raise click.UsageError("--gaps goes by the ledger: leave out --start, --end and --replay.")
     first, last = parse_hour(start, "--start") if start else None, parse_last_hour(end, "--end") if end else None
@@ -179,9 +223,10 @@ def load(
                 return planner.replay(first, last, replay_place(replay))
             if first:
                 return planner.range(first, last)
-            return planner.new_hours(cursors(pipeline, settings, ledger), last)
+            looks = due_looks(pipeline, settings, read_proof(pipeline))
+            return planner.new_hours(cursors(pipeline, settings, ledger), last, looks)
 
-        for_each_project(projects, lambda settings: load_project(pipeline, settings, plan))
+        for_each_project(projects, lambda settings: load_project(pipeline, settings, plan, only))
 
 
 def replay_place(text: str) -> Path | str | None:
@@ -214,7 +259,7 @@ def chosen_projects(name: str | None) -> list[AmplitudeSettings]:
 
 def for_each_project(projects: list[AmplitudeSettings], act: Callable[[AmplitudeSettings], None]) -> None:
     """Acts on one project after the other; one that fails does not stop the others, but the exit code tells."""
-    failed = []
+    failed: dict[str, BaseException] = {}
     for settings in projects:
         try:
             if len(projects) > 1:
@@ -224,10 +269,12 @@ def for_each_project(projects: list[AmplitudeSettings], act: Callable[[Amplitude
             if len(projects) == 1 or is_interrupt(error):
                 raise
             err.print(f"error: project {settings.project}: {explain(error, ROOT)}", style="bold red")
-            failed.append(settings.project)
+            failed[settings.project] = error
     if failed:
-        raise AmplitudeError(
-            f"{len(failed)} of {len(projects)} projects failed ({', '.join(failed)}); the others are loaded."
+        is_partly = all(isinstance(error, PartlyLoadedError) for error in failed.values())
+        raise (PartlyLoadedError if is_partly else AmplitudeError)(
+            f"{len(failed)} of {len(projects)} projects failed{' in part' * is_partly} ({', '.join(failed)}); the "
+            "others are loaded."
         )
 
 
@@ -245,7 +292,8 @@ def status(as_json: bool, project: str | None, destination: str) -> None:
     chosen, projects = chosen_projects(project), load_projects()
     with looking(destination, chosen[0]) as pipeline:
         ledgers, taken = read_ledgers(pipeline), read_taken(pipeline)
-    found = find_status(chosen, projects, ledgers, taken, has_silver=destination in GATEWAYS)
+        trust = Trust(read_proof(pipeline), read_failures(pipeline))
+    found = find_status(chosen, projects, ledgers, taken, trust, has_silver=destination in GATEWAYS)
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
@@ -260,7 +308,7 @@ def show_status(found: Status) -> None:
         if text := found.damage.get(name):
             option = ["--project", name] if len(found.hours) > 1 else []
             out.print(f"{text} Mend it: {load_command('archive', 'verify', *option)}")
-    for sentence in [*found.rejecting, *filter(None, [found.standing]), *found.complaints]:
+    for sentence in [*found.rejecting, *filter(None, [found.standing]), *found.proof, *found.complaints]:
         out.print(f"{sentence}")
 
 

@@ -13,7 +13,7 @@ from dlt.common.exceptions import DltException
 
 from ..bronze.disk import Place, disk_fault, places
 from ..bronze.snowflake import SNOWFLAKE_VARIABLES, refusal
-from ..errors import AmplitudeError, RejectedRowsError, chain_of_causes, without_logins
+from ..errors import AmplitudeError, PartlyLoadedError, RejectedRowsError, chain_of_causes, without_logins
 from ..lake.storage import AWS_ERRORS, no_credentials
 from ..lock import BUSY_EXIT, BusyError
 from ..settings import (
@@ -24,13 +24,14 @@ from .reports import (
 )
 from .status import REJECTED_EXIT
 
+PARTLY_EXIT = 7
 INTERRUPTED_EXIT = 130  # as shells have it for Ctrl-C
 
 
 STOPPED = "Stopped; a plain re-run continues."
 
 
-EXITS = {BusyError: BUSY_EXIT, RejectedRowsError: REJECTED_EXIT}
+EXITS = {BusyError: BUSY_EXIT, RejectedRowsError: REJECTED_EXIT, PartlyLoadedError: PARTLY_EXIT}
 
 
 FAILURES = (DltException, AmplitudeError, duckdb.Error, OSError, *AWS_ERRORS)

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -11,17 +11,18 @@ from tempfile import TemporaryDirectory
 
 import dlt
 import pyarrow as pa
-from dlt.pipeline.exceptions import PipelineStepFailed
 
 from .. import (
+    RESOURCES,
+    Asking,
     Progress,
     amplitude,
     amplitude_merges,
-    amplitude_rest,
+    due_resources,
     empty_tables,
     first_unseen_hour,
     forget_loads,
-    is_list_due,
+    load_resources,
     read_merges,
     remove_leftovers,
     remove_superseded,
@@ -29,12 +30,16 @@ from .. import (
 from ..bronze.destinations import kept_open, load_lines, make_pipeline, pipeline_name, run_pipeline
 from ..bronze.files import BronzeFiles
 from ..bronze.ledger import Ledger, read_ledgers
+from ..bronze.proof import DIFFERS, read_proof
 from ..bronze.taken import read_taken, restatements
-from ..errors import AmplitudeError, RejectedRowsError, chain_of_causes
+from ..errors import PartlyLoadedError, RejectedRowsError
 from ..export.client import ExportClient
 from ..invocation import load_command
 from ..lock import locked
 from ..plan import Work
+from ..rest.limits import Limiter
+from ..rest.resources import FAILED
+from ..rest.session import RestSession
 from ..settings import (
     AmplitudeSettings,
     format_hour,
@@ -53,8 +58,17 @@ MANY_FILES = 200  # from here on, reading them may take seconds
 
 
 def load_project(
-    pipeline: dlt.Pipeline, settings: AmplitudeSettings, plan: Callable[[AmplitudeSettings, Ledger], Work]
+    pipeline: dlt.Pipeline,
+    settings: AmplitudeSettings,
+    plan: Callable[[AmplitudeSettings, Ledger], Work],
+    only: Collection[str] = (),
 ) -> None:
+    """Load the hours of a plan, then the REST resources that are due, or those of a selection.
+
+    Raises:
+        RejectedRowsError: too many rows of an hour were rejected.
+        PartlyLoadedError: the hours are loaded, and some resources are not.
+    """
     ledgers = opened_ledgers(pipeline, settings)
     work = plan(settings, ledgers.get(settings.project, {}))
     client = api_client(settings) if work.asks_amplitude else None
@@ -78,10 +92,35 @@ def load_project(
         for doubt in settings.privacy.doubts():
             warn(doubt)
         rejecting = load_hours(pipeline, settings, work, ledgers).rejecting
-    if client and work.cursors and (work.size or is_list_due(pipeline, settings)):
-        load_lists(pipeline, settings, client, work.first)
+    failed: list[str] = []
+    if client and (work.cursors or only):
+        due = due_resources(pipeline, settings, has_new_hours=bool(work.size))
+        names = [name for name in RESOURCES if name in only] if only else due
+        failed = load_answers(pipeline, settings, client, work.first, names)
     if rejecting:
         raise RejectedRowsError(rejecting_text(rejecting, settings))
+    if failed:
+        raise partly_loaded(failed)
+
+
+def load_only(pipeline: dlt.Pipeline, settings: AmplitudeSettings, names: Collection[str]) -> None:
+    """Load REST resources and no hours.
+
+    Raises:
+        PartlyLoadedError: some could not be had; the others are loaded.
+    """
+    ledger = opened_ledgers(pipeline, settings).get(settings.project, {})
+    hour = first_unseen_hour(settings, ledger)
+    if failed := load_answers(pipeline, settings, ExportClient(settings), hour, names):
+        raise partly_loaded(failed)
+
+
+def partly_loaded(failed: list[str]) -> PartlyLoadedError:
+    """Make the error of resources that could not be had."""
+    again = " ".join(f"--only {name}" for name in failed)
+    return PartlyLoadedError(
+        f"Not loaded: {', '.join(failed)}; all else is. The next run asks again, or this one: {load_command(again)}"
+    )
 
 
 def api_client(settings: AmplitudeSettings) -> ExportClient | None:
@@ -95,19 +134,34 @@ def api_client(settings: AmplitudeSettings) -> ExportClient | None:
     return ExportClient(settings)
 
 
-def load_lists(pipeline: dlt.Pipeline, settings: AmplitudeSettings, client: ExportClient, hour: datetime) -> None:
-    """Load the small endpoints. If Amplitude does not give them, warn: the hours are loaded, the next run asks again.
+def load_answers(
+    pipeline: dlt.Pipeline, settings: AmplitudeSettings, client: ExportClient, hour: datetime, names: Collection[str]
+) -> list[str]:
+    """Load REST resources, and say what is left out.
 
     Args:
+        pipeline: of the destination.
+        settings: of the project.
+        client: has the keys.
         hour: the first one that silver cannot have seen.
+        names: of the resources.
+
+    Returns:
+        the names of those that failed. One that Amplitude does not offer to the project is none of them.
     """
-    try:
-        run_pipeline(pipeline, amplitude_rest(settings, client, hour, warn=warn))
-    except PipelineStepFailed as error:
-        causes = [cause for cause in chain_of_causes(error) if isinstance(cause, AmplitudeError)]
-        if error.step != "extract" or not causes:
-            raise
-        warn(f"The list of event types could not be read; the next run asks for it again. {causes[0]}")
+    if not names:
+        return []
+    with kept_open(pipeline):
+        doubtful = [
+            day.day for day in read_proof(pipeline) if (day.project, day.verdict) == (settings.project, DIFFERS)
+        ]
+    session = RestSession(client, Limiter(client.host, warn))
+    asking = Asking(settings, session, pipeline, hour, warn, doubtful_days=doubtful)
+    outcomes = load_resources(asking, names)
+    for outcome in outcomes:
+        if outcome.problem:
+            warn(f"{outcome.resource}: {outcome.problem}")
+    return [outcome.resource for outcome in outcomes if outcome.outcome == FAILED]
 
 
 def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger]) -> Progress:

@@ -1,11 +1,13 @@
 """What `status` finds: the hours in bronze, the archive behind them, and how far silver and gold are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import groupby
 from random import Random
 
 from ..bronze.ledger import Coverage, Ledger, coverage, rejecting_hours
+from ..bronze.proof import DIFFERS, EQUAL, MENDED_BY_A_LOOK, ProofDay
 from ..bronze.taken import TAKEN_TABLE, Built, Restatement, Taken, built, forgotten, newest_final, restatements
 from ..bronze.verify import damaged_hours, sample_hours
 from ..invocation import load_command, sqlmesh_command
@@ -31,6 +33,15 @@ class Rejecting:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """What Amplitude itself says of the days."""
+
+    days: Sequence[ProofDay]
+    failures: Sequence[tuple[str, str, datetime, str]]
+    """Project, resource, time and problem of what it could not be asked."""
+
+
+@dataclass(frozen=True)
 class Status:
     """All that `status` shows."""
 
@@ -42,6 +53,8 @@ class Status:
     restatements: list[Restatement]
     standing: str | None
     """How far silver and gold are; None before the first load, and where bronze is files."""
+    proof: list[str]
+    """By project, up to which day Amplitude has as many events."""
     complaints: list[str]
     """Each with its mend."""
 
@@ -66,7 +79,7 @@ class Status:
                 for each in self.rejecting
                 for hour in each.hours
             ],
-            "silver": {"standing": self.standing, "complaints": self.complaints},
+            "silver": {"standing": self.standing, "proof": self.proof, "complaints": self.complaints},
         }
 
 
@@ -75,6 +88,7 @@ def find_status(
     projects: Sequence[AmplitudeSettings],
     ledgers: Mapping[str, Ledger],
     taken: Taken,
+    trust: Trust,
     *,
     has_silver: bool,
 ) -> Status:
@@ -85,6 +99,7 @@ def find_status(
         projects: all projects of the settings, because silver waits for each.
         ledgers: by project.
         taken: what silver and gold hold.
+        trust: what Amplitude itself says of the days, and what it did not say.
         has_silver: whether silver can be built on the destination at all.
     """
     own = [(settings, ledgers.get(settings.project, {})) for settings in chosen]
@@ -95,7 +110,8 @@ def find_status(
         [Rejecting(each, hours) for each, ledger in own if (hours := rejecting_hours(ledger.values(), each))],
         restatements(ledgers, taken),
         standing(ledgers, taken, projects) if has_silver else None,
-        complaints(ledgers, taken, projects, has_silver=has_silver),
+        list(proofs(trust.days, [settings.project for settings in projects])),
+        complaints(ledgers, taken, projects, has_silver=has_silver) + list(doubts(trust, projects)),
     )
 
 
@@ -129,6 +145,50 @@ def complaints(
     for settings in projects:
         found += _stale(settings, ledgers.get(settings.project, {}))
     return found + (_forgotten(ledgers, projects) if has_silver else [])
+
+
+def proofs(days: Sequence[ProofDay], names: Sequence[str]) -> Iterator[str]:
+    """Yield for each project up to which day its events are proven, and since when a day is not."""
+    for name in names:
+        equal = [day.day for day in days if day.project == name and day.verdict == EQUAL]
+        differing = [day.day for day in days if day.project == name and day.verdict == DIFFERS]
+        of_project = f"Project {name}: " if len(names) > 1 else ""
+        if equal and differing:
+            yield (
+                f"{of_project}The newest day whose events Amplitude's own numbers prove is {max(equal)}; "
+                f"{min(differing)} is the first that they do not."
+            )
+        elif equal:
+            yield f"{of_project}Amplitude's own numbers prove the events of each day up to {max(equal)}."
+
+
+def doubts(trust: Trust, projects: Sequence[AmplitudeSettings]) -> Iterator[str]:
+    """Yield what is wrong by Amplitude's own numbers, and what it could not be asked, each with its mend."""
+    names = {settings.project for settings in projects}
+    differing = [day for day in trust.days if day.verdict == DIFFERS and day.project in names]
+    for _, alike in groupby(sorted(differing, key=_kind), _kind):
+        yield doubt(list(alike))
+    for project, resource, asked_at, problem in trust.failures:
+        if project in names:
+            yield f"Project {project}: {resource} failed at {asked_at:%Y-%m-%d %H:%M}. {problem}"
+
+
+def _kind(day: ProofDay) -> tuple[str, str, int]:
+    return day.project, str(day.cause), day.zone_offset_minutes or 0
+
+
+def doubt(days: Sequence[ProofDay]) -> str:
+    """Return what is wrong with days of a project for the same cause, and what to do about it."""
+    day, others = days[0], f" and {len(days) - 1} other days differ" if len(days) > 1 else ""
+    numbers = f"Project {day.project}: {day.day} has {day.ours:,} events here and {day.theirs:,} in Amplitude{others}"
+    if day.zone_offset_minutes is not None:
+        sign, minutes = "-" if day.zone_offset_minutes < 0 else "+", abs(day.zone_offset_minutes)
+        return (
+            f"{numbers}. Amplitude's days are those of UTC{sign}{minutes // 60:02}:{minutes % 60:02}: set "
+            "reporting_timezone in sqlmesh/config.yaml to the project's time zone."
+        )
+    mend = "loads look at their hours again" if day.cause in MENDED_BY_A_LOOK else "Amplitude counts by another rule"
+    return f"{numbers}. The likely cause is {day.cause}: {mend}, see docs/guides/reconciliation.md."
 
 
 def overdue_before(projects: Sequence[AmplitudeSettings]) -> datetime:

@@ -1,4 +1,4 @@
-"""One download from the Export API: asked for again while a fault may pass, ended by one sentence where it cannot."""
+"""One request to Amplitude: made again while a fault may pass, ended by one sentence where it cannot."""
 
 import errno
 import html
@@ -10,7 +10,8 @@ import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
@@ -37,9 +38,8 @@ ANSWER_SECONDS = 6 * 3600  # for all of one; 4 GB at 200 KB/s
 READ_BYTES = 1 << 20
 QUOTED_CHARACTERS = 200
 MAX_ZIP_BYTES = 5 << 30  # Amplitude gives 4 GB at most
-MAX_JSON_BYTES = 64 << 20
+MAX_ANSWER_BYTES = 256 << 20  # the two million users of the largest cohort are 80 MB
 EVENTS_LIST = "api/2/events/list"
-USER_COUNTS = "api/2/users"
 TUNNEL_STATUS = re.compile(r"Tunnel connection failed: (\d+)")  # what http.client says of a proxy's answer
 LOAD_FILES = (
     "only Amplitude's own export to S3 serves it: set up that, and SOURCES__AMPLITUDE__EXPORT_BUCKET_URL to its place."
@@ -62,6 +62,18 @@ Answer = TypeVar("Answer")
 
 class UnreadAnswerError(AmplitudeError):
     """An answer that has another form than it should."""
+
+
+class NotOfferedError(AmplitudeError):
+    """Something that Amplitude has, but not for this plan or these keys."""
+
+
+class ThrottledError(Exception):
+    """Amplitude has had enough requests for now."""
+
+    def __init__(self, retry_after: float | None) -> None:
+        super().__init__()
+        self.retry_after = retry_after
 
 
 class PassingError(Exception):
@@ -108,8 +120,37 @@ class Attempts:
         return True
 
 
+@dataclass(frozen=True)
+class Access:
+    """Where one of Amplitude's APIs is, and what it is asked with."""
+
+    address: str
+    authorization: str
+    """The header."""
+    keys: str
+    """The variables that hold the keys."""
+    place: str
+    """The variable that holds the address."""
+
+    @classmethod
+    def of(cls, settings: AmplitudeSettings) -> "Access":
+        """Return the access by the project's two keys.
+
+        Raises:
+            AmplitudeError: a key is missing.
+        """
+        if not settings.api_key or not settings.secret_key:
+            raise AmplitudeError(
+                f"No keys for Amplitude: set {settings.variable('API_KEY')} and {settings.variable('SECRET_KEY')}, "
+                "for example in .env (Amplitude shows them under Settings > Projects)."
+            )
+        login = b64encode(f"{settings.api_key}:{settings.secret_key}".encode()).decode()
+        keys = f"{settings.variable('API_KEY')} and {settings.variable('SECRET_KEY')}"
+        return cls(settings.address, f"Basic {login}", keys, settings.variable("BASE_URL"))
+
+
 class ExportClient:
-    """Downloads ranges of hours with the project's two keys.
+    """Downloads ranges of hours with the project's two keys, and asks Amplitude's other APIs.
 
     Its session does not retry (dlt's would, on top of the attempts here, and not where a body breaks off).
     """
@@ -118,36 +159,32 @@ class ExportClient:
         self,
         settings: AmplitudeSettings,
         pause: Callable[[threading.Event, float], object] = threading.Event.wait,
+        access: Access | None = None,
     ) -> None:
-        """`pause` waits so many seconds, or until the event is set.
+        """`pause` waits so many seconds, or until the event is set. The access is by the project's two keys by default.
 
         Raises:
             AmplitudeError: a key is missing, the time to wait is none, or the file of certificates cannot be read.
         """
-        if not settings.api_key or not settings.secret_key:
-            raise AmplitudeError(
-                f"No keys for Amplitude: set {settings.variable('API_KEY')} and {settings.variable('SECRET_KEY')}, "
-                "for example in .env (Amplitude shows them under Settings > Projects)."
-            )
+        self._access = access or Access.of(settings)
         if not settings.read_timeout_seconds > 0:
             raise AmplitudeError("SOURCES__AMPLITUDE__READ_TIMEOUT_SECONDS: write a number above 0, such as 600.")
-        if settings.address.lower().startswith("https:") and (fault := certificates_fault()):
+        self.address = self._access.address
+        if self.address.lower().startswith("https:") and (fault := certificates_fault()):
             raise AmplitudeError(fault)
         self._settings = settings
         self.asked_at = settings.present
         """When the last export was asked for: by Amplitude's clock or this machine's, whichever is behind."""
-        self.address = settings.address
         self._url = f"{self.address.rstrip('/')}/api/2/export"
         self._list_url = f"{self.address.rstrip('/')}/{EVENTS_LIST}"
         self.host = urlsplit(self.address).netloc.rpartition("@")[2] or self.address
         self._variable = settings.variable
         self._timeouts = (CONNECT_TIMEOUT_SECONDS, settings.read_timeout_seconds)
         self._pause = pause
-        login = b64encode(f"{settings.api_key}:{settings.secret_key}".encode()).decode()
         self._http = requests.Session()
         for scheme in ("http://", "https://"):
             self._http.mount(scheme, TimedAdapter())
-        self._http.auth = partial(_authorize, f"Basic {login}")
+        self._http.auth = partial(_authorize, self._access.authorization)
 
     def check_address(self) -> None:
         """Check that Amplitude's API is at the address, and that this machine's clock is not ahead of Amplitude's.
@@ -170,7 +207,7 @@ class ExportClient:
             )
         if is_lost:
             raise AmplitudeError(
-                f"There is no API of Amplitude at {self.host} below the path of {self._variable('BASE_URL')} (HTTP 404 "
+                f"There is no API of Amplitude at {self.host} below the path of {self._access.place} (HTTP 404 "
                 "for the event list): write the host alone, like https://amplitude.com."
             )
 
@@ -198,14 +235,28 @@ class ExportClient:
         stopped = stopped or threading.Event()
         return self._insist(lambda: self._download_once(first, last, target, stopped), _range(first, last), stopped)
 
-    def get_json(self, url: str) -> requests.Response:
-        """The answer to a request for something small: a whole one, and JSON.
+    def get(
+        self, url: str, turn: Callable[[], AbstractContextManager[None]] = nullcontext, *, is_json: bool = True
+    ) -> requests.Response:
+        """Return the answer to a request for something small: a whole one, and JSON unless it should be none.
+
+        Args:
+            url: below the address.
+            turn: is entered for each attempt.
+            is_json: whether the answer must be JSON.
 
         Raises:
+            NotOfferedError: neither the plan nor the keys have it.
+            ThrottledError: Amplitude has had enough requests for now.
             AmplitudeError: a fault that cannot pass, or did not in five attempts.
         """
         what = f"the answer of {urlsplit(url).path}"
-        return self._insist(lambda: self._get_json_once(url, what), what, threading.Event())
+
+        def once() -> requests.Response:
+            with turn(), self._told():
+                return self._get_once(url, what, is_json=is_json)
+
+        return self._insist(once, what, threading.Event())
 
     def _insist(self, once: Callable[[], Answer], what: str, stopped: threading.Event) -> Answer:
         attempts = self.attempts(stopped)
@@ -215,7 +266,7 @@ class ExportClient:
             except PassingError as fault:
                 if not stopped.is_set() and not attempts.wait_for_next(str(fault), fault.retry_after):
                     raise fault.lasting(
-                        f"{self.host} {fault}, {ATTEMPTS} times for {what}; check {self._variable('BASE_URL')} and "
+                        f"{self.host} {fault}, {ATTEMPTS} times for {what}; check {self._access.place} and "
                         "the network, or run again later: finished hours are kept."
                     ) from fault
         raise StoppedError
@@ -224,19 +275,25 @@ class ExportClient:
         """Five of them: also for faults that come to light only after a download."""
         return Attempts(self.host, partial(self._pause, stopped or threading.Event()))
 
-    def _get_json_once(self, url: str, what: str) -> requests.Response:
-        with (
-            self._told(),
-            self._http.get(url, timeout=self._timeouts, stream=True) as response,
-            _in_time(response),
-        ):
-            if response.status_code != 200:
-                raise self._refusal(response, what)
-            _read(response, MAX_JSON_BYTES)
-            try:
-                response.json()
-            except ValueError:
-                raise NoJsonError("sent a body that is no JSON") from None
+    def _get_once(self, url: str, what: str, *, is_json: bool) -> requests.Response:
+        with self._http.get(url, timeout=self._timeouts, stream=True) as response, _in_time(response):
+            match response.status_code:
+                case 200 | 202:
+                    _read(response, MAX_ANSWER_BYTES)
+                case 402 | 403 | 404:
+                    raise NotOfferedError(
+                        f"{self.host} does not offer {urlsplit(url).path} to this project (HTTP "
+                        f"{response.status_code}): it is not part of every plan, nor open to all keys."
+                    )
+                case 429:
+                    raise ThrottledError(_retry_after(response))
+                case _:
+                    raise self._refusal(response, what)
+            if is_json:
+                try:
+                    response.json()
+                except ValueError:
+                    raise NoJsonError("sent a body that is no JSON") from None
             return response
 
     def _download_once(self, first: datetime, last: datetime, target: Path, stopped: threading.Event) -> Outcome:
@@ -306,20 +363,19 @@ class ExportClient:
             case 403 if proxy:
                 return AmplitudeError(
                     f"{self.host}, or the proxy of {proxy}, refuses the request (HTTP 403 for {what}): name the host "
-                    f"in NO_PROXY if it can be reached without the proxy, else check {self._variable('API_KEY')} and "
-                    f"{self._variable('SECRET_KEY')}."
+                    f"in NO_PROXY if it can be reached without the proxy, else check {self._access.keys}."
                 )
             case 401 | 403:
                 return AmplitudeError(
                     f"{self.host} refuses the keys (HTTP {response.status_code} for {what}): check "
-                    f"{self._variable('API_KEY')} and {self._variable('SECRET_KEY')}, and that "
+                    f"{self._access.keys}, and that "
                     f"{self._variable('REGION')} is the project's (us or eu)."
                 )
             case status if status == 429 or status >= 500:
                 return PassingError(f"answered HTTP {status}", _retry_after(response))
             case status:
                 return AmplitudeError(
-                    f"{self.host} answered HTTP {status} for {what}; check {self._variable('BASE_URL')}, or run again "
+                    f"{self.host} answered HTTP {status} for {what}; check {self._access.place}, or run again "
                     "later: finished hours are kept."
                 )
 
@@ -348,7 +404,7 @@ class ExportClient:
                 case ssl.SSLCertVerificationError():
                     return AmplitudeError(
                         f"{self.host} has a TLS certificate that is not accepted ({cause.verify_message}): "
-                        f"{certificate_mend(cause, self._variable('BASE_URL'))}, then run again: finished hours are "
+                        f"{certificate_mend(cause, self._access.place)}, then run again: finished hours are "
                         "kept."
                     )
                 case OSError() if status := TUNNEL_STATUS.search(str(cause)):

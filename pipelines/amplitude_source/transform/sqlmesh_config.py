@@ -61,6 +61,7 @@ UNIT_TEST_VARIABLES = {
     "reporting_timezone": "UTC",
     "week_start": "monday",
     "attribution_window_days": 30,
+    "unproven_days": "warn",
     "properties": [],
     "channel_groups": [],
     "charts": [],

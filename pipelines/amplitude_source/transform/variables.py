@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 from ..errors import AmplitudeError
 
 WEEK_STARTS = ("monday", "sunday")
+UNPROVEN_DAYS = ("warn", "block")
 RETIRED = {
     "retention_start_event": "write a retention chart with `start`",
     "retention_return_event": "write a retention chart with `return`",
@@ -65,6 +66,10 @@ def _days(value: object) -> str | None:
     return None if is_count else f"is {value!r}: write a number of days, 0 or more."
 
 
+def _unproven_days(value: object) -> str | None:
+    return None if value in UNPROVEN_DAYS else f"is {value!r}: write warn or block."
+
+
 def _not_one_of(value: object, words: Any, kind: str) -> str:
     near = get_close_matches(str(value), words, n=1)
     return f"is {value!r}: did you mean {near[0]}?" if near else f"is {value!r}: write {kind}."
@@ -74,4 +79,5 @@ VARIABLES: dict[str, Callable[[object], str | None]] = {
     "reporting_timezone": _zone,
     "week_start": _week_start,
     "attribution_window_days": _days,
+    "unproven_days": _unproven_days,
 }

@@ -1,90 +1,201 @@
-/* Our active and new users of each day beside Amplitude's own, for the days that it was last asked
- * about. They may differ by the merges of users, which the export does not show, and by rows that
- * came after Amplitude was asked. New users do not agree in the warehouse's first weeks: users
- * from before its first hour are new here when they come back. */
+/* Our numbers of each day beside Amplitude's own, by measure, with what a difference comes from. A day on which all events agree is proven: no row is
+ * missing and none is counted twice. New users do not agree in the warehouse's first weeks, because users from before its first hour are new here when
+ * they come back. */
 MODEL (
   name gold.reconciliation_daily,
   kind VIEW,
   cron '@daily',
   start @day_before_first_hour,
   owner data,
-  grain (project, event_date),
+  grain (project, event_date, measure, detail),
   audits (
-    not_null(columns := (project, event_date, active_users, new_users, is_complete)),
-    unique_combination_of_columns(columns := (project, event_date)),
+    not_null(
+      columns := (
+        project,
+        event_date,
+        measure,
+        detail,
+        ours,
+        theirs,
+        difference,
+        verdict,
+        asked_at
+      )
+    ),
+    unique_combination_of_columns(columns := (project, event_date, measure, detail)),
+    accepted_values(column := verdict, is_in := ('equal', 'differs', 'open')),
     forall_non_blocking(
       criteria := (
-        NOT is_complete
-        OR ABS(active_users_difference) <= 0.05 * GREATEST(active_users, amplitude_active_users)
+        measure <> 'active_users' OR verdict <> 'differs' OR ABS(difference_share) <= 0.05
       )
     ) /* A warning: beyond one in twenty, which is about what merges alone can make. */
   )
 );
 
-WITH amplitude AS (
-  SELECT
-    _project AS project,
-    event_date,
-    MAX(IFF(metric = 'active', users, NULL)) AS active_users,
-    MAX(IFF(metric = 'new', users, NULL)) AS new_users,
-    MIN(_snapshot_at) AS asked_at
-  FROM bronze.user_counts
-  GROUP BY
-    _project,
-    event_date
-), apps AS (
+WITH apps AS (
   SELECT
     project,
     MIN(first_date) AS first_date,
-    MAX(frontier_date) AS frontier_date
+    MIN(frontier_date) AS frontier_date
   FROM silver.apps
   GROUP BY
     project
-), users AS (
+), days AS (
+  SELECT
+    project,
+    event_date,
+    @reporting_day_start(event_date) AS day_starts_at,
+    @reporting_day_start(DATEADD(DAY, 1, event_date)::DATE) AS day_ends_at
+  FROM silver.amplitude_numbers
+  GROUP BY
+    project,
+    event_date
+), hours AS (
+  /* Hours of the export from the day's beginning to three hours after its end, that have no rows here. */
   SELECT
     days.project,
     days.event_date,
-    COUNT_IF(days.active_events > 0) AS active_users,
-    COUNT_IF(days.event_date = days.first_date) AS new_users
-  FROM @shown(silver.segment_days, event_date) AS days
-  WHERE
-    days.breakdown = 'all'
+    COUNT(*) AS empty_hours
+  FROM days
+  JOIN gold.export_coverage AS coverage
+    ON coverage.project = days.project
+    AND coverage.status <> 'loaded'
+    AND coverage.export_hour >= DATE_TRUNC('HOUR', days.day_starts_at)
+    AND coverage.export_hour < DATEADD(HOUR, 3, days.day_ends_at)
   GROUP BY
     days.project,
     days.event_date
+), copies AS (
+  /* Amplitude counts a copy that comes after more than seven days as another event; silver does not. */
+  SELECT
+    days.project,
+    days.event_date,
+    SUM(repeats.repeats) AS late_copies
+  FROM days
+  JOIN silver.export_repeats AS repeats
+    ON repeats.project = days.project
+    AND repeats.export_hour >= DATEADD(DAY, 7, days.day_starts_at)
+  GROUP BY
+    days.project,
+    days.event_date
+), reporting AS (
+  SELECT
+    project,
+    MAX_BY(DATEDIFF(MINUTE, day_starts_at, event_date::TIMESTAMPNTZ), event_date) AS offset_minutes
+  FROM days
+  GROUP BY
+    project
+), zones AS (
+  /* The zone in which most days agree, of several the nearest to the reporting time zone: nights may have no events. */
+  SELECT
+    matches.project,
+    matches.offset_minutes
+  FROM silver.zone_matches AS matches
+  JOIN reporting
+    ON reporting.project = matches.project
+  WHERE
+    matches.matching_days >= 2 AND 3 * matches.matching_days >= matches.tested_days
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY matches.project
+      ORDER BY matches.matching_days DESC, ABS(matches.offset_minutes - reporting.offset_minutes), matches.offset_minutes
+    ) = 1
+), compared AS (
+  SELECT
+    theirs.project,
+    theirs.event_date,
+    theirs.measure,
+    theirs.detail,
+    COALESCE(ours.value, 0) AS ours,
+    theirs.value AS theirs,
+    ours.other_value,
+    theirs.asked_at,
+    theirs.is_reached,
+    COALESCE(
+      theirs.event_date > apps.first_date
+      AND theirs.event_date < apps.frontier_date
+      AND theirs.event_date < @reporting_date(theirs.asked_at),
+      FALSE
+    ) AS is_over,
+    ABS(COALESCE(ours.value, 0) - theirs.value) <= 0.000001 * GREATEST(1, ABS(theirs.value)) AS is_equal,
+    COALESCE(hours.empty_hours, 0) AS empty_hours,
+    COALESCE(copies.late_copies, 0) AS late_copies,
+    days.day_starts_at,
+    days.day_ends_at,
+    zones.offset_minutes
+  FROM silver.amplitude_numbers AS theirs
+  LEFT JOIN silver.own_numbers AS ours
+    ON ours.project = theirs.project
+    AND ours.event_date = theirs.event_date
+    AND ours.measure = theirs.measure
+    AND ours.detail = theirs.detail
+  LEFT JOIN apps
+    ON apps.project = theirs.project
+  JOIN days
+    ON days.project = theirs.project AND days.event_date = theirs.event_date
+  LEFT JOIN copies
+    ON copies.project = theirs.project AND copies.event_date = theirs.event_date
+  LEFT JOIN hours
+    ON hours.project = theirs.project AND hours.event_date = theirs.event_date
+  LEFT JOIN zones
+    ON zones.project = theirs.project
+    AND zones.offset_minutes <> DATEDIFF(MINUTE, days.day_starts_at, theirs.event_date::TIMESTAMPNTZ)
+  WHERE
+    theirs.measure <> 'saved_chart'
+), judged AS (
+  SELECT
+    compared.*,
+    CASE
+      WHEN NOT is_over
+      THEN 'open'
+      WHEN is_equal
+      THEN 'equal'
+      WHEN is_reached
+      THEN 'differs'
+      ELSE 'open'
+    END AS verdict,
+    MAX(IFF(measure = 'events' AND detail = '(all)' AND is_equal, 1, 0)) OVER (PARTITION BY project, event_date) = 1 AS has_all_events
+  FROM compared
 )
 SELECT
-  amplitude.project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
-  amplitude.event_date::DATE AS event_date, /* Day in the project's time zone, which must be the reporting time zone */
-  COALESCE(users.active_users, 0)::BIGINT AS active_users, /* Users with an active event on the day, counted here */
-  amplitude.active_users::BIGINT AS amplitude_active_users, /* The same as Amplitude told it */
+  project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
+  event_date::DATE AS event_date, /* Day in the project's time zone, which must be the reporting time zone */
+  measure::VARCHAR AS measure, /* active_users, new_users, events, sessions_per_user, average_session_seconds, or identities: users of a sample who are the same users here */
+  detail::VARCHAR AS detail, /* The event type; (all) for all events and for users */
+  ours::DOUBLE AS ours, /* Our number, as far as rows were uploaded before Amplitude was asked */
+  theirs::DOUBLE AS theirs, /* The same as Amplitude says it */
   (
-    COALESCE(users.active_users, 0) - amplitude.active_users
-  )::BIGINT AS active_users_difference, /* How many more are counted here */
-  (
-    (
-      COALESCE(users.active_users, 0) - amplitude.active_users
-    )::DOUBLE / NULLIF(amplitude.active_users, 0)
-  )::DOUBLE AS active_users_difference_share, /* As a share of Amplitude's */
-  COALESCE(users.new_users, 0)::BIGINT AS new_users, /* Users whose first event was on the day, counted here */
-  amplitude.new_users::BIGINT AS amplitude_new_users, /* The same as Amplitude told it */
-  (
-    COALESCE(users.new_users, 0) - amplitude.new_users
-  )::BIGINT AS new_users_difference, /* How many more are counted here */
+    ours - theirs
+  )::DOUBLE AS difference, /* How much more is counted here */
   (
     (
-      COALESCE(users.new_users, 0) - amplitude.new_users
-    )::DOUBLE / NULLIF(amplitude.new_users, 0)
-  )::DOUBLE AS new_users_difference_share, /* As a share of Amplitude's */
-  amplitude.asked_at::TIMESTAMPNTZ AS asked_at, /* When Amplitude was last asked about the day (UTC) */
-  COALESCE(
-    amplitude.event_date > apps.first_date
-    AND amplitude.event_date < apps.frontier_date
-    AND amplitude.event_date < @reporting_date(amplitude.asked_at),
-    FALSE
-  )::BOOLEAN AS is_complete /* Whether the day was over when Amplitude was asked, and the export begins before it and ends after it */
-FROM amplitude
-LEFT JOIN apps
-  ON apps.project = amplitude.project
-LEFT JOIN users
-  ON users.project = amplitude.project AND users.event_date = amplitude.event_date
+      ours - theirs
+    ) / NULLIF(theirs, 0)
+  )::DOUBLE AS difference_share, /* As a share of Amplitude's */
+  verdict::VARCHAR AS verdict, /* equal; differs; or open, while the day is not over or silver has not reached the time of asking */
+  CASE
+    WHEN verdict <> 'differs'
+    THEN NULL
+    WHEN NOT offset_minutes IS NULL AND NOT has_all_events
+    THEN 'zone'
+    WHEN NOT has_all_events AND other_value = theirs
+    THEN 'deleted types'
+    WHEN NOT has_all_events AND ours < theirs AND empty_hours > 0
+    THEN 'empty hours'
+    WHEN NOT has_all_events AND ours < theirs AND theirs - ours <= late_copies
+    THEN 'late copies'
+    WHEN NOT has_all_events
+    THEN IFF(ours < theirs, 'late rows', 'other rows')
+    WHEN other_value = theirs
+    THEN 'inactive types'
+    WHEN measure = 'identities'
+    OR measure IN ('active_users', 'new_users')
+    AND ours > theirs
+    THEN 'unmerged users'
+    ELSE 'other rule'
+  END::VARCHAR AS likely_cause, /* zone, deleted types, empty hours, late copies, late rows (they came after the hour was loaded), other rows, inactive types, unmerged users or other rule; NULL unless it differs */
+  IFF(verdict = 'differs' AND NOT has_all_events, offset_minutes, NULL)::BIGINT AS zone_offset_minutes, /* Of a zone as the cause: the minutes by which it is ahead of UTC */
+  asked_at::TIMESTAMPNTZ AS asked_at, /* When Amplitude was asked (UTC) */
+  day_starts_at::TIMESTAMPNTZ AS day_starts_at, /* When the day begins (UTC) */
+  day_ends_at::TIMESTAMPNTZ AS day_ends_at /* When it ends (UTC) */
+FROM judged

@@ -1,0 +1,1 @@
+"""Amplitude's REST APIs as tables of bronze."""
