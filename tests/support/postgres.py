@@ -121,6 +121,25 @@ class Postgres:
         finally:
             connection.close()
 
+    def dump(self, database: str) -> str:
+        """A database as a script, for the servers of other processes, which have the same version."""
+        return self._ask("pg_dump", database)
+
+    def restore(self, database: str, script: str) -> None:
+        """Runs such a script in an empty database."""
+        self._ask("psql", database, "--quiet", "--set=ON_ERROR_STOP=1", script=script)
+
+    def _ask(self, program: str, database: str, *options: str, script: str = "") -> str:
+        """What a client of PostgreSQL's prints."""
+        return subprocess.run(
+            [self._binaries / program, "--host=127.0.0.1", f"--port={self.port}", *options, database],
+            env={"PATH": os.environ["PATH"], "PGUSER": USER, "PGPASSWORD": self.password},
+            input=script,
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+        ).stdout
+
     def settings(self, database: str) -> dict[str, str]:
         """The environment variables by which SQLMesh keeps its state in a database of it."""
         return {

@@ -23,29 +23,41 @@ from support import warehouse
 from support.members import export_row, gzip_lines, hour_text
 from support.postgres import Postgres, find_binaries
 from support.project import COMMAND_TIMEOUT_SECONDS, Project, Result, make_project, succeeded
+from support.shared import built_once
 
 PLANNED = "planned"
+STATE = "state.sql"
 SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
 
 
 @pytest.fixture(scope="module")
 def planned_data(tmp_path_factory: pytest.TempPathFactory, product: Product, postgres: Postgres) -> Path:
     """The data of a project that has planned the product's first two days, its state in the database PLANNED."""
+
+    def build(folder: Path) -> Path:
+        database = f"{PLANNED}_first"
+        postgres.execute("postgres", f"CREATE DATABASE {database}")
+        with Simulator(product) as simulator:
+            project = make_project(folder, simulator)
+            project.env |= postgres.settings(database)
+            last = product.start + timedelta(days=2, hours=-1)
+            succeeded(project.load_here("--start", hour_text(product.start), "--end", hour_text(last)))
+            # As a process of its own: what other tests imported here, SQLMesh would note as imports of the macros.
+            succeeded(sqlmesh(project, "plan", "--auto-apply", "--no-prompts", "--skip-tests"))
+        data = project.root / "data"
+        (data / STATE).write_text(postgres.dump(database))
+        return data
+
+    data = built_once(tmp_path_factory, PLANNED, build)
     postgres.execute("postgres", f"CREATE DATABASE {PLANNED}")
-    with Simulator(product) as simulator:
-        project = make_project(tmp_path_factory.mktemp("planned"), simulator)
-        project.env |= postgres.settings(PLANNED)
-        last = product.start + timedelta(days=2, hours=-1)
-        succeeded(project.load_here("--start", hour_text(product.start), "--end", hour_text(last)))
-        # As a process of its own: what other tests imported in this one, SQLMesh would note as imports of the macros.
-        succeeded(sqlmesh(project, "plan", "--auto-apply", "--no-prompts", "--skip-tests"))
-    return project.root / "data"
+    postgres.restore(PLANNED, (data / STATE).read_text())
+    return data
 
 
 @pytest.fixture
 def planned(project: Project, planned_data: Path, postgres: Postgres, request: pytest.FixtureRequest) -> Project:
     """A copy of that project and of its state; the product's last day is loaded, and not yet built."""
-    shutil.copytree(planned_data, project.root / "data", ignore=shutil.ignore_patterns("work"))
+    shutil.copytree(planned_data, project.root / "data", ignore=shutil.ignore_patterns("work", STATE))
     database = re.sub(r"\W", "_", request.node.name)
     postgres.execute("postgres", f"CREATE DATABASE {database} TEMPLATE {PLANNED}")
     project.env |= postgres.settings(database)
