@@ -226,6 +226,8 @@ class Production:
             "HOME": str(self.folder / "home"),
             "TZ": "Asia/Kolkata",
             "GIT_CONFIG_GLOBAL": os.devnull,
+            # The first run finds it empty, as each does in production. Those after it need not read all models again.
+            "SQLMESH__CACHE_DIR": str(self.folder / "cache"),
             "AMPLITUDE_DESTINATION": "duckdb",
             "SQLMESH_GATEWAY": "local",
             "SQLMESH_STATE_HOST": "",
