@@ -1,5 +1,6 @@
 """The Snowflake stand-in (standin/) as tests use it: a server for each test run, a database for each test."""
 
+import functools
 import itertools
 import json
 import os
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -190,7 +192,11 @@ def trusting(authority: str) -> Iterator[None]:
 
 @contextmanager
 def served(folder: Path, s3: S3Server) -> Iterator[Standin]:
-    """Starts the server; it reads staged files from that S3."""
+    """Start the server, which reads staged files from that S3.
+
+    A login reads its key two or three times, and each time OpenSSL proves its primes anew, for a thirtieth of a second.
+    A test has up to 150 logins, so while the server runs this process reads each key once.
+    """
     assert PYTHON.exists(), "the stand-in's environment is missing: make .venv-standin/installed"
     key = make_key(folder / "private_key.pem")
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -200,9 +206,21 @@ def served(folder: Path, s3: S3Server) -> Iterator[Standin]:
             [PYTHON, SERVER, s3.url, folder], stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder
         )
     try:
-        yield Standin(folder, await_port(process, folder))
+        with keys_read_once():
+            yield Standin(folder, await_port(process, folder))
     finally:
         process.communicate()
+
+
+@contextmanager
+def keys_read_once() -> Iterator[None]:
+    """Within, dlt and the connector get the key that was read before."""
+    pem, der = map(functools.cache, (serialization.load_pem_private_key, serialization.load_der_private_key))
+    with (
+        mock.patch.object(serialization, "load_pem_private_key", pem),
+        mock.patch("snowflake.connector.auth.keypair.load_der_private_key", der),
+    ):
+        yield
 
 
 def make_key(path: Path) -> rsa.RSAPrivateKey:
