@@ -42,6 +42,8 @@ GENERATED = {f"docs/reference/{name}.md" for name in ("commands", "macros", "set
 PAGES_OF_OTHERS = {"docs/explanation/how-amplitude-counts.md"}
 # Tables that a recipe adds.
 TABLES_OF_EXAMPLES = {"bronze.annotations", "gold.chart_large_orders"}
+# dlt's own, and the one that models embed (sqlmesh/bronze/).
+OTHER_TABLES = {"bronze._dlt_loads", "bronze.exported_events"}
 # Names that look like files of the repository. The user makes them, or an example does.
 FILES_OF_USERS = {
     ".dlt/secrets.toml",
@@ -229,7 +231,7 @@ def complaint_of(page: str, span: str) -> str | None:
 
 @cache
 def known_tables() -> frozenset[str]:
-    return frozenset(re.findall(r"^### (\S+)$", read(TABLES), re.MULTILINE)) | {"bronze._dlt_loads"}  # dlt's own
+    return frozenset(re.findall(r"^### (\S+)$", read(TABLES), re.MULTILINE)) | OTHER_TABLES
 
 
 @cache

@@ -2,16 +2,16 @@
 
 import gc
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 from sqlglot import exp
 from sqlmesh.core.config import Config, PostgresConnectionConfig
 from sqlmesh.core.context import GenericContext
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader, get_variables
-from sqlmesh.core.model import Model, SqlModel
+from sqlmesh.core.model import SqlModel
 from sqlmesh.core.test import ModelTestMetadata
 
 from ..charts.properties import check_columns
@@ -19,6 +19,7 @@ from ..errors import AmplitudeError
 from ..settings import duckdb_path
 from .chart_models import chart_models
 from .duckdb_connection import DuckDBFile, say_if_full
+from .foreign_bronze import ForeignBronze, check_tables, foreign_models, read_bronze
 from .resumable_plan import ResumableScheduler
 from .sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of
 from .state_lock import stop_unless_alone, subcommand
@@ -67,26 +68,36 @@ class ProjectLoader(SqlMeshLoader):
                 taken = {name.lower() for name in model.query.named_selects}
                 check_columns(self.config_path.parent, model.name, taken)
         if self._subcommand != "test":  # whose models have no columns of a user's
-            for chart in self._chart_models(project):
+            for chart in chart_models(self.config_path.parent, **self._loading(project)):
                 project.models[chart.fqn] = chart
+        if bronze := read_bronze(self.config_path.parent, self.config.variables):
+            if self._subcommand in USER_COMMANDS:
+                self._stop_without_tables(bronze)
+            project.models |= {model.fqn: model for model in foreign_models(bronze, **self._loading(project))}
         custom = self.config_path / CUSTOM_MODELS
         own = {name: model for name, model in project.models.items() if model._path and custom in model._path.parents}
         project.models |= {name: model.copy(update={"formatting": False}) for name, model in own.items()}
         return project
 
-    def _chart_models(self, project: LoadedProject) -> Iterator[Model]:
-        return chart_models(
-            self.config_path.parent,
-            defaults=self.config.model_defaults.dict(),
-            macros=project.macros,
-            jinja_macros=project.jinja_macros,
-            module_path=self.config_path,
-            variables=get_variables(self.context.selected_gateway),
-            physical_schema_mapping=self.config.physical_schema_mapping,
-            default_catalog=self.context.default_catalog,
-            project=self.config.project,
-            virtual_environment_mode=self.config.virtual_environment_mode,
-        )
+    def _stop_without_tables(self, bronze: ForeignBronze) -> None:
+        try:
+            check_tables(bronze, self.context.engine_adapter)
+        except AmplitudeError as error:
+            raise click.ClickException(str(error)) from error
+
+    def _loading(self, project: LoadedProject) -> dict[str, Any]:
+        """Return how models are loaded that are not in SQLMesh's folder of models."""
+        return {
+            "defaults": self.config.model_defaults.dict(),
+            "macros": project.macros,
+            "jinja_macros": project.jinja_macros,
+            "module_path": self.config_path,
+            "variables": get_variables(self.context.selected_gateway),
+            "physical_schema_mapping": self.config.physical_schema_mapping,
+            "default_catalog": self.context.default_catalog,
+            "project": self.config.project,
+            "virtual_environment_mode": self.config.virtual_environment_mode,
+        }
 
     def load_model_tests(self) -> list[ModelTestMetadata]:
         """Read the models' unit tests, unless the command builds the warehouse.

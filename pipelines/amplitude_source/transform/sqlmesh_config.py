@@ -35,6 +35,7 @@ from ..settings import (
 from ..text_files import read_text
 from .chart_models import listed_charts
 from .duckdb_connection import DuckDBFile
+from .foreign_bronze import CHOICE, OWN, TABLES, read_bronze
 from .variables import check_variables
 
 # A run's SQL joins as it is written, the right side as the hash table: DuckDB cannot know how few keys a run's hours
@@ -94,6 +95,10 @@ def project_config(root: Path, command: str | None) -> Config:
             f"{path.relative_to(root)}{line}: {error.problem}; values with brackets or colons need quotes."
         ) from error
     check_variables(config.variables, path.relative_to(root))
+    if command == "test":  # whose models read this pipeline's own bronze
+        config.variables |= {CHOICE: OWN, TABLES: None}
+    if bronze := read_bronze(root, config.variables):
+        config.variables["foreign_tables"] = bronze.variable()
     # The columns of a unit test's model come from here, and not from the variables of the test.
     config.variables["properties"] = [] if command == "test" else read_properties(root).variable()
     config.variables["channel_groups"] = [] if command == "test" else read_channel_groups(root)

@@ -16,6 +16,9 @@ RETIRED = {
 }
 """Variables that charts have taken the place of, and what to do instead."""
 
+OTHERS = ("bronze", "bronze_tables")
+"""Variables that `foreign_bronze.py` checks, and that may be left out."""
+
 # Zones that tzdata lists and that are none of the world's.
 NO_ZONES = {"localtime", "Factory", "posixrules"}
 
@@ -36,7 +39,7 @@ def check_variables(variables: Mapping[str, Any], path: Path) -> None:
         elif name in RETIRED:
             complaint = f"is no variable any more: {RETIRED[name]} (docs/guides/charts.md), and delete this line."
         else:
-            near = get_close_matches(name, VARIABLES, n=1, cutoff=0.8)
+            near = [] if name in OTHERS else get_close_matches(name, [*VARIABLES, *OTHERS], n=1, cutoff=0.8)
             complaint = f"is not a variable of this project; did you mean {near[0]}?" if near else None
         if complaint:
             raise AmplitudeError(f"{path}, line {line_of(name, path)}: {name} {complaint}")

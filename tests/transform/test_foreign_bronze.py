@@ -1,0 +1,149 @@
+"""The choice of a bronze: what it makes of the models, and what is said of its faults."""
+
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import sqlglot
+from sqlglot import exp
+from sqlmesh.core.config import DuckDBConnectionConfig
+
+from amplitude_source.errors import AmplitudeError
+from amplitude_source.transform.foreign_bronze import OWN, check_tables, read_bronze
+from support import foreign, warehouse
+from support.project import REPOSITORY, Project
+
+BRONZES = sorted(path.stem for path in (REPOSITORY / "sqlmesh/bronze").glob("*.sql"))
+SEAM = {"events", "export_hours", "_dlt_loads", "events_list", "merge_ids", "user_counts"}
+EVENTS = {"events": "other_tool.events"}
+SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
+TABLES = {kind: f"other_tool.{kind}" for kind in ("events", "merge_ids", "events_list")}
+
+
+def fault(variables: Mapping[str, object]) -> str:
+    with pytest.raises(AmplitudeError) as caught:
+        read_bronze(REPOSITORY, variables)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        pytest.param({"bronze": "fivetrn"}, "bronze is 'fivetrn': did you mean fivetran?", id="misspelt"),
+        pytest.param(
+            {"bronze": "segment"},
+            "bronze is 'segment': write amplitude_warehouse, airbyte, amplitude or fivetran.",
+            id="unknown",
+        ),
+        pytest.param(
+            {"bronze": "airbyte"},
+            "bronze_tables must name the table of the events for bronze: airbyte; write `events: schema.table` below it.",
+            id="no table",
+        ),
+        pytest.param(
+            {"bronze": "amplitude", "bronze_tables": {**EVENTS, "merged_ids": "a.b"}},
+            "bronze_tables names 'merged_ids': did you mean merge_ids?",
+            id="misspelt kind",
+        ),
+        pytest.param(
+            {"bronze": "amplitude", "bronze_tables": {"events": "events"}},
+            "bronze_tables: events is 'events': write schema.table or database.schema.table.",
+            id="no schema",
+        ),
+        pytest.param(
+            {"bronze": "amplitude", "bronze_tables": {"events": {"web": "a.b"}, "merge_ids": {"wbe": "a.c"}}},
+            "bronze_tables: merge_ids has the project 'wbe', which events lacks.",
+            id="another project",
+        ),
+        pytest.param(
+            {"bronze": OWN, "bronze_tables": EVENTS},
+            "bronze_tables is of no use with bronze: amplitude_warehouse: delete it, or choose another bronze.",
+            id="own, with tables",
+        ),
+    ],
+)
+def test_what_means_nothing_is_named_with_its_line(variables: Mapping[str, object], said: str) -> None:
+    assert re.fullmatch(rf"sqlmesh/config\.yaml, line \d+: {re.escape(said)}", fault(variables))
+
+
+def test_without_the_variables_the_bronze_is_this_pipelines_own() -> None:
+    assert read_bronze(REPOSITORY, {}) is None
+
+
+def test_a_misspelt_variable_is_named_with_the_nearest(project: Project) -> None:
+    path = project.root / "sqlmesh/config.yaml"
+    path.write_text(path.read_text().replace("  bronze: ", "  bronce: "))
+    result = project.run(*SQLMESH, "plan")
+    assert result.returncode == 1
+    assert result.stderr.endswith("bronce is not a variable of this project; did you mean bronze?\n")
+
+
+def test_a_plan_names_the_table_or_the_columns_that_are_missing(project: Project) -> None:
+    foreign.choose(project, "fivetran", EVENTS)
+    result = project.run(*SQLMESH, "plan", "--auto-apply")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert re.fullmatch(
+        r"Error: bronze_tables: other_tool\.events cannot be read \(.*does not exist.*\): write its name with its "
+        r"schema, and give this role the right to read it\.\n",
+        result.stderr,
+    )
+
+
+def test_columns_that_a_table_lacks_are_named() -> None:
+    bronze = read_bronze(REPOSITORY, {"bronze": "amplitude", "bronze_tables": TABLES})
+    assert bronze
+    adapter = DuckDBConnectionConfig().create_engine_adapter()
+    adapter.execute("CREATE SCHEMA other_tool")
+    for kind, columns in bronze.columns.items():
+        adapter.execute(f"CREATE TABLE other_tool.{kind} ({', '.join(f'{name} TEXT' for name in columns)})")
+    check_tables(bronze, adapter)
+    adapter.execute("ALTER TABLE other_tool.merge_ids DROP merge_event_time")
+    adapter.execute("ALTER TABLE other_tool.merge_ids DROP amplitude_id")
+    with pytest.raises(AmplitudeError) as caught:
+        check_tables(bronze, adapter)
+    assert str(caught.value) == (
+        "bronze_tables: other_tool.merge_ids lacks AMPLITUDE_ID, MERGE_EVENT_TIME, which silver reads: have the "
+        "connector sync them, or name a view of the table that has NULL instead."
+    )
+
+
+@pytest.mark.parametrize("bronze", BRONZES)
+def test_the_models_of_a_bronze_are_written_as_all_others_and_change_no_other(project: Project, bronze: str) -> None:
+    with warehouse.opened(project) as context:
+        own = {name: model.data_hash for name, model in context.models.items() if not model.kind.is_external}
+    foreign.choose(project, bronze, TABLES)
+    with warehouse.opened(project) as context:
+        context.lint_models()
+        assert context.format(check=True)
+        models = {name: model for name, model in context.models.items() if model.kind.is_embedded}
+        assert {model.name for model in models.values()} == {f"bronze.{name}" for name in (*SEAM, "exported_events")}
+        others = {name: model.data_hash for name, model in context.models.items() if name in own}
+        assert others == own
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in (REPOSITORY / "sqlmesh/bronze/tests").glob("*.yaml")))
+def test_each_unit_test_of_the_seam_holds(project: Project, file: str) -> None:
+    foreign.choose(project, re.sub(r"test_|\.yaml|seam", "", file) or "amplitude", TABLES)
+    told = io.StringIO()
+    with warehouse.opened(project) as context:
+        result = context.test(tests=[str(project.root / "sqlmesh/bronze/tests" / file)], stream=told)
+    assert result.testsRun > 0
+    assert result.wasSuccessful(), "\n".join(text for _, text in [*result.errors, *result.failures])
+
+
+@pytest.mark.parametrize("bronze", BRONZES)
+def test_snowflake_gets_sql_that_it_can_parse_with_the_tables_in_it(project: Project, bronze: str) -> None:
+    foreign.choose(project, bronze, {**TABLES, "events": {"web": "DB_1.SCHEMA_1.EVENTS_1", "ios": "DB_1.SCHEMA_2.EVENTS_2"}, "merge_ids": {"web": "DB_1.SCHEMA_1.MERGE_IDS_1"}, "events_list": None})
+    config = project.root / "sqlmesh/config.yaml"
+    with warehouse.opened(project) as context:
+        snapshots = context.snapshots
+        query = context.get_model("silver.events", raise_if_missing=True).render_query_or_raise(
+            snapshots=snapshots, start="2026-06-01", end="2026-06-01"
+        )
+    sql = query.sql("snowflake")
+    tables = {table.sql("snowflake") for table in sqlglot.parse_one(sql, dialect="snowflake").find_all(exp.Table)}
+    assert config.exists()
+    assert any("EVENTS_2" in name for name in tables)
+    assert not any("BRONZE" in name for name in tables), "an embedded model is no table"
