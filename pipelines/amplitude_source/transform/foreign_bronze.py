@@ -1,8 +1,8 @@
 """The bronze that silver reads: this pipeline's own, or tables that another tool fills.
 
-`bronze` of `sqlmesh/config.yaml` chooses, and `bronze_tables` names the tables. A query of `sqlmesh/bronze/` turns their
-rows into `bronze.exported_events`. Models of `sqlmesh/bronze/seam/` make this pipeline's tables of bronze from it. All
-of them are embedded: silver's models stay as they are, and the warehouse gets no view.
+`bronze` of `sqlmesh/config.yaml` chooses, and `bronze_tables` names the tables. A query of `sqlmesh/bronze/` turns
+their rows into `bronze.exported_events`. Models of `sqlmesh/bronze/seam/` make this pipeline's tables of bronze from
+it. All of them are embedded: silver's models stay as they are, and the warehouse gets no view.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlglot import exp
 from sqlmesh.core.dialect import MacroFunc, parse
-from sqlmesh.core.engine_adapter import EngineAdapter
+from sqlmesh.core.engine_adapter.base import EngineAdapter
 from sqlmesh.core.model import Model, create_external_model, load_sql_based_model
 
 from ..charts.expressions import DIALECT
@@ -106,7 +106,7 @@ def named_tables(choice: str, tables: object) -> dict[str, dict[str, str]]:
             raise AmplitudeError(f"{TABLES} names {kind!r}: {hint}")
     if not given.get(EVENTS):
         raise AmplitudeError(
-            f"{TABLES} must name the table of the events for {CHOICE}: {choice}; write `{EVENTS}: schema.table` below it."
+            f"{TABLES} must name the table of the events for {CHOICE}: {choice}; write `{EVENTS}: schema.table` below."
         )
     named = {kind: by_project(given.get(kind)) for kind in KINDS}
     for kind, of_projects in named.items():
@@ -172,8 +172,8 @@ def check_tables(bronze: ForeignBronze, adapter: EngineAdapter) -> None:
             columns = {name.upper() for name in adapter.columns(exp.to_table(table, dialect=DIALECT))}
         except Exception as error:  # of whatever engine
             raise AmplitudeError(
-                f"{TABLES}: {table} cannot be read ({' '.join(str(error).split())}): write its name with its schema, and "
-                "give this role the right to read it."
+                f"{TABLES}: {table} cannot be read ({' '.join(str(error).split())}): write its name with its schema, "
+                "and give this role the right to read it."
             ) from error
         if lacking := [name for name in bronze.columns[kind] if name.upper() not in columns]:
             raise AmplitudeError(

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,18 +13,22 @@ from simulator.product import Product
 from simulator.server import Simulator
 from support import foreign, warehouse
 from support.members import hour_text
-from support.project import Project, make_project, succeeded
+from support.project import REPOSITORY, Project, make_project, succeeded
 
 HOUR = timedelta(hours=1)
 BRONZES = ("amplitude", "fivetran", "airbyte")
 WITHOUT_INSERT_ID = {"amplitude"}
 MERGES = "MERGE_IDS_189524"
 MERGE_COLUMNS = "amplitude_id, merged_amplitude_id, merge_event_time, merge_server_time"
+HOURS_TAKEN = "(SELECT * EXCLUDE load_id FROM gold.export_hours_taken)"
 # What no other tool knows: contents of hours, and rows of the newest hour, which is pending there and not loaded here.
 COMPARED = {
-    "(SELECT * EXCLUDE load_id FROM gold.export_hours_taken)": "SELECT project, export_hour FROM gold.export_hours_taken",
+    HOURS_TAKEN: "SELECT project, export_hour FROM gold.export_hours_taken",
     "gold.export_reconciliation": "SELECT * FROM gold.export_reconciliation WHERE export_date < DATE '2026-06-03'",
 }
+
+
+Built = Callable[[bool], dict[str, warehouse.Rows]]
 
 
 class Exported:
@@ -55,11 +59,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory, product: Product) -> Iter
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory, exported: Exported) -> object:
+def reference(tmp_path_factory: pytest.TempPathFactory, exported: Exported) -> Built:
     """The tables of this pipeline's own bronze; without insert ids where a tool's table has none."""
 
     @functools.cache
-    def built(*, with_insert_id: bool) -> dict[str, warehouse.Rows]:
+    def built(with_insert_id: bool) -> dict[str, warehouse.Rows]:
         project = make_project(tmp_path_factory.mktemp("own"), exported.simulator)
         succeeded(project.load_here("--end", hour_text(exported.newest - HOUR)))
         with duckdb.connect(str(project.database)) as connection:
@@ -94,7 +98,7 @@ def compared(project: Project) -> dict[str, warehouse.Rows]:
 
 
 def foreign_project(folder: Path, exported: Exported, bronze: str) -> Project:
-    """A checkout that reads a tool's tables, which are still empty, with a list of events and, where it has it, merges."""
+    """A checkout that reads a tool's tables, which are still empty, an event list and, if the tool has them, merges."""
     project = make_project(folder, exported.simulator)
     tables = {"events": foreign.write_events(project, bronze, exported.members[:1])}
     with duckdb.connect(str(project.database)) as connection:
@@ -107,15 +111,17 @@ def foreign_project(folder: Path, exported: Exported, bronze: str) -> Project:
     if bronze == "amplitude":
         tables["merge_ids"] = f"{foreign.SCHEMA}.{MERGES}"
         values = ", ".join(foreign.row(*each) for each in merges(exported))
-        query = f"SELECT * REPLACE (merge_event_time::TIMESTAMP AS merge_event_time, merge_server_time::TIMESTAMP AS merge_server_time) FROM (VALUES {values}) AS merges ({MERGE_COLUMNS})"
+        times = ", ".join(f"{name}::TIMESTAMP AS {name}" for name in ("merge_event_time", "merge_server_time"))
+        query = f"SELECT * REPLACE ({times}) FROM (VALUES {values}) AS merges ({MERGE_COLUMNS})"
         foreign.insert_into(project, tables["merge_ids"], query, {})
     foreign.choose(project, bronze, tables)
     return project
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bronze", BRONZES)
 def test_another_tools_tables_give_the_same_silver_and_gold(
-    tmp_path: Path, exported: Exported, reference: object, bronze: str
+    tmp_path: Path, exported: Exported, reference: Built, bronze: str
 ) -> None:
     """The table grows by slices, between which SQLMesh runs; the last hours of a slice come once more with the next."""
     project = foreign_project(tmp_path, exported, bronze)
@@ -124,4 +130,64 @@ def test_another_tools_tables_give_the_same_silver_and_gold(
     warehouse.plan(project)
     foreign.write_events(project, bronze, exported.members_of(start + 38 * HOUR, end))
     warehouse.run(project)
-    warehouse.assert_same_tables(compared(project), reference(with_insert_id=bronze not in WITHOUT_INSERT_ID))
+    warehouse.assert_same_tables(compared(project), reference(bronze not in WITHOUT_INSERT_ID))
+
+
+def test_rows_that_come_late_show_and_the_documented_command_takes_them_in(tmp_path: Path, exported: Exported) -> None:
+    project = make_project(tmp_path, exported.simulator)
+    start = exported.simulator.product.start
+    table = foreign.write_events(project, "fivetran", exported.members_of(start, start + 49 * HOUR))
+    foreign.choose(project, "fivetran", {"events": table})
+    busiest = "SELECT MODE(_export_hour) FROM bronze.events WHERE _export_hour < ?"
+    ((late,),) = exported.loaded.query(busiest, [start + 24 * HOUR])
+    with duckdb.connect(str(project.database)) as connection:
+        hour = f"DATE_TRUNC('hour', server_upload_time) = TIMESTAMPTZ '{late}+00'"
+        connection.execute(f"CREATE TABLE late AS FROM {table} WHERE {hour} ORDER BY uuid LIMIT 2")
+        connection.execute(f"DELETE FROM {table} WHERE uuid IN (SELECT uuid FROM late)")
+    warehouse.plan(project)
+    assert not warehouse.fails(project, "no_hour_is_missing")
+    assert differences(project) == {0}
+    assert project.query(documented("SELECT coverage")) == []
+    with duckdb.connect(str(project.database)) as connection:
+        connection.execute(f"INSERT INTO {table} FROM late")
+    assert differences(project) == {0, 2}
+    ((_, first, rows, known),) = project.query(documented("SELECT coverage"))
+    assert (first, rows - known) == (late, 2)
+    command = re.search(r"--restate-model (\S+) --start '(.+?)'", documented("sqlmesh plan --restate-model"))
+    assert command
+    assert datetime.fromisoformat(command[2])
+    warehouse.plan(project, restate=[command[1]], start=f"{first}")
+    assert differences(project) == {0}
+    assert project.query("SELECT COUNT(*) FROM silver.events WHERE uuid IN (SELECT uuid FROM late)") == [(2,)]
+
+
+def differences(project: Project) -> set[int]:
+    """What is not accounted for, of the days."""
+    return {each for (each,) in project.query("SELECT difference FROM gold.export_reconciliation")}
+
+
+def documented(text: str) -> str:
+    """The fenced code of the page that has a text."""
+    page = (REPOSITORY / "docs/guides/own-bronze.md").read_text()
+    (block,) = (code for code in re.findall(r"```\w*\n(.*?)```", page, re.DOTALL) if text in code)
+    return str(block)
+
+
+@pytest.mark.slow
+def test_two_projects_with_a_query_of_the_users_own(tmp_path: Path, exported: Exported) -> None:
+    """Each has its table; silver goes as far as both do."""
+    project = make_project(tmp_path, exported.simulator)
+    start = exported.simulator.product.start
+    shop = foreign.write_events(project, "fivetran", exported.members_of(start, start + 30 * HOUR))
+    with duckdb.connect(str(project.database)) as connection:
+        connection.execute(f"CREATE TABLE other_tool.blog AS FROM {shop}")
+        connection.execute(f"DELETE FROM {shop} WHERE server_upload_time >= TIMESTAMPTZ '{start + 20 * HOUR}+00'")
+    own = project.root / "sqlmesh/bronze/segment.sql"
+    own.write_text((project.root / "sqlmesh/bronze/fivetran.sql").read_text())
+    foreign.choose(project, "segment", {"events": {"shop": shop, "blog": "other_tool.blog"}})
+    warehouse.plan(project)
+    ((newest,),) = project.query(f"SELECT DATE_TRUNC('hour', MAX(server_upload_time)) AT TIME ZONE 'UTC' FROM {shop}")
+    spans = "SELECT project, MIN(export_hour), MAX(export_hour) FROM silver.export_hours GROUP BY ALL ORDER BY ALL"
+    assert project.query(spans) == [("blog", start, newest - HOUR), ("shop", start, newest - HOUR)]
+    counts = "SELECT COUNT(*) FROM silver.events GROUP BY project"
+    assert len({*project.query(counts)}) == 1, "both have the same rows up to there"
