@@ -32,8 +32,8 @@ KINDS = (EVENTS, "merge_ids", "events_list")
 """What `bronze_tables` may name."""
 DEFAULT_PROJECT = "default"
 TABLE_NAME = re.compile(r'([\w$]+|"[^"]+")(\.([\w$]+|"[^"]+")){1,2}')
-ROWS = "foreign_rows"
-"""The macro by which queries read the tables."""
+ROWS, VARIABLE = "foreign_rows", "foreign_tables"
+"""The macro by which queries read the tables, and what it goes by."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,18 @@ class ForeignBronze:
     columns: Mapping[str, tuple[str, ...]]
     """By kind, the columns that the models read."""
 
-    def variable(self) -> dict[str, dict[str, Any]]:
-        """Return what `macros/foreign.py` goes by."""
-        return {kind: {"tables": {**self.tables[kind]}, "columns": [*self.columns[kind]]} for kind in KINDS}
+    def variable(self, catalog: str | None) -> dict[str, dict[str, Any]]:
+        """Return what `macros/foreign.py` goes by.
+
+        The names have the catalog, because SQLMesh keeps queries in files by what they are made of.
+        """
+        return {
+            kind: {
+                "tables": {project: in_catalog(table, catalog) for project, table in self.tables[kind].items()},
+                "columns": [*self.columns[kind]],
+            }
+            for kind in KINDS
+        }
 
     def named(self) -> Iterator[tuple[str, str]]:
         """Yield the kind and the name of each table."""
@@ -125,6 +134,11 @@ def by_project(named: object) -> dict[str, str]:
     return {DEFAULT_PROJECT: str(named)} if named else {}
 
 
+def in_catalog(name: str, catalog: str | None) -> str:
+    """Return the name of a table with the catalog, unless it has one."""
+    return f"{catalog}.{name}" if catalog and len(exp.to_table(name, dialect=DIALECT).parts) < 3 else name
+
+
 def needed_columns(paths: tuple[Path, ...]) -> dict[str, tuple[str, ...]]:
     """Return by kind the columns that queries take from the tables, in their order."""
     found: dict[str, dict[str, None]] = {kind: {} for kind in KINDS}
@@ -156,6 +170,7 @@ def foreign_models(bronze: ForeignBronze, **loading: Any) -> Iterator[Model]:
         yield create_external_model(
             table, dialect=DIALECT, path=bronze.paths[0], default_catalog=loading["default_catalog"]
         )
+    loading["variables"] = {**loading["variables"], VARIABLE: bronze.variable(loading["default_catalog"])}
     for path in bronze.paths:
         text = parse(path.read_text(encoding="utf-8"), default_dialect=DIALECT)
         yield load_sql_based_model(text, path=path, dialect=DIALECT, **loading)

@@ -97,8 +97,7 @@ def project_config(root: Path, command: str | None) -> Config:
     check_variables(config.variables, path.relative_to(root))
     if command == "test":  # whose models read this pipeline's own bronze
         config.variables |= {CHOICE: OWN, TABLES: None}
-    if bronze := read_bronze(root, config.variables):
-        config.variables["foreign_tables"] = bronze.variable()
+    read_bronze(root, config.variables)
     # The columns of a unit test's model come from here, and not from the variables of the test.
     config.variables["properties"] = [] if command == "test" else read_properties(root).variable()
     config.variables["channel_groups"] = [] if command == "test" else read_channel_groups(root)
