@@ -2,10 +2,7 @@
 
 from datetime import datetime, timedelta
 
-import sqlglot
-from sqlglot import exp
 from sqlmesh import DatetimeRanges, ExecutionContext, signal
-from sqlmesh.core.renderer import QueryRenderer
 from sqlmesh.core.snapshot import DeployabilityIndex, Snapshot
 from sqlmesh.utils.date import to_datetime, to_timestamp
 from sqlmesh.utils.errors import SQLMeshError
@@ -55,8 +52,7 @@ def export_hours_landed(batch: DatetimeRanges, context: ExecutionContext) -> boo
     """
     first = batch[0][0].strftime("%Y-%m-%d %H:%M:%S")
     try:
-        query = with_embedded_models(context, LANDED_HOURS.format(first=first))
-        rows = context.engine_adapter.fetchall(query, quote_identifiers=False)
+        rows = context.engine_adapter.fetchall(LANDED_HOURS.format(first=first), quote_identifiers=False)
     except Exception as error:  # of whatever engine
         raise SQLMeshError(
             f"bronze.export_hours cannot be read ({' '.join(str(error).split())}): load hours first, with `python "
@@ -110,15 +106,6 @@ def parents_have_run(batch: DatetimeRanges, snapshot: Snapshot, context: Executi
         batch,
         [all(any(low <= start and end <= high for low, high in spans) for spans in done) for start, end in ranges],
     )
-
-
-def with_embedded_models(context: ExecutionContext, sql: str) -> exp.Expr | str:
-    """Return a query of bronze for the engine, with the models in it that tables of another tool are read by."""
-    if not any(snapshot.is_embedded for snapshot in context.snapshots.values()):
-        return sql
-    query = sqlglot.parse_one(sql, dialect="snowflake")
-    renderer = QueryRenderer(query, "snowflake", [], default_catalog=context.default_catalog, optimize_query=False)
-    return renderer.render(snapshots=context.snapshots) or query
 
 
 def last_hour(context: ExecutionContext, table: str) -> datetime | None:

@@ -1,6 +1,7 @@
 """Amplitude's own export to Snowflake, against the stand-in: the rows that the same tables give on DuckDB."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -79,7 +80,7 @@ def copy_rows(local: Project, project: SnowflakeProject, source: str, target: st
     insert(project, target, names, [row for row in rows if row[names.index("uuid")] not in known])
 
 
-def insert(project: SnowflakeProject, target: str, names: list[str], rows: list[tuple[object, ...]]) -> None:
+def insert(project: SnowflakeProject, target: str, names: list[str], rows: Sequence[tuple[object, ...]]) -> None:
     values = ", ".join(
         f"PARSE_JSON(column{n})" if name in foreign.NESTED else f"column{n}" for n, name in enumerate(names, 1)
     )

@@ -5,6 +5,7 @@ their rows into `bronze.exported_events`. Models of `sqlmesh/bronze/seam/` make 
 it. All of them are embedded: silver's models stay as they are, and the warehouse gets no view.
 """
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
 from sqlmesh.core.dialect import MacroFunc, parse
 from sqlmesh.core.engine_adapter.base import EngineAdapter
 from sqlmesh.core.model import Model, create_external_model, load_sql_based_model
+from sqlmesh.core.renderer import QueryRenderer
+from sqlmesh.core.snapshot import Snapshot
+from sqlmesh.utils.metaprogramming import Executable
 
 from ..charts.expressions import DIALECT
 from ..errors import AmplitudeError
@@ -32,6 +36,8 @@ KINDS = (EVENTS, "merge_ids", "events_list")
 """What `bronze_tables` may name."""
 DEFAULT_PROJECT = "default"
 TABLE_NAME = re.compile(r'([\w$]+|"[^"]+")(\.([\w$]+|"[^"]+")){1,2}')
+GATED, GATE = "silver.events", "LANDED_HOURS"
+"""The model that takes hours in, and the query of its gate: see signals/export_hours.py."""
 ROWS, VARIABLE = "foreign_rows", "foreign_tables"
 """The macro by which queries read the tables, and what it goes by."""
 
@@ -174,6 +180,23 @@ def foreign_models(bronze: ForeignBronze, **loading: Any) -> Iterator[Model]:
     for path in bronze.paths:
         text = parse(path.read_text(encoding="utf-8"), default_dialect=DIALECT)
         yield load_sql_based_model(text, path=path, dialect=DIALECT, **loading)
+
+
+def gated_by(embedded: Mapping[str, Model], model: Model, engine: str) -> Model:
+    """Return a model whose gate reads the embedded models; the gate's own query names tables, and SQLMesh expands none.
+
+    Args:
+        embedded: the models of the bronze, by their full names.
+        model: with the signal `export_hours_landed`.
+        engine: the dialect in which the gate's query is sent.
+    """
+    snapshots = {name: Snapshot.from_node(each, nodes={**embedded}) for name, each in embedded.items()}
+    query = parse_one(ast.literal_eval(model.python_env[GATE].payload), dialect=DIALECT)
+    renderer = QueryRenderer(query, DIALECT, [], default_catalog=model.default_catalog, optimize_query=False)
+    sql = (renderer.render(snapshots=snapshots) or query).sql(engine, comments=False)
+    text = sql.replace("{", "{{").replace("}", "}}").replace("{{first}}", "{first}")  # the gate formats it
+    gate = Executable.value(text, is_metadata=True)
+    return model.copy(update={"python_env": {**model.python_env, GATE: gate}})
 
 
 def check_tables(bronze: ForeignBronze, adapter: EngineAdapter) -> None:
