@@ -96,8 +96,10 @@ ORACLES: tuple[ModuleType, ...] = (
     oracle_acquisition,
 )
 CHARTS = oracle.Charts()
-STANDARD_MACROS = macro.get_registry()
-"""SQLMesh's own, because no checkout was opened yet."""
+STANDARD_MACROS = {
+    name: each for name, each in macro.get_registry().items() if each.func.__module__.startswith("sqlmesh.")
+}
+"""SQLMesh's own, without those of test modules that were imported before."""
 
 Rows = list[tuple[Any, ...]]
 
