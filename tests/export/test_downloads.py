@@ -159,7 +159,7 @@ def test_a_compressed_body_that_unpacks_without_end_stays_within_the_cap(
 
 
 def test_an_event_list_without_end_is_given_up_at_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MAX_JSON_BYTES", 3 << 20)
+    monkeypatch.setattr(client, "MAX_ANSWER_BYTES", 3 << 20)
     message = "sent a body of more than 3 MB, 5 times for the answer of /list"
     with peering(_streams_without_end) as peer, pytest.raises(AmplitudeError, match=message):
         client_of(settings_at(peer.base_url, tmp_path)).get(f"{peer.base_url}/list?start=a&end=b")

@@ -128,8 +128,8 @@ def test_amplitude_s_numbers_are_kept_by_day_measure_and_event_type(asking: Proj
 def test_a_second_load_of_the_same_answers_changes_nothing(asking: Project, simulator: Simulator) -> None:
     succeeded(asking.load_here())
     before = contents(asking)
-    names = [argument for name in RESOURCES for argument in ("--only", name)]
-    succeeded(asking.load_here(*names))
+    again = RESOURCES.keys() - {"event_types"}  # whose snapshot would be for other hours of the export
+    succeeded(asking.load_here(*[argument for name in again for argument in ("--only", name)]))
     assert contents(asking) == before
     assert [request.path for request in simulator.requests].count("/api/5/cohorts/request/buyers01") == 1
 

@@ -159,7 +159,7 @@ def cli() -> None:
       4  another process uses the work folder or the database
       5  too many rows of an hour were rejected
       6  status: the export, silver or gold is behind
-      7  hours are loaded, some answers of the REST APIs are not
+      7  hours are loaded, an answer of the REST APIs is not
     130  stopped by Ctrl-C
     """
 
