@@ -179,7 +179,7 @@ DAILY_NUMBERS_COLUMNS = {
     "measure": Column(
         "text", "active_users, new_users, events, sessions_per_user, average_session_seconds, or saved_chart"
     ),
-    "detail": Column("text", "The event type, or the chart and its series; (all) for all events and for users"),
+    "detail": Column("text", "The event type, or the id of the chart; (all) for all events and for users"),
     "value": Column("double", "Amplitude's own number"),
     **ANSWER_COLUMNS,
 }

@@ -24,6 +24,22 @@ def declared_charts(evaluator: MacroEvaluator) -> exp.Expr:
 
 
 @macro()
+def compared_charts(evaluator: MacroEvaluator) -> exp.Expr:
+    """Return a query of (project, event_date, amplitude_chart, value): the charts that are saved in Amplitude, too."""
+    charts: list[dict[str, str]] = evaluator.var("charts") or []
+    rows = [
+        exp.select("project", "period AS event_date", *texts({"amplitude_chart": id_}), "value").from_(table)
+        for id_, table in ((each["amplitude_chart"], each["table_name"]) for each in charts)
+        if id_
+    ]
+    if rows:
+        return union_of(rows, ())
+    nothing = {"project": "VARCHAR", "event_date": "DATE", "amplitude_chart": "VARCHAR", "value": "DOUBLE"}
+    nulls = (exp.alias_(exp.cast(exp.null(), type_), name) for name, type_ in nothing.items())
+    return exp.select(*nulls).where(exp.false()).subquery()
+
+
+@macro()
 def warn_of_what_charts_miss(evaluator: MacroEvaluator) -> None:
     """Warn, at the end of a plan or a run, of events of charts that never came, and of lists in text columns.
 

@@ -92,8 +92,8 @@ def parents_have_run(batch: DatetimeRanges, snapshot: Snapshot, context: Executi
     Where parents work in the same run, SQLMesh itself holds back from a model what it holds back from them. Where they
     do not (a plan in stages, a selection of models), an hour done before its parent had it would never be computed.
     """
-    if context.parent_intervals:
-        return True
+    if context.parent_intervals or not all(parent.name in context.snapshots for parent in snapshot.parents):
+        return True  # the second: a plan audits what is built, because metadata changed, and knows those models alone
     deployability = context.deployability_index or DeployabilityIndex.all_deployable()
     parents = [context.snapshots[parent.name] for parent in snapshot.parents]
     done = [

@@ -125,6 +125,18 @@ def test_amplitude_s_numbers_are_kept_by_day_measure_and_event_type(asking: Proj
     assert by_type == in_all[-2:], "the two newest days by type"
 
 
+def test_a_saved_chart_comes_with_the_numbers_and_a_wrong_id_leaves_them_alone(
+    asking: Project, simulator: Simulator
+) -> None:
+    for name in ("activeus", "gone"):
+        (asking.root / f"sqlmesh/charts/{name}.yaml").write_text(f"type: segmentation\namplitude_chart: '{name}'\n")
+    result = partly(asking.load_here("--only", "daily_numbers"))
+    assert "does not offer /api/3/chart/gone/query to this project (HTTP 404)" in result.stderr
+    days = asking.query("SELECT detail, COUNT(*) FROM bronze.daily_numbers WHERE measure = 'saved_chart' GROUP BY 1")
+    assert days == [("activeus", simulator.saved_charts["activeus"].days)]
+    assert asking.query("SELECT COUNT(DISTINCT measure) FROM bronze.daily_numbers") == [(6,)]
+
+
 def test_a_second_load_of_the_same_answers_changes_nothing(asking: Project, simulator: Simulator) -> None:
     succeeded(asking.load_here())
     before = contents(asking)

@@ -90,6 +90,18 @@ def test_plan_run_and_a_development_environment(planned: Project, postgres: Post
 
 
 @pytest.mark.slow
+def test_a_plan_that_changes_audits_alone_audits_what_is_built(planned: Project) -> None:
+    for name in ("silver/export/events.sql", "silver/activity/user_days.sql"):
+        model = planned.root / "sqlmesh/models" / name
+        head, audits, rest = model.read_text().partition("  audits (\n")
+        model.write_text(f"{head}{audits}    not_null(columns := (project)),\n{rest}")
+    result = succeeded(sqlmesh(planned, "plan", "--auto-apply", "--no-prompts", "--skip-tests"))
+    assert "SILVER.USER_DAYS" in result.stdout
+    succeeded(sqlmesh(planned, "run"))
+    warehouse.assert_equals_oracle(planned, archived(planned))
+
+
+@pytest.mark.slow
 def test_of_two_runs_at_once_one_works_and_the_other_says_who_does(planned: Project, postgres: Postgres) -> None:
     with running(planned, postgres) as first:
         second = sqlmesh(planned, "run")

@@ -25,6 +25,7 @@ START, END = PRODUCT.start, PRODUCT.end
 NOON = END + 12 * HOUR
 MEMBERS = list(PRODUCT.members())
 EVENTS = "SELECT event_date, verdict, likely_cause, theirs - ours FROM gold.proven_days ORDER BY event_date"
+CHART = "type: segmentation\nevents: [_active]\nmeasure: uniques\namplitude_chart: activeus\n"
 FILES = Counter(member.hour for member in MEMBERS)
 WITHHELD = next(hour for hour in sorted(FILES) if hour >= START + 2 * DAY + 9 * HOUR)
 # An hour of another day with several files, of which one may come late.
@@ -75,6 +76,7 @@ def test_each_measure_equals_amplitude_s_in_its_time_zone_while_rows_still_come(
     """In the middle of the product's life, Amplitude has counted rows that its export gives three hours later."""
     amplitude.timezone = "America/Los_Angeles"
     warehouse.set_charts(shop, replace(Charts(), timezone=amplitude.timezone))
+    (shop.root / "sqlmesh/charts/everybody.yaml").write_text(CHART)
     load_at(shop, amplitude, *(START + number * DAY + 12 * HOUR for number in range(1, 5)))
     warehouse.plan(shop)
     found = days(shop)
@@ -83,6 +85,10 @@ def test_each_measure_equals_amplitude_s_in_its_time_zone_while_rows_still_come(
     load_at(shop, amplitude, NOON, NOON + DAY)
     warehouse.run(shop)
     assert_all_equal(shop)
+    charts = "SELECT verdict, COUNT(*) FROM gold.reconciliation_daily WHERE measure = 'saved_chart' GROUP BY ALL"
+    compared = dict(shop.query(charts))
+    assert compared.keys() <= {"equal", "open"}
+    assert compared["equal"] >= (END - START).days - 1
     newest = max(day for day, (verdict, *_) in days(shop).items() if verdict == "equal")
     assert f"Amplitude's own numbers prove the events of each day up to {newest}." in shop.load_here("status").stdout
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, ValidationError
 
 from ..errors import AmplitudeError
 from ..yaml_files import Strict, first_fault, read, sentence
+from .compared import ENDINGS, FOLDER
 from .definitions import SPECIAL_EVENTS, VIEW, Words, parts_of, read_words
 from .properties import COLUMN
 from .queries import Compiled
@@ -28,9 +29,6 @@ from .types.sessions import Sessions
 from .types.sessions_query import compile_sessions
 from .types.stickiness import Stickiness, compile_stickiness
 from .types.usage_interval import UsageInterval, compile_usage_interval
-
-FOLDER = Path("sqlmesh/charts")
-ENDINGS = (".yaml", ".yml")
 
 Chart = (
     Segmentation

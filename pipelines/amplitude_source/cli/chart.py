@@ -14,7 +14,8 @@ import click
 import duckdb
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 
-from ..charts.book import ENDINGS, FOLDER, Chart, changed, compiled, read_chart, read_charts, unseen_events
+from ..charts.book import Chart, changed, compiled, read_chart, read_charts, unseen_events
+from ..charts.compared import ENDINGS, FOLDER
 from ..charts.definitions import Words, read_words
 from ..charts.queries import Compiled
 from ..errors import AmplitudeError

@@ -32,13 +32,14 @@ from ..bronze.files import BronzeFiles
 from ..bronze.ledger import Ledger, read_ledgers
 from ..bronze.proof import DIFFERS, read_proof
 from ..bronze.taken import read_taken, restatements
+from ..charts.compared import compared_charts
 from ..errors import PartlyLoadedError, RejectedRowsError
 from ..export.client import ExportClient
 from ..invocation import load_command
 from ..lock import locked
 from ..plan import Work
 from ..rest.limits import Limiter
-from ..rest.resources import FAILED
+from ..rest.resources import EVENT_TYPES, FAILED, LOADED
 from ..rest.session import RestSession
 from ..settings import (
     AmplitudeSettings,
@@ -156,8 +157,13 @@ def load_answers(
             day.day for day in read_proof(pipeline) if (day.project, day.verdict) == (settings.project, DIFFERS)
         ]
     session = RestSession(client, Limiter(client.host, warn))
-    asking = Asking(settings, session, pipeline, hour, warn, doubtful_days=doubtful)
-    outcomes = load_resources(asking, names)
+    charts = compared_charts(Path.cwd())  # the repository's root
+    asking = Asking(settings, session, pipeline, hour, warn, charts, doubtful)
+    with err.status("Asking Amplitude's REST APIs ..."):  # on a terminal; each event type may cost a request
+        outcomes = load_resources(asking, names)
+    loaded = [outcome.resource for outcome in outcomes if outcome.outcome == LOADED]
+    if loaded and loaded != [EVENT_TYPES]:
+        out.print(f"From the REST APIs: {', '.join(loaded)}.")
     for outcome in outcomes:
         if outcome.problem:
             warn(f"{outcome.resource}: {outcome.problem}")

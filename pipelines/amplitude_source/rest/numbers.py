@@ -109,11 +109,9 @@ def asked_types(asking: Asking) -> list[str]:
 def _of_saved_chart(asking: Asking, chart: str) -> Iterator[Number]:
     """Yield the numbers of a chart that somebody saved in Amplitude."""
     path = f"api/3/chart/{chart}/query"
-    answer = asking.session.json(path)
     last = asking.settings.present.date() + timedelta(days=1)
-    series = series_of(answer, last - timedelta(days=DAYS_OF_CHARTS), last, path, asking.warn)
-    labels = answer["data"].get("seriesLabels")
-    for number, values in enumerate(series):
-        label = labels[number] if isinstance(labels, list) and number < len(labels) else number
-        for day, value in values.items():
-            yield Number("saved_chart", f"{chart} {label}", day, value)
+    series = series_of(asking.session.json(path), last - timedelta(days=DAYS_OF_CHARTS), last, path, asking.warn)
+    if len(series) != 1:
+        raise UnreadAnswerError(f"Amplitude's chart {chart} has {len(series)} series; one that is compared has one.")
+    for day, value in series[0].items():
+        yield Number("saved_chart", chart, day, value)

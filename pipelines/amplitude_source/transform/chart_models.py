@@ -7,7 +7,8 @@ from typing import Any
 from sqlmesh.core.dialect import parse
 from sqlmesh.core.model import Model, load_sql_based_model
 
-from ..charts.book import FOLDER, Chart, compiled, event_types, read_charts
+from ..charts.book import Chart, compiled, event_types, read_charts
+from ..charts.compared import FOLDER
 from ..charts.definitions import Words, read_words
 from ..charts.expressions import DIALECT
 from ..charts.queries import Compiled
@@ -86,6 +87,7 @@ def listed_charts(root: Path) -> list[dict[str, str | list[str]]]:
             "table_name": f"gold.{table_of(name)}",
             "definition": chart.model_dump_json(exclude_unset=True, by_alias=True),
             "events": event_types(chart, words),
+            "amplitude_chart": getattr(chart, "amplitude_chart", None) or "",
         }
         for name, chart in read_charts(root, words).items()
     ]

@@ -103,6 +103,9 @@ class Segmentation(Chart):
     """Each point is the mean of so many points, the last of which is its own."""
     cumulative: bool = False
     """Each point is for all intervals from the chart's first on."""
+    amplitude_chart: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]+$")
+    """The id of a chart that is saved in Amplitude, the last part of its address. `gold.reconciliation_daily` lays the
+    numbers of both beside each other. Both have one series, by day."""
 
     @model_validator(mode="after")
     def _check_measure(self) -> "Segmentation":
@@ -116,6 +119,8 @@ class Segmentation(Chart):
                 raise PlacedError(f"{LARGEST_WINDOW[self.interval]} {self.interval}s are the most.", name)
         check_names(self.events)
         self._check_terms()
+        if self.amplitude_chart and (len(self.lines), len(self.segments), self.by, self.interval) != (1, 1, [], "day"):
+            raise PlacedError("a chart that is compared has one series, by day.", "amplitude_chart")
         if self.measure == "frequency" and (self.cumulative or self.rolling_average):
             raise PlacedError("the frequency of users has no running total or average.", "measure")
         return self

@@ -140,11 +140,10 @@ WITH apps AS (
   LEFT JOIN zones
     ON zones.project = theirs.project
     AND zones.offset_minutes <> DATEDIFF(MINUTE, days.day_starts_at, theirs.event_date::TIMESTAMPNTZ)
-  WHERE
-    theirs.measure <> 'saved_chart'
 ), judged AS (
   SELECT
     compared.*,
+    IFF(is_equal, 0, ours - theirs) AS difference,
     CASE
       WHEN NOT is_over
       THEN 'open'
@@ -160,17 +159,13 @@ WITH apps AS (
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   event_date::DATE AS event_date, /* Day in the project's time zone, which must be the reporting time zone */
-  measure::VARCHAR AS measure, /* active_users, new_users, events, sessions_per_user, average_session_seconds, or identities: users of a sample who are the same users here */
-  detail::VARCHAR AS detail, /* The event type; (all) for all events and for users */
+  measure::VARCHAR AS measure, /* active_users, new_users, events, sessions_per_user, average_session_seconds, identities (users of a sample who are the same users here), or saved_chart */
+  detail::VARCHAR AS detail, /* The event type, or the id of the chart in Amplitude; (all) for all events and for users */
   ours::DOUBLE AS ours, /* Our number, as far as rows were uploaded before Amplitude was asked */
   theirs::DOUBLE AS theirs, /* The same as Amplitude says it */
+  difference::DOUBLE AS difference, /* How much more is counted here; 0 if only the last digits of a fraction differ */
   (
-    ours - theirs
-  )::DOUBLE AS difference, /* How much more is counted here */
-  (
-    (
-      ours - theirs
-    ) / NULLIF(theirs, 0)
+    difference / NULLIF(theirs, 0)
   )::DOUBLE AS difference_share, /* As a share of Amplitude's */
   verdict::VARCHAR AS verdict, /* equal; differs; or open, while the day is not over or silver has not reached the time of asking */
   CASE

@@ -54,7 +54,7 @@ SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   event_date::DATE AS event_date, /* Day in the time zone of the Amplitude project */
   measure::VARCHAR AS measure, /* What is counted: see bronze.daily_numbers; identities are the users of a sample */
-  detail::VARCHAR AS detail, /* The event type, or the chart and its series; (all) for all events and for users */
+  detail::VARCHAR AS detail, /* The event type, or the id of the chart; (all) for all events and for users */
   value::DOUBLE AS value, /* Amplitude's own number */
   asked_at::TIMESTAMPNTZ AS asked_at, /* When Amplitude was asked (UTC) */
   is_reached::BOOLEAN AS is_reached /* Whether silver has every row that was uploaded before that */

@@ -162,12 +162,27 @@ WITH days AS (
   FROM sampled
   QUALIFY
     ROW_NUMBER() OVER (PARTITION BY project, event_date ORDER BY asked_at DESC) = 1
+  UNION ALL
+  SELECT
+    charts.project,
+    charts.event_date,
+    'saved_chart' AS measure,
+    charts.amplitude_chart AS detail,
+    SUM(charts.value) AS value,
+    NULL AS other_value
+  FROM @compared_charts() AS charts
+  JOIN days
+    ON days.project = charts.project AND days.event_date = charts.event_date
+  GROUP BY
+    charts.project,
+    charts.event_date,
+    charts.amplitude_chart
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   event_date::DATE AS event_date, /* Day in the reporting time zone */
   measure::VARCHAR AS measure, /* What is counted: see bronze.daily_numbers */
-  detail::VARCHAR AS detail, /* The event type; (all) for all events and for users */
+  detail::VARCHAR AS detail, /* The event type, or the id of the chart in Amplitude; (all) for all events and for users */
   value::DOUBLE AS value, /* Our number */
   other_value::DOUBLE AS other_value /* The number by another rule: events without deleted types, users with any event; else NULL */
 FROM numbers
