@@ -1,4 +1,4 @@
-"""How the commands are written that the user is to type, so that they work as printed."""
+"""Where a command works, and how the commands are written that the user is to type, so that they work as printed."""
 
 import os
 import shlex
@@ -8,6 +8,9 @@ from pathlib import Path
 
 CONSOLE_COMMAND = "amplitude-warehouse"
 INVOKED_FROM = Path.cwd()  # before the command goes to the repository's root
+CHECKOUT = Path(__file__).resolve().parents[2]
+# Installed in place, the command works on its own repository; installed from a wheel, on the one that it is started in.
+ROOT = CHECKOUT if (CHECKOUT / "sqlmesh/config.yaml").is_file() else INVOKED_FROM
 
 
 def load_command(*arguments: str) -> str:

@@ -307,13 +307,8 @@ TABLES = {
     "export_hours": LEDGER_COLUMNS,
     "events_list": EVENTS_LIST_COLUMNS,
     "merge_ids": MERGE_IDS_COLUMNS,
-    "resource_loads": RESOURCE_LOADS_COLUMNS,
     "daily_numbers": DAILY_NUMBERS_COLUMNS,
-    "annotations": ANNOTATIONS_COLUMNS,
-    "cohorts": COHORTS_COLUMNS,
-    "cohort_members": COHORT_MEMBERS_COLUMNS,
     "user_identities": USER_IDENTITIES_COLUMNS,
-    "experiments": EXPERIMENTS_COLUMNS,
 }
 
 DLT_TYPES: dict[str, TDataType] = {

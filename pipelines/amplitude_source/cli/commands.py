@@ -4,7 +4,6 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Callable
 from datetime import datetime
 from difflib import get_close_matches
 from importlib.metadata import version
@@ -29,10 +28,10 @@ from ..bronze.renames import rename, retirement
 from ..bronze.taken import TAKEN_TABLE, read_taken, restatements
 from ..bronze.verify import archived_hours, damaged_hours
 from ..environment import exposed
-from ..errors import AmplitudeError, PartlyLoadedError
+from ..errors import AmplitudeError
 from ..export.client import ExportClient
 from ..export.exported import Source
-from ..invocation import CONSOLE_COMMAND, INVOKED_FROM, load_command
+from ..invocation import CONSOLE_COMMAND, INVOKED_FROM, ROOT, load_command
 from ..lake.archive import Archive
 from ..lake.open import S3
 from ..plan import Planner, Work
@@ -51,24 +50,21 @@ from ..settings import (
 )
 from . import process
 from .chart import chart
-from .failures import FAILURES, explain, is_interrupt, one_sentence
+from .failures import one_sentence
 from .loads import load_hours, load_only, load_project, loading, looking, opened_ledgers, run_loads, store_merges
 from .options import destination_option, project_option
+from .privacy import privacy
+from .projects import chosen_projects, for_each_project
 from .reports import (
     damage_text,
-    err,
     out,
     restate_command,
     restate_text,
     show_coverage,
-    show_privacy,
     warn,
 )
 from .status import Status, Trust, find_status
 
-CHECKOUT = Path(__file__).resolve().parents[3]
-# Installed in place, the command works on its own repository; installed from a wheel, on the one that it is started in.
-ROOT = CHECKOUT if (CHECKOUT / "sqlmesh/config.yaml").is_file() else INVOKED_FROM
 FROM_ARCHIVE = ""  # --replay without a folder
 
 
@@ -165,6 +161,7 @@ def cli() -> None:
 
 
 cli.add_command(chart)
+cli.add_command(privacy)
 
 
 @cli.command()
@@ -240,42 +237,6 @@ def replay_place(text: str) -> Path | str | None:
     if "://" in text and not text.startswith(S3):
         raise click.UsageError(f"--replay {text}: write a folder, a zip or s3://bucket/prefix.")
     return text if text.startswith(S3) else INVOKED_FROM / text
-
-
-def chosen_projects(name: str | None) -> list[AmplitudeSettings]:
-    """The projects of the settings, or the one of this name."""
-    projects = load_projects()
-    if name is None:
-        return projects
-    chosen = [settings for settings in projects if settings.project == name]
-    if not chosen:
-        names = ", ".join(settings.project for settings in projects)
-        raise click.UsageError(
-            f"--project {name}: the settings have no such project, only {names}. For one that is given up there is "
-            "`retire-project`."
-        )
-    return chosen
-
-
-def for_each_project(projects: list[AmplitudeSettings], act: Callable[[AmplitudeSettings], None]) -> None:
-    """Acts on one project after the other; one that fails does not stop the others, but the exit code tells."""
-    failed: dict[str, BaseException] = {}
-    for settings in projects:
-        try:
-            if len(projects) > 1:
-                out.print(f"Project {settings.project}", style="bold")
-            act(settings)
-        except FAILURES as error:
-            if len(projects) == 1 or is_interrupt(error):
-                raise
-            err.print(f"error: project {settings.project}: {explain(error, ROOT)}", style="bold red")
-            failed[settings.project] = error
-    if failed:
-        is_partly = all(isinstance(error, PartlyLoadedError) for error in failed.values())
-        raise (PartlyLoadedError if is_partly else AmplitudeError)(
-            f"{len(failed)} of {len(projects)} projects failed{' in part' * is_partly} ({', '.join(failed)}); the "
-            "others are loaded."
-        )
 
 
 @cli.command()
@@ -464,35 +425,6 @@ def load_merges(files: tuple[Path, ...], project: str | None, destination: str) 
     merges = read_merges(Source.of(INVOKED_FROM / file) for file in files)
     with loading(destination, projects) as pipeline, kept_open(pipeline):
         store_merges(pipeline, settings, merges, read_ledgers(pipeline))
-
-
-@cli.group()
-def privacy() -> None:
-    """See to the rules that drop, null or hash personal data (SOURCES__AMPLITUDE__PRIVACY__*)."""
-
-
-@privacy.command()
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
-@project_option
-def check(folder: Path | None, project: str | None) -> None:
-    """Show what the privacy rules would do: counts by rule, and never a value. Nothing is changed.
-
-    Tries them on the newest hour with data of the lake's archive, or of FOLDER, where *.json.gz files lie that you
-    exported. The archive has what the rules at the time of the load have left: a key that was dropped is gone.
-    """
-    projects = chosen_projects(project)
-    if folder and len(projects) > 1:
-        raise click.UsageError("FOLDER: say with --project whose files they are.")
-    for settings in projects:
-        if len(projects) > 1:
-            out.print(f"Project {settings.project}", style="bold")
-        if redactor := settings.privacy.redactor():
-            for doubt in settings.privacy.doubts():
-                warn(doubt)
-            hour = Planner(settings, {}).sample(INVOKED_FROM / folder if folder else None)
-            show_privacy(hour.hour, redactor.try_on(member.text() for member in hour.members))
-        else:
-            out.print("There are no privacy rules; .env.example shows how to write them.")
 
 
 def main() -> None:

@@ -82,6 +82,10 @@ class PrivacySettings(BaseConfiguration):
         keyed = self._keyed_hash()
         return Redactor(rules, keyed) if rules else None
 
+    def covers(self, path: KeyPath) -> bool:
+        """Whether a rule is for a path, or for one above it."""
+        return any(path[: len(rule.keys)] == rule.keys for rule in self._rules())
+
     def doubts(self) -> list[str]:
         """Return a sentence for each rule whose column Amplitude's export does not have, but one that resembles it.
 
