@@ -26,11 +26,10 @@ def declared_charts(evaluator: MacroEvaluator) -> exp.Expr:
 @macro()
 def compared_charts(evaluator: MacroEvaluator) -> exp.Expr:
     """Return a query of (project, event_date, amplitude_chart, value): the charts that are saved in Amplitude, too."""
-    charts: list[dict[str, str]] = evaluator.var("charts") or []
+    charts: dict[str, str] = evaluator.var("compared_charts") or {}
     rows = [
         exp.select("project", "period AS event_date", *texts({"amplitude_chart": id_}), "value").from_(table)
-        for id_, table in ((each["amplitude_chart"], each["table_name"]) for each in charts)
-        if id_
+        for table, id_ in charts.items()
     ]
     if rows:
         return union_of(rows, ())

@@ -136,7 +136,7 @@ def cli() -> None:
     amplitude.py --replay          bronze anew, from the lake
     amplitude.py --replay exports/ load files exported before
     amplitude.py --gaps            load the missing hours
-    amplitude.py --only cohorts    a part of the REST APIs only
+    amplitude.py --only cohorts    a part of the REST APIs
     amplitude.py --project web     of several, this one only
     amplitude.py status            what is loaded or missing
     amplitude.py chart NAME        the answer to a chart

@@ -66,6 +66,7 @@ UNIT_TEST_VARIABLES = {
     "properties": [],
     "channel_groups": [],
     "charts": [],
+    "compared_charts": {},
 }
 
 
@@ -101,7 +102,12 @@ def project_config(root: Path, command: str | None) -> Config:
     # The columns of a unit test's model come from here, and not from the variables of the test.
     config.variables["properties"] = [] if command == "test" else read_properties(root).variable()
     config.variables["channel_groups"] = [] if command == "test" else read_channel_groups(root)
-    config.variables["charts"] = [] if command == "test" else listed_charts(root)
+    charts = [] if command == "test" else listed_charts(root)
+    config.variables["charts"] = charts
+    # Apart from the others, because a change of what a model's macros go by builds the model anew.
+    config.variables["compared_charts"] = {
+        each["table_name"]: each["amplitude_chart"] for each in charts if each["amplitude_chart"]
+    }
     gateway = os.environ.get(GATEWAY_VARIABLE) or GATEWAYS.get(destination())
     if gateway is None:
         raise AmplitudeError(
