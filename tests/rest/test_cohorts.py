@@ -65,6 +65,14 @@ def test_a_cohort_that_was_not_computed_anew_is_not_asked_for(
     assert requests_made(simulator) == 1
 
 
+@pytest.mark.usefixtures("paying")
+def test_a_cohort_that_amplitude_never_computed_is_not_asked_for(asking: Project, simulator: Simulator) -> None:
+    never = b'{"cohorts": [{"id": "paying", "name": "Paying users", "size": 0, "lastComputed": null}]}'
+    simulator.faults = FaultPlan(Fault(Reply(200, body=never), path=COHORTS))
+    succeeded(asking.load_here(*MEMBERS))
+    assert requests_made(simulator) == 0
+
+
 def test_all_users_leave_a_cohort_that_is_empty_now(asking: Project, paying: Cohort) -> None:
     succeeded(asking.load_here(*MEMBERS))
     compute(paying, set(), NOON)

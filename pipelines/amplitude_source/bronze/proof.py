@@ -14,6 +14,9 @@ PROOF_TABLE = "gold.proven_days"
 DIFFERS, EQUAL = "differs", "equal"
 # Causes for which rows are missing here: Amplitude's export may have them by now.
 MENDED_BY_A_LOOK = ("late rows", "empty hours", "late copies")
+# Days that are asked about by event type: each costs a request for each type.
+MOST_DOUBTFUL = 3
+EXPLAINED = ("zone", "deleted types")
 # With each further look at a day come hours of upload that are further from its end.
 HOURS_AFTER = (3, 24, 72)
 QUERY = f"""
@@ -50,6 +53,12 @@ def read_proof(pipeline: dlt.Pipeline) -> list[ProofDay]:
             return [ProofDay(*row) for row in cursor.fetchall()]
     except DatabaseUndefinedRelation:
         return []
+
+
+def doubtful_days(days: Iterable[ProofDay], project: str) -> list[date]:
+    """Return the newest days of a project that differ for a reason that event types may show."""
+    own = [day for day in days if day.project == project and day.verdict == DIFFERS and day.cause not in EXPLAINED]
+    return sorted(day.day for day in own)[-MOST_DOUBTFUL:]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from .. import (
 from ..bronze.destinations import kept_open, load_lines, make_pipeline, pipeline_name, run_pipeline
 from ..bronze.files import BronzeFiles
 from ..bronze.ledger import Ledger, read_ledgers
-from ..bronze.proof import DIFFERS, read_proof
+from ..bronze.proof import doubtful_days, read_proof
 from ..bronze.taken import read_taken, restatements
 from ..charts.compared import compared_charts
 from ..errors import PartlyLoadedError, RejectedRowsError
@@ -153,9 +153,7 @@ def load_answers(
     if not names:
         return []
     with kept_open(pipeline):
-        doubtful = [
-            day.day for day in read_proof(pipeline) if (day.project, day.verdict) == (settings.project, DIFFERS)
-        ]
+        doubtful = doubtful_days(read_proof(pipeline), settings.project)
     session = RestSession(client, Limiter(client.host, warn))
     charts = compared_charts(Path.cwd())  # the repository's root
     asking = Asking(settings, session, pipeline, hour, warn, charts, doubtful)

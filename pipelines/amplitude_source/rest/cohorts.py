@@ -31,6 +31,7 @@ LARGEST = 2_000_000  # users; Amplitude gives no larger cohort
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, PATIENCE_SECONDS = 1, 30, 900
 ACCEPTED = 202
 EVERY_COHORT = "all"
+NEVER = datetime.min
 
 
 class Cohort(NamedTuple):
@@ -66,7 +67,7 @@ def wanted_cohorts(asking: Asking) -> list[Cohort]:
 def _cohort(entry: dict[str, Any]) -> Cohort:
     try:
         computed_at = fit(entry["lastComputed"], "timestamp")
-        return Cohort(str(entry["id"]), str(entry["name"]), int(entry.get("size") or 0), computed_at or datetime.min)  # type: ignore[arg-type]  # a time
+        return Cohort(str(entry["id"]), str(entry["name"]), int(entry.get("size") or 0), computed_at or NEVER)  # type: ignore[arg-type]  # a time
     except (KeyError, ValueError, TypeError):
         raise UnreadAnswerError(f"The answer of {LIST} has a cohort without id, name or lastComputed.") from None
 
@@ -80,7 +81,7 @@ def due_cohorts(asking: Asking, known: dict[str, str]) -> Iterator[Cohort]:
     """
     budget = asking.settings.cohort_requests_a_month - requests_this_month(asking)
     for cohort in wanted_cohorts(asking):
-        if cohort.computed_at.isoformat() <= known.get(cohort.id, ""):
+        if cohort.computed_at == NEVER or cohort.computed_at.isoformat() <= known.get(cohort.id, ""):
             continue
         if cohort.size > LARGEST:
             asking.warn(f"Cohort {cohort.name!r} has {cohort.size:,} users; Amplitude gives {LARGEST:,} at most.")

@@ -41,7 +41,7 @@ class Asking:
     saved_charts: Sequence[str] = ()
     """Ids of Amplitude's charts to lay beside ours."""
     doubtful_days: Sequence[date] = ()
-    """Days on which Amplitude has other events than we: they are asked about by event type."""
+    """Some days on which Amplitude has other events than we: they are asked about by event type."""
     warnings: list[str] = field(default_factory=list)
     """On what the resource under way left out."""
     failures: list[str] = field(default_factory=list)
