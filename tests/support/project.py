@@ -162,12 +162,20 @@ class Project:
 
 def _run_main(root: Path, arguments: tuple[str, ...]) -> int:
     """Calls the command's `main` and gives its exit code, as the interpreter would."""
-    from amplitude_source.cli import chart, commands, process  # only here: other tests need not wait for them
+    from amplitude_source.cli import (
+        chart,
+        commands,
+        privacy,
+        process,
+        projects,
+    )  # only here: other tests need not wait for them
 
     with (
         mock.patch.object(commands, "ROOT", root),
+        mock.patch.object(projects, "ROOT", root),
         mock.patch.object(commands, "INVOKED_FROM", root),
         mock.patch.object(chart, "INVOKED_FROM", root),
+        mock.patch.object(privacy, "INVOKED_FROM", root),
         mock.patch.object(sys, "argv", [COMMAND, *arguments]),
         mock.patch.object(process, "keep_memory_flat"),  # it would last, and slow down what comes after
         mock.patch.object(base_configuration, "extract_inner_hint", _extract_inner_hint),
