@@ -77,8 +77,8 @@ def test_what_amplitude_has_is_in_bronze(asking: Project, simulator: Simulator) 
     assert {row[0] for row in asking.query("SELECT value FROM bronze.events_list WHERE deleted")} == {EVENT_TYPES[3]}
     labels = {str(annotation["label"]) for annotation in simulator.annotations}
     assert {label for (label,) in asking.query("SELECT label FROM bronze.annotations")} == labels
-    named = asking.query("SELECT a.category, c.name FROM bronze.annotations a JOIN bronze.annotation_categories c "
-                         "ON c.id = a.category_id")  # fmt: skip
+    of_category = "bronze.annotation_categories AS categories ON categories.id = category_id"
+    named = asking.query(f"SELECT category, name FROM bronze.annotations JOIN {of_category}")
     assert named
     assert all(category == name for category, name in named)
     sizes = {cohort.id: len(cohort.members) for cohort in simulator.cohorts}

@@ -67,7 +67,8 @@ def wanted_cohorts(asking: Asking) -> list[Cohort]:
 def _cohort(entry: dict[str, Any]) -> Cohort:
     try:
         computed_at = fit(entry["lastComputed"], "timestamp")
-        return Cohort(str(entry["id"]), str(entry["name"]), int(entry.get("size") or 0), computed_at or NEVER)  # type: ignore[arg-type]  # a time
+        time_ = computed_at if isinstance(computed_at, datetime) else NEVER
+        return Cohort(str(entry["id"]), str(entry["name"]), int(entry.get("size") or 0), time_)
     except (KeyError, ValueError, TypeError):
         raise UnreadAnswerError(f"The answer of {LIST} has a cohort without id, name or lastComputed.") from None
 
