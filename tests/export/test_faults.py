@@ -435,7 +435,7 @@ def test_without_numbers_of_users_a_run_warns_and_the_next_has_them(
 ) -> None:
     simulator.faults = FaultPlan(Fault(effect, path=USER_COUNTS))
     result = partly(project.load_here())
-    assert_named(result.stderr, "warning: daily_numbers: ", "127.0.0.1")
+    assert_named(result.stderr, "warning: daily_numbers: ", "api/2/users")
     assert_complete(project)
     assert snapshots(project) == [NOON]
     counts = "SELECT measure, COUNT(*), MAX(event_date) FROM bronze.daily_numbers GROUP BY ALL ORDER BY ALL"

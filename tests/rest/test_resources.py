@@ -210,6 +210,7 @@ def test_an_answer_that_is_none_fails_its_resource_alone(
     result = partly(asking.load_here(*[argument for each in chosen for argument in ("--only", each)]))
     assert f"warning: {name}: " in result.stderr
     assert f"Not loaded: {name}" in result.stderr
+    assert result.stderr.rstrip().endswith(f" --only {name}")
     assert outcomes(asking) == {each: "failed" if each == name else "loaded" for each in chosen}
     simulator.faults = FaultPlan()
     succeeded(asking.load_here("--only", name))

@@ -118,9 +118,9 @@ def load_only(pipeline: dlt.Pipeline, settings: AmplitudeSettings, names: Collec
 
 def partly_loaded(failed: list[str]) -> PartlyLoadedError:
     """Make the error of resources that could not be had."""
-    again = " ".join(f"--only {name}" for name in failed)
+    again = [argument for name in failed for argument in ("--only", name)]
     return PartlyLoadedError(
-        f"Not loaded: {', '.join(failed)}; all else is. The next run asks again, or this one: {load_command(again)}"
+        f"Not loaded: {', '.join(failed)}; all else is. The next run asks again, or this one: {load_command(*again)}"
     )
 
 
