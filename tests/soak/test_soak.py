@@ -58,6 +58,8 @@ def with_bad_lines(member: Member) -> Member:
 
 MEMBERS = [with_bad_lines(m) if number % 4 == 0 else m for number, m in enumerate(PRODUCT.members())]
 ARCHIVE = Archive(MEMBERS)
+# The product has lines that nobody can read, so that nobody can count its events.
+NO_NUMBERS = {"SOURCES__AMPLITUDE__REST_RESOURCES": '["event_types"]'}
 WITH_DATA = {member.hour for member in MEMBERS}
 # At the end the newest four hours have data: otherwise one of them would stay pending, and always be asked for again.
 LAST = max(hour for hour in WITH_DATA if {*hours_between(hour - 3 * HOUR, hour)} <= WITH_DATA)
@@ -115,6 +117,7 @@ class Soak:
         with Simulator(PRODUCT, NOW) as simulator:
             simulator.archive = ARCHIVE
             project = make_project(folder, simulator)
+            project.env |= NO_NUMBERS
             project.env["SOURCES__AMPLITUDE__MAX_REJECTED_SHARE"] = "1"
             self.start(project, simulator, NO_WAITS)
             began = time.monotonic()
@@ -176,6 +179,7 @@ def test_after_any_faults_and_kills_plain_runs_bring_the_truth(
     with Simulator(PRODUCT) as simulator:
         simulator.archive, simulator.faults = ARCHIVE, ordeal.faults
         project = make_project(tmp_path, simulator)
+        project.env |= NO_NUMBERS
         project.env["SOURCES__AMPLITUDE__MAX_REJECTED_SHARE"] = "1"
         project.env["RUNTIME__REQUEST_BACKOFF_FACTOR"] = "0"
         for number, (now, part) in enumerate(ordeal.runs):
@@ -232,7 +236,7 @@ def run(project: Project) -> Result:
 
 
 def assert_ended_well(project: Project, result: Result) -> None:
-    if result.returncode:
+    if result.returncode not in (0, 7):  # 7: without the event list
         sentence(result)
     assert_only_whole_hours_count(project)
 
