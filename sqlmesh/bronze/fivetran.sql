@@ -31,7 +31,7 @@ SELECT
   source.device_carrier::VARCHAR AS device_carrier, /* Mobile carrier */
   source.version_name::VARCHAR AS version_name, /* Version of the app */
   source.start_version::VARCHAR AS start_version, /* Version of the app that the user began with */
-  source.library::VARCHAR AS library, /* SDK or API that sent the event */
+  source."LIBRARY"::VARCHAR AS library, /* SDK or API that sent the event */
   source.language::VARCHAR AS language, /* Language of the device */
   source.country::VARCHAR AS country, /* Country, from the IP address */
   source.region::VARCHAR AS region, /* Region, from the IP address */

@@ -130,7 +130,7 @@ def test_a_saved_chart_comes_with_the_numbers_and_a_wrong_id_leaves_them_alone(
 ) -> None:
     for name in ("activeus", "gone"):
         (asking.root / f"sqlmesh/charts/{name}.yaml").write_text(f"type: segmentation\namplitude_chart: '{name}'\n")
-    result = partly(asking.load_here("--only", "daily_numbers"))
+    result = succeeded(asking.load_here("--only", "daily_numbers"))
     assert "does not offer /api/3/chart/gone/query to this project (HTTP 404)" in result.stderr
     days = asking.query("SELECT detail, COUNT(*) FROM bronze.daily_numbers WHERE measure = 'saved_chart' GROUP BY 1")
     assert days == [("activeus", simulator.saved_charts["activeus"].days)]
@@ -267,6 +267,20 @@ def test_status_names_a_resource_that_failed(asking: Project, simulator: Simulat
     simulator.faults = FaultPlan()
     succeeded(asking.load_here())
     assert "annotations failed" not in asking.load_here("status").stdout
+
+
+def test_a_measure_that_the_plan_lacks_is_one_line_and_the_others_load(asking: Project, simulator: Simulator) -> None:
+    simulator.faults = FaultPlan(Fault(Reply(403), path=faults.SESSIONS_PER_USER))
+    result = succeeded(asking.load_here("--only", "daily_numbers"))
+    assert "does not offer /api/2/sessions/peruser to this project (HTTP 403)" in result.stderr
+    assert asking.query("SELECT COUNT(DISTINCT measure) FROM bronze.daily_numbers") == [(4,)]
+
+
+def test_what_a_setting_or_a_warehouse_is_missing_for_is_said(asking: Project) -> None:
+    no_cohorts = partly(asking.load_here("--only", "cohort_members", SOURCES__AMPLITUDE__COHORTS=""))
+    assert "No cohorts: name some in SOURCES__AMPLITUDE__COHORTS." in no_cohorts.stderr
+    in_files = partly(asking.load_here("--only", "user_identities", "--destination", "filesystem"))
+    assert "user_identities: It is compared with tables of bronze: load it into a warehouse." in in_files.stderr
 
 
 def test_files_as_destination_get_what_needs_no_warehouse(asking: Project) -> None:

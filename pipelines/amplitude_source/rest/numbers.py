@@ -69,10 +69,12 @@ def _answers(asking: Asking) -> Iterator[Number]:
 
 
 def _or_failure(asking: Asking, numbers: Iterator[Number]) -> Iterator[Number]:
-    """Yield numbers up to an answer that cannot be had or read, which leaves the others alone."""
+    """Yield numbers up to an answer that the plan lacks, or that cannot be read, which leaves the others alone."""
     try:
         yield from numbers
-    except (NotOfferedError, UnreadAnswerError) as error:
+    except NotOfferedError as error:
+        asking.warn(str(error))
+    except UnreadAnswerError as error:
         asking.failures.append(str(error))
 
 

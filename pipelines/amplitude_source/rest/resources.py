@@ -64,6 +64,7 @@ EVENT_TYPES, COHORT_MEMBERS, USER_IDENTITIES, EXPERIMENTS = (
     "user_identities",
     "experiments",
 )
+FOR_A_WAREHOUSE = (COHORT_MEMBERS, USER_IDENTITIES)
 LIST_FROM = "list_from"
 LOADED, NOT_OFFERED, FAILED = "loaded", "not offered", "failed"
 
@@ -95,7 +96,7 @@ def load_resources(asking: Asking, names: Iterable[str]) -> list[Outcome]:
 
 def read_failures(pipeline: dlt.Pipeline) -> list[tuple[str, str, datetime, str]]:
     """Return project, resource, time and problem of the resources whose last answer could not be had."""
-    if pipeline.destination.destination_name == "filesystem" or not pipeline.default_schema_name:
+    if _is_lake(pipeline) or not pipeline.default_schema_name:
         return []
     query = "SELECT _project, resource, _snapshot_at, problem FROM resource_loads WHERE outcome = %s ORDER BY 1, 2"
     try:
@@ -126,13 +127,16 @@ def wanted(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> list[str]:
         if name not in RESOURCES:
             near = (*get_close_matches(name, RESOURCES, 1), ", ".join(RESOURCES))[0]
             raise AmplitudeError(f"{settings.variable('REST_RESOURCES')}: there is no {name!r}; write {near}.")
-    is_lake = pipeline.destination.destination_name == "filesystem"  # there is nothing to compare with
     unwanted = {
-        COHORT_MEMBERS: is_lake or not settings.cohorts,
-        USER_IDENTITIES: is_lake or not settings.sampled_users,
+        COHORT_MEMBERS: not settings.cohorts,
+        USER_IDENTITIES: not settings.sampled_users,
         EXPERIMENTS: not settings.experiment_key,
-    }
+    } | (dict.fromkeys(FOR_A_WAREHOUSE, True) if _is_lake(pipeline) else {})
     return [name for name in RESOURCES if name in chosen and not unwanted.get(name)]
+
+
+def _is_lake(pipeline: dlt.Pipeline) -> bool:
+    return pipeline.destination.destination_name == "filesystem"
 
 
 def _is_list_missing(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> bool:
@@ -150,6 +154,8 @@ def _state_of(pipeline: dlt.Pipeline, resource: str) -> dict[str, Any]:
 def _ask(asking: Asking, name: str, answers: list[Answer]) -> Outcome:
     """Add the answers of a resource."""
     asking.warnings, asking.failures = [], []
+    if name in FOR_A_WAREHOUSE and _is_lake(asking.pipeline):
+        return Outcome(name, FAILED, "It is compared with tables of bronze: load it into a warehouse.")
     try:
         answers += [_with_keys(answer, asking.warn) for answer in RESOURCES[name](asking)]
     except Exception as error:  # dlt's own errors, too, in which ours may be wrapped
@@ -174,7 +180,13 @@ def _with_keys(answer: Answer, warn: Warn) -> Answer:
 
 
 def cohort_members(asking: Asking) -> list[Answer]:
-    """Return the changes in cohorts that were computed anew. The requests are noted first: each counts in its month."""
+    """Return the changes in cohorts that were computed anew. The requests are noted first: each counts in its month.
+
+    Raises:
+        AmplitudeError: the settings name no cohort.
+    """
+    if not asking.settings.cohorts:
+        raise AmplitudeError(f"No cohorts: name some in {asking.settings.variable('COHORTS')}.")
     known = _state_of(asking.pipeline, "cohort_members").get(asking.settings.project, {})
     with kept_open(asking.pipeline):
         due = list(due_cohorts(asking, known))
