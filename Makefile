@@ -30,7 +30,7 @@ lint-python: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pylint --score n pipelines simulator infra docs bench tests
+	$(BIN)/pylint --score n pipelines simulator infra dashboard docs bench tests
 
 lint-sql: .venv/installed
 	$(BIN)/sqlmesh lint
@@ -89,7 +89,7 @@ lock:
 	test -d .venv-lock || $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --disable-pip-version-check uv
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header \
-		--group dev pyproject.toml -o requirements.lock
+		--all-extras --group dev pyproject.toml -o requirements.lock
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--no-header tests/support/standin/requirements.in -o tests/support/standin/requirements.lock
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header \

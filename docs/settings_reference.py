@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "pipelines"))
 
 from amplitude_source.lake.privacy import PrivacySettings
 from amplitude_source.lake.storage import LakeConfiguration
-from amplitude_source.settings import DESTINATIONS, SQLMESH_VARIABLES, AmplitudeSettings, FirstHour
+from amplitude_source.settings import DASHBOARD_VARIABLES, DESTINATIONS, SQLMESH_VARIABLES, AmplitudeSettings, FirstHour
 
 REFERENCE = ROOT / "docs" / "reference" / "settings.md"
 SCRIPT = Path(__file__).name
@@ -68,7 +68,9 @@ def sections() -> Iterator[str]:
                 yield item(f"{prefix}{field.upper()}", description, kind, default)
         yield ""
     yield "## The warehouse\n"
-    yield from (item(name, description) for name, description in (WAREHOUSE | SQLMESH_VARIABLES).items())
+    yield from (
+        item(name, description) for name, description in (WAREHOUSE | SQLMESH_VARIABLES | DASHBOARD_VARIABLES).items()
+    )
     yield "\n## The charts\n"
     yield "These stand in `sqlmesh/config.yaml`, below `variables`, each with its meaning.\n"
 

@@ -245,7 +245,8 @@ def all_names() -> Names:
         "DESTINATION__DUCKDB__": DuckDbClientConfiguration,
         "DESTINATION__SNOWFLAKE__": SnowflakeClientConfiguration,
     }
-    return Names(specs, PROJECTS_PREFIX, (DESTINATION_VARIABLE, GATEWAY_VARIABLE, *SQLMESH_VARIABLES))
+    switches = (DESTINATION_VARIABLE, GATEWAY_VARIABLE)
+    return Names(specs, PROJECTS_PREFIX, (*switches, *SQLMESH_VARIABLES, *DASHBOARD_VARIABLES))
 
 
 # How sqlmesh signs in to Snowflake, and where it keeps its state: the environment has them, dlt's files do not.
@@ -264,6 +265,14 @@ SQLMESH_VARIABLES = {
     "SQLMESH_STATE_PASSWORD": "The user's password.",
     "SQLMESH_STATE_SSLMODE": "libpq's sslmode. Default: require.",
     "SQLMESH_STATE_FILE": "With Snowflake, for trials: a DuckDB file for the state, instead of PostgreSQL.",
+}
+
+# How the dashboard signs in to Snowflake: the environment has them, dlt's files do not.
+DASHBOARD_VARIABLES = {
+    "DASHBOARD_SNOWFLAKE_USERNAME": "The user as whom the dashboard signs in. Default: the pipeline's, as all.",
+    "DASHBOARD_SNOWFLAKE_PRIVATE_KEY_PATH": "The file of the user's private key.",
+    "DASHBOARD_SNOWFLAKE_ROLE": "The user's role: AMPLITUDE_ANALYST can read what the pages show.",
+    "DASHBOARD_SNOWFLAKE_WAREHOUSE": "The warehouse that computes.",
 }
 
 
