@@ -7,10 +7,14 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 # Three processes of tests for two processors, because tests wait for servers, for other processes and for the disk.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 
-.PHONY: demo test test-all verify-snowflake lint lint-python lint-sql lint-docs format docs site lock clean
+.PHONY: demo dashboard test test-all verify-snowflake lint lint-python lint-sql lint-docs format docs site lock clean
 
 demo: .venv/installed
 	$(BIN)/python -m simulator demo
+
+# Silver and gold in a browser, as the settings in .env name them; Ctrl-C ends it.
+dashboard: .venv/installed
+	$(BIN)/python pipelines/amplitude.py dashboard
 
 # The core, with the unit tests of the models (alone: `sqlmesh test`); about five minutes on two cores.
 test: .venv/installed

@@ -5,10 +5,11 @@ import streamlit as st
 from board.banner import show_banner
 from board.blocks import kindly, show_copying
 from board.view import choose
-from pages import overview
+from screens import dictionary, overview, quality
 
 PAGES = {
     "Product": [("Overview", overview.page)],
+    "Data": [("Data quality", quality.page), ("Dictionary", dictionary.page)],
 }
 
 

@@ -109,3 +109,37 @@ def mark_days(figure: go.Figure, days: Sequence[tuple[object, str]]) -> None:
     for day, label in days:
         figure.add_vline(x=day, line={"color": "#7F7F7F", "width": 1, "dash": "dash"})
         figure.add_annotation(x=day, y=1, yref="paper", text=label, showarrow=False, xanchor="left", font={"size": 11})
+
+
+def calendar(cells: pd.DataFrame, states: Sequence[str], colours: Sequence[str]) -> go.Figure:
+    """Return a calendar of states.
+
+    Args:
+        cells: with the place of each cell's state among `states`; NaN where there is none.
+        states: their names.
+        colours: theirs, in the same order.
+    """
+    steps = [(place / len(states), (place + 1) / len(states), colour) for place, colour in enumerate(colours)]
+    names = cells.map(lambda place: "" if pd.isna(place) else states[int(place)])
+    figure = go.Figure(
+        go.Heatmap(
+            z=cells.values,
+            x=[str(each) for each in cells.columns],
+            y=[str(each) for each in cells.index],
+            text=names.values,
+            hovertemplate="%{x}, %{y}: %{text}<extra></extra>",
+            colorscale=[[edge, colour] for low, high, colour in steps for edge in (low, high)],
+            zmin=-0.5,
+            zmax=len(states) - 0.5,
+            showscale=False,
+            xgap=1,
+            ygap=1,
+        )
+    )
+    for state, colour in zip(states, colours, strict=True):  # the legend
+        figure.add_scatter(x=[None], y=[None], mode="markers", marker={"color": colour, "symbol": "square"}, name=state)
+    height = max(220, 15 * len(cells) + 80)
+    figure.update_layout(margin={"l": 0, "r": 0, "t": 28, "b": 0}, height=height, legend=LEGEND)
+    figure.update_yaxes(autorange="reversed", type="category", title=None)
+    figure.update_xaxes(type="category", title=None, nticks=12)
+    return figure

@@ -158,6 +158,15 @@ def chosen(label: str, options: list[str], key: str) -> str:
     return st.selectbox(label, options, key=key, bind="query-params")
 
 
+def tab(options: list[str], key: str) -> str:
+    """Let the reader choose one of a few, which all show; the first if they choose none."""
+    refuse_unknown(key, options)
+    picked = st.segmented_control(
+        key, options, default=options[0], key=key, bind="query-params", label_visibility="collapsed"
+    )
+    return picked or options[0]
+
+
 def refuse_unknown(key: str, options: list[str]) -> None:
     """Say what the address asks for and nothing has, with the nearest word."""
     for text in st.query_params.get_all(key):

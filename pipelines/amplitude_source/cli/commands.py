@@ -50,6 +50,7 @@ from ..settings import (
 )
 from . import process
 from .chart import chart
+from .dashboard import dashboard
 from .failures import one_sentence
 from .loads import load_hours, load_only, load_project, loading, looking, opened_ledgers, run_loads, store_merges
 from .options import destination_option, project_option
@@ -140,6 +141,7 @@ def cli() -> None:
     amplitude.py --project web     of several, this one only
     amplitude.py status            what is loaded or missing
     amplitude.py chart NAME        the answer to a chart
+    amplitude.py dashboard         all of it in a browser
     amplitude.py privacy check     what the privacy rules do
     amplitude.py archive verify    check and mend the lake
     amplitude.py load-merges FILES load Amplitude's merges
@@ -161,6 +163,7 @@ def cli() -> None:
 
 
 cli.add_command(chart)
+cli.add_command(dashboard)
 cli.add_command(privacy)
 
 
