@@ -1,1 +1,16 @@
 """The pages of the dashboard, one a file."""
+
+from collections.abc import Callable, Mapping
+
+from screens import dictionary, overview, quality
+
+PAGES: Mapping[str, Mapping[str, tuple[str, Callable[[], None]]]] = {
+    "Product": {
+        "": ("Overview", overview.page),
+    },
+    "Data": {
+        "quality": ("Data quality", quality.page),
+        "dictionary": ("Dictionary", dictionary.page),
+    },
+}
+"""By the sections of the menu and the addresses: titles, and what draws the pages."""

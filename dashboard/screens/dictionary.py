@@ -1,5 +1,7 @@
 """What each table and column means, and what it is made of."""
 
+import re
+
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -26,7 +28,13 @@ def page() -> None:
         name = chosen("Table", sorted(names, key=lambda each: (each != FIRST, each)), "table")
         st.subheader(name, anchor=False)
         st.plotly_chart(lineage(tables, name), key="lineage", config={"displayModeBar": False})
-        st.markdown(tables[name].text)
+        st.markdown(as_list(tables[name].text))
+
+
+def as_list(text: str) -> str:
+    """Return a description with its columns as a list, because a table does not fit on a narrow screen."""
+    without_head = re.sub(r"^\|.*\| \|\n\|---.*\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"^\| (`.*?`) \| (.*?) \| (.*?) \|$", r"- \1 \2: \3", without_head, flags=re.MULTILINE)
 
 
 def lineage(tables: dict[str, Table], name: str) -> go.Figure:

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # What a test's checkout gets, as far as it exists; never a .env, secrets or data of the developer.
-CHECKOUT = (".dlt/config.toml", "config.py", "pipelines", "sqlmesh", "orchestration")
+CHECKOUT = (
+    ".dlt/config.toml", "config.py", "pipelines", "sqlmesh", "orchestration", "dashboard", "docs/reference/tables.md",
+)  # fmt: skip
 
 NOT_COPIED = ("__pycache__", ".cache", "logs", "*.duckdb*")
 

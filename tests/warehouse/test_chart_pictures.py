@@ -3,9 +3,7 @@
 import io
 import os
 import re
-import shutil
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,12 +13,9 @@ from rich.console import Console
 from amplitude_source.charts.book import compiled, read_chart
 from amplitude_source.charts.definitions import read_words
 from amplitude_source.cli import chart_report
-from simulator.product import Product
-from simulator.server import Simulator
-from support import warehouse
-from support.charts import DEFINITIONS_OF_GUIDE, EXAMPLES, PROPERTIES_OF_GUIDE, write_charts
-from support.project import REPOSITORY, Project, make_project, succeeded
-from support.shared import built_once
+from support.charts import EXAMPLES
+from support.project import REPOSITORY, Project
+from support.shop import demo_shop
 
 PICTURES = REPOSITORY / "docs/images/charts"
 WIDTH = 88
@@ -31,21 +26,7 @@ FORMAT = re.sub(r"@font-face \{\{.*?\}\}\n|<!--.*?-->", "", CONSOLE_SVG_FORMAT, 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The demo's month, with the properties and definitions of the guide."""
-    product = Product()
-
-    def build(folder: Path) -> Path:
-        project = make_project(folder, simulator)
-        project.set_clock(product.end + timedelta(hours=9), simulator)
-        write_charts(project.root, properties=PROPERTIES_OF_GUIDE, definitions=DEFINITIONS_OF_GUIDE)
-        succeeded(project.load_here())
-        warehouse.plan(project)
-        return project.root / "data"
-
-    with Simulator(product) as simulator:
-        data = built_once(tmp_path_factory, "demo-charts", build)
-        project = make_project(tmp_path_factory.mktemp("demo-charts"), simulator)
-        shutil.copytree(data, project.root / "data", ignore=shutil.ignore_patterns("work"))
-        write_charts(project.root, properties=PROPERTIES_OF_GUIDE, definitions=DEFINITIONS_OF_GUIDE)
+    with demo_shop(tmp_path_factory) as project:
         yield project
 
 

@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
@@ -41,7 +42,9 @@ def dashboard(port: int) -> None:
     out.print(f"The dashboard is at http://{ADDRESS}:{port}; Ctrl-C ends it.")
     sys.stdout.flush()
     command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
-    os.execv(sys.executable, [*command, "--server.address", ADDRESS, "--logger.hideWelcomeMessage", "true"])  # noqa: S606 - our own command
+    command += ["--server.address", ADDRESS, "--logger.hideWelcomeMessage", "true"]
+    package = str(Path(__file__).parents[2])  # the pages work with the package that starts them
+    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": package})  # noqa: S606 - our own command
 
 
 def is_taken(port: int) -> bool:

@@ -1,0 +1,71 @@
+"""The pages in a browser: whole, quiet, at both widths, and with the numbers of gold."""
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from screens import PAGES
+from support.dashboard import NARROW, WIDE, Dashboard, look, picture_of
+from support.project import REPOSITORY, Project
+
+pytestmark = pytest.mark.slow
+PICTURES = REPOSITORY / "docs/images/dashboard"
+PATHS = [path for pages in PAGES.values() for path in pages]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path or "overview")
+def test_a_page_is_whole_and_quiet_and_fits_at_both_widths(
+    served: Dashboard, chromium: Browser, path: str, tmp_path: Path
+) -> None:
+    with look(chromium, f"{served.url}/{path}") as sight:
+        assert not sight.page.get_by_test_id("stException").count(), sight.text()
+        assert sight.overflow() <= 0
+        assert (sight.errors, sight.outside) == ([], [])
+        if os.environ.get("UPDATE_SNAPSHOTS"):
+            picture_of(sight, PICTURES / f"{path or 'overview'}.png")
+    with look(chromium, f"{served.url}/{path}", NARROW, dark=True) as sight:
+        assert sight.overflow() <= 0
+        assert (sight.errors, sight.outside) == ([], [])
+        picture_of(sight, tmp_path / "narrow.png")
+
+
+def test_the_docs_have_a_picture_of_each_page() -> None:
+    assert {path.stem for path in PICTURES.glob("*.png")} == {path or "overview" for path in PATHS}, (
+        "write the pictures with UPDATE_SNAPSHOTS=1, look at them, and remove those of pages that are gone"
+    )
+
+
+def test_the_overview_has_the_numbers_of_gold(shop: Project, served: Dashboard, chromium: Browser) -> None:
+    rows = shop.query("""
+        SELECT metric_date::VARCHAR, active_users FROM gold.daily_metrics
+        WHERE breakdown = 'all' AND metric_date >= DATE '2026-06-16' ORDER BY 1
+    """)
+    (new_users,) = shop.query("""
+        SELECT SUM(new_users)::BIGINT FROM gold.daily_metrics JOIN gold.days ON date = metric_date AND is_complete
+        WHERE breakdown = 'all' AND metric_date >= DATE '2026-06-16'
+    """)[0]
+    with look(chromium, f"{served.url}/?days=2026-06-16&days=2026-06-30") as sight:
+        assert sight.tiles()["New users"] == f"{new_users:,}"
+        lines = sight.points(0)
+    drawn = {str(day)[:10]: value for _, x, y in lines for day, value in zip(x, y, strict=True)}
+    assert drawn == dict(rows)
+
+
+def test_a_break_down_and_its_segments_stand_in_the_address(served: Dashboard, chromium: Browser) -> None:
+    with look(chromium, f"{served.url}/?by=platform&segment=iOS&segment=Web") as sight:
+        names = [name for name, _, _ in sight.points(0)]
+        assert sorted(set(names)) == ["Web", "iOS"]
+        sight.page.get_by_role("link", name="Data quality").click()
+        sight.page.get_by_role("heading", name="Data quality", level=1).wait_for()
+        assert "by=platform" in sight.page.url
+        assert "segment=iOS" in sight.page.url
+
+
+def test_words_of_the_address_that_nothing_has_are_named(served: Dashboard, chromium: Browser) -> None:
+    with look(chromium, f"{served.url}/?by=platfrom&project=defalt&days=nonsense&segment=None", WIDE) as sight:
+        text = sight.text()
+    assert "by 'platfrom', which there is not. Did you mean 'platform'?" in text
+    assert "project 'defalt', which there is not. Did you mean 'default'?" in text
+    assert "the day 'nonsense'" in text

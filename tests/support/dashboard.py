@@ -1,0 +1,164 @@
+"""The dashboard of a project as a process, and a browser that looks at it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import requests
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from .postgres import free_port
+from .project import COMMAND, Project
+
+START_SECONDS, PAGE_SECONDS = 60, 90
+WIDE, NARROW = 1280, 390
+# The script has run, nothing of an earlier run is left, each figure is drawn; and it has stayed so for a while, because
+# Streamlit begins anew when it has read the address.
+IS_SETTLED = """() => {
+    const app = document.querySelector('[data-testid=stApp]'), main = document.querySelector('[data-testid=stMain]');
+    const figures = [...document.querySelectorAll('[data-testid=stPlotlyChart]')];
+    const isSettled = app?.dataset.testScriptState === 'notRunning' && main?.querySelector('h1')
+        && !document.querySelector('[data-stale=true]') && !main.innerText.includes('Gold is copied for the dashboard')
+        && figures.every(figure => figure.querySelector('.main-svg'));
+    window.settledSince = isSettled ? window.settledSince ?? Date.now() : undefined;
+    return isSettled && Date.now() - window.settledSince > 500;
+}"""
+# Streamlit looks for its own root below the address of a page first, and goes one folder up.
+OF_STREAMLIT = ("/_stcore/health", "/_stcore/host-config")
+
+
+class Dashboard:
+    """The command `dashboard` of a project.
+
+    Args:
+        project: whose warehouse is shown.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project, self._port = project, free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, COMMAND, "dashboard", "--port", str(self._port)]
+        self._process = subprocess.Popen(
+            command, cwd=self._project.root, env=self._project.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        end = time.monotonic() + START_SECONDS
+        while not self._answers():
+            assert self._process.poll() is None, f"the dashboard has ended, with exit code {self._process.returncode}"
+            assert time.monotonic() < end, "the dashboard does not answer"
+            time.sleep(0.1)
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/_stcore/health", timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+@dataclass
+class Sight:
+    """A page as the browser shows it, and what went wrong on the way."""
+
+    page: Page
+    outside: list[str] = field(default_factory=list)
+    """Requests that did not go to the dashboard."""
+    errors: list[str] = field(default_factory=list)
+    """What the console says."""
+
+    def text(self) -> str:
+        """All words of the page, without the sidebar's."""
+        return self.page.locator("[data-testid=stMain]").inner_text()
+
+    def tiles(self) -> dict[str, str]:
+        """The numbers of the page's tiles by their labels."""
+        labels = self.page.get_by_test_id("stMetricLabel").all_inner_texts()
+        values = self.page.get_by_test_id("stMetricValue").all_inner_texts()
+        return dict(zip(map(str.strip, labels), map(str.strip, values), strict=True))
+
+    def points(self, figure: int) -> list[tuple[str, list[object], list[object]]]:
+        """The lines of a figure: name, x and y of each, as Plotly has them."""
+        return [
+            (line["name"], line["x"], line["y"])
+            for line in self.page.evaluate(
+                """number => {
+                    const plot = document.querySelectorAll('.js-plotly-plot')[number];
+                    return plot._fullData.map(line => ({
+                        name: line.name, x: Array.from(line.x ?? []), y: Array.from(line.y ?? []),
+                    }));
+                }""",
+                figure,
+            )
+        ]
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than the window."""
+        return int(
+            self.page.evaluate(
+                """() => Math.max(...[document.documentElement, document.querySelector('[data-testid=stMain]')].map(
+                    each => each.scrollWidth - each.clientWidth))"""
+            )
+        )
+
+    def settle(self) -> None:
+        """Wait until the page is drawn."""
+        self.page.wait_for_function(IS_SETTLED, timeout=1000 * PAGE_SECONDS, polling=100)
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Chromium, as Debian has it."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not program:
+        raise FileNotFoundError("Pages are tested in Chromium, and there is none: make browser")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+        shown = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield shown
+        shown.close()
+
+
+@contextmanager
+def look(browser: Browser, url: str, width: int = WIDE, *, dark: bool = False) -> Iterator[Sight]:
+    """Open a page, and wait until it is drawn."""
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
+    sight = Sight(page)
+    origin = "/".join(url.split("/")[:3])
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.location["url"].endswith(OF_STREAMLIT):
+            sight.errors.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: sight.errors.append(str(error)))
+    page.on("request", lambda request: None if is_own(request.url, origin) else sight.outside.append(request.url))
+    page.goto(url)
+    sight.settle()
+    yield sight
+    page.close()
+
+
+def is_own(url: str, origin: str) -> bool:
+    """Whether a request stays with the dashboard."""
+    return url.startswith((origin, origin.replace("http", "ws"), "data:", "blob:"))
+
+
+def picture_of(sight: Sight, path: Path) -> None:
+    """Write a picture of the whole page, as PNG."""
+    height = sight.page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
+    width = sight.page.viewport_size["width"] if sight.page.viewport_size else WIDE
+    sight.page.set_viewport_size({"width": width, "height": min(int(height) + 20, 2400)})
+    sight.page.wait_for_timeout(1000)  # Plotly draws anew
+    sight.page.screenshot(path=path)
