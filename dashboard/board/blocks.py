@@ -83,6 +83,8 @@ def show_copying() -> None:
     The first time there is nothing else to show, so the page waits.
     """
     copying = warehouse().refresh()
+    for sentence in warehouse().problems():
+        st.warning(sentence)
     if not copying:
         return
     if problem := copying.problem():

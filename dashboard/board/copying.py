@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from amplitude_source.bronze.duckdb_file import giving_way, is_held
+from amplitude_source.environment import keep_private
 from amplitude_source.settings import CATALOG
 
 BUSY_EXIT = 4
@@ -64,19 +65,37 @@ def copy_gold(source: Path, target: Path) -> Iterator[str]:
     try:
         with duckdb.connect() as connection:
             connection.execute(f"{SESSION}; ATTACH '{quoted(new)}' AS copy")
+            connection.execute("CREATE TABLE copy.failed (name TEXT, problem TEXT)")
             tables = list(relations(connection, source))
             for place, (schema, name, address) in enumerate(tables, 1):
                 yield f"{place} of {len(tables)}: {schema}.{name}"
                 connection.execute(f"CREATE SCHEMA IF NOT EXISTS copy.{schema}")
+                columns = COLUMNS.get(f"{schema}.{name}", "*")
+                create = f'CREATE TABLE copy.{schema}."{name}" AS SELECT {columns} FROM {address}'
                 with attached(connection, source):
-                    columns = COLUMNS.get(f"{schema}.{name}", "*")
-                    connection.execute(f'CREATE TABLE copy.{schema}."{name}" AS SELECT {columns} FROM {address}')
+                    if problem := failure_of(connection, create):
+                        connection.execute("INSERT INTO copy.failed VALUES (?, ?)", [f"{schema}.{name}", problem])
             connection.execute("CREATE TABLE copy.copied AS SELECT ? AS state", [state])
         if state_of(source) != state:
             raise duckdb.InterruptException("The warehouse changed while it was copied.")
         new.replace(target)
     finally:
         new.unlink(missing_ok=True)
+
+
+def failure_of(connection: duckdb.DuckDBPyConnection, statement: str) -> str:
+    """Run a statement, and return why it failed, as a chart does whose column is gone; empty if it did not.
+
+    Raises:
+        duckdb.Error: it is not the statement's own fault.
+    """
+    try:
+        connection.execute(statement)
+    except (duckdb.InterruptException, duckdb.IOException, duckdb.OutOfMemoryException):
+        raise
+    except duckdb.Error as error:
+        return str(error).splitlines()[0]
+    return ""
 
 
 @contextmanager
@@ -101,6 +120,7 @@ def relations(connection: duckdb.DuckDBPyConnection, source: Path) -> Iterator[t
 
 def main(source: str, target: str) -> int:
     """Make the copy; print the progress, and one sentence if it fails."""
+    keep_private()
     try:
         for progress in copy_gold(Path(source), Path(target)):
             print(progress, flush=True)

@@ -25,6 +25,10 @@ class Snowflake:
     def refresh(self) -> None:
         """Copy nothing."""
 
+    def problems(self) -> list[str]:
+        """Return nothing, because nothing is copied."""
+        return []
+
 
 class Session(Protocol):
     """Of Snowpark."""

@@ -96,6 +96,13 @@ class DuckDBWarehouse:
         """Whether a copy failed, not because it gave way, and nothing has changed since."""
         return bool(copying.problem()) and not copying.was_busy and self._state == state
 
+    def problems(self) -> list[str]:
+        if not self._copy.exists():
+            return []
+        with duckdb.connect(self._copy, read_only=True) as connection:
+            found = connection.execute("SELECT name, problem FROM failed ORDER BY ALL").fetchall()
+        return [f"{name} cannot be read: {problem}" for name, problem in found]
+
     def answer(self, sql: str, *, live: bool) -> pd.DataFrame:
         if not self._path.exists():
             raise MissingError(f"There is no warehouse yet at {self._path}. Load something first: `{load_command()}`")

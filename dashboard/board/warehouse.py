@@ -32,6 +32,9 @@ class Warehouse(Protocol):
     def refresh(self) -> "Refreshing | None":
         """See to it that the copy becomes as new as the warehouse; None where it is, or where there is none to make."""
 
+    def problems(self) -> list[str]:
+        """Return a sentence for each table that could not be copied."""
+
     def answer(self, sql: str, *, live: bool) -> pd.DataFrame:
         """Ask.
 

@@ -120,3 +120,43 @@ def test_a_file_that_is_no_database_is_not_waited_for(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
     with pytest.raises(AmplitudeError, match="There is no folder"):
         duckdb_file.patiently(lambda: duckdb.connect(path), path)
+
+
+SLOW = "SELECT COUNT(*) FROM range(100_000_000_000) AS one"
+LOOKER = f"""
+import duckdb, pathlib, sys
+from amplitude_source.bronze.duckdb_file import giving_way
+path = pathlib.Path(sys.argv[1])
+with duckdb.connect(path, read_only=True) as connection:
+    print(flush=True)
+    try:
+        with giving_way(connection, path):
+            connection.execute("{SLOW}")
+    except duckdb.InterruptException:
+        print("gave way", flush=True)
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "amplitude.duckdb"
+    duckdb.connect(path).close()
+    return path
+
+
+def test_who_only_looks_gives_way_to_who_waits_for_the_file(file: Path) -> None:
+    command = [sys.executable, "-c", LOOKER, str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as looker:
+        assert looker.stdout
+        looker.stdout.readline()
+        duckdb_file.patiently(lambda: duckdb.connect(file), file).close()
+        assert looker.stdout.readline() == "gave way\n"
+    assert not duckdb_file.mark_of(file).exists(), "the mark stays, and readers would give way for nobody"
+
+
+def test_a_mark_of_a_killed_process_stops_no_reader(file: Path) -> None:
+    with held(file) as gone:
+        pass
+    duckdb_file.mark_of(file).write_text(str(gone.pid))
+    with duckdb.connect(file, read_only=True) as connection, duckdb_file.giving_way(connection, file):
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
