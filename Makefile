@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 # Three processes of tests for two processors, because tests wait for servers, for other processes and for the disk.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 
-.PHONY: demo dashboard test test-all verify-snowflake lint lint-python lint-sql lint-docs format docs site lock clean
+.PHONY: demo dashboard browser test test-all verify-snowflake lint lint-python lint-sql lint-docs format docs site lock clean
 
 demo: .venv/installed
 	$(BIN)/python -m simulator demo
@@ -23,6 +23,11 @@ test: .venv/installed
 # What is slow besides: every fault, kills at random points, many small runs, Snowflake's stand-in.
 test-all: .venv/installed .venv-standin/installed
 	$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1 -m slow --durations 30
+
+# Chromium, in which the pages of the dashboard are tested; on Debian and Ubuntu, as root.
+browser:
+	apt-get update -qq
+	apt-get install -y -qq chromium >/dev/null
 
 # With a Snowflake account and the settings of production in .env; about ten minutes.
 verify-snowflake: .venv/installed

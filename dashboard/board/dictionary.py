@@ -1,12 +1,15 @@
 """What each table is, as the reference of the documents has it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from board.errors import MissingError
 
-REFERENCE = Path(__file__).resolve().parents[2] / "docs/reference/tables.md"
+FOLDER = Path(__file__).resolve().parents[1]
+PLACES = (FOLDER.parent / "docs/reference/tables.md", FOLDER / "tables.md")
+"""Of the reference: in the repository, and inside Snowflake."""
 SECTION = re.compile(r"^### (?P<name>\S+)\n\n(?P<text>.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 PARENTS = re.compile(r"^- From: (.*)$", re.MULTILINE)
 
@@ -22,14 +25,15 @@ class Table:
     """The tables that it reads."""
 
 
-def read_tables(reference: Path = REFERENCE) -> dict[str, Table]:
+def read_tables(places: Sequence[Path] = PLACES) -> dict[str, Table]:
     """Read all tables by their names.
 
     Raises:
         MissingError: the reference is not there.
     """
-    if not reference.is_file():
-        raise MissingError("docs/reference/tables.md is not beside the dashboard: put it there with the other files.")
+    reference = next((each for each in places if each.is_file()), None)
+    if not reference:
+        raise MissingError("docs/reference/tables.md is missing: put it beside the dashboard's app.py.")
     tables = {}
     for found in SECTION.finditer(reference.read_text(encoding="utf-8")):
         parents = PARENTS.search(found["text"])

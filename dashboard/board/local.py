@@ -10,13 +10,13 @@ import duckdb
 import pandas as pd
 
 from amplitude_source.bronze.duckdb_file import is_held
+from amplitude_source.cli.dashboard import COPY_FOLDER
 from amplitude_source.invocation import load_command, sqlmesh_command
 from amplitude_source.settings import CATALOG
 from board.copying import BUSY_EXIT, SESSION, attached, state_of
 from board.errors import BusyError, MissingError, UnansweredError
 from board.sql import for_engine
 
-FOLDER = "dashboard"
 BETWEEN_SECONDS = 0.5  # from one question to the file to the next: those who wait for it look five times a second
 IS_WRITTEN = "A load or a run has the DuckDB file. Look again when it has ended."
 
@@ -73,7 +73,7 @@ class DuckDBWarehouse:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._copy = path.parent / FOLDER / path.name
+        self._copy = path.parent / COPY_FOLDER / path.name
         self._copying: Copying | None = None
         self._state = ""
         self._starting = threading.Lock()

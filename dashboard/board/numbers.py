@@ -1,10 +1,12 @@
 """Numbers as people write them."""
 
+from collections.abc import Callable
 from math import isfinite
-from typing import TypeGuard
+from typing import TypeAlias, TypeGuard
 
 SECONDS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 NOTHING = "-"
+Written: TypeAlias = Callable[[float | None], str]
 
 
 def count(value: float | None) -> str:

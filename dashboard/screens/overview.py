@@ -6,7 +6,7 @@ import streamlit as st
 from board import figures
 from board.blocks import Tile, pairs, show, tiles
 from board.figures import PERCENT, THOUSANDS
-from board.numbers import change, count, duration, share
+from board.numbers import Written, change, count, duration, share
 from board.view import View, current
 from board.warehouse import ask
 
@@ -72,9 +72,8 @@ def show_tiles(view: View) -> None:
     now, before = ask(totals_of(view)).iloc[0], ask(totals_of(view.before)).iloc[0]
     has_before = before["days"] == view.days
 
-    def tile(label: str, column: str, written: object = count, help: str | None = None) -> Tile:
-        value = written(now[column])  # type: ignore[operator]
-        return Tile(label, value, change(now[column], before[column]) if has_before else None, help)
+    def tile(label: str, column: str, written: Written = count, help: str | None = None) -> Tile:
+        return Tile(label, written(now[column]), change(now[column], before[column]) if has_before else None, help)
 
     tiles(
         tile("Active users a day", "active_users", help="On average, over the complete days."),
