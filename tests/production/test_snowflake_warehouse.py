@@ -17,6 +17,7 @@ from simulator.server import Simulator
 from support import statements, warehouse
 from support.charts import write_charts
 from support.members import export_row, gzip_lines, hour_text
+from support.pages import pages_of
 from support.project import Project, make_project, succeeded
 from support.snowflake_standin import SnowflakeProject
 from verify_snowflake import Checkout, Report, check_rows, expect_same_rows
@@ -192,6 +193,16 @@ def test_a_warehouse_on_snowflake_has_at_any_time_the_rows_of_one_on_duckdb(
     sent = [statement.sql for statement in snowflake.snowflake.statements()]
     statements.assert_keep_to_the_rules(sent)
     statements.assert_are_those_of_the_snapshots(sent)
+    assert_pages_show_the_same_on_both(snowflake, local)
+
+
+def assert_pages_show_the_same_on_both(snowflake: SnowflakeProject, local: Project) -> None:
+    """Every page of the dashboard, with a break-down too."""
+    for address in ("", "by=platform"):
+        theirs, ours = pages_of(snowflake, address), pages_of(local, address)
+        for path, page in ours.items():
+            assert page["exceptions"] == []
+            assert theirs[path] == page, f"the page {path!r} with {address!r}"
 
 
 def assert_charts_are_the_same_on_both(snowflake: SnowflakeProject, local: Project) -> None:
