@@ -60,6 +60,11 @@ def show(title: str, figure: go.Figure, rows: pd.DataFrame, name: str, help: str
         st.download_button("CSV", csv_of(rows), f"{name}.csv", "text/csv", key=f"csv-{name}")
 
 
+def took(seconds: float) -> None:
+    """Say that an answer came from single events, and how long it took."""
+    st.caption(f"Counted from single events, in {seconds:.1f} s. The answer is kept until there are new data.")
+
+
 def csv_of(rows: pd.DataFrame) -> str:
     """Return rows as CSV."""
     return str(rows.to_csv(index=False))

@@ -69,7 +69,19 @@ class View:
     @property
     def of_segments(self) -> str:
         """Return the condition of the rows of the break-down and its segments."""
-        return f"breakdown = {literal(self.breakdown)} AND {one_of('segment', self.segments)}"
+        return f"breakdown = {literal(self.breakdown)} AND {self.of_listed}"
+
+    @property
+    def of_listed(self) -> str:
+        """Return the condition of the rows of the segments, where there are those of one break-down alone."""
+        return one_of("segment", self.segments)
+
+
+def one_segment(view: View) -> View:
+    """Let the reader choose the segment of figures that show one alone; the first by default."""
+    if len(view.segments) < 2:
+        return view
+    return replace(view, segments=(chosen("Segment", [*view.segments], "of"),))
 
 
 def current() -> View:
@@ -146,16 +158,17 @@ def choose_segments(project: str, app: int, breakdown: str) -> tuple[str, ...]:
     return tuple(picked or names[:MOST_LINES])
 
 
-def chosen(label: str, options: list[str], key: str) -> str:
+def chosen(label: str, options: list[str], key: str, help: str | None = None) -> str:
     """Let the reader choose one of several, and say if the address asks for another.
 
     Args:
         label: of the field.
         options: as they stand in the address, too.
         key: of the address.
+        help: what the options mean.
     """
     refuse_unknown(key, options)
-    return st.selectbox(label, options, key=key, bind="query-params")
+    return st.selectbox(label, options, key=key, help=help, bind="query-params")
 
 
 def tab(options: list[str], key: str) -> str:

@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
-from screens import dictionary, overview, quality
+from screens import behaviour, dictionary, funnels, growth, overview, quality, retention, revenue
 
 PAGES: Mapping[str, Mapping[str, tuple[str, Callable[[], None]]]] = {
     "Product": {
         "": ("Overview", overview.page),
+        "growth": ("Growth", growth.page),
+        "retention": ("Retention", retention.page),
+        "funnels": ("Funnels", funnels.page),
+        "behaviour": ("Behaviour", behaviour.page),
+        "revenue": ("Revenue", revenue.page),
     },
     "Data": {
         "quality": ("Data quality", quality.page),

@@ -1,0 +1,145 @@
+"""What users pay."""
+
+import pandas as pd
+import streamlit as st
+
+from board import figures
+from board.blocks import Tile, kindly, pairs, show, tiles, took
+from board.charts import count_chart
+from board.figures import DECIMALS, THOUSANDS
+from board.intervals import ADVERBS, UNITS, intervals
+from board.numbers import amount, change, count
+from board.sql import literal
+from board.view import View, chosen, current
+from board.warehouse import ask, count_live
+
+WHAT_COUNTS = (
+    "Revenue is the property `$revenue` of an event. Where that is missing, it is `$price` times `$quantity`, or else "
+    "the property `revenue`."
+)
+MEASURES = {
+    "revenue": ("Revenue", THOUSANDS),
+    "payers": ("Paying users", THOUSANDS),
+    "per_payer": ("Revenue per paying user", DECIMALS),
+    "per_active_user": ("Revenue per active user", DECIMALS),
+}
+LIFETIME = {"arpu": "Revenue per new user", "arppu": "Revenue per new user who pays"}
+
+
+def page() -> None:
+    """Draw the page."""
+    view = current()
+    place, *_ = st.columns(4)
+    with place:
+        unit = chosen("Interval", [*UNITS], "interval")
+    paid, seconds = count_live(paid_of(view, unit))
+    if paid.empty:
+        st.info(f"No event of these days has revenue. {WHAT_COUNTS}")
+        return
+    show_tiles(view)
+    rows = per_user(ask(active_of(view, unit)), paid)
+    for place, (measure, (title, y_format)) in zip(pairs(), MEASURES.items(), strict=False):
+        with place:
+            columns = ["start_date", "segment", measure, "is_complete"]
+            figure = figures.lines(rows, "start_date", measure, view.line, y_format)
+            show(f"{title} by {unit}", figure, rows[columns], measure, WHAT_COUNTS)
+    took(seconds)
+    with kindly():
+        show_lifetime(view, unit)
+
+
+def paid_of(view: View, unit: str) -> str:
+    """Return the query of the revenue of each interval, by segment: single events are read."""
+    segment = "'(all)'" if view.breakdown == "all" else f"COALESCE(events.{view.breakdown}, '(none)')"
+    return f"""
+        SELECT * FROM (
+          SELECT days.start_date, {segment} AS segment, SUM(events.revenue) AS revenue,
+            COUNT(DISTINCT events.canonical_amplitude_id) AS payers, COUNT(*) AS payments
+          FROM gold.events AS events
+          JOIN ({intervals(view, unit)}) AS days ON days.date = events.event_date
+          WHERE {view.of_app} AND NOT events.is_before_export AND NOT events.revenue IS NULL
+          GROUP BY days.start_date, {segment}
+        ) AS paid
+        WHERE {view.of_listed}
+        ORDER BY {view.segment_order}, start_date
+    """
+
+
+def active_of(view: View, unit: str) -> str:
+    """Return the query of the active users of each interval, by segment."""
+    return f"""
+        SELECT days.start_date, lifecycle.segment, lifecycle.active_users, days.is_complete
+        FROM (
+          SELECT start_date, MIN(IFF(is_complete, 1, 0)) = 1 AS is_complete
+          FROM ({intervals(view, unit)}) AS days GROUP BY start_date
+        ) AS days
+        JOIN (
+          SELECT * FROM gold.lifecycle_{ADVERBS[unit]} WHERE {view.of_app} AND {view.of_segments}
+        ) AS lifecycle ON lifecycle.start_date = days.start_date
+        ORDER BY {view.segment_order}, days.start_date
+    """
+
+
+def per_user(active: pd.DataFrame, paid: pd.DataFrame) -> pd.DataFrame:
+    """Return the revenue of each interval, 0 where nobody paid, with its averages."""
+    rows = active.merge(paid, "left", ["start_date", "segment"])
+    rows[["revenue", "payers", "payments"]] = rows[["revenue", "payers", "payments"]].fillna(0)
+    return rows.assign(
+        per_payer=rows["revenue"] / rows["payers"].where(rows["payers"] > 0),
+        per_active_user=rows["revenue"] / rows["active_users"].where(rows["active_users"] > 0),
+    )
+
+
+def totals_of(view: View) -> str:
+    """Return the query of the revenue of the days, and of as many before."""
+    return f"""
+        SELECT event_date >= {literal(view.since)} AS is_now, SUM(revenue) AS revenue,
+          COUNT(DISTINCT IFF(revenue IS NULL, NULL, canonical_amplitude_id)) AS payers,
+          COUNT(DISTINCT IFF(is_active, canonical_amplitude_id, NULL)) AS active_users
+        FROM gold.events
+        WHERE {view.of_app} AND NOT is_before_export
+          AND event_date BETWEEN {literal(view.before.since)} AND {literal(view.until)}
+        GROUP BY event_date >= {literal(view.since)}
+    """
+
+
+def show_tiles(view: View) -> None:
+    """Show the numbers of the days against those of the ones before, if these are there as a whole."""
+    totals, _ = count_live(totals_of(view))
+    totals = totals.set_index("is_now").reindex([True, False])
+    totals["per_payer"] = totals["revenue"] / totals["payers"]
+    totals["per_user"] = totals["revenue"] / totals["active_users"]
+    now, before = totals.loc[True], totals.loc[False]
+    has_before = view.before.since >= view.first_date
+
+    def tile(label: str, column: str, written: object = amount) -> Tile:
+        value = written(now[column])  # type: ignore[operator]
+        return Tile(label, value, change(now[column], before[column]) if has_before else None)
+
+    tiles(
+        tile("Revenue", "revenue"),
+        tile("Paying users", "payers", count),
+        tile("Per paying user", "per_payer"),
+        tile("Per active user", "per_user"),
+    )
+    compared = f"{view.before.since} to {view.before.until}"
+    st.caption(f"Compared with {compared}." if has_before else f"There are no numbers of {compared} to compare with.")
+
+
+def show_lifetime(view: View, unit: str) -> None:
+    """Show how much new users bring in, so many intervals after they came."""
+    rows, seconds = count_chart({"type": "revenue", "interval": unit}, view)
+    whole = rows[rows["cohort"] == "(all)"].sort_values("interval_number", kind="stable")
+    for place, (measure, title) in zip(pairs(), LIFETIME.items(), strict=False):
+        with place:
+            figure = figures.lines(whole, "interval_number", measure, view.line, DECIMALS)
+            figure.update_xaxes(title=f"{unit}s after the first event")
+            show(
+                f"{title}, by the {unit}",
+                figure,
+                whole[["segment", "interval_number", "users", "paying_users", "revenue", measure, "is_complete"]],
+                measure,
+                "What users who were new in these days have brought in up to then. The newest users are not in later "
+                "intervals yet, so averages may fall near the end. It is dotted where an interval is not over for all.",
+            )
+    took(seconds)
