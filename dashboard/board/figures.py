@@ -21,10 +21,17 @@ LABELS = {
 }
 LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "title": None}
 
+LONGEST_LABEL = 18
+
 
 def plain(text: object) -> str:
     """Return a text that stands in a figure as it is: Plotly would take `<b>` in a label for bold."""
     return html.escape(str(text), quote=False)
+
+
+def shortened(text: str) -> str:
+    """Return a text that is short enough for a narrow place."""
+    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 
 
 def empty(y_format: str = THOUSANDS) -> go.Figure:
@@ -97,7 +104,8 @@ def bars(
     groups = rows.groupby(by, sort=False) if by else [(y, rows)]
     for place, (name, points) in enumerate(groups):
         whole = points["is_complete"].astype(bool) if "is_complete" in points else [True] * len(points)
-        marker = {"color": colours[place % len(colours)], "pattern": {"shape": ["" if each else "/" for each in whole]}}
+        hatched = {"shape": ["" if each else "/" for each in whole], "fillmode": "overlay", "size": 7, "solidity": 0.4}
+        marker = {"color": colours[place % len(colours)], "pattern": hatched}
         figure.add_bar(
             x=[plain(each) if isinstance(each, str) else each for each in points[x]],
             y=points[y],
@@ -130,7 +138,6 @@ def heat(table: pd.DataFrame, x_title: str, hover: str, most: float, is_whole: p
             y=[plain(each) for each in cells.index],
             text=[["" if pd.isna(each) else f"{100 * each:.0f}{mark}" for each in row] for row in cells.values],
             texttemplate="%{text}",
-            textfont={"size": 11},
             hovertemplate=f"{hover}<extra></extra>",
             hoverongaps=False,
             colorscale=[[0, "#EAF3FA"], [0.5, "#5B9FCE"], [1, "#00324F"]],
@@ -164,19 +171,20 @@ def flows(rows: pd.DataFrame, source: str, target: str, value: str, *, rest: Seq
     figure = go.Figure(
         go.Sankey(
             node={
-                "label": [plain(name) for _, name in nodes],
+                "label": [plain(shortened(name)) for _, name in nodes],
+                "customdata": [plain(name) for _, name in nodes],
                 "color": [colours.get(name, GREY) for _, name in nodes],
                 "align": "left",
                 "pad": 14,
                 "thickness": 12,
-                "hovertemplate": "%{label}: %{value:,.0f}<extra></extra>",
+                "hovertemplate": "%{customdata}: %{value:,.0f}<extra></extra>",
             },
             link={
                 "source": [nodes[each] for each in ends[0]],
                 "target": [nodes[each] for each in ends[1]],
                 "value": rows[value],
                 "color": "rgba(127,127,127,0.25)",
-                "hovertemplate": "%{source.label} → %{target.label}: %{value:,.0f}<extra></extra>",
+                "hovertemplate": "%{source.customdata} → %{target.customdata}: %{value:,.0f}<extra></extra>",
             },
         )
     )
@@ -230,7 +238,7 @@ def has_room(x: pd.Series, y: pd.Series) -> list[bool]:
 def mark_level(figure: go.Figure, level: float, label: str) -> None:
     """Mark a value with a line across the figure."""
     line = {"color": GREY, "width": 1, "dash": "dash"}
-    figure.add_hline(y=level, line=line, annotation_text=label, annotation_position="bottom right")
+    figure.add_hline(y=level, line=line, annotation_text=label, annotation_position="top left")
 
 
 def mark_days(figure: go.Figure, days: Sequence[tuple[object, str]]) -> None:

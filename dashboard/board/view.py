@@ -69,12 +69,7 @@ class View:
     @property
     def of_segments(self) -> str:
         """Return the condition of the rows of the break-down and its segments."""
-        return f"breakdown = {literal(self.breakdown)} AND {self.of_listed}"
-
-    @property
-    def of_listed(self) -> str:
-        """Return the condition of the rows of the segments, where there are those of one break-down alone."""
-        return one_of("segment", self.segments)
+        return f"breakdown = {literal(self.breakdown)} AND {one_of('segment', self.segments)}"
 
 
 def one_segment(view: View) -> View:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from math import floor, log2
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ import streamlit as st
 from board import figures
 from board.blocks import kindly, show, took
 from board.charts import count_chart
-from board.figures import PERCENT, THOUSANDS
+from board.figures import PERCENT
 from board.numbers import count, duration, share
 from board.sql import literal
 from board.view import View, chosen, current, refuse_unknown
@@ -20,7 +21,7 @@ OWN = "(steps of your own)"
 ORDERS = ["this", "any", "exact"]
 ORDER_HELP = "`this`: other events may lie between the steps. `exact`: none may. `any`: the steps in whatever order."
 MOST_STEPS, MOST_DAYS = 20, 366
-MOST_USERS = 0.95
+MOST_BARS = 15
 SHOWN = ("conversion", "conversion_over_time", "time_to_convert")
 Spec = Mapping[str, Any]
 
@@ -29,7 +30,7 @@ def page() -> None:
     """Draw the page."""
     view = current()
     charts = ask("SELECT chart, title, table_name, definition FROM gold.charts WHERE type = 'funnel' ORDER BY chart")
-    name = chosen("Funnel", [*charts["chart"], OWN], "funnel") if len(charts) else OWN
+    name = chosen("Funnel", [*charts["chart"], OWN], "funnel")
     if name == OWN:
         show_own(view)
     else:
@@ -102,12 +103,13 @@ def types_of(view: View) -> str:
 
 def show_rows(rows: pd.DataFrame, shown: str) -> None:
     """Show the rows of a funnel, as its `show` has it."""
+    places = [name for name in ("step", "period", "from_step", "to_step", "bucket_seconds") if name in rows]
+    rows = rows.sort_values(places, kind="stable")
     {"conversion": show_steps, "conversion_over_time": show_over_time, "time_to_convert": show_times}[shown](rows)
 
 
 def show_steps(rows: pd.DataFrame) -> None:
     """Show the users of each step, as shares of those who entered."""
-    rows = rows.sort_values("step", kind="stable")
     line = line_of(rows)
     named = rows.drop(columns="is_complete").assign(
         place=[f"{step}. {event}" for step, event in zip(rows["step"], rows["event"], strict=True)],
@@ -154,24 +156,31 @@ def show_over_time(rows: pd.DataFrame) -> None:
 def show_times(rows: pd.DataFrame) -> None:
     """Show how long users took from the first step to the last."""
     whole = rows[(rows["from_step"] == 1) & (rows["to_step"] == rows["to_step"].max())]
-    first = whole[whole["bucket_seconds"] <= most_take(whole)]
-    named = first.assign(bucket=[duration(each) for each in first["bucket_seconds"]])
-    figure = figures.bars(named, "bucket", "users", line_of(rows), THOUSANDS, mode="group")
-    figure.update_xaxes(title="From the first step to the last: so long, or up to the next")
+    wider = doubled(whole)
+    named = wider.assign(bucket=[f"{duration(each)} +" for each in wider["bucket_seconds"]])
+    figure = figures.bars(named, "bucket", "share", line_of(rows), PERCENT, mode="group")
+    figure.update_xaxes(title="from the first step to the last: so long or longer, up to the next")
     show(
         "Time to convert",
         figure,
         rows,
         "time-to-convert",
-        f"It ends where {MOST_USERS:.0%} of those who convert have done so. The numbers have all, and each step to the "
-        "next, too. It is hatched while some users have time left.",
+        "The share of those who did all steps. The numbers have narrower times, and those from each step to the next. "
+        "It is hatched while some users have time left.",
     )
 
 
-def most_take(rows: pd.DataFrame) -> float:
-    """Return the bucket by which most of those who convert have done so."""
-    sums = rows.groupby("bucket_seconds")["users"].sum().cumsum()
-    return float(sums[sums >= MOST_USERS * sums.max()].index.min())
+def doubled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return buckets that are so few that they can be read: where there are many, each is as long as all before it."""
+    starts = sorted(rows["bucket_seconds"].unique())
+    if len(starts) <= MOST_BARS:
+        return rows
+    size = starts[1] - starts[0]
+    wider = [size * 2 ** floor(log2(each / size)) if each else 0 for each in rows["bucket_seconds"]]
+    sums = {"users": "sum", "share": "sum", "is_complete": "min"}
+    return (
+        rows.assign(bucket_seconds=wider).groupby(["segment", "bucket_seconds"], as_index=False, sort=False).agg(sums)
+    )
 
 
 def line_of(rows: pd.DataFrame) -> str | None:

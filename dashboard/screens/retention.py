@@ -23,7 +23,7 @@ def page() -> None:
     with unit_place:
         unit = chosen("Interval", [*UNITS], "interval")
     with windows_place:
-        windows = chosen("Intervals of", [*WINDOWS], "windows")
+        windows = chosen("Windows", [*WINDOWS], "windows")
     with counted_place:
         counted = chosen("Users who return", [*COUNTED], "returned")
     with segment_place:

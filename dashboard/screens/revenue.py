@@ -8,7 +8,7 @@ from board.blocks import Tile, kindly, pairs, show, tiles, took
 from board.charts import count_chart
 from board.figures import DECIMALS, THOUSANDS
 from board.intervals import ADVERBS, UNITS, intervals
-from board.numbers import amount, change, count
+from board.numbers import amount, change, count, share
 from board.sql import literal
 from board.view import View, chosen, current
 from board.warehouse import ask, count_live
@@ -37,6 +37,7 @@ def page() -> None:
         st.info(f"No event of these days has revenue. {WHAT_COUNTS}")
         return
     show_tiles(view)
+    show_rest(paid, view)
     rows = per_user(ask(active_of(view, unit)), paid)
     for place, (measure, (title, y_format)) in zip(pairs(), MEASURES.items(), strict=False):
         with place:
@@ -52,17 +53,25 @@ def paid_of(view: View, unit: str) -> str:
     """Return the query of the revenue of each interval, by segment: single events are read."""
     segment = "'(all)'" if view.breakdown == "all" else f"COALESCE(events.{view.breakdown}, '(none)')"
     return f"""
-        SELECT * FROM (
-          SELECT days.start_date, {segment} AS segment, SUM(events.revenue) AS revenue,
-            COUNT(DISTINCT events.canonical_amplitude_id) AS payers, COUNT(*) AS payments
-          FROM gold.events AS events
-          JOIN ({intervals(view, unit)}) AS days ON days.date = events.event_date
-          WHERE {view.of_app} AND NOT events.is_before_export AND NOT events.revenue IS NULL
-          GROUP BY days.start_date, {segment}
-        ) AS paid
-        WHERE {view.of_listed}
-        ORDER BY {view.segment_order}, start_date
+        SELECT days.start_date, {segment} AS segment, SUM(events.revenue) AS revenue,
+          COUNT(DISTINCT events.canonical_amplitude_id) AS payers, COUNT(*) AS payments
+        FROM gold.events AS events
+        JOIN ({intervals(view, unit)}) AS days ON days.date = events.event_date
+        WHERE {view.of_app} AND NOT events.is_before_export AND NOT events.revenue IS NULL
+        GROUP BY days.start_date, {segment}
+        ORDER BY days.start_date, {segment}
     """
+
+
+def show_rest(paid: pd.DataFrame, view: View) -> None:
+    """Say how much of the revenue is not in the segments that are shown, and where it is."""
+    sums = paid.groupby("segment")["revenue"].sum().sort_values(ascending=False)
+    rest = sums[~sums.index.isin(view.segments)]
+    if len(rest):
+        st.text(
+            f"The segments shown have {share(1 - rest.sum() / sums.sum())} of the revenue. The largest of the others "
+            f"is {rest.index[0]} with {amount(rest.iloc[0])}."
+        )
 
 
 def active_of(view: View, unit: str) -> str:
