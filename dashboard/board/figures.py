@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Sequence
+from datetime import date
 from typing import Literal
 
 import pandas as pd
@@ -10,6 +11,8 @@ import plotly.graph_objects as go
 COLOURS = ("#1B87C9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#7F7F7F")
 DOWN = "#D55E00"
 GREY = "#7F7F7F"
+BLUES, GREYS = ((0, "#EAF3FA"), (0.5, "#86BADD"), (1, "#00324F")), ((0, "#F0F0F0"), (1, "#A6A6A6"))
+"""From nothing to the most."""
 THOUSANDS, DECIMALS, PERCENT = ",", ",.2f", ".0%"
 """How values stand on an axis, as D3 writes it."""
 HEIGHT = 340
@@ -21,7 +24,7 @@ LABELS = {
 }
 LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "title": None}
 
-LONGEST_LABEL = 18
+MOST_NAMED, LONGEST_LABEL = 8, 16
 
 
 def plain(text: object) -> str:
@@ -58,6 +61,7 @@ def lines(rows: pd.DataFrame, x: str, y: str, by: str | None = None, y_format: s
     for place, (name, points) in enumerate(groups):
         add_line(figure, points.sort_values(x), x, y, plain(name), COLOURS[place % len(COLOURS)])
     figure.update_layout(showlegend=by is not None)
+    mark_few(figure, rows[x])
     return figure
 
 
@@ -116,12 +120,20 @@ def bars(
             textangle=0,
             cliponaxis=False,
         )
-    figure.update_layout(showlegend=by is not None, barmode=mode)
+    figure.update_layout(showlegend=by is not None, barmode=mode, uniformtext={"minsize": 9, "mode": "hide"})
+    mark_few(figure, rows[x])
     return figure
 
 
+def mark_few(figure: go.Figure, days: pd.Series) -> None:
+    """Have the axis name the days themselves where there are few: Plotly would part them into hours."""
+    few = days.drop_duplicates()
+    if 0 < len(few) <= MOST_NAMED and isinstance(few.iloc[0], date):
+        figure.update_xaxes(tickvals=few, tickformat="%b %-d\n%Y")
+
+
 def heat(table: pd.DataFrame, x_title: str, hover: str, most: float, is_whole: pd.DataFrame) -> go.Figure:
-    """Return a heat map of shares, in percent in its cells; cells that are not whole are pale and have a star.
+    """Return a heat map of shares, in percent in its cells; cells that are not over are grey and have a star.
 
     Args:
         table: its cells, with rows from the top down; NaN where there is none.
@@ -131,7 +143,7 @@ def heat(table: pd.DataFrame, x_title: str, hover: str, most: float, is_whole: p
         is_whole: which cells are over.
     """
     figure = go.Figure()
-    for cells, mark, opacity in ((table.where(is_whole), "", 1.0), (table.mask(is_whole), "*", 0.55)):
+    for cells, mark, colours in ((table.where(is_whole), "", BLUES), (table.mask(is_whole), "*", GREYS)):
         figure.add_heatmap(
             z=cells.values,
             x=[str(each) for each in cells.columns],
@@ -140,15 +152,14 @@ def heat(table: pd.DataFrame, x_title: str, hover: str, most: float, is_whole: p
             texttemplate="%{text}",
             hovertemplate=f"{hover}<extra></extra>",
             hoverongaps=False,
-            colorscale=[[0, "#EAF3FA"], [0.5, "#5B9FCE"], [1, "#00324F"]],
+            colorscale=colours,
             zmin=0,
             zmax=most,
-            opacity=opacity,
             showscale=False,
             xgap=1,
             ygap=1,
         )
-    figure.update_layout(margin={"l": 0, "r": 0, "t": 8, "b": 0}, height=max(HEIGHT, 26 * len(table) + 60))
+    figure.update_layout(margin={"l": 0, "r": 8, "t": 8, "b": 0}, height=max(HEIGHT, 26 * len(table) + 60))
     figure.update_xaxes(title=x_title, side="bottom", type="category", showgrid=False)
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
     return figure
@@ -228,7 +239,7 @@ def has_room(x: pd.Series, y: pd.Series) -> list[bool]:
     named: list[tuple[float, float]] = []
     found = []
     for place in zip(x / x.max(), y / y.max(), strict=True):
-        is_free = all(abs(place[0] - left) > 0.35 or abs(place[1] - below) > 0.07 for left, below in named)
+        is_free = all(abs(place[0] - left) > 0.6 or abs(place[1] - below) > 0.07 for left, below in named)
         found.append(is_free)
         if is_free:
             named.append(place)

@@ -113,7 +113,7 @@ def show_steps(rows: pd.DataFrame) -> None:
     line = line_of(rows)
     named = rows.drop(columns="is_complete").assign(
         place=[f"{step}. {event}" for step, event in zip(rows["step"], rows["event"], strict=True)],
-        label=[share(row.conversion_from_start) if line else step_label(row) for row in rows.itertuples()],
+        label=[f"{row.conversion_from_start:.0%}" if line else step_label(row) for row in rows.itertuples()],
     )
     figure = figures.bars(named, "place", "conversion_from_start", line, PERCENT, mode="group", text="label")
     figure.update_yaxes(range=[0, 1.3], tickvals=[0, 0.25, 0.5, 0.75, 1])
@@ -157,9 +157,9 @@ def show_times(rows: pd.DataFrame) -> None:
     """Show how long users took from the first step to the last."""
     whole = rows[(rows["from_step"] == 1) & (rows["to_step"] == rows["to_step"].max())]
     wider = doubled(whole)
-    named = wider.assign(bucket=[f"{duration(each)} +" for each in wider["bucket_seconds"]])
+    named = wider.assign(bucket=[duration(each) for each in wider["bucket_seconds"]])
     figure = figures.bars(named, "bucket", "share", line_of(rows), PERCENT, mode="group")
-    figure.update_xaxes(title="from the first step to the last: so long or longer, up to the next")
+    figure.update_xaxes(title="from the first step to the last, at least")
     show(
         "Time to convert",
         figure,

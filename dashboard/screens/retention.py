@@ -81,7 +81,7 @@ def show_heat(cells: pd.DataFrame, unit: str, counted: str) -> None:
         cells,
         "retention",
         f"Each row is the users who were new in a {unit}, with their number. The share of them who return {counted} a "
-        f"later {unit} is in the cells. A star, and a pale colour, mark a {unit} that is not over for all of them.",
+        f"later {unit} is in the cells. A star, and grey, mark a {unit} that is not over for all of them.",
     )
 
 
