@@ -58,8 +58,8 @@ def paid_of(view: View, unit: str) -> str:
         FROM gold.events AS events
         JOIN ({intervals(view, unit)}) AS days ON days.date = events.event_date
         WHERE {view.of_app} AND NOT events.is_before_export AND NOT events.revenue IS NULL
-        GROUP BY days.start_date, {segment}
-        ORDER BY days.start_date, {segment}
+        GROUP BY ALL
+        ORDER BY start_date, segment
     """
 
 

@@ -1,0 +1,226 @@
+"""The product pages have the numbers of gold and of its charts, on the demo's month."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser
+
+from amplitude_source.charts.book import TYPES, compiled
+from amplitude_source.charts.definitions import read_words
+from board.sql import for_engine
+from board.view import View
+from screens import behaviour, growth, retention, revenue
+from support.dashboard import Dashboard, look
+from support.project import Project
+
+pytestmark = pytest.mark.slow
+FIRST, LAST = date(2026, 6, 1), date(2026, 6, 30)
+ALL = ("all", ("(all)",))
+PLATFORMS = ("platform", ("Web", "iOS", "(none)"))
+
+
+def ask(shop: Project, sql: str) -> pd.DataFrame:
+    with duckdb.connect(str(shop.database), read_only=True) as connection:
+        return connection.execute(for_engine(sql, "duckdb")).df().rename(columns=str.lower)
+
+
+def view_of(
+    shop: Project, breakdown: tuple[str, tuple[str, ...]] = ALL, since: date = FIRST, until: date = LAST
+) -> View:
+    ((project, app),) = shop.query("SELECT project, app FROM silver.apps")
+    return View(project, app, since, until, *breakdown, FIRST, LAST)
+
+
+def chart(shop: Project, spec: Mapping[str, Any]) -> pd.DataFrame:
+    words = read_words(shop.root)
+    return ask(shop, compiled(TYPES[spec["type"]].model_validate(spec, context=words), words).sql)
+
+
+def by_key(rows: pd.DataFrame, keys: list[str], *values: str) -> dict[tuple[Any, ...], tuple[float, ...]]:
+    found = {
+        tuple(row[: len(keys)]): tuple(row[len(keys) :])
+        for row in rows[[*keys, *values]].itertuples(index=False, name=None)
+    }
+    assert found
+    assert len(found) == len(rows)
+    return found
+
+
+def test_the_engagement_matrix_is_that_of_the_chart(shop: Project) -> None:
+    days = {"since": date(2026, 6, 3), "until": date(2026, 6, 17)}
+    rows = ask(shop, behaviour.engagement_of(view_of(shop, **days), ""))
+    active = rows[rows["is_active"]]
+    assert len(active) < len(rows), "inactive types have to be left out"
+    columns = ["active_share", "average_times"]
+    expected = chart(shop, {"type": "engagement_matrix", **days}).rename(columns={"event": "event_type"})
+    assert by_key(active, ["event_type"], *columns) == {
+        key: pytest.approx(value) for key, value in by_key(expected, ["event_type"], *columns).items()
+    }
+    assert dict(zip(active["event_type"], active["events"], strict=True)) == dict(
+        zip(expected["event_type"], expected["times"], strict=True)
+    )
+
+
+def test_a_search_finds_event_types_by_a_part_of_their_name(shop: Project) -> None:
+    rows = ask(shop, behaviour.engagement_of(view_of(shop), "oRDER"))
+    assert sorted(rows["event_type"]) == ["Order Completed", "Order Paid"]
+    assert ask(shop, behaviour.engagement_of(view_of(shop), "%")).empty
+
+
+def test_days_without_an_event_type_are_zero(shop: Project) -> None:
+    days = ask(shop, behaviour.adoption_of(view_of(shop), "users", ["Delivery Scheduled", "Product Viewed"]))
+    gold = shop.query("""
+        SELECT event_type, event_date, users FROM gold.event_adoption_daily
+        WHERE breakdown = 'all' AND event_type IN ('Delivery Scheduled', 'Product Viewed')
+    """)
+    drawn = {(name, day.date()): users for name, day, users in days[["event_type", "day", "users"]].values}
+    assert len(drawn) == 2 * 30
+    assert {key: users for key, users in drawn.items() if users} == {(name, day): users for name, day, users in gold}
+
+
+@pytest.mark.parametrize("windows", retention.WINDOWS)
+@pytest.mark.parametrize("unit", ["day", "week", "month"])
+@pytest.mark.parametrize("counted", retention.COUNTED)
+def test_the_curve_of_all_days_is_the_cohort_all_of_gold(shop: Project, windows: str, unit: str, counted: str) -> None:
+    view = view_of(shop, PLATFORMS)
+    curve = retention.curve(ask(shop, retention.cells_of(view, unit, windows, counted)))
+    gold = ask(
+        shop,
+        f"SELECT segment, interval_number, cohort_users, {retention.COUNTED[counted]} AS returned "
+        f"FROM gold.{retention.WINDOWS[windows]} WHERE {view.of_segments} AND cohort = '(all)' "
+        f"AND interval_unit = '{unit}'",
+    )
+    keys, values = ["segment", "interval_number"], ["cohort_users", "returned"]
+    if gold.empty:
+        assert curve.empty
+    else:
+        assert by_key(curve, keys, *values) == by_key(gold, keys, *values)
+
+
+@pytest.mark.parametrize("touch", growth.TOUCHES)
+@pytest.mark.parametrize("attribute", growth.ATTRIBUTES)
+def test_channels_add_up_to_the_new_users_of_whole_weeks(shop: Project, attribute: str, touch: str) -> None:
+    view = view_of(shop, since=date(2026, 6, 10), until=date(2026, 6, 16))
+    rows = ask(shop, growth.acquisition_of(view, "week", attribute, touch))
+    gold = shop.query("""
+        SELECT week, SUM(new_users)::BIGINT FROM gold.daily_metrics JOIN gold.days ON date = metric_date
+        WHERE breakdown = 'all' AND week IN ('2026-06-08', '2026-06-15') GROUP BY week
+    """)
+    sums = growth.with_rest(rows, ["google"]).groupby("start_date")["new_users"].sum()
+    assert {day.date(): users for day, users in sums.items()} == dict(gold)
+    assert rows["is_complete"].all()
+
+
+def test_the_first_step_of_journeys_is_counted_and_later_ones_go_on_as_often(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(behaviour, "ask", lambda sql: ask(shop, sql))
+    rows = behaviour.journeys(view_of(shop), "Product Viewed", 4, 3)
+    first = rows[rows["step"] == 1]
+    gold = dict(
+        shop.query("""
+            SELECT to_event_type, SUM(transitions) FROM gold.session_paths
+            WHERE breakdown = 'all' AND from_event_type = 'Product Viewed' GROUP BY 1
+        """)
+    )
+    counted = dict(zip(first["to_event"], first["times"], strict=True))
+    assert {name: times for name, times in counted.items() if name != "(other)"} == {
+        name: gold[name] for name in counted if name != "(other)"
+    }
+    assert sum(counted.values()) == sum(gold.values())
+    for step in (2, 3, 4):
+        gone_on = rows[(rows["step"] == step - 1) & ~rows["to_event"].isin(["(end)", "(other)"])]["times"].sum()
+        assert rows[rows["step"] == step]["times"].sum() == pytest.approx(gone_on)
+
+
+def test_journeys_begin_with_what_sessions_begin_with(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(behaviour, "ask", lambda sql: ask(shop, sql))
+    rows = behaviour.journeys(view_of(shop, ("platform", ("iOS",))), behaviour.START, 1, 50)
+    gold = shop.query("""
+        SELECT to_event_type, SUM(transitions) FROM gold.session_paths
+        WHERE breakdown = 'platform' AND segment = 'iOS' AND from_event_type = '(start)' GROUP BY 1
+    """)
+    assert dict(zip(rows["to_event"], rows["times"], strict=True)) == dict(gold)
+
+
+@pytest.mark.parametrize("unit", ["day", "week", "month"])
+def test_revenue_and_payers_are_those_of_segmentation_charts(shop: Project, unit: str) -> None:
+    view = view_of(shop, since=date(2026, 6, 9), until=date(2026, 6, 18))
+    rows = ask(shop, revenue.paid_of(view, unit))
+    days = {"interval": unit, "since": view.since, "until": view.until}
+    paid = {"type": "segmentation", "events": [{"event": "_all", "where": "NOT revenue IS NULL"}], **days}
+    sums = chart(shop, {**paid, "measure": "property_sum", "of": "revenue"})
+    payers = chart(shop, {**paid, "measure": "uniques"})
+    values = dict(zip(sums["period"], sums["value"], strict=True))
+    assert sum(values.values()) > 0
+    assert dict(zip(rows["start_date"], rows["revenue"], strict=True)) == pytest.approx(
+        {day: value for day, value in values.items() if value}
+    )
+    assert dict(zip(rows["start_date"], rows["payers"], strict=True)) == {
+        day: value for day, value in zip(payers["period"], payers["value"], strict=True) if value
+    }
+
+
+def test_revenue_by_platform_adds_up(shop: Project) -> None:
+    whole = ask(shop, revenue.paid_of(view_of(shop), "month"))
+    parts = ask(shop, revenue.paid_of(view_of(shop, PLATFORMS), "month"))
+    assert len(parts) >= 1
+    assert parts["revenue"].sum() == pytest.approx(whole["revenue"].sum())
+
+
+def test_a_funnel_of_the_project_is_drawn_as_gold_has_it(shop: Project, served: Dashboard, chromium: Browser) -> None:
+    gold = shop.query("SELECT platform, step, conversion_from_start FROM gold.chart_purchase ORDER BY 1, 2")
+    with look(chromium, f"{served.url}/funnels?funnel=purchase") as sight:
+        bars = sight.points(0)
+        text = sight.text()
+    drawn = {(name, int(str(x)[0])): y for name, xs, ys in bars for x, y in zip(xs, ys, strict=True)}
+    assert drawn == pytest.approx({(platform, step): share for platform, step, share in gold})
+    assert "From product to order within a week" in text
+
+
+def test_a_funnel_of_own_steps_is_what_the_chart_counts(shop: Project, served: Dashboard, chromium: Browser) -> None:
+    steps = ["Product Viewed", "Product Added", "Order Completed"]
+    spec = {"type": "funnel", "steps": steps, "within": "7 days", "since": date(2026, 6, 8), "until": date(2026, 6, 14)}
+    shares = chart(shop, spec).sort_values("step")["conversion_from_start"].tolist()
+    over_time = chart(shop, {**spec, "show": "conversion_over_time"})
+    address = "&".join(["within=7&days=2026-06-08&days=2026-06-14", *(f"step={step}" for step in steps)])
+    with look(chromium, f"{served.url}/funnels?funnel=(steps of your own)&{address}") as sight:
+        ((_, _, drawn),) = sight.points(0)
+        ((_, days, lines),) = sight.points(1)
+        times = sight.points(2)
+    assert drawn == pytest.approx(shares)
+    last = over_time[over_time["step"] == 3]
+    assert [str(day)[:10] for day in days] == [f"{day:%Y-%m-%d}" for day in sorted(last["period"])]
+    assert sorted(lines) == pytest.approx(sorted(last["conversion_from_start"]))
+    assert sum(sum(ys) for _, _, ys in times) == pytest.approx(1)
+
+
+def test_lifecycle_has_dormant_users_below_zero(shop: Project, served: Dashboard, chromium: Browser) -> None:
+    gold = shop.query("""
+        SELECT new_users, current_users, resurrected_users, -dormant_users FROM gold.lifecycle_weekly
+        WHERE breakdown = 'platform' AND segment = 'iOS' ORDER BY start_date
+    """)
+    with look(
+        chromium, f"{served.url}/growth?interval=week&by=platform&of=iOS&days=2026-06-01&days=2026-06-30"
+    ) as sight:
+        bars = sight.points(0)
+    assert [name for name, _, _ in bars] == ["new", "current", "resurrected", "dormant"]
+    assert [tuple(row) for row in zip(*(ys for _, _, ys in bars), strict=True)] == gold
+
+
+def test_a_product_without_revenue_hears_what_counts(served: Dashboard, chromium: Browser) -> None:
+    with look(chromium, f"{served.url}/revenue?by=country&segment=Germany") as sight:
+        assert "The segments shown have 0.0 % of the revenue." in sight.text()
+
+
+def test_words_of_a_page_that_nothing_has_are_named(served: Dashboard, chromium: Browser) -> None:
+    with look(chromium, f"{served.url}/funnels?funnel=purchas&step=x") as sight:
+        assert "funnel 'purchas', which there is not. Did you mean 'purchase'?" in sight.text()
+    with look(chromium, f"{served.url}/behaviour?from=Product Vewed&search=<b>") as sight:
+        text = sight.text()
+    assert "from 'Product Vewed', which there is not. Did you mean 'Product Viewed'?" in text
+    assert "No event type of these days has that in its name." in text
