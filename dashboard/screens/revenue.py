@@ -8,7 +8,7 @@ from board.blocks import Tile, kindly, pairs, show, tiles, took
 from board.charts import count_chart
 from board.figures import DECIMALS, THOUSANDS
 from board.intervals import ADVERBS, UNITS, intervals
-from board.numbers import amount, change, count, share
+from board.numbers import Written, amount, change, count, share
 from board.sql import literal
 from board.view import View, chosen, current
 from board.warehouse import ask, count_live
@@ -121,8 +121,8 @@ def show_tiles(view: View) -> None:
     now, before = totals.loc[True], totals.loc[False]
     has_before = view.before.since >= view.first_date
 
-    def tile(label: str, column: str, written: object = amount) -> Tile:
-        value = written(now[column])  # type: ignore[operator]
+    def tile(label: str, column: str, written: Written = amount) -> Tile:
+        value = written(now[column])
         return Tile(label, value, change(now[column], before[column]) if has_before else None)
 
     tiles(

@@ -51,12 +51,14 @@ def by_key(rows: pd.DataFrame, keys: list[str], *values: str) -> dict[tuple[Any,
 
 
 def test_the_engagement_matrix_is_that_of_the_chart(shop: Project) -> None:
-    days = {"since": date(2026, 6, 3), "until": date(2026, 6, 17)}
-    rows = ask(shop, behaviour.engagement_of(view_of(shop, **days), ""))
+    since, until = date(2026, 6, 3), date(2026, 6, 17)
+    rows = ask(shop, behaviour.engagement_of(view_of(shop, since=since, until=until), ""))
     active = rows[rows["is_active"]]
     assert len(active) < len(rows), "inactive types have to be left out"
     columns = ["active_share", "average_times"]
-    expected = chart(shop, {"type": "engagement_matrix", **days}).rename(columns={"event": "event_type"})
+    expected = chart(shop, {"type": "engagement_matrix", "since": since, "until": until}).rename(
+        columns={"event": "event_type"}
+    )
     assert by_key(active, ["event_type"], *columns) == {
         key: pytest.approx(value) for key, value in by_key(expected, ["event_type"], *columns).items()
     }
@@ -195,8 +197,8 @@ def test_a_funnel_of_own_steps_is_what_the_chart_counts(shop: Project, served: D
     assert drawn == pytest.approx(shares)
     last = over_time[over_time["step"] == 3]
     assert [str(day)[:10] for day in days] == [f"{day:%Y-%m-%d}" for day in sorted(last["period"])]
-    assert sorted(lines) == pytest.approx(sorted(last["conversion_from_start"]))
-    assert sum(sum(ys) for _, _, ys in times) == pytest.approx(1)
+    assert lines == pytest.approx(last.sort_values("period")["conversion_from_start"].tolist())
+    assert pd.Series([share for _, _, shares in times for share in shares]).sum() == pytest.approx(1)
 
 
 def test_lifecycle_has_dormant_users_below_zero(shop: Project, served: Dashboard, chromium: Browser) -> None:

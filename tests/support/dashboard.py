@@ -26,6 +26,7 @@ IS_SETTLED = """() => {
     const figures = [...document.querySelectorAll('[data-testid=stPlotlyChart]')];
     const isSettled = app?.dataset.testScriptState === 'notRunning' && main?.querySelector('h1')
         && !document.querySelector('[data-stale=true]') && !main.innerText.includes('Gold is copied for the dashboard')
+        && !document.querySelector('[data-testid=stSkeleton]')
         && figures.every(figure => figure.querySelector('.main-svg'));
     window.settledSince = isSettled ? window.settledSince ?? Date.now() : undefined;
     return isSettled && Date.now() - window.settledSince > 500;
