@@ -5,7 +5,9 @@ that no load and no run ever waits for a viewer. Only what needs single events a
 """
 
 import os
+import time
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -110,6 +112,11 @@ def session_inside_snowflake() -> Session | None:
         return None
 
 
+def has_package() -> bool:
+    """Whether the project's package is there, which checks and writes charts; inside Snowflake it is not."""
+    return find_spec("amplitude_source") is not None
+
+
 def ask(sql: str) -> pd.DataFrame:
     """Ask the copy of gold, or Snowflake; an answer is kept as long as it holds.
 
@@ -137,6 +144,25 @@ def ask_live(sql: str) -> pd.DataFrame:
         UnansweredError: a load or a run has the file, or came while the answer was on its way.
     """
     return warehouse().answer(sql, live=True)
+
+
+def count_live(sql: str) -> tuple[pd.DataFrame, float]:
+    """Ask the warehouse itself what takes its time; the answer is kept as long as one of the copy.
+
+    Returns:
+        the rows, and how many seconds they took.
+
+    Raises:
+        UnansweredError: a load or a run has the file, or came while the answer was on its way.
+    """
+    with st.spinner("Single events are counted", show_time=True):
+        return _counted(warehouse().version(), sql)
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=MOST_ANSWERS, show_spinner=False)
+def _counted(version: str, sql: str) -> tuple[pd.DataFrame, float]:  # noqa: ARG001 - it is part of the cache's key
+    began = time.monotonic()
+    return warehouse().answer(sql, live=True), time.monotonic() - began
 
 
 def present() -> datetime:
