@@ -16,7 +16,7 @@ MOST_LINES = len(COLOURS)
 MOST_COHORTS, MOST_NUMBERS = 40, 31
 ALL_COHORTS = "(all)"
 ENDS = ("(dropped off)", "(did not perform an event)", "(other)")
-PATHS_STEPS = 6
+PATHS_STEPS, MOST_TICKS = 4, 6
 STATES = {"new_users": "#009E73", "current_users": "#1B87C9", "resurrected_users": "#56B4E9", "dormant_users": DOWN}
 """Of a lifecycle, with their colours."""
 
@@ -102,6 +102,15 @@ def line_figure(rows: pd.DataFrame, x: str, y: str, y_format: str = THOUSANDS) -
     return figures.lines(rows, x, y, "line" if len(names_of(rows)) > 1 else None, y_format)
 
 
+def over_time(rows: pd.DataFrame, y: str, y_format: str = THOUSANDS) -> go.Figure:
+    """Return lines over time; bars beside each other if there is one interval alone."""
+    if rows["period"].nunique() > 1:
+        return line_figure(rows, "period", y, y_format)
+    figure = figures.bars(rows, "line", y, y_format=y_format)
+    figure.update_xaxes(type="category", title=f"{rows['period'].max():%Y-%m-%d}")
+    return figure
+
+
 def over_numbers(rows: pd.DataFrame, x: str, y: str, title: str, y_format: str) -> go.Figure:
     """Return lines over a number, such as that of days."""
     figure = line_figure(rows, x, y, y_format)
@@ -144,7 +153,7 @@ def draw_segmentation(definition: Definition, rows: pd.DataFrame) -> Drawing:
         )
     shown, notes = largest(lined(definition, rows, "series"), "value", ordered=True)
     y_format = PERCENT if definition.get("measure") == "active" else THOUSANDS
-    return Drawing({"": line_figure(shown, "period", "value", y_format)}, notes)
+    return Drawing({"": over_time(shown, "value", y_format)}, notes)
 
 
 def draw_funnel(definition: Definition, rows: pd.DataFrame) -> Drawing:
@@ -154,21 +163,24 @@ def draw_funnel(definition: Definition, rows: pd.DataFrame) -> Drawing:
     if "period" in rows:
         last = rows[rows["step"] == rows["step"].max()]
         shown, notes = largest(last, "conversion_from_start")
-        figure = line_figure(shown, "period", "conversion_from_start", PERCENT)
+        figure = over_time(shown, "conversion_from_start", PERCENT)
         return Drawing({"": figure}, ["The figure shows who reached the last step; the numbers have each.", *notes])
     shown, notes = largest(rows, "users")
     labels = [f"{step} {event}" for step, event in zip(shown["step"], shown["event"], strict=True)]
     texts = [
-        f"{share(each)}<br>{count(users)}"
+        f"{share(each)} · {count(users)}"
         for each, users in zip(shown["conversion_from_start"], shown["users"], strict=True)
     ]
     figure = figures.bars(
         shown.assign(label=labels, text=texts), "label", "conversion_from_start", "line", PERCENT,
         mode="group", text="text",
     )  # fmt: skip
-    figure.update_layout(showlegend=len(names_of(shown)) > 1, hovermode="closest")
-    figure.update_yaxes(range=[0, 1.15], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    is_single = len(names_of(shown)) == 1
+    figure.update_layout(showlegend=not is_single, hovermode="closest")
+    figure.update_yaxes(range=[0, 1.1], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_traces(textposition="outside", hovertemplate="%{x}: %{text}<extra></extra>")
+    if not is_single:
+        figure.update_traces(texttemplate="%{y:.0%}", textfont={"size": 11})
     return Drawing({"": figure}, notes)
 
 
@@ -177,9 +189,9 @@ def draw_time_to_convert(definition: Definition, rows: pd.DataFrame) -> Drawing:
     shown, notes = largest(lined(definition, rows.assign(way=ways), "way"), "share")
     figure = line_figure(shown, "bucket_seconds", "share", PERCENT)
     figure.update_traces(line_shape="hv")
-    longest = int(rows["bucket_seconds"].max()) if len(rows) else 0
-    ticks = [longest * each // 5 for each in range(6)]
-    figure.update_xaxes(tickvals=ticks, ticktext=[duration(each) for each in ticks], title="Time to convert")
+    buckets = sorted(set(rows["bucket_seconds"]))
+    ticks = buckets[:: max(1, len(buckets) // MOST_TICKS)]
+    figure.update_xaxes(tickvals=ticks, ticktext=[duration(each) for each in ticks], title="Time to convert, from")
     return Drawing({"": figure}, notes)
 
 
@@ -213,7 +225,7 @@ def cohort_heat(rows: pd.DataFrame, title: str) -> go.Figure:
         rows.pivot(index="cohort", columns="interval_number", values=value)[numbers].rename(columns=labels)
         for value in ("returned_on_rate", "is_complete")
     ]
-    is_whole = tables[1].fillna(True).astype(bool)
+    is_whole = tables[1].ne(False)
     most = tables[0].iloc[:, 1:].max().max()
     return figures.heat(tables[0], title, "%{y}, %{x} after: %{z:.1%}", most or 1, is_whole)
 
@@ -251,11 +263,13 @@ def draw_stickiness(definition: Definition, rows: pd.DataFrame) -> Drawing:
 
 def draw_sessions(definition: Definition, rows: pd.DataFrame) -> Drawing:
     if "bucket" in rows:
-        write = (lambda each: f"{each}") if "event" in definition["measure"] else duration
-        buckets = rows.assign(bucket=[f"{write(each)} +" for each in rows["bucket"]])
-        return distribution(lined(definition, buckets), "bucket", "value")
+        is_length = definition["measure"] == "length_distribution"
+        names = [duration(each) if is_length else f"{each}" for each in rows["bucket"]]
+        drawing = distribution(lined(definition, rows.assign(bucket=names)), "bucket", "value")
+        drawing.figures[""].update_xaxes(title=f"{'Length' if is_length else 'Number of events'}, from")
+        return drawing
     shown, notes = largest(lined(definition, rows), "value")
-    return Drawing({"": line_figure(shown, "period", "value")}, notes)
+    return Drawing({"": over_time(shown, "value")}, notes)
 
 
 def draw_journeys(definition: Definition, rows: pd.DataFrame) -> Drawing:
@@ -273,8 +287,15 @@ def journey_figure(definition: Definition, rows: pd.DataFrame) -> go.Figure:
         ways = ways.assign(step=ways["step"].max() + 2 - ways["step"])
     ways = ways.groupby(["step", "from_event", "to_event"], sort=False, as_index=False)["paths"].sum()
     figure = figures.flows(ways, "from_event", "to_event", "paths", rest=ENDS)
-    if "to" in definition:
-        figure.update_traces(node={"align": "right"})
+    (flow,) = figure.data
+    names, inner = list(flow.node.label), {*flow.link.source}
+    # The names of the last events stand left of them, one line lower than those of the events before.
+    labels = [name if place in inner else f"<br><br>{name}" for place, name in enumerate(names)]
+    align = "right" if "to" in definition else "left"
+    node = {"label": labels, "customdata": names, "align": align, "hovertemplate": "%{customdata}: %{value:,}<extra></extra>"}
+    ends = [f"{names[one]} → {names[other]}" for one, other in zip(flow.link.source, flow.link.target, strict=True)]
+    link = {"customdata": ends, "hovertemplate": "%{customdata}: %{value:,}<extra></extra>"}
+    figure.update_traces(node=node, link=link, textfont={"size": 11})
     return figure
 
 
@@ -295,23 +316,36 @@ def draw_engagement(definition: Definition, rows: pd.DataFrame) -> Drawing:
     shown, notes = largest(lined(definition, rows), "times")
     unit = definition.get("interval", "day")
     titles = (f"Share of the {unit}'s active users", f"Times for each who did it in a {unit}")
-    drawn_lines = {
-        name: figures.points(
-            of_line.sort_values("active_share", ascending=False), "active_share", "average_times", "event", titles
-        )
-        for name, of_line in per_line(shown)
-    }
-    return Drawing(drawn_lines, notes)
+    return Drawing({name: engagement_figure(of_line, titles) for name, of_line in per_line(shown)}, notes)
+
+
+def engagement_figure(rows: pd.DataFrame, titles: tuple[str, str]) -> go.Figure:
+    """Return the events of a line by how many do them and how often."""
+    rows = rows.sort_values("active_share", ascending=False)
+    figure = figures.points(rows, "active_share", "average_times", "event", titles)
+    sides = [("top", "bottom")[place % 2] + " center" for place in range(len(rows))]
+    figure.update_traces(textposition=sides, textfont={"size": 11})
+    figure.update_xaxes(range=[0, rows["active_share"].max() * 1.2])
+    return figure
 
 
 def draw_composition(definition: Definition, rows: pd.DataFrame) -> Drawing:
     (by,) = (name.replace(".", "_") for name in definition["by"])
-    rows = rows.sort_values("users", ascending=False, kind="stable")
-    texts = [f"{count(users)} · {share(part)}" for users, part in zip(rows["users"], rows["share"], strict=True)]
-    figure = figures.bars(rows.assign(text=texts), by, "users", "segment", mode="group", text="text")
-    figure.update_traces(textposition="auto", hovertemplate="%{x}: %{text}<extra></extra>")
-    figure.update_layout(showlegend=rows["segment"].nunique() > 1, hovermode="closest")
-    figure.update_xaxes(type="category")
+    figure = figures.empty()
+    for place, (segment, own) in enumerate(rows.groupby("segment", sort=False)):
+        texts = [f"{count(users)} · {share(part)}" for users, part in zip(own["users"], own["share"], strict=True)]
+        figure.add_bar(
+            x=own["users"], y=own[by].map(figures.plain), text=texts, name=figures.plain(segment), orientation="h",
+            marker={"color": COLOURS[place % len(COLOURS)]}, hovertemplate="%{y}: %{text}<extra></extra>",
+        )  # fmt: skip
+    order = rows.groupby(by)["users"].max().sort_values(ascending=False, kind="stable").index
+    names = [*map(figures.plain, order)]
+    figure.update_yaxes(type="category", categoryorder="array", categoryarray=names, autorange="reversed")
+    figure.update_xaxes(tickformat=THOUSANDS)
+    bars = len(order) * rows["segment"].nunique()
+    figure.update_layout(
+        showlegend=rows["segment"].nunique() > 1, hovermode="closest", barmode="group", height=max(340, 24 * bars + 60)
+    )
     return Drawing({"": figure})
 
 
