@@ -9,7 +9,6 @@ from sqlglot.errors import SqlglotError
 
 from amplitude_source.charts.expressions import DIALECT, parsed_alone
 from amplitude_source.charts.vocabulary import ColumnType
-from amplitude_source.yaml_files import PlacedError
 from board.sql import literal
 
 SQL = "SQL"
@@ -18,6 +17,18 @@ IS_SET, IS_NOT_SET = "is set", "is not set"
 SIGNS = {"is": "=", "is not": "<>", ">": ">", ">=": ">=", "<": "<", "<=": "<="}
 FUNCTIONS = {"contains": "CONTAINS", "starts with": "STARTSWITH", "ends with": "ENDSWITH"}
 NUMBER = re.compile(r"-?[0-9]+([.][0-9]+)?")
+NODES: Mapping[type[exp.Expr], str] = {
+    exp.EQ: "is",
+    exp.NEQ: "is not",
+    exp.GT: ">",
+    exp.GTE: ">=",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.Contains: "contains",
+    exp.StartsWith: "starts with",
+    exp.EndsWith: "ends with",
+}
+"""What sqlglot calls them."""
 SEVERAL = ("is", "is not")
 """Comparisons with one or more values."""
 COMPARISONS: Mapping[ColumnType, Sequence[str]] = {
@@ -105,9 +116,6 @@ def conditions_of(where: str | None, types: Mapping[str, ColumnType]) -> list[Co
 def _built(part: exp.Expr, types: Mapping[str, ColumnType]) -> Condition | None:
     """Return a part of a condition, if clicking can build it; None if not."""
     node, is_not = (part.this, True) if isinstance(part, exp.Not) else (part, False)
-    named = {**{sign: name for name, sign in SIGNS.items()}, **{name: word for word, name in FUNCTIONS.items()}}
-    signs = {exp.EQ: "=", exp.NEQ: "<>", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<="}
-    functions = {exp.Contains: "CONTAINS", exp.StartsWith: "STARTSWITH", exp.EndsWith: "ENDSWITH"}
     column = node.this.sql(DIALECT).lower() if isinstance(node.this, exp.Column) else ""
     if column not in types:
         return None
@@ -115,9 +123,8 @@ def _built(part: exp.Expr, types: Mapping[str, ColumnType]) -> Condition | None:
         found = Condition(column, IS_SET if is_not else IS_NOT_SET)
     elif isinstance(node, exp.In):
         found = Condition(column, "is not" if is_not else "is", tuple(map(_text, node.expressions)))
-    elif type(node) in signs or type(node) in functions:
-        name = signs.get(type(node)) or functions[type(node)]
-        found = Condition(column, named[name], (_text(node.expression),))
+    elif type(node) in NODES:
+        found = Condition(column, NODES[type(node)], (_text(node.expression),))
     else:
         return None
     is_known = found.comparison in COMPARISONS[types[column]]

@@ -15,10 +15,10 @@ from amplitude_source.yaml_files import PlacedError
 from asking.files import save
 from asking.form import Form, Offers, choice, columns_of
 from asking.question import Content, FaultError, checked, from_address, within_days, words_of_files, yaml_of
-from board.blocks import address_of, kindly, show_drawing
+from board.blocks import address_of, kindly, show_drawing, took
 from board.errors import UnansweredError
 from board.markup import markdown
-from board.sql import for_engine, literal
+from board.sql import literal
 from board.view import View, notices
 from board.warehouse import ask, count_live, warehouse
 
@@ -40,7 +40,10 @@ def explore(view: View) -> None:
     with st.container(border=True):
         type_ = choice("Type of chart", [*TYPES], base["type"], f"explorer-{mark}-type", width=280)
         offers = Offers(
-            [*SPECIAL_EVENTS, *words.events, *events], columns_of(words), [*words.segments], partial(values_of, view, words)
+            [*SPECIAL_EVENTS, *words.events, *events],
+            columns_of(words),
+            [*words.segments],
+            partial(values_of, view, words),
         )
         own = base if type_ == base["type"] else first_question(type_, events)
         try:
@@ -124,7 +127,7 @@ def show_answer(view: View, words: Words, content: Content, chart: Chart) -> Non
         keys = ", ".join(query.keys)
         rows, seconds = count_live(f"SELECT * FROM ({query.sql}) AS chart WHERE {view.of_app} ORDER BY {keys}")
         show_drawing("explorer", content, rows)
-        st.caption(f"Single events of {view.since} to {view.until} were counted in {seconds:.1f} s.")
+        took(seconds)
     show_sql(query)
     show_file(content)
 

@@ -136,8 +136,8 @@ class Form:
         base = {"event": value} if isinstance(value, str) else (value or {})
         with st.container(horizontal=True, vertical_alignment="bottom"):
             event = choice(
-                label, self._offers.events, base.get("event"), key, help=field.help, width=WIDE, accept_new_options=True,
-                placeholder="Choose an event",
+                label, self._offers.events, base.get("event"), key, help=field.help, width=WIDE,
+                accept_new_options=True, placeholder="Choose an event",
             )  # fmt: skip
             if not event:
                 return None
@@ -152,7 +152,8 @@ class Form:
 
     def _conditions(self, where: str | None, key: str) -> list[Condition]:
         """Draw one condition after the other, and an empty one for the next."""
-        bases, found = conditions_of(where, self._offers.columns), []
+        bases = conditions_of(where, self._offers.columns)
+        found: list[Condition] = []
         number, is_last = 0, False
         while not is_last:
             base = bases[number] if number < len(bases) else Condition("")

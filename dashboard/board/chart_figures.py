@@ -148,9 +148,11 @@ def distribution(rows: pd.DataFrame, place: str, value: str, y_format: str = THO
 def draw_segmentation(definition: Definition, rows: pd.DataFrame) -> Drawing:
     if "times" in rows:  # how often users did it
         rows = rows.sort_values(["times", "period"], kind="stable")
-        return distribution(
-            lined(definition, rows.assign(times=[f"{each}×" for each in rows["times"]]), "series"), "times", "value"
+        drawing = distribution(
+            lined(definition, rows.assign(times=rows["times"].astype(str)), "series"), "times", "value"
         )
+        drawing.figures[""].update_xaxes(title="Times")
+        return drawing
     shown, notes = largest(lined(definition, rows, "series"), "value", ordered=True)
     y_format = PERCENT if definition.get("measure") == "active" else THOUSANDS
     return Drawing({"": over_time(shown, "value", y_format)}, notes)
@@ -243,7 +245,8 @@ def draw_lifecycle(definition: Definition, rows: pd.DataFrame) -> Drawing:
 
 def lifecycle_figure(rows: pd.DataFrame) -> go.Figure:
     """Return who is active above zero, and who fell asleep below it."""
-    parts = rows.assign(dormant_users=-rows["dormant_users"]).melt(["period", "is_complete"], [*STATES], "state", "users")
+    below = rows.assign(dormant_users=-rows["dormant_users"])
+    parts = below.melt(["period", "is_complete"], [*STATES], "state", "users")
     named = parts.assign(state=parts["state"].str.removesuffix("_users").str.capitalize())
     return figures.bars(named, "period", "users", "state", THOUSANDS, colours=[*STATES.values()])
 
@@ -292,9 +295,10 @@ def journey_figure(definition: Definition, rows: pd.DataFrame) -> go.Figure:
     # The names of the last events stand left of them, one line lower than those of the events before.
     labels = [name if place in inner else f"<br><br>{name}" for place, name in enumerate(names)]
     align = "right" if "to" in definition else "left"
-    node = {"label": labels, "customdata": names, "align": align, "hovertemplate": "%{customdata}: %{value:,}<extra></extra>"}
     ends = [f"{names[one]} → {names[other]}" for one, other in zip(flow.link.source, flow.link.target, strict=True)]
-    link = {"customdata": ends, "hovertemplate": "%{customdata}: %{value:,}<extra></extra>"}
+    hover = "%{customdata}: %{value:,}<extra></extra>"
+    node = {"label": labels, "customdata": names, "align": align, "hovertemplate": hover}
+    link = {"customdata": ends, "hovertemplate": hover}
     figure.update_traces(node=node, link=link, textfont={"size": 11})
     return figure
 

@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
-from screens import dictionary, overview, quality
+from screens import charts, dictionary, explorer, overview, people, quality
 
 PAGES: Mapping[str, Mapping[str, tuple[str, Callable[[], None]]]] = {
     "Product": {
         "": ("Overview", overview.page),
+    },
+    "Questions": {
+        "charts": ("Charts", charts.page),
+        "explorer": ("Explorer", explorer.page),
+        "people": ("People", people.page),
     },
     "Data": {
         "quality": ("Data quality", quality.page),

@@ -14,8 +14,8 @@ from board.warehouse import ask, has_package
 CHARTS = "SELECT chart, type, title, table_name, definition FROM gold.charts ORDER BY chart"
 EVERY = "all"
 NO_CHARTS = (
-    "There are no charts yet. Build one by clicking in the explorer and save it, or write a file into `sqlmesh/charts/`, "
-    "as docs/guides/charts.md shows. `sqlmesh plan` builds it."
+    "There are no charts yet. Build one by clicking in the explorer and save it, or write a file into "
+    "`sqlmesh/charts/`, as docs/guides/charts.md shows. `sqlmesh plan` builds it."
 )
 
 

@@ -198,7 +198,8 @@ def show_ids(view: View, facts: Row) -> float:
     """)
     devices, more = count_live(f"""
         SELECT pairs.device_id, devices.platform, devices.os_name, devices.os_version, devices.device_family,
-          SUM(pairs.events) AS events, MIN(pairs.first_seen_at) AS first_seen_at, MAX(pairs.last_seen_at) AS last_seen_at
+          SUM(pairs.events) AS events, MIN(pairs.first_seen_at) AS first_seen_at,
+          MAX(pairs.last_seen_at) AS last_seen_at
         FROM silver.user_devices AS pairs
         LEFT JOIN silver.devices AS devices
           ON devices.project = pairs.project AND devices.app = pairs.app AND devices.device_id = pairs.device_id
@@ -268,4 +269,4 @@ def show_event(event: Row) -> None:
     if opened.open:
         with opened:
             facts = {"device id": event.device_id, "page": event.page, **properties_of(event.event_properties)}
-            table(pd.DataFrame([(name, value) for name, value in facts.items() if value], columns=["property", "value"]))
+            table(pd.DataFrame([pair for pair in facts.items() if pair[1]], columns=["property", "value"]))
