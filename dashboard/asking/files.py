@@ -6,6 +6,7 @@ from typing import Any
 
 from amplitude_source.charts.book import chart_files, name_of, read_chart
 from amplitude_source.charts.compared import FOLDER
+from amplitude_source.charts.properties import COLUMN
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.invocation import sqlmesh_command
 from asking.question import words_of_files, yaml_of
@@ -53,11 +54,9 @@ def save(name: str, content: Mapping[str, Any], *, over: bool) -> str:
     Raises:
         UnansweredError: the name cannot be, or there is a chart of that name.
     """
+    if not COLUMN.fullmatch(name):
+        raise UnansweredError("Name the chart with small letters, digits and _ alone, such as orders_by_week.")
     path = next((each for each in chart_files(ROOT) if each.stem == name), ROOT / FOLDER / f"{name}.yaml")
-    try:
-        name_of(path, ROOT)
-    except AmplitudeError as error:
-        raise UnansweredError(str(error)) from error
     file = str(path.relative_to(ROOT))
     if path.exists() and not over:
         raise UnansweredError(f"There is {file} already. Choose another name, or replace it.")
