@@ -34,8 +34,7 @@ def explore(view: View) -> None:
     Raises:
         UnansweredError: a file of words has a fault, or there is no answer now.
     """
-    words = words_of_files()
-    events = event_types(view)
+    words, events = words_of_files(), event_types(view)
     base, mark = begun(words, events)
     with st.container(border=True):
         type_ = choice("Type of chart", [*TYPES], base["type"], f"explorer-{mark}-type", width=280)
@@ -48,6 +47,7 @@ def explore(view: View) -> None:
         own = base if type_ == base["type"] else first_question(type_, events)
         try:
             content = Form(own, offers, f"{mark}-{type_}").ask(type_)
+            show_fault_of_address(content)
             chart = checked(within_days(content, view.since, view.until), words)
         except (PlacedError, FaultError) as fault:
             st.warning(markdown(fault))
@@ -59,18 +59,24 @@ def explore(view: View) -> None:
 def begun(words: Words, events: Sequence[str]) -> tuple[Content, str]:
     """Return the chart that the widgets begin with, and a mark that changes with it.
 
-    It is that of the address, unless the widgets have written it themselves.
+    It is that of the address, unless the widgets have written it themselves; without one, the chart that was last there.
     """
-    state, text = st.session_state, st.query_params.get(ADDRESS, "")
-    if "explorer-base" not in state or text != state.get("explorer-written"):
+    state, text = st.session_state, st.query_params.get(ADDRESS)
+    if text is None or text != state.get("explorer-written"):
+        text = text or state.get("explorer-written", "")
         content, said = from_address(text, words) if text else ({}, "")
-        state["explorer-said"] = said
+        state["explorer-written"], state["explorer-said"] = text, said
         state["explorer-base"] = content or first_question("segmentation", events)
         state["explorer-mark"] = state.get("explorer-mark", 0) + 1
-        state["explorer-written"] = text
-    if state["explorer-said"]:
-        notices().warning(markdown(state["explorer-said"]))
+        state.pop("explorer-first", None)
     return state["explorer-base"], str(state["explorer-mark"])
+
+
+def show_fault_of_address(content: Content) -> None:
+    """Say what is wrong with the address, as long as the reader has not changed the chart that was made of it."""
+    is_first = content == st.session_state.setdefault("explorer-first", content)
+    if is_first and (said := st.session_state["explorer-said"]):
+        notices().warning(markdown(said))
 
 
 def first_question(type_: str, events: Sequence[str]) -> Content:
@@ -109,10 +115,13 @@ def values_of(view: View, words: Words, column: str) -> list[str]:
         value = parsed(column, words.vocabulary).sql("snowflake")
         table = f"gold.users AS {USERS_ALIAS}" if is_of_user else f"gold.events AS {EVENTS_ALIAS}"
         where = "TRUE" if is_of_user else view.within("event_date")
-    rows, _ = count_live(f"""
-        SELECT {value} AS value FROM {table} WHERE {view.of_app} AND {where} AND NOT {value} IS NULL
-        GROUP BY 1 ORDER BY COUNT(*) DESC, 1 LIMIT {MOST_VALUES}
-    """)
+    try:
+        rows, _ = count_live(f"""
+            SELECT {value} AS value FROM {table} WHERE {view.of_app} AND {where} AND NOT {value} IS NULL
+            GROUP BY 1 ORDER BY COUNT(*) DESC, 1 LIMIT {MOST_VALUES}
+        """)
+    except UnansweredError:  # the chart's own question says why; values can be typed meanwhile
+        return []
     return [*rows["value"]]
 
 
@@ -144,7 +153,9 @@ def show_file(content: Content) -> None:
         text = yaml_of(content)
         st.code(text, "yaml")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            name = st.text_input("Name", key="explorer-name", placeholder="orders_by_week", width=280).strip()
+            name = st.text_input(
+                "Name of the chart", key="explorer-name", placeholder="orders_by_week", width=280
+            ).strip()
             over = st.checkbox("Replace one of that name", key="explorer-over")
             st.download_button("Download", text, f"{name or 'chart'}.yaml", "application/yaml")
             is_saved = st.button("Save", type="primary", disabled=not name)

@@ -114,7 +114,7 @@ def test_a_chart_is_opened_in_the_explorer_and_kept_as_a_file(
         sight.page.get_by_role("heading", name="Explorer", level=1).wait_for()
         sight.settle()
         sight.page.get_by_text("File of the chart").click()
-        type_into(sight, "Name", "kept_by_a_test")
+        type_into(sight, "Name of the chart", "kept_by_a_test")
         try:
             sight.page.get_by_role("button", name="Save").click()
             sight.page.get_by_text("sqlmesh/charts/kept_by_a_test.yaml is written").wait_for()
