@@ -59,7 +59,7 @@ def explore(view: View) -> None:
 def begun(words: Words, events: Sequence[str]) -> tuple[Content, str]:
     """Return the chart that the widgets begin with, and a mark that changes with it.
 
-    It is that of the address, unless the widgets have written it themselves; without one, the chart that was last there.
+    It is that of the address, unless the widgets have written it themselves. Without one it is the chart of before.
     """
     state, text = st.session_state, st.query_params.get(ADDRESS)
     if text is None or text != state.get("explorer-written"):
@@ -153,16 +153,16 @@ def show_file(content: Content) -> None:
         text = yaml_of(content)
         st.code(text, "yaml")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            name = st.text_input(
-                "Name of the chart", key="explorer-name", placeholder="orders_by_week", width=280
-            ).strip()
+            name = st.text_input("Name of the chart", key="explorer-name", placeholder="orders_by_week", width=280)
             over = st.checkbox("Replace one of that name", key="explorer-over")
-            st.download_button("Download", text, f"{name or 'chart'}.yaml", "application/yaml")
+            st.download_button("Download", text, f"{name.strip() or 'chart'}.yaml", "application/yaml")
             is_saved = st.button("Save", type="primary", disabled=not name)
         if is_saved:
             try:
-                file = save(name, content, over=over)
+                file = save(name.strip(), content, over=over)
             except UnansweredError as error:
                 st.warning(markdown(error))
             else:
-                st.success(f"`{file}` is written. The view `gold.chart_{name}` comes with `{sqlmesh_command('plan')}`.")
+                st.success(
+                    f"`{file}` is written. The view `gold.chart_{name.strip()}` comes with `{sqlmesh_command('plan')}`."
+                )
