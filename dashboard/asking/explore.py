@@ -154,15 +154,14 @@ def show_file(content: Content) -> None:
         st.code(text, "yaml")
         with st.container(horizontal=True, vertical_alignment="bottom"):
             name = st.text_input("Name of the chart", key="explorer-name", placeholder="orders_by_week", width=280)
+            name = name.strip()
             over = st.checkbox("Replace one of that name", key="explorer-over")
-            st.download_button("Download", text, f"{name.strip() or 'chart'}.yaml", "application/yaml")
+            st.download_button("Download", text, f"{name or 'chart'}.yaml", "application/yaml")
             is_saved = st.button("Save", type="primary", disabled=not name)
         if is_saved:
             try:
-                file = save(name.strip(), content, over=over)
+                file = save(name, content, over=over)
             except UnansweredError as error:
                 st.warning(markdown(error))
             else:
-                st.success(
-                    f"`{file}` is written. The view `gold.chart_{name.strip()}` comes with `{sqlmesh_command('plan')}`."
-                )
+                st.success(f"`{file}` is written. The view `gold.chart_{name}` comes with `{sqlmesh_command('plan')}`.")
