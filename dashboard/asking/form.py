@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from amplitude_source.charts.definitions import ALL, Words
-from amplitude_source.charts.vocabulary import ColumnType
+from amplitude_source.charts.vocabulary import EVENT_COLUMNS, USERS, ColumnType
 from asking.conditions import COMPARISONS, IS_NOT_SET, IS_SET, SEVERAL, SQL, Condition, conditions_of, where_of
 from asking.fields import Field, fields_of, of_model
 from asking.question import Content
@@ -34,10 +34,12 @@ class Offers:
 
 
 def columns_of(words: Words) -> dict[str, ColumnType]:
-    """Return the columns that a chart may name, with their types; those of the user as of now come last."""
+    """Return the columns that a chart may name, with their types: one's own come first, the user's as of now last."""
     vocabulary = words.vocabulary
     derived = {name: kind for name, (_, kind) in vocabulary.derived.items()}
-    return {**derived, **vocabulary.events, **{f"now.{name}": kind for name, kind in vocabulary.users.items()}}
+    declared = {name: kind for name, kind in vocabulary.events.items() if name not in EVENT_COLUMNS}
+    users = {f"{USERS}.{name}": kind for name, kind in vocabulary.users.items()}
+    return {**derived, **declared, **EVENT_COLUMNS, **users}
 
 
 class Form:
@@ -178,7 +180,7 @@ class Form:
         if comparison in (IS_SET, IS_NOT_SET):
             return Condition(column, comparison)
         values = several(
-            "value", self._offers.values(column), [*same.values], f"{key}-{comparison}", width=WIDE,
+            "value", self._offers.values(column), [*same.values], f"{key}-values-{comparison}", width=WIDE,
             accept_new_options=True, max_selections=None if comparison in SEVERAL else 1, placeholder="Choose or type",
         )  # fmt: skip
         return Condition(column, str(comparison), tuple(values))

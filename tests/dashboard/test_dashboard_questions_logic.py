@@ -182,6 +182,18 @@ def test_the_form_says_of_each_example_what_its_file_holds(guide: Path, words: W
     assert checked(json.loads(shown.json[0].value), words) == chart
 
 
+def test_the_form_says_conditions_of_every_kind_as_the_file_does(tmp_path: Path) -> None:
+    where = "platform = 'Web' AND country IN ('A', 'B') AND total >= 2.5 AND NOT now.plan IS NULL AND is_active = TRUE"
+    steps = [{"event": "A", "where": where, "name": "a"}, {"event": "B", "where": "(total > 1 OR total < 0)"}, "C"]
+    chart = {"type": "funnel", "steps": steps, "exclude": [{"event": "D", "between": [1, 2]}], "within": "2 days"}
+    (tmp_path / "sqlmesh").mkdir()
+    write_charts(tmp_path, {"own": yaml_of(chart)}, properties=PROPERTIES_OF_GUIDE)
+    shown = AppTest.from_function(form_page, kwargs={"folder": str(tmp_path), "name": "own"}, default_timeout=60).run()
+    assert not shown.exception
+    steps[1]["where"] = "total > 1 OR total < 0"  # type: ignore[index]
+    assert json.loads(shown.json[0].value) == chart
+
+
 @pytest.mark.parametrize(
     ("text", "left", "said"),
     [
