@@ -94,9 +94,10 @@ def show_drawing(name: str, definition: Definition, rows: pd.DataFrame) -> None:
 
 
 def link_to_explorer(definition: Definition | None = None) -> None:
-    """Show a link to the explorer, with a chart if there is one."""
+    """Show a link to the explorer, with a chart if there is one; a page that stands alone has nowhere to go."""
     address = {"chart": address_of(definition)} if definition else None
-    st.page_link(st.session_state["pages"]["explorer"], label="Open in the explorer", query_params=address)
+    if pages := st.session_state.get("pages"):
+        st.page_link(pages["explorer"], label="Open in the explorer", query_params=address)
 
 
 def address_of(definition: Definition) -> str:

@@ -149,7 +149,7 @@ def draw_segmentation(definition: Definition, rows: pd.DataFrame) -> Drawing:
     if "times" in rows:  # how often users did it
         rows = rows.sort_values(["times", "period"], kind="stable")
         drawing = distribution(
-            lined(definition, rows.assign(times=rows["times"].astype(str)), "series"), "times", "value"
+            lined(definition, rows.assign(times=[f"{each:.0f}" for each in rows["times"]]), "series"), "times", "value"
         )
         drawing.figures[""].update_xaxes(title="Times")
         return drawing
@@ -168,7 +168,7 @@ def draw_funnel(definition: Definition, rows: pd.DataFrame) -> Drawing:
         figure = over_time(shown, "conversion_from_start", PERCENT)
         return Drawing({"": figure}, ["The figure shows who reached the last step; the numbers have each.", *notes])
     shown, notes = largest(rows, "users")
-    labels = [f"{step} {event}" for step, event in zip(shown["step"], shown["event"], strict=True)]
+    labels = [f"{step:.0f} {event}" for step, event in zip(shown["step"], shown["event"], strict=True)]
     texts = [
         f"{share(each)} · {count(users)}"
         for each, users in zip(shown["conversion_from_start"], shown["users"], strict=True)
@@ -187,7 +187,7 @@ def draw_funnel(definition: Definition, rows: pd.DataFrame) -> Drawing:
 
 
 def draw_time_to_convert(definition: Definition, rows: pd.DataFrame) -> Drawing:
-    ways = [f"{one} → {other}" for one, other in zip(rows["from_step"], rows["to_step"], strict=True)]
+    ways = [f"{one:.0f} → {other:.0f}" for one, other in zip(rows["from_step"], rows["to_step"], strict=True)]
     shown, notes = largest(lined(definition, rows.assign(way=ways), "way"), "share")
     figure = line_figure(shown, "bucket_seconds", "share", PERCENT)
     figure.update_traces(line_shape="hv")
@@ -217,11 +217,11 @@ def cohort_heat(rows: pd.DataFrame, title: str) -> go.Figure:
     rows = rows[rows["cohort"].isin(newest)]
     if "last_interval_number" in rows:
         labels = {
-            first: f"{first}" if first == last else f"{first}-{last}"
+            first: f"{first:.0f}" if first == last else f"{first:.0f}-{last:.0f}"
             for first, last in zip(rows["interval_number"], rows["last_interval_number"], strict=True)
         }
     else:
-        labels = {first: f"{first}" for first in rows["interval_number"]}
+        labels = {first: f"{first:.0f}" for first in rows["interval_number"]}
     numbers = sorted(labels)[:MOST_NUMBERS]
     tables = [
         rows.pivot(index="cohort", columns="interval_number", values=value)[numbers].rename(columns=labels)
@@ -258,7 +258,7 @@ def per_line(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def draw_stickiness(definition: Definition, rows: pd.DataFrame) -> Drawing:
-    days = rows.assign(days=[f"{each}" for each in rows["active_days"]])
+    days = rows.assign(days=[f"{each:.0f}" for each in rows["active_days"]])
     drawing = distribution(lined(definition, days), "days", "share_or_more", PERCENT)
     drawing.figures[""].update_xaxes(title=f"Days of the {definition.get('interval', 'week')}, or more")
     return drawing
@@ -267,7 +267,7 @@ def draw_stickiness(definition: Definition, rows: pd.DataFrame) -> Drawing:
 def draw_sessions(definition: Definition, rows: pd.DataFrame) -> Drawing:
     if "bucket" in rows:
         is_length = definition["measure"] == "length_distribution"
-        names = [duration(each) if is_length else f"{each}" for each in rows["bucket"]]
+        names = [duration(each) if is_length else f"{each:.0f}" for each in rows["bucket"]]
         drawing = distribution(lined(definition, rows.assign(bucket=names)), "bucket", "value")
         drawing.figures[""].update_xaxes(title=f"{'Length' if is_length else 'Number of events'}, from")
         return drawing

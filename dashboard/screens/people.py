@@ -112,7 +112,7 @@ def show_facts(facts: Row) -> None:
     """Show who it is."""
     st.subheader(markdown(facts["user_id"] or "Anonymous"), anchor=False)
     parts = [
-        f"Amplitude id {facts['canonical_amplitude_id']}",
+        f"Amplitude id {facts['canonical_amplitude_id']:.0f}",
         f"{count(facts['events'])} events",
         f"first seen {facts['first_seen_at']:%Y-%m-%d}, last seen {facts['last_seen_at']:%Y-%m-%d %H:%M}",
         facts["latest_platform"] or "",
@@ -128,7 +128,7 @@ def table(rows: pd.DataFrame) -> None:
 
 def show_properties(view: View, facts: Row) -> float:
     """Show how the user came, and their properties as of now; return the seconds that it took."""
-    user = facts["canonical_amplitude_id"]
+    user = int(facts["canonical_amplitude_id"])
     touches, seconds = count_live(f"""
         SELECT first_event.channel_group AS channel, users.first_source AS source, users.first_medium AS medium,
           users.first_campaign AS campaign, users.first_referrer AS referrer, users.first_platform AS platform,
@@ -162,7 +162,7 @@ def properties_of(value: object) -> dict[str, str]:
 
 def show_sessions(view: View, facts: Row) -> float:
     """Show the sessions of the days; return the seconds that it took."""
-    user = facts["canonical_amplitude_id"]
+    user = int(facts["canonical_amplitude_id"])
     rows, seconds = count_live(f"""
         SELECT session_number AS number, session_started_at AS started, session_seconds AS length, events,
           entry_event_type AS first_event, exit_event_type AS last_event, entry_page, platform, country, source, medium,
@@ -183,7 +183,7 @@ def show_sessions(view: View, facts: Row) -> float:
 
 def show_ids(view: View, facts: Row) -> float:
     """Show the ids that are merged into this user, and their devices; return the seconds that it took."""
-    user = facts["canonical_amplitude_id"]
+    user = int(facts["canonical_amplitude_id"])
     ids, seconds = count_live(f"""
         SELECT aliases.amplitude_id, users.user_id, aliases.is_identified, users.events, users.first_seen_at,
           users.last_seen_at, merges.merged_amplitude_id AS merged_by_amplitude_into,
@@ -219,7 +219,7 @@ def show_ids(view: View, facts: Row) -> float:
 
 def show_timeline(view: View, facts: Row) -> float:
     """Show events, the newest first, by session; return the seconds that it took."""
-    user, last_seen = facts["canonical_amplitude_id"], facts["last_seen_at"]
+    user, last_seen = int(facts["canonical_amplitude_id"]), facts["last_seen_at"]
     key = f"older-{view.project}-{view.app}-{user}-{view.since}-{view.until}"
     skipped = st.session_state.get(key, 0)
     rows, seconds = count_live(f"""
