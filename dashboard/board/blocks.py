@@ -1,5 +1,6 @@
 """Parts that pages are made of: a figure with its numbers, tiles, and sentences instead of numbers."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from board.chart_figures import Definition, drawn
 from board.errors import BusyError, UnansweredError
+from board.markup import markdown
 from board.warehouse import warehouse
 
 ICONS = {"zoom": ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d"]}
@@ -52,17 +55,54 @@ def show(title: str, figure: go.Figure, rows: pd.DataFrame, name: str, help: str
     if rows.empty:
         st.info("There are no rows for these days and this break-down.")
         return
-    image = {"format": "png", "filename": name, "scale": 2}
-    config = {"displaylogo": False, "modeBarButtonsToRemove": ICONS["zoom"], "toImageButtonOptions": image}
-    st.plotly_chart(figure, key=f"figure-{name}", config=config)
-    with st.expander("Numbers"):
-        st.dataframe(rows, hide_index=True)
-        st.download_button("CSV", csv_of(rows), f"{name}.csv", "text/csv", key=f"csv-{name}")
+    show_figure(figure, name)
+    show_numbers(rows, name)
 
 
 def took(seconds: float) -> None:
     """Say that an answer came from single events, and how long it took."""
     st.caption(f"Counted from single events, in {seconds:.1f} s. The answer is kept until there are new data.")
+
+
+def show_figure(figure: go.Figure, name: str) -> None:
+    """Show a figure alone. The button on it saves it as PNG, under its name."""
+    image = {"format": "png", "filename": name, "scale": 2}
+    config = {"displaylogo": False, "modeBarButtonsToRemove": ICONS["zoom"], "toImageButtonOptions": image}
+    st.plotly_chart(figure, key=f"figure-{name}", config=config)
+
+
+def show_numbers(rows: pd.DataFrame, name: str) -> None:
+    """Show the numbers of a figure, folded, with a download."""
+    with st.expander("Numbers"):
+        st.dataframe(rows, hide_index=True)
+        st.download_button("CSV", csv_of(rows), f"{name}.csv", "text/csv", key=f"csv-{name}")
+
+
+def show_drawing(name: str, definition: Definition, rows: pd.DataFrame) -> None:
+    """Show the figures of a chart beside each other as tabs, and its numbers."""
+    if rows.empty:
+        st.info("There are no rows: no event of the chart has come on these days.")
+        return
+    drawing = drawn(definition, rows)
+    tabs = st.tabs([markdown(each) for each in drawing.figures]) if len(drawing.figures) > 1 else [st.container()]
+    for number, (tab, figure) in enumerate(zip(tabs, drawing.figures.values(), strict=True)):
+        with tab:
+            show_figure(figure, f"{name}-{number}" if number else name)
+    for note in drawing.notes:
+        st.caption(markdown(note))
+    show_numbers(rows.drop(columns=["project", "app"]), name)
+
+
+def link_to_explorer(definition: Definition | None = None) -> None:
+    """Show a link to the explorer, with a chart if there is one; a page that stands alone has nowhere to go."""
+    address = {"chart": address_of(definition)} if definition else None
+    if pages := st.session_state.get("pages"):
+        st.page_link(pages["explorer"], label="Open in the explorer", query_params=address)
+
+
+def address_of(definition: Definition) -> str:
+    """Return a chart, as its file would hold it, as it stands in the explorer's address."""
+    return json.dumps(definition, separators=(",", ":"), ensure_ascii=False)
 
 
 def csv_of(rows: pd.DataFrame) -> str:

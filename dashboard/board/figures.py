@@ -66,19 +66,15 @@ def lines(rows: pd.DataFrame, x: str, y: str, by: str | None = None, y_format: s
 
 
 def add_line(figure: go.Figure, points: pd.DataFrame, x: str, y: str, name: str, colour: str) -> None:
-    """Add a line, the part of incomplete intervals dotted."""
-    style = {"name": name, "legendgroup": name, "mode": "lines" if len(points) > 1 else "markers"}
+    """Add a line, the parts that lead to and from incomplete intervals dotted."""
     whole = points["is_complete"].astype(bool) if "is_complete" in points else pd.Series(True, index=points.index)
-    solid = points[whole]
-    figure.add_scatter(x=solid[x], y=solid[y], line={"color": colour, "width": 2}, **style)
+    style = {"x": points[x], "name": name, "legendgroup": name, "mode": "lines" if len(points) > 1 else "markers"}
+    line = {"color": colour, "width": 2}
+    figure.add_scatter(y=points[y].where(whole), line=line, showlegend=bool(whole.any()), **style)
     if not whole.all():
-        rest = points[~whole]
-        joined = pd.concat([solid[solid[x] < rest[x].min()].tail(1), rest])
-        dotted = {"color": colour, "width": 2, "dash": "dot"}
-        figure.add_scatter(
-            x=joined[x], y=joined[y], line=dotted, showlegend=solid.empty, hoverinfo="skip" if len(rest) == 0 else None,
-            **style,
-        )  # fmt: skip
+        is_next = ~(whole & whole.shift(1, fill_value=True) & whole.shift(-1, fill_value=True))
+        dotted = {**line, "dash": "dot"}
+        figure.add_scatter(y=points[y].where(is_next), line=dotted, showlegend=not whole.any(), **style)
 
 
 def bars(

@@ -77,7 +77,7 @@ class DuckDBWarehouse:
         self._copying: Copying | None = None
         self._state = ""
         self._starting = threading.Lock()
-        self._turn = threading.Lock()
+        self._turn, self._next = threading.Lock(), 0.0
 
     def version(self) -> str:
         return str(self._copy.stat().st_mtime_ns) if self._copy.exists() else ""
@@ -118,6 +118,7 @@ class DuckDBWarehouse:
     def _ask_file(self, query: str) -> pd.DataFrame:
         """Ask the file, one question at a time, so that between two of them a load or a run can take it."""
         with self._turn:
+            time.sleep(max(0, self._next - time.monotonic()))
             try:
                 with duckdb.connect() as connection, attached(connection, self._path):
                     connection.execute(f"{SESSION}; SET search_path = '{CATALOG}'")
@@ -129,7 +130,7 @@ class DuckDBWarehouse:
                     raise BusyError(IS_WRITTEN) from error
                 raise UnansweredError(f"DuckDB cannot read {self._path}: {error}") from error
             finally:
-                time.sleep(BETWEEN_SECONDS)
+                self._next = time.monotonic() + BETWEEN_SECONDS
 
 
 def rows_of(connection: duckdb.DuckDBPyConnection, query: str) -> pd.DataFrame:

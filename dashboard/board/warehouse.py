@@ -7,6 +7,7 @@ that no load and no run ever waits for a viewer. Only what needs single events a
 import os
 import time
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -109,6 +110,11 @@ def session_inside_snowflake() -> Session | None:
         return cast(Session, get_active_session())
     except SnowparkSessionException:
         return None
+
+
+def has_package() -> bool:
+    """Whether the project's package is there, which checks and writes charts; inside Snowflake it is not."""
+    return find_spec("amplitude_source") is not None
 
 
 def ask(sql: str) -> pd.DataFrame:

@@ -2,7 +2,19 @@
 
 from collections.abc import Callable, Mapping
 
-from screens import behaviour, dictionary, funnels, growth, overview, quality, retention, revenue
+from screens import (
+    behaviour,
+    charts,
+    dictionary,
+    explorer,
+    funnels,
+    growth,
+    overview,
+    people,
+    quality,
+    retention,
+    revenue,
+)
 
 PAGES: Mapping[str, Mapping[str, tuple[str, Callable[[], None]]]] = {
     "Product": {
@@ -12,6 +24,11 @@ PAGES: Mapping[str, Mapping[str, tuple[str, Callable[[], None]]]] = {
         "funnels": ("Funnels", funnels.page),
         "behaviour": ("Behaviour", behaviour.page),
         "revenue": ("Revenue", revenue.page),
+    },
+    "Questions": {
+        "charts": ("Charts", charts.page),
+        "explorer": ("Explorer", explorer.page),
+        "people": ("People", people.page),
     },
     "Data": {
         "quality": ("Data quality", quality.page),

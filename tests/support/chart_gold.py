@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 import duckdb
+import pandas as pd
 
 from amplitude_source.charts.book import TYPES, compiled
 from amplitude_source.charts.definitions import Words
@@ -65,6 +66,10 @@ class Gold:
         chart = TYPES[spec["type"]].model_validate(spec, context=self.words)
         sql = compiled(chart, self.words).for_engine("duckdb")
         return self._connection.execute(f"SELECT {columns} FROM ({sql}) ORDER BY ALL").fetchall()
+
+    def frame(self, sql: str) -> pd.DataFrame:
+        """The rows of a query in DuckDB's SQL."""
+        return self._connection.execute(sql).df()
 
     def close(self) -> None:
         self._connection.close()

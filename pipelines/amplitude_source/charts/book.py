@@ -84,14 +84,28 @@ def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
     """
     words = words or read_words(root)
     charts: dict[str, Chart] = {}
-    for path in sorted(each for each in (root / FOLDER).glob("*") if each.suffix in ENDINGS):
-        name = path.stem
-        if not COLUMN.fullmatch(name):
-            raise AmplitudeError(f"{path.relative_to(root)}: name the file with small letters, digits and _ alone.")
+    for path in chart_files(root):
+        name = name_of(path, root)
         if name in charts:
             raise AmplitudeError(f"{path.relative_to(root)}: there is a chart {name} already, in {name}.yaml.")
         charts[name] = read_chart(path, root, words)
     return charts
+
+
+def chart_files(root: Path) -> list[Path]:
+    """Return the files of a repository's charts, in their order."""
+    return sorted(each for each in (root / FOLDER).glob("*") if each.suffix in ENDINGS)
+
+
+def name_of(path: Path, root: Path) -> str:
+    """Return the name of a chart, which is that of its file.
+
+    Raises:
+        AmplitudeError: it is no name.
+    """
+    if not COLUMN.fullmatch(path.stem):
+        raise AmplitudeError(f"{path.relative_to(root)}: name the file with small letters, digits and _ alone.")
+    return path.stem
 
 
 def read_chart(path: Path, root: Path, words: Words) -> Chart:
