@@ -19,7 +19,9 @@ def test_exposures_equal_the_oracle(world: World) -> None:
 
 def test_exposures_know_their_experiment_and_whether_it_has_the_variant(world: World) -> None:
     """The flag was deleted before the second load."""
-    rows = world.query("SELECT DISTINCT flag_key, variant, kind, name, is_listed_variant FROM gold.experiment_exposures")
+    rows = world.query(
+        "SELECT DISTINCT flag_key, variant, kind, name, is_listed_variant FROM gold.experiment_exposures"
+    )
     assert {row[:2] for row in rows if row[4]} == VARIANTS
     assert ("one-page-checkout", "two-columns", "experiment", "One page checkout", False) in rows
     assert ("dark-theme", "on", None, None, None) in rows

@@ -4,7 +4,7 @@ import datetime as dt
 from collections import defaultdict
 from typing import NamedTuple
 
-from . import Event, Truth
+from . import Truth
 
 NONE = "(none)"
 
@@ -29,23 +29,21 @@ def exposures(truth: Truth) -> list[Exposure]:
     """The users with an exposure to a variant by the last day that charts show."""
     found: defaultdict[tuple[str, int, str, str, int], list[tuple[dt.datetime, str, str, dt.date]]] = defaultdict(list)
     for event in truth.events:
-        key = _key(event, truth)
-        if key and event.event_date <= truth.frontiers[event.project, event.app]:
-            variant = event.data["event_properties"]["[Experiment] Variant"]
-            found[key].append((event.event_time, event.uuid or "", variant, event.event_date))
+        properties = event.data["event_properties"]
+        if event.event_type != "[Experiment] Exposure" or not isinstance(properties, dict):
+            continue
+        assert event.amplitude_id is not None
+        assert event.event_time is not None
+        assert event.event_date is not None
+        app = event.project, event.app
+        if properties["[Experiment] Variant"] and event.event_date <= truth.frontiers[app]:
+            run = properties.get("[Experiment] Experiment Key") or NONE
+            key = (*app, properties["[Experiment] Flag Key"], run, truth.canonical[*app, event.amplitude_id])
+            exposure = event.event_time, event.uuid or "", properties["[Experiment] Variant"], event.event_date
+            found[key].append(exposure)
     rows = []
     for key, own in found.items():
         time, _, variant, date = min(own)
         variants = len({each for _, _, each, _ in own})
         rows.append(Exposure(*key, variant, time, date, len(own), variants, variants > 1))
     return rows
-
-
-def _key(event: Event, truth: Truth) -> tuple[str, int, str, str, int] | None:
-    """Of the row that an event counts in; None if it is no exposure to a variant."""
-    properties = event.data["event_properties"]
-    if event.event_type != "[Experiment] Exposure" or not properties.get("[Experiment] Variant"):
-        return None
-    run = properties.get("[Experiment] Experiment Key") or NONE
-    user = truth.canonical[event.project, event.app, event.amplitude_id]
-    return event.project, event.app, properties["[Experiment] Flag Key"], run, user

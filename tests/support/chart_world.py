@@ -182,6 +182,15 @@ def build_world(folder: Path, timezone: str, week_start: str) -> Path:
     return project.root
 
 
+def members_of_today(project: Project, truth: oracle.Truth) -> dict[str, set[int]]:
+    """By cohort, its users after merging. Some have no event that is exported by now."""
+    canonical = {user: own for (_, _, user), own in truth.canonical.items()}
+    found: dict[str, set[int]] = {CUSTOMERS: set(), REGULARS: set()}
+    for name, user in project.query("SELECT cohort_id, amplitude_id FROM bronze.cohort_members WHERE valid_to IS NULL"):
+        found[name] |= {canonical[user]} if user in canonical else set()
+    return found
+
+
 class World:
     """A built warehouse, and what the oracle knows of it.
 
@@ -205,12 +214,7 @@ class World:
             app: Days(zone, first_day, truth.openings[app], truth.frontiers[app], spans[app[0]])
             for app in truth.openings
         }
-        members = project.query("SELECT cohort_id, amplitude_id FROM bronze.cohort_members WHERE valid_to IS NULL")
-        canonical = {user: own for (_, _, user), own in truth.canonical.items()}
-        self.spoken = spoken_words(
-            truth.frontiers,
-            {name: {canonical.get(user) for own, user in members if own == name} for name in (CUSTOMERS, REGULARS)},
-        )
+        self.spoken = spoken_words(truth.frontiers, members_of_today(project, truth))
         assert (*self.words.segments,) == (*self.spoken.segments,) == SEGMENTS, "the oracle has other words"
         assert [part.model_dump(exclude_none=True) for part in self.words.events["Interest"]] == INTEREST
         self._connection = duckdb.connect(str(project.database), read_only=True)

@@ -35,7 +35,8 @@ def faults_of_cohorts(root: Path, model: Model, adapter: EngineAdapter, bronze: 
 def listed_cohorts(model: Model, adapter: EngineAdapter) -> list[Cohort]:
     """Return the cohorts that bronze has today; none if it is not loaded yet."""
     query = model.render_query_or_raise()
-    if not all(adapter.table_exists(table) for table in query.find_all(exp.Table) if table.db):
+    read = (exp.table_(each.this, each.args.get("db"), each.args.get("catalog")) for each in query.find_all(exp.Table))
+    if not all(adapter.table_exists(table) for table in read if table.db):
         return []
     columns = ("project", "cohort_id", "name", "size", "members")
     rows = adapter.fetchall(exp.select(*columns, dialect=DIALECT).from_(query.subquery("cohorts")))
