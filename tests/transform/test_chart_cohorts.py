@@ -2,9 +2,11 @@
 
 import duckdb
 from sqlmesh.core.config import DuckDBConnectionConfig
+from sqlmesh.core.macros import MacroEvaluator
 
 from amplitude_source.tables import COHORT_MEMBERS_COLUMNS, COHORTS_COLUMNS, LOAD_ID, RESOURCE_LOADS_COLUMNS
 from amplitude_source.transform.chart_cohorts import COHORTS, faults_of_cohorts
+from macros.charts import empty_cohorts
 from support import warehouse
 from support.charts import write_charts
 from support.project import Project
@@ -61,3 +63,18 @@ def test_a_plan_stops_where_no_cohorts_are_loaded(project: Project) -> None:
         "Error: sqlmesh/definitions.yaml, line 2: no cohorts are loaded: name 'Paying users' in "
         "SOURCES__AMPLITUDE__COHORTS, and load with --only cohorts --only cohort_members.\n"
     )
+
+
+def test_a_run_warns_of_a_cohort_that_has_lost_its_users_or_its_name() -> None:
+    adapter = DuckDBConnectionConfig().create_engine_adapter()
+    adapter.execute("CREATE SCHEMA silver")
+    adapter.execute("CREATE TABLE silver.cohorts (project TEXT, cohort_id TEXT, name TEXT, members BIGINT)")
+    for row in ("'shop', 'a', 'Paying users', 5", "'shop', 'b', 'Searchers', 0", "'blog', 'c', 'Searchers', 3"):
+        adapter.execute(f"INSERT INTO silver.cohorts VALUES ({row})")
+    charts = [{"chart": "orders", "cohorts": ["Paying user", "a", "Searchers", "b"]}, {"chart": "rate", "cohorts": []}]
+    evaluator = MacroEvaluator(dialect="snowflake")
+    evaluator.locals |= {"__sqlmesh__vars__": {"charts": charts}, "engine_adapter": adapter, "this_env": "prod"}
+    assert [*empty_cohorts(evaluator)] == [
+        "sqlmesh/charts/orders.yaml: no users of cohort 'Paying user' are loaded; did you mean 'Paying users'?",
+        "sqlmesh/charts/orders.yaml: no users of cohort 'b' are loaded.",
+    ]

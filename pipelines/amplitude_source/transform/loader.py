@@ -9,7 +9,6 @@ from typing import Any
 import click
 from sqlglot import exp
 from sqlmesh.core.config import Config, PostgresConnectionConfig
-from sqlmesh.core.console import get_console
 from sqlmesh.core.context import GenericContext
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader, get_variables
 from sqlmesh.core.model import SqlModel
@@ -83,8 +82,8 @@ class ProjectLoader(SqlMeshLoader):
                 if model.name == GATED
             }
             project.models |= embedded | gated
-        if self._subcommand in USER_COMMANDS:
-            self._check_cohorts(project, bronze)
+        if self._subcommand == "plan":
+            self._stop_without_cohorts(project, bronze)
         custom = self.config_path / CUSTOM_MODELS
         own = {name: model for name, model in project.models.items() if model._path and custom in model._path.parents}
         project.models |= {name: model.copy(update={"formatting": False}) for name, model in own.items()}
@@ -96,14 +95,13 @@ class ProjectLoader(SqlMeshLoader):
         except AmplitudeError as error:
             raise click.ClickException(str(error)) from error
 
-    def _check_cohorts(self, project: LoadedProject, bronze: ForeignBronze | None) -> None:
-        """Stop a plan whose charts name a cohort that is not there. A run warns, because all else can be built."""
+    def _stop_without_cohorts(self, project: LoadedProject, bronze: ForeignBronze | None) -> None:
+        """Stop if a segment names a cohort that is not there; later, a run warns, because all else can be built."""
         model = next(model for model in project.models.values() if model.name == COHORTS)
         root, name = self.config_path.parent, bronze.name if bronze else None
         for fault in faults_of_cohorts(root, model, self.context.engine_adapter, name):
-            if fault.is_wrong and self._subcommand == "plan":
+            if fault.is_wrong:
                 raise click.ClickException(fault.sentence)
-            get_console().log_warning(fault.sentence)
 
     def _loading(self, project: LoadedProject) -> dict[str, Any]:
         """Return how models are loaded that are not in SQLMesh's folder of models."""

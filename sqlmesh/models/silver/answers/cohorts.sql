@@ -35,9 +35,7 @@ SELECT
   cohorts.published::BOOLEAN AS is_published, /* Whether others can find it */
   cohorts.created_at::TIMESTAMPNTZ AS created_at, /* When it was made (UTC) */
   cohorts.modified_at::TIMESTAMPNTZ AS modified_at, /* When its definition changed last (UTC) */
-  cohorts.computed_at::TIMESTAMPNTZ AS computed_at, /* When Amplitude computed its users last (UTC) */
-  cohorts.owners::VARCHAR AS owners, /* Who owns it, a JSON array */
-  cohorts.definition::VARCHAR AS definition /* Its definition in Amplitude's own form, JSON */
+  cohorts.computed_at::TIMESTAMPNTZ AS computed_at /* When Amplitude computed its users last (UTC) */
 FROM @rows_of_today(bronze.cohorts) AS cohorts
 LEFT JOIN members
   ON members._project = cohorts._project AND members.cohort_id = cohorts.id
