@@ -99,6 +99,7 @@ SETTINGS_SAVED = "Settings Saved"
 PUSH_RECEIVED = "Push Received"
 ORDER_PAID = "Order Paid"
 DELIVERY_SCHEDULED = "Delivery Scheduled"
+EXPOSURE = "[Experiment] Exposure"
 
 EVENT_TYPES = (
     SESSION_START,

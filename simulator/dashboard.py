@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from simulator.asked import Asked, BadRequestError, as_json, days_asked, not_found
-from simulator.catalog import EVENT_TYPES, ORDER_COMPLETED
+from simulator.catalog import EVENT_TYPES, EXPOSURE, ORDER_COMPLETED
 from simulator.charts import ANY_ACTIVE_EVENT, Figures
 from simulator.connection import Response
 
@@ -38,6 +38,7 @@ def events_list(asked: Asked) -> Response:
     monday = (project.now - timedelta(days=project.now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
     totals = project.archive.events(monday, project.now)
     before = project.archive.events(monday - timedelta(days=7), monday - _HOUR)
+    types = (*EVENT_TYPES, *[EXPOSURE] * project.product.exposures)
     data = [
         {
             "autohidden": False,
@@ -56,7 +57,7 @@ def events_list(asked: Asked) -> Response:
             "value": event_type,
             "waitroom_hidden": False,
         }
-        for number, event_type in enumerate((*EVENT_TYPES, *sorted(project.deleted_event_types - {*EVENT_TYPES})))
+        for number, event_type in enumerate((*types, *sorted(project.deleted_event_types - {*types})))
     ]
     return as_json({"data": data})
 

@@ -1,16 +1,21 @@
 """The Experiment Management API: pages of experiments and flags."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from simulator.asked import Asked, as_json, read_number
+from simulator.catalog import Row
 from simulator.connection import Response
 
 _MOST_A_PAGE = 1000
+_CHECKOUT, _THEME = "one-page-checkout", "dark-theme"
+_VARIANTS = ("control", "treatment")
+_REMOVED_VARIANT = "two-columns"  # which the experiment no longer has
 
 
 def default_experiments(app: int, created_at: datetime) -> list[dict[str, object]]:
     """Return the experiment that a project has at first."""
-    experiment = _flag("11001", app, "one-page-checkout", ("control", "treatment"), created_at) | {
+    experiment = _flag("11001", app, _CHECKOUT, _VARIANTS, created_at) | {
         "decision": None,
         "decisionReason": None,
         "rolledOutVariant": None,
@@ -25,7 +30,22 @@ def default_experiments(app: int, created_at: datetime) -> list[dict[str, object
 
 def default_flags(app: int, created_at: datetime) -> list[dict[str, object]]:
     """Return the flag that a project has at first."""
-    return [_flag("12001", app, "dark-theme", ("on",), created_at)]
+    return [_flag("12001", app, _THEME, ("on",), created_at)]
+
+
+def exposures(amplitude_id: int, visits: int) -> Iterator[Row]:
+    """Yield the properties of the exposures of a visit, as Amplitude names them after it has taken them in.
+
+    A variant goes by the amplitude_id, so that a login may bring another one. The flag is off on each second visit,
+    which an exposure without a variant says. The experiment's second run begins with the third visit.
+    """
+    variant = _REMOVED_VARIANT if amplitude_id % 7 == 0 else _VARIANTS[amplitude_id % 2]
+    yield _exposure(_CHECKOUT, variant) | {"[Experiment] Experiment Key": "exp-1" if visits < 3 else "exp-2"}
+    yield _exposure(_THEME, "on" if visits % 2 else None)
+
+
+def _exposure(flag_key: str, variant: str | None) -> Row:
+    return {"[Experiment] Flag Key": flag_key, "[Experiment] Variant": variant}
 
 
 def experiments(asked: Asked) -> Response:

@@ -35,6 +35,8 @@ class Product:
     days: int = 30
     events_per_day: int = 3400
     app: int = 100011471
+    exposures: bool = False
+    """Whether visitors are exposed to the project's experiments."""
 
     @property
     def end(self) -> datetime:
@@ -65,7 +67,7 @@ class _Life:
         self._visitors: defaultdict[int, list[Person]] = defaultdict(list)
         self._population = Population(self._rng, product.app)
         self._outbox = Outbox(self._rng, new_key_from=(self._start + DAY * product.days // 2) // HOUR)
-        self._visits = Visits(self._rng, self._population, self._outbox, product.app)
+        self._visits = Visits(self._rng, self._population, self._outbox, product.app, product.exposures)
 
     def live(self, day: int) -> Iterator[tuple[datetime, list[Row]]]:
         """Let a day happen and yield its export hours, which hold what was late from earlier days too.

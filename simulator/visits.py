@@ -5,6 +5,7 @@ from random import Random
 
 from simulator.catalog import (
     DELIVERY_SCHEDULED,
+    EXPOSURE,
     GOODS,
     LOGGED_IN,
     LOGGED_OUT,
@@ -26,6 +27,7 @@ from simulator.catalog import (
     VIEW,
     Row,
 )
+from simulator.experiments import exposures
 from simulator.people import Account, Device, Person, Population, app_version
 from simulator.sender import NO_SESSION, Sender, latency, lateness, server_row
 from simulator.wire import DAY, HOUR, MINUTE, SECOND, Outbox, upload
@@ -38,11 +40,12 @@ _SESSION_TIMEOUT = 31 * MINUTE
 class Visits:
     """Turns visits of people into rows in the outbox."""
 
-    def __init__(self, rng: Random, population: Population, outbox: Outbox, app: int) -> None:
+    def __init__(self, rng: Random, population: Population, outbox: Outbox, app: int, exposures: bool) -> None:
         self._rng = rng
         self._population = population
         self._outbox = outbox
         self._app = app
+        self._exposures = exposures
 
     def visit(self, person: Person, start: int, day: int) -> None:
         """Let a person come: mostly for one session, at times for two, and at times only a push message arrives."""
@@ -77,6 +80,9 @@ class Visits:
             self._population.log_in(device, person.account)
             sender.user_changed()
         sender.send(SESSION_START, start, {})
+        if self._exposures:
+            for properties in exposures(device.amplitude_id, person.visits):
+                sender.send(EXPOSURE, start, properties)
         end = start
         if rng.random() > 0.04:
             end = self._browse(person, device, start, sender)

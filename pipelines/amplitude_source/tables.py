@@ -170,6 +170,9 @@ RESOURCE_LOADS_COLUMNS = {
     "resource": Column("text", "What was asked for, as `load --only` names it"),
     "outcome": Column("text", "loaded, not offered (by this plan or to these keys) or failed"),
     "problem": Column("text", "Why it is not loaded, or what was left out; NULL if all was"),
+    "loaded_at": Column(
+        "timestamp", "When it was loaded last: rows that were not among its answers then are gone in Amplitude"
+    ),
     **ANSWER_COLUMNS,
 }
 
@@ -309,6 +312,11 @@ TABLES = {
     "merge_ids": MERGE_IDS_COLUMNS,
     "daily_numbers": DAILY_NUMBERS_COLUMNS,
     "user_identities": USER_IDENTITIES_COLUMNS,
+    "resource_loads": RESOURCE_LOADS_COLUMNS,
+    "annotations": ANNOTATIONS_COLUMNS,
+    "cohorts": COHORTS_COLUMNS,
+    "cohort_members": COHORT_MEMBERS_COLUMNS,
+    "experiments": EXPERIMENTS_COLUMNS,
 }
 
 DLT_TYPES: dict[str, TDataType] = {

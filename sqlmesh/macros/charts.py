@@ -40,12 +40,12 @@ def compared_charts(evaluator: MacroEvaluator) -> exp.Expr:
 
 @macro()
 def warn_of_what_charts_miss(evaluator: MacroEvaluator) -> None:
-    """Warn, at the end of a plan or a run, of events of charts that never came, and of lists in text columns.
+    """Warn, at the end of a plan or a run, of events that never came, cohorts without users and lists in text columns.
 
     The chart may be right all the same, because the event may be new. So nothing stops.
     """
     if RuntimeStage(evaluator.runtime_stage) is RuntimeStage.AFTER_ALL:
-        for warning in (*unseen_events(evaluator), *lists_in_texts(evaluator)):
+        for warning in (*unseen_events(evaluator), *empty_cohorts(evaluator), *lists_in_texts(evaluator)):
             get_console().log_warning(warning)
 
 
@@ -62,6 +62,23 @@ def unseen_events(evaluator: MacroEvaluator) -> Iterator[str]:
                 near = difflib.get_close_matches(event, types, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else "."
                 yield f"sqlmesh/charts/{chart['chart']}.yaml: no event {event!r} has come so far{hint}"
+
+
+def empty_cohorts(evaluator: MacroEvaluator) -> Iterator[str]:
+    """Yield a sentence for each cohort of a chart that has no users here, with the nearest name if it has another."""
+    charts: list[dict[str, list[str]]] = evaluator.var("charts") or []
+    table = silver_table(evaluator, "COHORTS")
+    if not any(chart["cohorts"] for chart in charts) or not evaluator.engine_adapter.table_exists(table):
+        return
+    members: dict[str, int] = {}
+    for id_, name, count in evaluator.engine_adapter.fetchall(f"SELECT cohort_id, name, members FROM {table}"):
+        members |= {each: members.get(each, 0) + count for each in {id_, name or id_}}
+    for chart in charts:
+        for cohort in chart["cohorts"]:
+            if not members.get(cohort):
+                near = [] if cohort in members else difflib.get_close_matches(cohort, members, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else "."
+                yield f"sqlmesh/charts/{chart['chart']}.yaml: no users of cohort {cohort!r} are loaded{hint}"
 
 
 def lists_in_texts(evaluator: MacroEvaluator) -> Iterator[str]:

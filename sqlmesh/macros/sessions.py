@@ -23,6 +23,12 @@ def is_longer_than_a_day(evaluator: MacroEvaluator, first: exp.Expr, last: exp.E
 
 
 @macro()
+def at_most_a_day(evaluator: MacroEvaluator, seconds: exp.Expr) -> exp.Expr:
+    """Return a session's length with the maximum that Amplitude's distribution of lengths has: dashboard-rest.md."""
+    return evaluator.parse_one(f"LEAST({seconds.sql(evaluator.dialect)}, {DAY_MICROSECONDS // 1_000_000})")
+
+
+@macro()
 def first_value(evaluator: MacroEvaluator, value: exp.Expr, event_number: exp.Expr) -> exp.Expr:
     """Return the first non-null value of a session's events: what Amplitude groups the session by."""
     text, number = value.sql(evaluator.dialect), event_number.sql(evaluator.dialect)

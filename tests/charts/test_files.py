@@ -254,7 +254,7 @@ def test_a_condition_that_is_not_about_one_event_is_refused(tmp_path: Path, wher
     [
         ("segments:\n  a: {all: [b]}\n  b: {any: [a]}\n", 2, "segments name each other in a circle: a, b, a."),
         ("segments:\n  a: {none: [c]}\n", 2, "there is no segment c; sqlmesh/definitions.yaml has a."),
-        ("segments:\n  a: {}\n", 2, "a segment has one of where, did, all, any and none."),
+        ("segments:\n  a: {}\n", 2, "a segment has one of where, did, cohort, all, any and none."),
         ("segments:\n  (all): {where: price > 1}\n", 2, "(all) is the segment of all events; choose another name."),
         (
             "segments:\n  a:\n    did: {event: b, at_last: 2}\n",

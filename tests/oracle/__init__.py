@@ -23,6 +23,7 @@ LONG_AGO = dt.datetime(1, 1, 3)
 DEDUPLICATION_WINDOW = dt.timedelta(days=7)
 WEEK_DAYS = 7
 MONTH_DAYS = 30
+LONGEST_SECONDS = 24 * 60 * 60
 
 App: TypeAlias = tuple[str, int]  # project, app
 User: TypeAlias = tuple[str, int, int]  # project, app, amplitude_id
@@ -129,6 +130,8 @@ class DailyMetrics(NamedTuple):
     monthly_active_users: int
     sessions: int
     average_session_seconds: float | None
+    average_capped_session_seconds: float | None
+    average_uncapped_session_seconds: float | None
     events: int
 
 
@@ -558,6 +561,8 @@ def daily_metrics_of(
 ) -> Iterator[DailyMetrics]:
     """The metrics of some events of an app on every date from their earliest to the frontier, others included.
 
+    Sessions of more than a day are left out (user-sessions-track-engagement-frequency.md, last note), but for the
+    averages of all: with a maximum of a day (dashboard-rest.md, session length distribution) and without.
     Events dated before the opening or after the frontier do not count. A weekly or monthly active user had an active
     event on one of the 7 or 30 dates that end with the date; a new one has an event on the `first` date of all of the
     user's events.
@@ -565,10 +570,11 @@ def daily_metrics_of(
     events = [event for event in events if event.event_date and opening <= event.event_date <= frontier]
     active = active_users_by_date(events, canonical)
     present = users_by_date(events, canonical)
-    lengths = session_seconds_by_date(sessions)
+    all_lengths = session_seconds_by_date(sessions)
     count = events_by_date(events)
     for date in dates_to_frontier(count, frontier):
-        seconds = lengths.get(date, [])
+        every = all_lengths.get(date, [])
+        seconds = [each for each in every if each <= LONGEST_SECONDS]
         yield DailyMetrics(
             *app,
             date=date,
@@ -577,9 +583,15 @@ def daily_metrics_of(
             weekly_active_users=len(active_in_window(active, date, WEEK_DAYS)),
             monthly_active_users=len(active_in_window(active, date, MONTH_DAYS)),
             sessions=len(seconds),
-            average_session_seconds=fsum(seconds) / len(seconds) if seconds else None,
+            average_session_seconds=mean(seconds),
+            average_capped_session_seconds=mean([min(each, LONGEST_SECONDS) for each in every]),
+            average_uncapped_session_seconds=mean(every),
             events=count.get(date, 0),
         )
+
+
+def mean(values: Collection[float]) -> float | None:
+    return fsum(values) / len(values) if values else None
 
 
 def dates_to_frontier(dates: Iterable[dt.date], frontier: dt.date) -> list[dt.date]:
@@ -618,14 +630,9 @@ def first_dates(events: Iterable[Event], canonical: Mapping[User, int]) -> dict[
 
 
 def session_seconds_by_date(sessions: Iterable[Session]) -> dict[dt.date, list[float]]:
-    """The lengths of the sessions that started on each date.
-
-    Those of more than a day are left out (user-sessions-track-engagement-frequency.md, last note).
-    """
+    """The lengths of the sessions that started on each date."""
     lengths: defaultdict[dt.date, list[float]] = defaultdict(list)
     for session in sessions:
-        if session.is_longer_than_a_day:
-            continue
         if session.session_date is not None and session.session_seconds is not None:
             lengths[session.session_date].append(session.session_seconds)
     return dict(lengths)

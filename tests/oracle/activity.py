@@ -27,6 +27,8 @@ class SegmentMetrics(NamedTuple):
     dau_mau: float | None
     sessions: int
     average_session_seconds: float | None
+    average_capped_session_seconds: float | None
+    average_uncapped_session_seconds: float | None
     events: int
 
 
@@ -181,6 +183,8 @@ def find_metrics(truth: Truth, segments: list[Segment]) -> Iterator[SegmentMetri
                 dau_mau=ratio(day.active_users, day.monthly_active_users),
                 sessions=day.sessions,
                 average_session_seconds=day.average_session_seconds,
+                average_capped_session_seconds=day.average_capped_session_seconds,
+                average_uncapped_session_seconds=day.average_uncapped_session_seconds,
                 events=day.events,
             )
 

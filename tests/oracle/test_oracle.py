@@ -280,6 +280,8 @@ class TestSessions:
         first, second = daily(truth, "2024-03-01"), daily(truth, "2024-03-02")
         assert (first.sessions, first.average_session_seconds) == (1, 60.0)
         assert (second.sessions, second.average_session_seconds) == (1, 86400.0)
+        assert first.average_capped_session_seconds == (60 + 86_400) / 2
+        assert first.average_uncapped_session_seconds == (60 + 71 * 3600) / 2
 
     def test_one_session_id_under_two_users_is_two_and_under_two_aliases_one(self) -> None:
         rows = [
@@ -350,9 +352,9 @@ class TestDailyMetrics:
         rows = [row("2024-03-01 10:00:00", event_type="quiet"), row("2024-03-03 10:00:00")]
         truth = compute(rows, QUIET)
         assert truth.daily_metrics == [
-            (SHOP, 1, dt.date(2024, 3, 1), 0, 1, 0, 0, 0, None, 1),
-            (SHOP, 1, dt.date(2024, 3, 2), 0, 0, 0, 0, 0, None, 0),
-            (SHOP, 1, dt.date(2024, 3, 3), 1, 0, 1, 1, 0, None, 1),
+            (SHOP, 1, dt.date(2024, 3, 1), 0, 1, 0, 0, 0, None, None, None, 1),
+            (SHOP, 1, dt.date(2024, 3, 2), 0, 0, 0, 0, 0, None, None, None, 0),
+            (SHOP, 1, dt.date(2024, 3, 3), 1, 0, 1, 1, 0, None, None, None, 1),
         ]
         assert daily(compute(rows, {}), "2024-03-01").active_users == 1
 
@@ -418,12 +420,12 @@ class TestDailyMetrics:
         today = row("2024-03-01 10:00:00")
         future = row("2024-03-03 10:00:00", hour="2024-03-01 23:00:00", amplitude_id=2, session_id=7)
         truth = compute([today, future], {})
-        assert truth.daily_metrics == [(SHOP, 1, dt.date(2024, 3, 1), 1, 1, 1, 1, 0, None, 1)]
+        assert truth.daily_metrics == [(SHOP, 1, dt.date(2024, 3, 1), 1, 1, 1, 1, 0, None, None, None, 1)]
         assert len(truth.user_days) == 2
         assert len(truth.sessions) == 1
         later = row("2024-03-01 12:00:00", hour="2024-03-03 00:00:00")
         arrived = daily(compute([today, future, later], {}), "2024-03-03")
-        assert arrived == (SHOP, 1, dt.date(2024, 3, 3), 1, 1, 2, 2, 1, 0.0, 1)
+        assert arrived == (SHOP, 1, dt.date(2024, 3, 3), 1, 1, 2, 2, 1, 0.0, 0.0, 0.0, 1)
 
     def test_nothing_but_future_events_is_no_day(self) -> None:
         assert compute([row("2024-03-03 10:00:00", hour="2024-03-01 23:00:00")], {}).daily_metrics == []

@@ -26,7 +26,7 @@ from verify_snowflake import query as send
 pytestmark = pytest.mark.slow
 
 HOUR = timedelta(hours=1)
-DEMO = Product()
+DEMO = Product(exposures=True)
 # A week of its 30 days, in which a new key comes up; all of them take three minutes more, and give the same answer.
 START, END = (DEMO.start + timedelta(days=days) for days in (10, 17))
 CHANGED = START + 19 * HOUR
@@ -50,7 +50,9 @@ segments:
   busy: {where: now.events > 30}
   buyers: {did: {event: Order Completed, at_least: 2, within_days: 5}}
   others: {none: [it's Germany, buyers]}
+  customers: {cohort: Customers}
 """
+LISTS = ("annotations", "cohorts", "cohort_members", "experiments")
 # Charts that are views of gold, and so are built again and again; the others are asked once, because that is faster.
 VIEWS = ("orders", "comeback")
 CHARTS = {
@@ -105,6 +107,7 @@ CHARTS = {
         "measure: totals, by: [category]}"
     ),
     "funnel_of_companies": "{type: funnel, steps: [_view, Order Completed], count_by: company, within: 3 days}",
+    "customers": "{type: segmentation, events: [_active], segments: [customers], count_by: plan, since: 2026-06-13}",
     "companies": "{type: segmentation, events: [_all], cumulative: true, count_by: company, since: 2026-06-13}",
 }
 # A condition with each function that charts take, and how many events it takes.
@@ -151,14 +154,21 @@ class OtherRows(Change):
 def test_a_warehouse_on_snowflake_has_at_any_time_the_rows_of_one_on_duckdb(
     tmp_path: Path, snowflake_project: SnowflakeProject, simulator: Simulator
 ) -> None:
-    """Load and plan; an hour that changed, on which an audit fails; a new column, in development and then promoted.
+    """Load and plan, lists of the REST APIs among it; an hour that changed, on which an audit fails; a new column, in development and then promoted.
 
     Properties of each type are columns. All that was sent for it keeps to the rules, and is that of the snapshots.
     """
     snowflake, local = snowflake_project, make_project(tmp_path / "local", simulator)
     both = (snowflake, local)
     day_before_last = END - 25 * HOUR
+    simulator.cohort_polls = 0
     for project in both:
+        project.env |= {
+            "SOURCES__AMPLITUDE__REST_RESOURCES": json.dumps([*LISTS, "event_types", "daily_numbers"]),
+            "SOURCES__AMPLITUDE__COHORTS": '["Customers"]',
+            "SOURCES__AMPLITUDE__EXPERIMENT_KEY": simulator.management_key,
+            "SOURCES__AMPLITUDE__EXPERIMENT_URL": simulator.base_url,
+        }
         views = {name: CHARTS[name] for name in VIEWS}
         write_charts(project.root, views, properties=PROPERTIES, definitions=DEFINITIONS)
         project.env["SOURCES__AMPLITUDE__START_HOUR"] = hour_text(START)
@@ -179,7 +189,8 @@ def test_a_warehouse_on_snowflake_has_at_any_time_the_rows_of_one_on_duckdb(
             warehouse.run(project)
         warehouse.plan(project, restate=["silver.events"], start=str(CHANGED))
         warehouse.run(project)
-    assert [table for table in warehouse.BUILT_TABLES if not local.query(f"SELECT 1 FROM {table} LIMIT 1")] == []
+    expected = (*warehouse.BUILT_TABLES, *(f"silver.{name}" for name in LISTS))
+    assert [table for table in expected if not local.query(f"SELECT 1 FROM {table} LIMIT 1")] == []
 
     warehouse.add_column(snowflake)
     warehouse.plan(snowflake, environment="dev")

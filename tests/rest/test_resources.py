@@ -243,6 +243,19 @@ def test_a_failed_resource_is_asked_for_again_by_the_next_run_of_the_day(asking:
     assert faults.USER_COUNTS not in asked
 
 
+def test_a_failed_attempt_leaves_the_time_of_the_last_load(asking: Project, simulator: Simulator) -> None:
+    only = ("--only", "annotations")
+    succeeded(asking.load_here(*only))
+    simulator.faults = FaultPlan(Fault(NEW_SHAPE, path=faults.ANNOTATIONS))
+    asking.set_clock(NOON + DAY, simulator)
+    partly(asking.load_here(*only))
+    loads = "SELECT outcome, _snapshot_at, loaded_at FROM bronze.resource_loads"
+    assert asking.query(loads) == [("failed", NOON + DAY, NOON)]
+    simulator.faults = FaultPlan()
+    succeeded(asking.load_here(*only))
+    assert asking.query(loads) == [("loaded", NOON + DAY, NOON + DAY)]
+
+
 def test_an_empty_project_is_no_failure(asking: Project, simulator: Simulator) -> None:
     simulator.annotations, simulator.annotation_categories = [], []
     simulator.cohorts, simulator.experiments, simulator.flags = [], [], []

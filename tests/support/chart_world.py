@@ -1,5 +1,6 @@
 """A shop's month as it is built and as the oracle knows it, and what random charts are drawn from."""
 
+import json
 import os
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime, timedelta
@@ -18,6 +19,7 @@ from amplitude_source.charts.properties import read_properties
 from oracle import charts as oracle_charts
 from oracle.charts import Days, Happening
 from simulator.catalog import INACTIVE_EVENT_TYPES
+from simulator.cohorts import Cohort
 from simulator.product import Product
 from simulator.server import Simulator
 
@@ -28,7 +30,7 @@ from .project import Project, make_project, succeeded
 EXAMPLES = int(os.environ.get("CHARTS", "16"))
 """How many charts are drawn a world."""
 # Clocks change in Los Angeles on 8 March, and a week, a month and a quarter begin within.
-SHOP = Product(seed=5, start=datetime(2026, 3, 5), days=33, events_per_day=40)
+SHOP = Product(seed=5, start=datetime(2026, 3, 5), days=33, events_per_day=48, exposures=True)
 PROPERTIES = """\
 total: {from: event, type: number}
 price: {from: event, property: $price, type: number}
@@ -58,7 +60,12 @@ segments:
   either: {any: [Germany, buyers]}
   both: {all: [busy, buyers]}
   nobody's: {none: [either, lately]}
+  customers: {cohort: Customers}
+  regulars: {cohort: regular1}
+  strangers: {none: [regulars, customers]}
 """
+CUSTOMERS, REGULARS = "buyers01", "regular1"
+"""The cohorts of Amplitude that segments name, one by its name and one by its id."""
 CONDITIONS: dict[str, Callable[[Any], bool]] = {
     "platform = 'Web'": lambda row: row["platform"] == "Web",
     "price > 15": lambda row: row["price"] is not None and row["price"] > 15,
@@ -88,8 +95,8 @@ INTEREST = [
 ]
 
 
-def spoken_words(last_days: Mapping[oracle.App, date]) -> oracle_charts.Words:
-    """The definitions as Python; some segments go by the newest day."""
+def spoken_words(last_days: Mapping[oracle.App, date], members: Mapping[str, Collection[int]]) -> oracle_charts.Words:
+    """The definitions as Python; some segments go by the newest day, or by the users of a cohort after merging."""
 
     def did(event: Happening, events: Collection[Happening], test: Callable[[Happening], bool], times: int) -> bool:
         return [other.user == event.user and test(other) for other in events].count(True) >= times
@@ -99,6 +106,12 @@ def spoken_words(last_days: Mapping[oracle.App, date]) -> oracle_charts.Words:
 
     def is_busy(event: Happening, _: Collection[Happening]) -> bool:
         return bool(event.values["now.events"] > 30)
+
+    def is_customer(event: Happening, _: Collection[Happening]) -> bool:
+        return event.values["canonical_amplitude_id"] in members[CUSTOMERS]
+
+    def is_regular(event: Happening, _: Collection[Happening]) -> bool:
+        return event.values["canonical_amplitude_id"] in members[REGULARS]
 
     def is_buyer(event: Happening, events: Collection[Happening]) -> bool:
         large = CONDITIONS["total > 20"]
@@ -123,24 +136,59 @@ def spoken_words(last_days: Mapping[oracle.App, date]) -> oracle_charts.Words:
             "nobody's": lambda event, events: (
                 not (is_german(event, events) or is_buyer(event, events) or was_lately(event, events))
             ),
+            "customers": is_customer,
+            "regulars": is_regular,
+            "strangers": lambda event, events: not (is_regular(event, events) or is_customer(event, events)),
         },
     )
     return words
 
 
-SEGMENTS = ("Germany", "busy", "buyers", "lately", "either", "both", "nobody's")
+SEGMENTS = (
+    *("Germany", "busy", "buyers", "lately", "either", "both", "nobody's", "customers", "regulars", "strangers"),
+)
+
+
+ANSWERS = ("annotations", "cohorts", "cohort_members", "experiments")
 
 
 def build_world(folder: Path, timezone: str, week_start: str) -> Path:
-    """Loads the shop's month and plans; returns the project's folder."""
+    """Loads the shop's month and plans; returns the project's folder.
+
+    What the REST APIs have is loaded twice. Between the loads a cohort is computed anew, by ids from before merging,
+    and an annotation and a flag are deleted.
+    """
     with Simulator(SHOP) as simulator:
         project = make_project(folder, simulator)
         project.set_clock(SHOP.end, simulator)
         write_charts(project.root, properties=PROPERTIES, definitions=DEFINITIONS)
         warehouse.set_charts(project, oracle.Charts(timezone=timezone, week_start=week_start))
+        project.env |= {
+            "SOURCES__AMPLITUDE__REST_RESOURCES": json.dumps(["event_types", *ANSWERS]),
+            "SOURCES__AMPLITUDE__COHORTS": json.dumps([CUSTOMERS, REGULARS]),
+            "SOURCES__AMPLITUDE__EXPERIMENT_KEY": simulator.management_key,
+            "SOURCES__AMPLITUDE__EXPERIMENT_URL": simulator.base_url,
+        }
+        simulator.cohort_polls = 0
+        users = sorted({int(f"{row['amplitude_id']}") for _, rows in SHOP.rows() for row in rows})
+        regulars = Cohort(REGULARS, "Regulars", {*users[::2]}, SHOP.end - timedelta(days=1))
+        simulator.cohorts.append(regulars)
         succeeded(project.load_here("--end", f"{SHOP.end - timedelta(hours=9):%Y-%m-%dT%H}"))
+        regulars.members, regulars.computed_at = {*users[::3]}, SHOP.end
+        del simulator.annotations[0], simulator.flags[0]
+        project.set_clock(SHOP.end + timedelta(hours=1), simulator)
+        succeeded(project.load_here(*[argument for name in ANSWERS for argument in ("--only", name)]))
     warehouse.plan(project)
     return project.root
+
+
+def members_of_today(project: Project, truth: oracle.Truth) -> dict[str, set[int]]:
+    """By cohort, its users after merging. Some have no event that is exported by now."""
+    canonical = {user: own for (_, _, user), own in truth.canonical.items()}
+    found: dict[str, set[int]] = {CUSTOMERS: set(), REGULARS: set()}
+    for name, user in project.query("SELECT cohort_id, amplitude_id FROM bronze.cohort_members WHERE valid_to IS NULL"):
+        found[name] |= {canonical[user]} if user in canonical else set()
+    return found
 
 
 class World:
@@ -157,7 +205,7 @@ class World:
         self.words: Words = read_words(project.root)
         zone, spans = ZoneInfo(timezone), warehouse.exported(project)
         rows = warehouse.exported_rows(sorted(project.lake.rglob("*.json.gz")))
-        truth = oracle.compute(rows, {"default": INACTIVE_EVENT_TYPES}, timezone, exported=spans)
+        self.truth = truth = oracle.compute(rows, {"default": INACTIVE_EVENT_TYPES}, timezone, exported=spans)
         declared = read_properties(project.root).variable()
         self.events = derived(oracle_charts.happenings(truth, zone, declared))
         self.before_export = derived(oracle_charts.happenings(truth, zone, declared, before_export=True))
@@ -166,7 +214,7 @@ class World:
             app: Days(zone, first_day, truth.openings[app], truth.frontiers[app], spans[app[0]])
             for app in truth.openings
         }
-        self.spoken = spoken_words(truth.frontiers)
+        self.spoken = spoken_words(truth.frontiers, members_of_today(project, truth))
         assert (*self.words.segments,) == (*self.spoken.segments,) == SEGMENTS, "the oracle has other words"
         assert [part.model_dump(exclude_none=True) for part in self.words.events["Interest"]] == INTEREST
         self._connection = duckdb.connect(str(project.database), read_only=True)

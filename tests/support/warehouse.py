@@ -85,6 +85,7 @@ BUILT_TABLES = (
     "gold.property_catalogue",
     "gold.days",
     "gold.hours",
+    "gold.experiment_exposures",
 )
 
 # Modules with `tables(truth, charts)`: what is built on the tables above.

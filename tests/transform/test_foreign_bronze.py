@@ -20,7 +20,7 @@ from support import foreign, warehouse
 from support.project import REPOSITORY, Project
 
 BRONZES = sorted(path.stem for path in (REPOSITORY / "sqlmesh/bronze").glob("*.sql"))
-SEAM = {"events", "export_hours", "_dlt_loads", "events_list", "merge_ids", "daily_numbers", "user_identities"}
+SEAM = {path.stem for path in (REPOSITORY / "sqlmesh/bronze/seam").glob("*.sql")}
 EVENTS = {"events": "other_tool.events"}
 SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
 TABLES = {kind: f"other_tool.{kind}" for kind in ("events", "merge_ids", "events_list")}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import duckdb
 import pytest
 from click import ClickException
 from sqlglot import parse_one
@@ -151,6 +152,48 @@ def test_a_chart_that_finds_nothing_says_so(built: Project) -> None:
     assert result.returncode == 0, result.stderr
     assert "warning: nothing that the chart counts was found; look at its events" in result.stderr
     assert "nothing that the chart counts" not in built.load_here("chart", "orders", "--csv").stderr
+
+
+def test_a_cohort_counts_once_it_is_loaded_and_its_name_is_right(built: Project) -> None:
+    ((user,),) = built.query(
+        "SELECT MIN(amplitude_id) FROM silver.user_aliases WHERE canonical_amplitude_id <> amplitude_id"
+    )
+    segment = "segments:\n  payers: {cohort: Paying users}\n"
+    write_charts(built.root, definitions=DEFINITIONS.replace("segments:\n", segment))
+    (built.root / "draft.yaml").write_text("type: segmentation\nevents: [_all]\nmeasure: totals\nsegments: [payers]\n")
+    chart = ("chart", "draft.yaml", "--csv")
+    try:
+        result = built.load_here(*chart)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert "no cohorts are loaded: name 'Paying users' in SOURCES" in result.stderr
+        load_cohort(built, "Paying user", user)
+        assert "no cohort 'Paying users'; did you mean 'Paying user'?" in built.load_here(*chart).stderr
+        load_cohort(built, "Paying users", user)
+        rows = list(csv.DictReader(asked(built, *chart[1:]).splitlines()))
+        merged = f"SELECT canonical_amplitude_id FROM silver.user_aliases WHERE amplitude_id = {user}"
+        own = f"NOT is_before_export AND canonical_amplitude_id = ({merged})"
+        days = built.query(f"SELECT event_date, COUNT(*) FROM gold.events WHERE {own} GROUP BY ALL")
+        assert days
+        assert {(row["period"], row["value"]) for row in rows if row["value"] != "0.0"} == {
+            (f"{day}", f"{float(events)}") for day, events in days
+        }
+    finally:
+        write_charts(built.root, definitions=DEFINITIONS)
+
+
+def load_cohort(project: Project, name: str, user: int) -> None:
+    """Writes to bronze what a load of one cohort with one user would."""
+    asked = {"_project": "default", "_snapshot_at": "2026-06-04", "_dlt_id": "test"}
+    rows: dict[str, dict[str, object]] = {
+        "cohorts": {"id": "a", "name": name, "size": 1, **asked},
+        "cohort_members": {"cohort_id": "a", "amplitude_id": user, "valid_from": "2026-06-04", "_project": "default"},
+        "resource_loads": {"resource": "cohorts", "outcome": "loaded", "loaded_at": "2026-06-04", **asked},
+    }
+    with duckdb.connect(str(project.database)) as connection:
+        for table, row in rows.items():
+            connection.execute(f"DELETE FROM bronze.{table} WHERE _dlt_load_id = 'test'")
+            columns = ", ".join(f"${column} AS {column}" for column in row)
+            connection.execute(f"INSERT INTO bronze.{table} BY NAME SELECT {columns}, 'test' AS _dlt_load_id", row)
 
 
 def test_the_command_prints_plots_and_numbers_that_fit_in(built: Project) -> None:

@@ -99,6 +99,8 @@ class Segment(Strict):
     """Events for which it holds. `now.` before a user's column: users for whom it holds now."""
     did: Did | None = None
     """All events of users who did this."""
+    cohort: str | None = Field(None, min_length=1)
+    """All events of the users who are in this cohort of Amplitude today: its id or its name."""
     all_of: list[str] | None = Field(None, alias="all", min_length=1)
     """Events that are in each of these segments."""
     any_of: list[str] | None = Field(None, alias="any", min_length=1)
@@ -109,7 +111,7 @@ class Segment(Strict):
     @model_validator(mode="after")
     def _check_one(self) -> "Segment":
         if len(self.model_fields_set) != 1:
-            raise ValueError("a segment has one of where, did, all, any and none.")
+            raise ValueError("a segment has one of where, did, cohort, all, any and none.")
         return self
 
     @property

@@ -98,6 +98,7 @@ class Query:
         self.own_id = "canonical_amplitude_id"
         """The column of it with the user."""
         self._doers: dict[str, str] = {}
+        self._members: dict[str, str] = {}
         self._lists: dict[str, str] = {}
         if count_by != self.own_id:
             self.shared["counted_events"] = self._counted(count_by)
@@ -137,6 +138,13 @@ class Query:
             name = self._doers[segment] = f"doers_{len(self._doers) + 1}"
             self.shared[name] = doers(what, self)
         return self._doers[segment]
+
+    def members(self, cohort: str) -> str:
+        """Return the name of the shared table of the users who are in a cohort today, whoever counts."""
+        if cohort not in self._members:
+            name = self._members[cohort] = f"members_{len(self._members) + 1}"
+            self.shared[name] = members(cohort)
+        return self._members[cohort]
 
     def list_values(self, column: str) -> str:
         """Return the name of the shared table of events with each value of a list."""
@@ -184,10 +192,7 @@ class Scan:
         """Return a user's expression as SQL over events and users."""
         tree = parsed(sql, self._words.vocabulary).transform(self._asked_of_list).transform(self._own)
         if any(each.table == USERS_ALIAS for each in tree.find_all(exp.Column)):
-            self._joins[f"gold.users AS {USERS_ALIAS}"] = (
-                f"{equal(USERS_ALIAS, 'events', APP)} "
-                f"AND {USERS_ALIAS}.canonical_amplitude_id = events.{self._query.own_id}"
-            )
+            self._joins[f"gold.users AS {USERS_ALIAS}"] = self._of_user(USERS_ALIAS)
         return sql_of(tree)
 
     def takes(self, part: Part) -> str:
@@ -212,6 +217,10 @@ class Scan:
         if segment.did:
             table = self._query.doers(name, segment.did)
             self._join(table)
+            return f"NOT {table}.canonical_amplitude_id IS NULL"
+        if segment.cohort:
+            table = self._query.members(segment.cohort)
+            self._joins[table] = self._of_user(table)
             return f"NOT {table}.canonical_amplitude_id IS NULL"
         others = [f"({self.is_in(other)})" for other in segment.others]
         if segment.none_of:
@@ -267,6 +276,10 @@ class Scan:
         is_user = isinstance(node, exp.Column) and (node.table, node.name) == (EVENTS_ALIAS, "canonical_amplitude_id")
         return exp.column(self._query.own_id, EVENTS_ALIAS) if is_user else node
 
+    def _of_user(self, table: str) -> str:
+        """The condition that a row of a table is of an event's user, whoever counts."""
+        return f"{equal(table, 'events', APP)} AND {table}.canonical_amplitude_id = events.{self._query.own_id}"
+
     def _join(self, table: str, keys: Sequence[str] = USER) -> None:
         self._joins[table] = equal(table, "events", keys)
 
@@ -292,6 +305,25 @@ def doers(what: Did, query: Query) -> str:
           events.canonical_amplitude_id
         HAVING
           COUNT(*) >= {what.at_least}
+    """
+
+
+def members(cohort: str) -> str:
+    """Return the users who are in a cohort today.
+
+    Amplitude computes a chart's cohort anew whenever it draws the chart (analytics/en/behavioral-cohorts.md), so the
+    same users count on all of its days.
+    """
+    return f"""
+        SELECT DISTINCT
+          aliases.project,
+          aliases.app,
+          aliases.canonical_amplitude_id
+        FROM silver.cohort_members AS members
+        JOIN silver.user_aliases AS aliases
+          ON aliases.project = members.project AND aliases.amplitude_id = members.amplitude_id
+        WHERE
+          members.is_member AND {literal(cohort)} IN (members.cohort_id, members.cohort)
     """
 
 

@@ -13,8 +13,10 @@ from typing import Any
 import click
 import duckdb
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
+from dlt.destinations.sql_client import SqlClientBase
 
 from ..charts.book import Chart, changed, compiled, read_chart, read_charts, unseen_events
+from ..charts.cohorts import LISTED, Cohort, cohort_faults, cohorts_of
 from ..charts.compared import ENDINGS, FOLDER
 from ..charts.definitions import Words, read_words
 from ..charts.queries import Compiled
@@ -87,7 +89,12 @@ def chart(chart: str | None, form: str | None, engine: str | None, destination: 
     if engine is not None:
         click.echo(query.for_engine(engine or destination))
         return
-    rows, types = answer(query, destination)
+    wanted = cohorts_of(asked.segments, words.segments)
+    rows, types, listed = answer(query, destination, bool(wanted))
+    for fault in cohort_faults(wanted, listed, root):
+        if fault.is_wrong:
+            raise AmplitudeError(fault.sentence)
+        warn(fault.sentence)
     for sentence in unseen_events(asked, words, types):
         warn(sentence)
     value = [each.name for each in query.columns].index(query.value)
@@ -128,15 +135,16 @@ def list_charts(charts: Mapping[str, Chart]) -> None:
         out.print(f"{FOLDER} has no charts yet; docs/guides/charts.md shows how to write one.")
 
 
-def answer(query: Compiled, destination: str) -> tuple[list[Row], list[str]]:
+def answer(query: Compiled, destination: str, has_cohorts: bool) -> tuple[list[Row], list[str], list[Cohort]]:
     """Ask the warehouse.
 
     Args:
         query: the chart's.
         destination: `duckdb` or `snowflake`.
+        has_cohorts: whether its segments name any.
 
     Returns:
-        The chart's rows in the order of its keys, and all event types that ever came.
+        The chart's rows in the order of its keys, all event types that ever came, and the cohorts, if any are named.
 
     Raises:
         AmplitudeError: gold is not built yet, or has not the columns that the chart names.
@@ -151,11 +159,18 @@ def answer(query: Compiled, destination: str) -> tuple[list[Row], list[str]]:
                 rows = cursor.fetchall()
             with client.execute_query(EVENT_TYPES) as cursor:
                 types = [name for (name,) in cursor.fetchall()]
+            listed = listed_cohorts(client) if has_cohorts else []
         except DatabaseException as error:
             if not is_missing(error):
                 raise
             raise AmplitudeError(f"Gold has not what the chart asks for yet: run {sqlmesh_command('plan')}.") from error
-    return rows, types
+    return rows, types, listed
+
+
+def listed_cohorts(client: SqlClientBase[Any]) -> list[Cohort]:
+    """Return the cohorts that Amplitude lists today."""
+    with client.execute_query(LISTED) as cursor:
+        return [Cohort(*row) for row in cursor.fetchall()]
 
 
 def is_missing(error: DatabaseException) -> bool:

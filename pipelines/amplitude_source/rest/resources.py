@@ -66,6 +66,7 @@ EVENT_TYPES, COHORT_MEMBERS, USER_IDENTITIES, EXPERIMENTS = (
 )
 FOR_A_WAREHOUSE = (COHORT_MEMBERS, USER_IDENTITIES)
 LIST_FROM = "list_from"
+LOADED_AT = "loaded_at:"  # before the name of a resource
 LOADED, NOT_OFFERED, FAILED = "loaded", "not offered", "failed"
 
 
@@ -224,11 +225,19 @@ RESOURCES: dict[str, Callable[[Asking], list[Answer]]] = {
 
 def _noted(asking: Asking, outcomes: list[Outcome]) -> Answer:
     """Return what came of resources as rows. One that failed is asked for again by the next run."""
+    present = asking.settings.present.isoformat()
     had = [outcome.resource for outcome in outcomes if outcome.outcome != FAILED]
-    state = dict.fromkeys(had, asking.settings.present.isoformat())
+    loaded = [f"{LOADED_AT}{outcome.resource}" for outcome in outcomes if outcome.outcome == LOADED]
+    state = dict.fromkeys([*had, *loaded], present)
     if EVENT_TYPES in had:
         state[LIST_FROM] = asking.effective_hour.isoformat()
-    return Answer("resource_loads", [vars(outcome) | asking.origin for outcome in outcomes], state)
+    known = _state_of(asking.pipeline, "resource_loads").get(asking.settings.project, {}) | state
+    rows = [vars(each) | {"loaded_at": _time(known.get(f"{LOADED_AT}{each.resource}"))} for each in outcomes]
+    return Answer("resource_loads", [row | asking.origin for row in rows], state)
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 @dlt.source(name="amplitude")

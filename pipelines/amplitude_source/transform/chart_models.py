@@ -8,6 +8,7 @@ from sqlmesh.core.dialect import parse
 from sqlmesh.core.model import Model, load_sql_based_model
 
 from ..charts.book import Chart, compiled, event_types, read_charts
+from ..charts.cohorts import cohorts_of
 from ..charts.compared import FOLDER
 from ..charts.definitions import Words, read_words
 from ..charts.expressions import DIALECT
@@ -70,7 +71,7 @@ def model_text(name: str, chart: Chart, query: Compiled) -> str:
 
 
 def listed_charts(root: Path) -> list[dict[str, str | list[str]]]:
-    """Return the charts as macros/charts.py lists them in gold.charts, with the event types that they name.
+    """Return the charts as macros/charts.py lists them in gold.charts, with the event types and cohorts that they name.
 
     Args:
         root: the repository's folder.
@@ -87,6 +88,7 @@ def listed_charts(root: Path) -> list[dict[str, str | list[str]]]:
             "table_name": f"gold.{table_of(name)}",
             "definition": chart.model_dump_json(exclude_unset=True, by_alias=True),
             "events": event_types(chart, words),
+            "cohorts": [*cohorts_of(chart.segments, words.segments).values()],
             "amplitude_chart": getattr(chart, "amplitude_chart", None) or "",
         }
         for name, chart in read_charts(root, words).items()

@@ -17,6 +17,7 @@ from sqlmesh.core.test import ModelTestMetadata
 from ..charts.properties import check_columns
 from ..errors import AmplitudeError
 from ..settings import duckdb_path
+from .chart_cohorts import COHORTS, faults_of_cohorts
 from .chart_models import chart_models
 from .duckdb_connection import DuckDBFile, say_if_full
 from .foreign_bronze import GATED, ForeignBronze, check_tables, foreign_models, gated_by, read_bronze
@@ -81,6 +82,8 @@ class ProjectLoader(SqlMeshLoader):
                 if model.name == GATED
             }
             project.models |= embedded | gated
+        if self._subcommand == "plan":
+            self._stop_without_cohorts(project, bronze)
         custom = self.config_path / CUSTOM_MODELS
         own = {name: model for name, model in project.models.items() if model._path and custom in model._path.parents}
         project.models |= {name: model.copy(update={"formatting": False}) for name, model in own.items()}
@@ -91,6 +94,14 @@ class ProjectLoader(SqlMeshLoader):
             check_tables(bronze, self.context.engine_adapter)
         except AmplitudeError as error:
             raise click.ClickException(str(error)) from error
+
+    def _stop_without_cohorts(self, project: LoadedProject, bronze: ForeignBronze | None) -> None:
+        """Stop if a segment names a cohort that is not there; later, a run warns, because all else can be built."""
+        model = next(model for model in project.models.values() if model.name == COHORTS)
+        root, name = self.config_path.parent, bronze.name if bronze else None
+        for fault in faults_of_cohorts(root, model, self.context.engine_adapter, name):
+            if fault.is_wrong:
+                raise click.ClickException(fault.sentence)
 
     def _loading(self, project: LoadedProject) -> dict[str, Any]:
         """Return how models are loaded that are not in SQLMesh's folder of models."""

@@ -4,7 +4,8 @@
  * Users are counted after merging. A user of a segment had an event with that platform or country.
  * A session of a segment consists of the segment's events alone ("Interpret your User Sessions
  * chart", how filtering works). Sessions of more than a day are left out ("User Sessions: Track
- * engagement frequency and duration", last note). */
+ * engagement frequency and duration", last note). The averages of all sessions stand beside: with
+ * the maximum of a day that "Get session length distribution" names, and without any. */
 MODEL (
   name gold.daily_metrics,
   kind VIEW,
@@ -82,6 +83,8 @@ WITH days AS (
     IFF(is_active, 1, 0) AS monthly_change,
     0 AS sessions,
     NULL AS session_seconds,
+    NULL AS capped_seconds,
+    NULL AS uncapped_seconds,
     events
   FROM days
   UNION ALL
@@ -100,6 +103,8 @@ WITH days AS (
     IFF(windows.length = 30, -1, 0) AS monthly_change,
     0 AS sessions,
     NULL AS session_seconds,
+    NULL AS capped_seconds,
+    NULL AS uncapped_seconds,
     0 AS events
   FROM days
   CROSS JOIN (
@@ -122,12 +127,12 @@ WITH days AS (
     0 AS new_users,
     0 AS weekly_change,
     0 AS monthly_change,
-    1 AS sessions,
-    session_seconds,
+    IFF(is_longer_than_a_day, 0, 1) AS sessions,
+    IFF(is_longer_than_a_day, NULL, session_seconds) AS session_seconds,
+    @at_most_a_day(session_seconds) AS capped_seconds,
+    session_seconds AS uncapped_seconds,
     0 AS events
   FROM silver.segment_sessions
-  WHERE
-    NOT is_longer_than_a_day
 ), totals AS (
   SELECT
     project,
@@ -141,6 +146,8 @@ WITH days AS (
     SUM(monthly_change) AS monthly_change,
     SUM(sessions) AS sessions,
     AVG(session_seconds) AS average_session_seconds,
+    AVG(capped_seconds) AS average_capped_seconds,
+    AVG(uncapped_seconds) AS average_uncapped_seconds,
     SUM(events) AS events
   FROM facts
   GROUP BY ALL
@@ -159,6 +166,8 @@ WITH days AS (
     ) AS monthly_active_users,
     COALESCE(totals.sessions, 0) AS sessions,
     totals.average_session_seconds,
+    totals.average_capped_seconds,
+    totals.average_uncapped_seconds,
     COALESCE(totals.events, 0) AS events
   FROM dates
   LEFT JOIN totals
@@ -183,5 +192,7 @@ SELECT
   )::DOUBLE AS dau_mau, /* Share of the monthly active users who were active on the day, NULL where there are none */
   sessions::BIGINT AS sessions, /* Sessions that started on the day, those of more than a day left out */
   average_session_seconds::DOUBLE AS average_session_seconds, /* Their average length in seconds, NULL on a day without sessions */
+  average_capped_seconds::DOUBLE AS average_capped_session_seconds, /* The average of all sessions, of which longer ones count as a day, NULL on a day without any */
+  average_uncapped_seconds::DOUBLE AS average_uncapped_session_seconds, /* The average of all sessions, however long, NULL on a day without any */
   events::BIGINT AS events /* Events of the day, of whatever type */
 FROM metrics

@@ -108,7 +108,7 @@ WITH apps AS (
     theirs.detail,
     COALESCE(ours.value, 0) AS ours,
     theirs.value AS theirs,
-    ours.other_value,
+    ABS(ours.other_value - theirs.value) <= 0.000001 * GREATEST(1, ABS(theirs.value)) AS is_other_equal,
     theirs.asked_at,
     theirs.is_reached,
     COALESCE(
@@ -173,22 +173,20 @@ SELECT
     THEN NULL
     WHEN NOT offset_minutes IS NULL AND NOT has_all_events
     THEN 'zone'
-    WHEN NOT has_all_events AND other_value = theirs
-    THEN 'deleted types'
+    WHEN is_other_equal
+    THEN DECODE(measure, 'events', 'deleted types', 'active_users', 'inactive types', 'long sessions')
     WHEN NOT has_all_events AND ours < theirs AND empty_hours > 0
     THEN 'empty hours'
     WHEN NOT has_all_events AND ours < theirs AND theirs - ours <= late_copies
     THEN 'late copies'
     WHEN NOT has_all_events
     THEN IFF(ours < theirs, 'late rows', 'other rows')
-    WHEN other_value = theirs
-    THEN 'inactive types'
     WHEN measure = 'identities'
     OR measure IN ('active_users', 'new_users')
     AND ours > theirs
     THEN 'unmerged users'
     ELSE 'other rule'
-  END::VARCHAR AS likely_cause, /* zone, deleted types, empty hours, late copies, late rows (they came after the hour was loaded), other rows, inactive types, unmerged users or other rule; NULL unless it differs */
+  END::VARCHAR AS likely_cause, /* zone, deleted types, empty hours, late copies, late rows (they came after the hour was loaded), other rows, inactive types, long sessions, unmerged users or other rule; NULL unless it differs */
   IFF(verdict = 'differs' AND NOT has_all_events, offset_minutes, NULL)::BIGINT AS zone_offset_minutes, /* Of a zone as the cause: the minutes by which it is ahead of UTC */
   asked_at::TIMESTAMPNTZ AS asked_at, /* When Amplitude was asked (UTC) */
   day_starts_at::TIMESTAMPNTZ AS day_starts_at, /* When the day begins (UTC) */

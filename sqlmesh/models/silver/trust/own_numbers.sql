@@ -1,5 +1,6 @@
 /* Our numbers of the days that Amplitude was asked about, by the rules of its charts. Events count that were uploaded before Amplitude was asked. Of the
- * sample of users those count who are the same users here. Beside each number stands the one that another rule gives: events without those of deleted types, and users with any event, an inactive one included. */
+ * sample of users those count who are the same users here. Beside each number stands the one that another rule gives: events without those of deleted types, and users with any event, an inactive one included, and
+ * sessions with those of more than a day, which last a day at most. */
 MODEL (
   name silver.own_numbers,
   kind VIEW,
@@ -54,13 +55,15 @@ WITH days AS (
   SELECT
     own.project,
     own.session_date AS event_date,
-    COUNT(*)::DOUBLE / COUNT(DISTINCT own.amplitude_id) AS sessions_per_user,
-    AVG(own.session_seconds) AS average_session_seconds
+    COUNT_IF(NOT own.is_longer_than_a_day)::DOUBLE / NULLIF(COUNT(DISTINCT IFF(own.is_longer_than_a_day, NULL, own.amplitude_id)), 0) AS sessions_per_user,
+    COUNT(*)::DOUBLE / COUNT(DISTINCT own.amplitude_id) AS all_sessions_per_user,
+    AVG(IFF(own.is_longer_than_a_day, NULL, own.session_seconds)) AS average_session_seconds,
+    AVG(@at_most_a_day(own.session_seconds)) AS average_capped_seconds
   FROM silver.segment_sessions AS own
   JOIN days
     ON days.project = own.project AND days.event_date = own.session_date
   WHERE
-    own.breakdown = 'all' AND NOT own.is_longer_than_a_day
+    own.breakdown = 'all'
   GROUP BY
     own.project,
     own.session_date
@@ -139,8 +142,8 @@ WITH days AS (
     event_date,
     'sessions_per_user' AS measure,
     '(all)' AS detail,
-    sessions_per_user AS value,
-    NULL AS other_value
+    COALESCE(sessions_per_user, 0) AS value,
+    all_sessions_per_user AS other_value
   FROM sessions
   UNION ALL
   SELECT
@@ -148,8 +151,8 @@ WITH days AS (
     event_date,
     'average_session_seconds' AS measure,
     '(all)' AS detail,
-    average_session_seconds AS value,
-    NULL AS other_value
+    COALESCE(average_session_seconds, 0) AS value,
+    average_capped_seconds AS other_value
   FROM sessions
   UNION ALL
   SELECT
@@ -184,5 +187,5 @@ SELECT
   measure::VARCHAR AS measure, /* What is counted: see bronze.daily_numbers */
   detail::VARCHAR AS detail, /* The event type, or the id of the chart in Amplitude; (all) for all events and for users */
   value::DOUBLE AS value, /* Our number */
-  other_value::DOUBLE AS other_value /* The number by another rule: events without deleted types, users with any event; else NULL */
+  other_value::DOUBLE AS other_value /* The number by another rule: events without deleted types, users with any event, sessions with those of more than a day; else NULL */
 FROM numbers
