@@ -18,7 +18,7 @@ from amplitude_source.settings import CATALOG
 
 BUSY_EXIT = 4
 SESSION = "SET TimeZone = 'UTC'; SET disabled_optimizers = 'join_order,build_side_probe_side'"
-SINGLE_ROWS = ("events", "users", "event_values")  # of gold: as large as silver, and asked of the file itself
+SINGLE_ROWS = ("events", "users", "event_values", "experiment_exposures")  # of gold; the file itself is asked
 SILVER = ("apps", "event_types", "annotations", "cohorts")
 COLUMNS = {"bronze.rejected_rows": "* EXCLUDE (line)"}  # a line may have 64 KB
 BRONZE = ("rejected_rows", "schema_changes", "resource_loads")

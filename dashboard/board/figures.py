@@ -249,12 +249,14 @@ def mark_level(figure: go.Figure, level: float, label: str) -> None:
 
 
 def mark_days(figure: go.Figure, days: Sequence[tuple[object, str]]) -> None:
-    """Mark days with what happened on them."""
-    for day, label in days:
+    """Mark days with what happened on them, and name it where there is room for the names."""
+    for place, (day, label) in enumerate(days):
         figure.add_vline(x=day, line={"color": GREY, "width": 1, "dash": "dash"})
-        figure.add_annotation(
-            x=day, y=1, yref="paper", text=plain(label), showarrow=False, xanchor="left", font={"size": 11}
-        )
+        if len(days) <= MOST_NAMED:
+            figure.add_annotation(
+                x=day, y=1 - 0.07 * (place % 3), yref="paper", text=plain(shortened(label)), hovertext=plain(label),
+                showarrow=False, xanchor="left", font={"size": 11},
+            )  # fmt: skip
 
 
 def calendar(cells: pd.DataFrame, states: Sequence[str], colours: Sequence[str]) -> go.Figure:

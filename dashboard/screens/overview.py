@@ -4,9 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from board import figures
-from board.blocks import Tile, pairs, show, tiles
+from board.blocks import Tile, kindly, pairs, show, tiles
 from board.figures import PERCENT, THOUSANDS
 from board.numbers import Written, change, count, duration, share
+from board.sql import literal
 from board.view import View, current
 from board.warehouse import ask
 
@@ -25,11 +26,28 @@ def page() -> None:
     """Draw the page."""
     view = current()
     show_tiles(view)
-    days = ask(days_of(view))
+    days, happened = ask(days_of(view)), annotations(view)
     for place, (measure, title) in zip(pairs(), MEASURES.items(), strict=False):
         with place:
             figure = figures.lines(days, "day", measure, view.line, PERCENT if measure == "dau_mau" else THOUSANDS)
+            figures.mark_days(figure, [(each.day, each.label) for each in happened.itertuples()])
             show(title, figure, columns(days, view, measure), measure)
+    if not happened.empty:
+        st.subheader("Annotations", anchor=False)
+        st.dataframe(happened, hide_index=True)
+
+
+def annotations(view: View) -> pd.DataFrame:
+    """Return what Amplitude's annotations of all charts say of the days; nothing where they are not loaded."""
+    with kindly():
+        return ask(f"""
+            SELECT annotation_date AS day, label, details, category
+            FROM silver.annotations
+            WHERE project = {literal(view.project)} AND chart_id IS NULL
+              AND annotation_date BETWEEN {literal(view.since)} AND {literal(view.until)}
+            ORDER BY day, label
+        """)
+    return pd.DataFrame()
 
 
 def days_of(view: View) -> str:
