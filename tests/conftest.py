@@ -16,6 +16,7 @@ from simulator.server import Simulator
 from support.postgres import Postgres
 
 if TYPE_CHECKING:
+    from support.gcs import GcsServer
     from support.s3 import S3Server
     from support.snowflake_standin import SnowflakeProject, Standin
 
@@ -125,6 +126,22 @@ def s3(s3_server: "S3Server") -> "Iterator[S3Server]":
     yield s3_server
     s3_server.fault = None
     s3_server.check_rights(float("inf"))
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> "Iterator[GcsServer]":
+    """Google Cloud Storage over HTTP, one server for all tests of a process."""
+    from support.gcs import GcsServer  # only here: its imports take a moment
+
+    with GcsServer() as server:
+        yield server
+
+
+@pytest.fixture
+def gcs(gcs_server: "GcsServer") -> "GcsServer":
+    """Google Cloud Storage without buckets, with nothing asked yet, and no faults."""
+    gcs_server.reset()
+    return gcs_server
 
 
 @pytest.fixture(scope="session")

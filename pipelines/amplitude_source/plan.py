@@ -147,7 +147,7 @@ class Planner:
         return Work(self._export(missing), first, len(missing), self._archive, merges=merges)
 
     def replay(self, first: datetime | None, last: datetime | None, folder: Path | str | None) -> Work:
-        """The hours of the archive, or of a folder or an `s3://` address with exported files, within the bounds."""
+        """The hours of the archive, or of a folder or a bucket with exported files, within the bounds."""
         exported = self._exported(folder) if folder else Exported({}, [])
         known = [*exported.hours] if folder else self._archive.hours()
         chosen = [hour for hour in sorted(known) if (not first or hour >= first) and (not last or hour <= last)]

@@ -134,8 +134,8 @@ class AmplitudeSettings(FirstHour):
     max_rejected_share: float = 0.1
     """The share of an hour's rows, from 0 to 1, that may be rejected before a load and `status` report the hour."""
     export_bucket_url: str | None = None
-    """Where Amplitude's own export writes, a folder or `s3://bucket/prefix`: hours are read there instead of from the
-    Export API. The credentials for S3 are the lake's."""
+    """Where Amplitude's own export writes, a folder, `s3://bucket/prefix` or `gs://bucket/prefix`: hours are read there
+    instead of from the Export API. The credentials for S3 are the lake's, those for GCS are Google's default ones."""
     export_app: int | None = None
     """Amplitude's number of the project, needed if files of several lie there."""
     rest_resources: list[str] | None = None

@@ -43,5 +43,6 @@ SELECT
   source.event_properties::VARCHAR AS event_properties, /* The event's properties, as JSON text */
   source.user_properties::VARCHAR AS user_properties, /* The user's properties as of the event, as JSON text */
   source.groups::VARCHAR AS groups, /* The groups that the user was in, as JSON text */
-  source.group_properties::VARCHAR AS group_properties /* Their properties, as JSON text */
+  source.group_properties::VARCHAR AS group_properties, /* Their properties, as JSON text */
+  source.server_upload_time AS found_by /* server_upload_time as the table has it, by which the warehouse finds the rows of an hour */
 FROM @foreign_rows(events) AS source

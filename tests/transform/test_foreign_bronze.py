@@ -3,7 +3,8 @@
 import io
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
 import duckdb
@@ -140,23 +141,57 @@ def test_each_unit_test_of_the_seam_holds(project: Project) -> None:
     assert result.wasSuccessful(), "\n".join(text for _, text in [*result.errors, *result.failures])
 
 
+def test_a_model_of_the_users_own_may_not_read_the_events_of_bronze_of_which_it_would_miss_some(
+    project: Project,
+) -> None:
+    foreign.choose(project, "fivetran", TABLES)
+    (project.root / "sqlmesh/models/custom/uploads.sql").write_text(
+        "MODEL (name custom.uploads, kind VIEW);\nSELECT uuid::VARCHAR AS uuid FROM bronze.events"
+    )
+    said = r"custom\.uploads reads bronze\.events, .*: have it read silver\.events"
+    with pytest.raises(AmplitudeError, match=said), warehouse.opened(project):
+        pass
+
+
+def test_the_two_models_that_read_the_events_of_bronze_read_the_hours_of_a_run(project: Project) -> None:
+    with warehouse.opened(project) as context:
+        readers = {
+            model.name: model.kind.is_incremental_by_time_range
+            for model in context.models.values()
+            if '"AMPLITUDE"."BRONZE"."EVENTS"' in (model.depends_on or ())
+        }
+    assert readers == {"silver.events": True, "silver.export_repeats": True}
+
+
+@pytest.mark.parametrize("bronze", BRONZES)
+def test_the_rows_of_an_hour_are_found_without_a_look_at_the_whole_table(project: Project, bronze: str) -> None:
+    """DuckDB goes by the least and the greatest time of each part of the table, before it reads any of it."""
+    foreign.choose(project, bronze, TABLES)
+    with warehouse.opened(project) as context:
+        nodes = {**context.models}
+        snapshots = {name: Snapshot.from_node(model, nodes={**nodes}) for name, model in nodes.items()}
+        model = context.get_model("bronze.events", raise_if_missing=True)
+        queries = [
+            model.render_query_or_raise(snapshots=snapshots, start=f"2026-06-01 {hour}:00", end=f"2026-06-01 {hour}:59")
+            for hour in ("05", "09")
+        ]
+    with tool_table(bronze) as connection:
+        plans = [str(connection.execute(f"EXPLAIN {query.sql('duckdb')}").fetchall()) for query in queries]
+    assert ["EMPTY_RESULT" in plan for plan in plans] == [False, True], "the only row is of hour 5"
+
+
 @pytest.mark.parametrize("bronze", BRONZES)
 def test_times_become_utc_and_values_the_types_of_silver(project: Project, bronze: str) -> None:
     """A row of each tool's types, with what is odd in them: another zone, an empty coordinate."""
     foreign.choose(project, bronze, TABLES)
     with warehouse.opened(project) as context:
         query = context.get_model("bronze.exported_events", raise_if_missing=True).render_query_or_raise()
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("ATTACH ':memory:' AS amplitude")
-        connection.execute("CREATE SCHEMA amplitude.other_tool")
-        exported = ", ".join(f'{ODD.get(name, "NULL")} AS "{name}"' for name in foreign.EXPORTED)
-        columns = ", ".join(f'{sql.format(name)} AS "{name}"' for name, sql in foreign.COLUMNS[bronze].items())
-        connection.execute(f"CREATE TABLE amplitude.other_tool.events AS SELECT {columns} FROM (SELECT {exported})")
+    with tool_table(bronze) as connection:
         if bronze == "fivetran":
             connection.execute("UPDATE amplitude.other_tool.events SET location_lat = ''")
         (row,) = connection.execute(query.sql("duckdb")).fetch_arrow_table().to_pylist()
     got = {name.lower(): value for name, value in row.items() if value is not None}
+    assert got.pop("found_by").replace(tzinfo=None) == got["server_upload_time"]
     assert got == {
         "project": "default",
         "app": 187,
@@ -170,6 +205,19 @@ def test_times_become_utc_and_values_the_types_of_silver(project: Project, bronz
         "event_properties": '{"a":[1,"ü"]}',
         **({} if bronze == "amplitude" else {"_insert_id": "i"}),
     }
+
+
+@contextmanager
+def tool_table(bronze: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database with the table of a tool's events, which has one row."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("ATTACH ':memory:' AS amplitude")
+        connection.execute("CREATE SCHEMA amplitude.other_tool")
+        exported = ", ".join(f'{ODD.get(name, "NULL")} AS "{name}"' for name in foreign.EXPORTED)
+        columns = ", ".join(f'{sql.format(name)} AS "{name}"' for name, sql in foreign.COLUMNS[bronze].items())
+        connection.execute(f"CREATE TABLE amplitude.other_tool.events AS SELECT {columns} FROM (SELECT {exported})")
+        yield connection
 
 
 ODD = {

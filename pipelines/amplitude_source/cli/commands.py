@@ -33,7 +33,7 @@ from ..export.client import ExportClient
 from ..export.exported import Source
 from ..invocation import CONSOLE_COMMAND, INVOKED_FROM, ROOT, load_command
 from ..lake.archive import Archive
-from ..lake.open import S3
+from ..lake.storage import GS, S3
 from ..plan import Planner, Work
 from ..rest.resources import read_failures
 from ..settings import (
@@ -177,7 +177,7 @@ cli.add_command(privacy)
     metavar="[DIR]",
     is_flag=False,
     flag_value=FROM_ARCHIVE,
-    help="Read the lake's archive, or exported files (a folder, a zip, s3://...) instead of the API.",
+    help="Read the lake's archive, or exported files (a folder, a zip, s3://..., gs://...) instead of the API.",
 )
 @click.option(
     "--only",
@@ -230,16 +230,18 @@ def load(
 
 
 def replay_place(text: str) -> Path | str | None:
-    """Return where exported files are replayed from: a folder, an address in S3, or None for the archive.
+    """Return where exported files are replayed from: a folder, the address of a bucket, or None for the archive.
 
     Raises:
         click.UsageError: it is an address of something else.
     """
     if text == FROM_ARCHIVE:
         return None
-    if "://" in text and not text.startswith(S3):
-        raise click.UsageError(f"--replay {text}: write a folder, a zip or s3://bucket/prefix.")
-    return text if text.startswith(S3) else INVOKED_FROM / text
+    if text.startswith((S3, GS)):
+        return text
+    if "://" in text:
+        raise click.UsageError(f"--replay {text}: write a folder, a zip, s3://bucket/prefix or gs://bucket/prefix.")
+    return INVOKED_FROM / text
 
 
 @cli.command()

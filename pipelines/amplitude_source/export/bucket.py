@@ -1,6 +1,7 @@
 """Amplitude's own export to a bucket: the hours of the Export API as files, and a mark for each hour that is done.
 
-Amplitude documents the names of files and not the folders that they lie in, so those are looked for.
+Amplitude documents the names of files, and the folders that they lie in for Google Cloud Storage alone, so those are
+looked for.
 """
 
 import logging
@@ -15,7 +16,7 @@ from typing import NamedTuple
 from ..bronze.ledger import Ledger
 from ..errors import AmplitudeError
 from ..lake.archive import EXAMPLE_NAME, Archive, ExportHour, Member, MemberName
-from ..lake.open import open_lake, place_of
+from ..lake.open import open_files, place_of
 from ..lake.storage import EXPORT_VARIABLE, ExportBucketConfiguration
 from ..settings import AmplitudeSettings, format_hour
 from .exported import MARK_NAME, MERGES_NAME, Source, parsed_hour
@@ -35,7 +36,7 @@ class Series(NamedTuple):
     folder: str
     """With a slash at its end; empty for the bucket's own."""
     owner: str
-    """Amplitude's number of the project; for merges that of the organization, with the dash in front."""
+    """Amplitude's number of the project; for merges mostly that of the organization, with the dash in front."""
 
     @property
     def prefix(self) -> str:
@@ -91,10 +92,10 @@ class ExportBucket:
         self, settings: AmplitudeSettings, config: ExportBucketConfiguration, known_apps: Collection[int]
     ) -> None:
         self._settings, self._config = settings, config
-        self._bucket = open_lake(config)
+        self._bucket = open_files(config)
         series = list(self._series())
-        self._merges = [each for each in series if each.owner.startswith("-")]
         self._events = self._of_project([each for each in series if not each.owner.startswith("-")], known_apps)
+        self._merges = [*(each for each in series if each.owner.startswith("-")), *self._events]
         self._latest = self._find_latest()
 
     def hours(

@@ -24,7 +24,7 @@ from isal import isal_zlib
 
 from ..errors import AmplitudeError
 from ..lake.archive import EXAMPLE_NAME, READ_BYTES, Member, MemberName, gunzip
-from ..lake.open import open_lake, place_of
+from ..lake.open import open_files, place_of
 from ..rows.lines import MAX_LINE_BYTES
 from .zips import UnreadZipError, open_entry, zip_entries
 
@@ -37,7 +37,8 @@ COPY = r"(?:[ _]?\(\d+\)| - copy(?: ?\(\d+\))?| copy(?: \d+)?)?"
 HOUR = r"(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})"
 ENDING = rf"{COPY}\.json{COPY}(?:\.gz{COPY})?(?:\.\d+)?"
 EVENTS_NAME = re.compile(rf"(?:copy of )?(?P<app>\d+)_{HOUR}#(?P<part>\d+){ENDING}", re.IGNORECASE)
-MERGES_NAME = re.compile(rf"(?:copy of )?(?P<name>-\d+_{HOUR}){ENDING}", re.IGNORECASE)
+# The number is that of the organization, with a dash, or in some legacy ones that of the project.
+MERGES_NAME = re.compile(rf"(?:copy of )?(?P<name>-?\d+_{HOUR}){ENDING}", re.IGNORECASE)
 # Amplitude's documentation of the export to S3 has these labels, and not how the files are named.
 MARK_NAME = re.compile(rf"(?:(?P<app>\d+)|-\d+)_{HOUR}(?!\d).*complete.*|complete(?:\..*)?", re.IGNORECASE)
 LIKE_AN_EXPORT = re.compile(r"\d{4}-\d\d-\d\d_\d{1,2}(?!\d).*\.json|\.json\.gz|\.gz$|\.zip", re.IGNORECASE)
@@ -181,12 +182,12 @@ class Search:
             self.unread.append(f"{path} ({getattr(error, 'strerror', None) or error})")
 
     def add_bucket(self, bucket: FilesystemConfiguration) -> None:
-        lake = open_lake(bucket)
-        for path in chain.from_iterable(lake.pages("")):
+        files = open_files(bucket)
+        for path in chain.from_iterable(files.pages("")):
             parts = PurePosixPath(path).parts
             if path.endswith("/") or any(map(is_shadow, parts)):
                 continue
-            source = Source(place_of(bucket, path), parts[-1], partial(lake.open, path))
+            source = Source(place_of(bucket, path), parts[-1], partial(files.open, path))
             if not is_named(source.name) and source.head().startswith((ZIP, EMPTY_ZIP)):
                 self.unread.append(f"{source.place} (it is a zip: fetch it to a folder first)")
             else:

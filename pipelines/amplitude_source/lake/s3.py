@@ -15,14 +15,20 @@ from dlt.common.storages.fsspec_filesystem import fsspec_from_config
 from fsspec.asyn import sync_wrapper
 from s3fs.core import S3_RETRYABLE_ERRORS, S3File, S3FileSystem
 
-from .storage import CREDENTIALS, EXPORT_VARIABLE, LAKE_VARIABLE, LakeError, no_credentials
+from .storage import (
+    AGAIN,
+    BLOCK_BYTES,
+    BLOCKS,
+    CREDENTIALS,
+    EXPORT_VARIABLE,
+    LAKE_VARIABLE,
+    LakeError,
+    no_credentials,
+)
 
 # S3 takes parts of 5 MB to 5 GB, and 10,000 to a file: a member may have 80 GB. A part waits in memory for its turn.
 PART_BYTES = 8 << 20
 THREADS = 4
-# Of a file that is read: the one that is used and the one that comes next.
-BLOCK_BYTES = 8 << 20
-BLOCKS = 2
 # A replay of small hours waits for little but answers; each hour that is read ahead may hold 16 MB of text.
 HOURS_AHEAD = 4
 
@@ -56,7 +62,6 @@ OTHER_REGION = {
 }
 # S3's own words name the right and the resource most exactly, a key's of KMS included. Not every refusal has them.
 REFUSAL = re.compile(r'not authorized to perform: (?P<right>[\w:]+) on resource: "?(?P<resource>[^" ]+)')
-AGAIN = "run again: finished hours are kept"
 
 
 class TellingFileSystem(S3FileSystem):  # type: ignore[misc]  # s3fs has no types

@@ -4,10 +4,10 @@ Paths are relative to the lake, with slashes.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import IO, ClassVar, Protocol
+from typing import IO, ClassVar, Protocol, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 from dlt.common.configuration import configspec, resolve_type
@@ -23,6 +23,13 @@ CREDENTIALS = (
     "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or SOURCES__AMPLITUDE__LAKE__CREDENTIALS__*, or "
     "give the machine a role"
 )
+AGAIN = "run again: finished hours are kept"
+S3, GS = "s3://", "gs://"
+# Of a far file that is read: the block that is used and the one that comes next.
+BLOCK_BYTES = 8 << 20
+BLOCKS = 2
+NO_CREDENTIALS = CredentialsConfiguration | None
+"""What dlt takes for a place that needs none."""
 UNFINISHED = ".unfinished"
 MANY_FILES = 100
 """From here on, one sync of the disk before those of the files is quicker. It reports no errors, so they stay."""
@@ -34,28 +41,34 @@ class LakeConfiguration(FilesystemConfiguration):
     """`SOURCES__AMPLITUDE__LAKE__*`, or `[sources.amplitude.lake]` of `.dlt/config.toml`."""
 
     variable: ClassVar[str] = LAKE_VARIABLE
+    places: ClassVar[Mapping[str, str]] = {"file": "a folder", "s3": "s3://bucket/prefix"}
 
     bucket_url: str = "data/lake"
     """The lake: a folder, or `s3://bucket/prefix`."""
 
     @resolve_type("credentials")
     def resolve_credentials_type(self) -> type[CredentialsConfiguration]:
-        """Refuse what is neither a folder nor on S3, before dlt asks for the credentials of another cloud."""
-        if self.protocol not in ("file", "s3"):
-            raise LakeError(f"{self.variable}: write a folder or s3://bucket/prefix, not {self}.")
+        """Refuse other places, before dlt asks for the credentials of another cloud."""
+        if self.protocol not in self.places:
+            *others, last = self.places.values()
+            raise LakeError(f"{self.variable}: write {', '.join(others)} or {last}, not {self}.")
         return super().resolve_credentials_type()
 
 
 @configspec
 class ExportBucketConfiguration(LakeConfiguration):
-    """Where Amplitude itself writes its export, with the credentials of the lake."""
+    """Where Amplitude itself writes its export, with the credentials of the lake for S3, and Google's own for GCS."""
 
     variable: ClassVar[str] = EXPORT_VARIABLE
+    places: ClassVar[Mapping[str, str]] = {**LakeConfiguration.places, "gs": "gs://bucket/prefix"}
 
     @resolve_type("credentials")  # which dlt does not inherit
     def resolve_credentials_type(self) -> type[CredentialsConfiguration]:
-        """Refuse what is neither a folder nor on S3."""
-        return super().resolve_credentials_type()
+        """Refuse other places; ask for no credentials where Google's library finds them."""
+        resolved = super().resolve_credentials_type()
+        return (
+            cast(type[CredentialsConfiguration], None | CredentialsConfiguration) if self.protocol == "gs" else resolved
+        )
 
 
 class LakeError(AmplitudeError, OSError):
@@ -81,7 +94,17 @@ class Uploads(Protocol):
         """What was not committed is forgotten."""
 
 
-class Lake(Protocol):
+class Files(Protocol):
+    """A folder of files that is only read."""
+
+    def open(self, path: str) -> IO[bytes]:
+        """A file to be read in pieces. Raises FileNotFoundError where there is none."""
+
+    def pages(self, prefix: str, after: str = "") -> Iterator[list[str]]:
+        """The paths that begin with a prefix, in the order of their bytes, from behind one on; some at a time."""
+
+
+class Lake(Files, Protocol):
     """A folder of files."""
 
     @property
@@ -91,9 +114,6 @@ class Lake(Protocol):
     def read(self, path: str) -> bytes:
         """Raises FileNotFoundError where there is none."""
 
-    def open(self, path: str) -> IO[bytes]:
-        """A file to be read in pieces. Raises FileNotFoundError where there is none."""
-
     def write(self, path: str, data: bytes) -> None:
         """A small file; what was there before stays until all of it is."""
 
@@ -101,9 +121,6 @@ class Lake(Protocol):
 
     def paths(self, folder: str) -> list[str]:
         """Of all files below a folder, which need not exist."""
-
-    def pages(self, prefix: str, after: str = "") -> Iterator[list[str]]:
-        """The paths that begin with a prefix, in the order of their bytes, from behind one on; some at a time."""
 
     def remove(self, path: str) -> None: ...
 

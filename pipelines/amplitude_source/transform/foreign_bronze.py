@@ -7,7 +7,7 @@ it. All of them are embedded: silver's models stay as they are, and the warehous
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -38,6 +38,8 @@ DEFAULT_PROJECT = "default"
 TABLE_NAME = re.compile(r'([\w$]+|"[^"]+")(\.([\w$]+|"[^"]+")){1,2}')
 GATED, GATE = "silver.events", "LANDED_HOURS"
 """The model that takes hours in, and the query of its gate: see signals/export_hours.py."""
+BY_HOUR = "bronze.events"
+"""Has only the hours of a run; `silver.events` and `silver.export_repeats` ask for no others."""
 ROWS, VARIABLE = "foreign_rows", "foreign_tables"
 """The macro by which queries read the tables, and what it goes by."""
 
@@ -197,6 +199,25 @@ def gated_by(embedded: Mapping[str, Model], model: Model, engine: str) -> Model:
     text = sql.replace("{", "{{").replace("}", "}}").replace("{{first}}", "{first}")  # the gate formats it
     gate = Executable.value(text, is_metadata=True)
     return model.copy(update={"python_env": {**model.python_env, GATE: gate}})
+
+
+def check_readers(embedded: Mapping[str, Model], models: Iterable[Model]) -> None:
+    """Look whether a model of the user's own reads the events of bronze, of which it would miss some in silence.
+
+    Args:
+        embedded: the models of the bronze, by their full names.
+        models: the user's own.
+
+    Raises:
+        AmplitudeError: one does.
+    """
+    by_hour = {name for name, model in embedded.items() if model.name == BY_HOUR}
+    for model in models:
+        if by_hour & (model.depends_on or set()):
+            raise AmplitudeError(
+                f"{model.name} reads {BY_HOUR}, which has no more than the hours of a run where another tool fills "
+                f"bronze: have it read {GATED}."
+            )
 
 
 def check_tables(bronze: ForeignBronze, adapter: EngineAdapter) -> None:

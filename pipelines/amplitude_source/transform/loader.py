@@ -20,7 +20,15 @@ from ..settings import duckdb_path
 from .chart_cohorts import COHORTS, faults_of_cohorts
 from .chart_models import chart_models
 from .duckdb_connection import DuckDBFile, say_if_full
-from .foreign_bronze import GATED, ForeignBronze, check_tables, foreign_models, gated_by, read_bronze
+from .foreign_bronze import (
+    GATED,
+    ForeignBronze,
+    check_readers,
+    check_tables,
+    foreign_models,
+    gated_by,
+    read_bronze,
+)
 from .resumable_plan import ResumableScheduler
 from .sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of
 from .state_lock import stop_unless_alone, subcommand
@@ -71,11 +79,14 @@ class ProjectLoader(SqlMeshLoader):
         if self._subcommand != "test":  # whose models have no columns of a user's
             for chart in chart_models(self.config_path.parent, **self._loading(project)):
                 project.models[chart.fqn] = chart
+        custom = self.config_path / CUSTOM_MODELS
+        own = {name: model for name, model in project.models.items() if model._path and custom in model._path.parents}
         if bronze := read_bronze(self.config_path.parent, self.config.variables):
             if self._subcommand in USER_COMMANDS:
                 self._stop_without_tables(bronze)
             loading = self._loading(project)
             embedded = {model.fqn: model for model in foreign_models(bronze, **loading)}
+            check_readers(embedded, own.values())
             gated = {
                 name: gated_by(embedded, model, loading["variables"]["engine"])
                 for name, model in project.models.items()
@@ -84,8 +95,6 @@ class ProjectLoader(SqlMeshLoader):
             project.models |= embedded | gated
         if self._subcommand == "plan":
             self._stop_without_cohorts(project, bronze)
-        custom = self.config_path / CUSTOM_MODELS
-        own = {name: model for name, model in project.models.items() if model._path and custom in model._path.parents}
         project.models |= {name: model.copy(update={"formatting": False}) for name, model in own.items()}
         return project
 

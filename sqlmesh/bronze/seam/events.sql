@@ -1,4 +1,5 @@
-/* The events of a foreign table in the form of this pipeline's own bronze.events. A row that the table has twice is one row here. */
+/* The events of a foreign table in the form of this pipeline's own bronze.events. A row that the table has twice is one row here. Those of a
+ * run's hours are there, and some around them: only a bare column lets the warehouse skip the rest of the table. */
 MODEL (
   name bronze.events,
   kind EMBEDDED,
@@ -47,6 +48,8 @@ WITH uploaded AS (
     group_properties,
     DATE_TRUNC('HOUR', server_upload_time) AS export_hour
   FROM bronze.exported_events
+  WHERE
+    found_by BETWEEN DATEADD(HOUR, -1, @start_ts::TIMESTAMPNTZ) AND DATEADD(HOUR, 1, @end_ts::TIMESTAMPNTZ)
 )
 SELECT
   project AS _project, /* The Amplitude project that bronze_tables names */

@@ -1,4 +1,4 @@
-/* The time zones in which days have as many events here as Amplitude says, by the newest 14 days with events. If most days agree in another zone than
+/* The time zones in which days have as many events here as Amplitude says, by the newest 14 days with events: the reporting time zone, and other zones for days that differ in it. If most days agree in another zone than
  * the reporting time zone, Amplitude's project is in that zone. Zones differ from UTC by multiples of half an hour, but for two of a few thousand people. */
 MODEL (
   name silver.zone_matches,
@@ -16,7 +16,7 @@ MODEL (
   )
 );
 
-WITH asked AS (
+WITH answers AS (
   SELECT
     project,
     event_date,
@@ -27,8 +27,21 @@ WITH asked AS (
     measure = 'events' AND detail = '(all)' AND value > 0
   QUALIFY
     ROW_NUMBER() OVER (PARTITION BY project ORDER BY event_date DESC) <= 14
+), asked AS (
+  SELECT
+    answers.project,
+    answers.event_date,
+    answers.events,
+    answers.asked_at,
+    COALESCE(own.value, 0) = answers.events AS is_equal
+  FROM answers
+  LEFT JOIN silver.own_numbers AS own
+    ON own.project = answers.project
+    AND own.event_date = answers.event_date
+    AND own.measure = 'events'
+    AND own.detail = '(all)'
 ), half_hours AS (
-  /* A day elsewhere has events of the day before and after. */
+  /* A day elsewhere has events of the day before and after. Days that agree here are not counted elsewhere, so that nothing is read while all agree. */
   SELECT
     asked.project,
     asked.event_date,
@@ -41,6 +54,7 @@ WITH asked AS (
   FROM silver.events AS events
   JOIN asked
     ON asked.project = events.project
+    AND NOT asked.is_equal
     AND events.event_date BETWEEN DATEADD(DAY, -2, asked.event_date) AND DATEADD(DAY, 2, asked.event_date)
     AND events.server_upload_time < asked.asked_at
   GROUP BY ALL
@@ -67,6 +81,14 @@ WITH asked AS (
     asked.events
   HAVING
     SUM(half_hours.events) = asked.events
+  UNION ALL
+  SELECT
+    project,
+    event_date,
+    DATEDIFF(MINUTE, @reporting_day_start(event_date), event_date::TIMESTAMPNTZ) AS offset_minutes
+  FROM asked
+  WHERE
+    is_equal
 ), tested AS (
   SELECT
     project,
