@@ -154,9 +154,10 @@ class OtherRows(Change):
 def test_a_warehouse_on_snowflake_has_at_any_time_the_rows_of_one_on_duckdb(
     tmp_path: Path, snowflake_project: SnowflakeProject, simulator: Simulator
 ) -> None:
-    """Load and plan, lists of the REST APIs among it; an hour that changed, on which an audit fails; a new column, in development and then promoted.
+    """Load and plan; an hour that changed, on which an audit fails; a new column, in development and then promoted.
 
-    Properties of each type are columns. All that was sent for it keeps to the rules, and is that of the snapshots.
+    Properties of each type are columns, and lists of the REST APIs are loaded. All that was sent for it keeps to the
+    rules, and is that of the snapshots.
     """
     snowflake, local = snowflake_project, make_project(tmp_path / "local", simulator)
     both = (snowflake, local)
