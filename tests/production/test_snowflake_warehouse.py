@@ -114,7 +114,7 @@ CHARTS = {
 FUNCTIONS = {
     "ABS": "ABS(total - 100) < 50",
     "CASE": "CASE WHEN plan = 'pro' THEN TRUE ELSE FALSE END",
-    "CEIL": "CEIL(total) = 156",
+    "CEIL": "CEIL(total) > 150",
     "COALESCE": "COALESCE(plan, 'none') = 'none'",
     "CONTAINS": "CONTAINS(city, 'r')",
     "DATEDIFF": "DATEDIFF(DAY, user_first_seen_at, event_time) > 2",
