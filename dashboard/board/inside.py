@@ -3,6 +3,7 @@
 Nothing here needs the packages of the pipeline, which are not there.
 """
 
+from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
@@ -64,11 +65,13 @@ class SnowflakeSession(Snowflake):
 
 
 def tidy(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with names in small letters, and with numbers that figures can be drawn of."""
+    """Return rows with names in small letters, and with the numbers and days that figures can be drawn of."""
     rows = rows.rename(columns=str.lower)
     for name in rows:
         if any(isinstance(value, Decimal) for value in rows[name]):
             rows[name] = rows[name].astype(float)
+        elif any(type(value) is date for value in rows[name]):
+            rows[name] = pd.to_datetime(rows[name])
     return rows
 
 
