@@ -66,19 +66,17 @@ def show_own(view: View) -> None:
     """Let the reader choose steps, and count who does them."""
     types = list(ask(types_of(view))["event_type"])
     refuse_unknown("step", types)
-    steps = st.multiselect(
-        "Steps, in their order", types, key="step", bind="query-params", max_selections=MOST_STEPS,
-        placeholder="Event types",
-    )  # fmt: skip
+    steps = st.multiselect("Steps, in their order", types, key="step", bind="query-params", placeholder="Event types")
     window_place, order_place, unit_place, _ = st.columns(4)
+    refuse_unknown("within", [str(days) for days in range(1, MOST_DAYS + 1)])
     with window_place:
         days = st.number_input("Days from first to last", 1, MOST_DAYS, 1, key="within", bind="query-params")
     with order_place:
         order = chosen("Order", ORDERS, "order", ORDER_HELP)
     with unit_place:
         unit = chosen("Interval", ["day", "week", "month"], "interval")
-    if len(steps) < 2:
-        st.info("Choose two event types or more, in the order in which users do them.")
+    if not 2 <= len(steps) <= MOST_STEPS:
+        st.info(f"Choose 2 to {MOST_STEPS} event types, in the order in which users do them.")
         return
     spec = {"type": "funnel", "steps": steps, "order": order, "within": f"{days} {'day' if days == 1 else 'days'}"}
     for shown in SHOWN:

@@ -220,8 +220,13 @@ def test_a_product_without_revenue_hears_what_counts(served: Dashboard, chromium
 
 
 def test_words_of_a_page_that_nothing_has_are_named(served: Dashboard, chromium: Browser) -> None:
-    with look(chromium, f"{served.url}/funnels?funnel=purchas&step=x") as sight:
+    with look(chromium, f"{served.url}/funnels?funnel=purchas") as sight:
         assert "funnel 'purchas', which there is not. Did you mean 'purchase'?" in sight.text()
+    with look(chromium, f"{served.url}/funnels?funnel=(steps of your own)&step=Prodct Viewed&within=999") as sight:
+        text = sight.text()
+    assert "step 'Prodct Viewed', which there is not. Did you mean 'Product Viewed'?" in text
+    assert "within '999', which there is not." in text
+    assert "Choose 2 to 20 event types" in text
     with look(chromium, f"{served.url}/behaviour?from=Product Vewed&search=<b>") as sight:
         text = sight.text()
     assert "from 'Product Vewed', which there is not. Did you mean 'Product Viewed'?" in text
