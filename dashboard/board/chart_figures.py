@@ -291,15 +291,10 @@ def journey_figure(definition: Definition, rows: pd.DataFrame) -> go.Figure:
     ways = ways.groupby(["step", "from_event", "to_event"], sort=False, as_index=False)["paths"].sum()
     figure = figures.flows(ways, "from_event", "to_event", "paths", rest=ENDS)
     (flow,) = figure.data
-    names, inner = list(flow.node.label), {*flow.link.source}
+    inner = {*flow.link.source}
     # The names of the last events stand left of them, one line lower than those of the events before.
-    labels = [name if place in inner else f"<br><br>{name}" for place, name in enumerate(names)]
-    align = "right" if "to" in definition else "left"
-    ends = [f"{names[one]} → {names[other]}" for one, other in zip(flow.link.source, flow.link.target, strict=True)]
-    hover = "%{customdata}: %{value:,}<extra></extra>"
-    node = {"label": labels, "customdata": names, "align": align, "hovertemplate": hover}
-    link = {"customdata": ends, "hovertemplate": hover}
-    figure.update_traces(node=node, link=link, textfont={"size": 11})
+    labels = [name if place in inner else f"<br><br>{name}" for place, name in enumerate(flow.node.label)]
+    figure.update_traces(node={"label": labels, "align": "right" if "to" in definition else "left"})
     return figure
 
 
@@ -320,17 +315,12 @@ def draw_engagement(definition: Definition, rows: pd.DataFrame) -> Drawing:
     shown, notes = largest(lined(definition, rows), "times")
     unit = definition.get("interval", "day")
     titles = (f"Share of the {unit}'s active users", f"Times for each who did it in a {unit}")
-    return Drawing({name: engagement_figure(of_line, titles) for name, of_line in per_line(shown)}, notes)
-
-
-def engagement_figure(rows: pd.DataFrame, titles: tuple[str, str]) -> go.Figure:
-    """Return the events of a line by how many do them and how often."""
-    rows = rows.sort_values("active_share", ascending=False)
-    figure = figures.points(rows, "active_share", "average_times", "event", titles)
-    sides = [("top", "bottom")[place % 2] + " center" for place in range(len(rows))]
-    figure.update_traces(textposition=sides, textfont={"size": 11})
-    figure.update_xaxes(range=[0, rows["active_share"].max() * 1.2])
-    return figure
+    largest_first = shown.sort_values("active_share", ascending=False, kind="stable")
+    matrices = {
+        name: figures.points(of_line, "active_share", "average_times", "event", titles)
+        for name, of_line in per_line(largest_first)
+    }
+    return Drawing(matrices, notes)
 
 
 def draw_composition(definition: Definition, rows: pd.DataFrame) -> Drawing:

@@ -3,7 +3,7 @@
 import re
 
 PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$&:])")
-EMOJI = re.compile(r":(?=[\w+/-]+:)")
+EMOJI = re.compile(r":(?!\d\d:)(?=[\w+/-]+:)")  # and no time of day
 JOINER = "\u2060"  # has no width; it parts what would be the name of an emoji or an icon
 
 

@@ -49,6 +49,7 @@ def show_chart(view: View, name: str, title: object, table: str, definition: Def
     """Show a chart with its numbers, and a way to ask it otherwise."""
     rows = ask(f"SELECT * FROM {table} WHERE {view.of_app}")
     rows = within(rows.sort_values([*rows.columns], kind="stable"), view.since, view.until)
-    st.subheader(markdown(title or name), anchor=False, help=f"`sqlmesh/charts/{name}.yaml`")
+    heading = title if isinstance(title, str) else name
+    st.subheader(markdown(heading), anchor=False, help=f"`sqlmesh/charts/{name}.yaml`")
     show_drawing(name, definition, rows)
     link_to_explorer(definition)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -42,7 +43,7 @@ def drawn_days(sight: Sight, figure: int = 0) -> dict[str, object]:
         str(day)[:10]: value
         for _, days, values in sight.points(figure)
         for day, value in zip(days, values, strict=True)
-        if value is not None
+        if isinstance(value, int | float) and isfinite(value)
     }
 
 

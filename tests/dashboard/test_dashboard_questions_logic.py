@@ -293,3 +293,4 @@ def test_texts_are_escaped_for_markdown(text: str) -> None:
 
 def test_names_of_emoji_stay_names() -> None:
     assert markdown(":heart:") == "\\:\u2060heart\\:"
+    assert markdown("23:48:16 a") == "23\\:48\\:16 a"
