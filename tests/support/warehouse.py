@@ -418,10 +418,10 @@ def readable(path: Path) -> Iterator[oracle.Row]:
 
 def assert_same_rows(name: str, got: Iterable[tuple[Any, ...]], expected: Iterable[tuple[Any, ...]]) -> None:
     got_rows, expected_rows = sorted(map(rounded, got)), sorted(map(rounded, expected))
-    surplus, lacking = set(got_rows) - set(expected_rows), set(expected_rows) - set(got_rows)
     assert got_rows == expected_rows, (
         f"{name}: {len(got_rows)} rows instead of {len(expected_rows)}; "
-        f"surplus, for example {sorted(surplus)[:3]}; lacking, for example {sorted(lacking)[:3]}"
+        f"surplus, for example {sorted({*got_rows} - {*expected_rows})[:3]}; "
+        f"lacking, for example {sorted({*expected_rows} - {*got_rows})[:3]}"
     )
 
 
