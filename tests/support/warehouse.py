@@ -16,9 +16,11 @@ from typing import Any
 from unittest import mock
 
 import duckdb
+from sqlglot import exp
 from sqlmesh import Context, macro, signal
 from sqlmesh.core.config import Config, DuckDBConnectionConfig
 from sqlmesh.core.console import NoopConsole, set_console
+from sqlmesh.core.model import Model
 from sqlmesh.utils import UniqueKeyDict, yaml
 from sqlmesh.utils.cache import FileCache
 from sqlmesh.utils.concurrency import NodeExecutionFailedError
@@ -104,6 +106,13 @@ STANDARD_MACROS = {
 
 Rows = list[tuple[Any, ...]]
 
+LAYERS = ("silver", "gold")
+# Whatever a chart may read.
+READ_BY_CHARTS = (
+    *("gold.events", "gold.event_values", "gold.users", "gold.days", "gold.hours"),
+    *("silver.event_types", "silver.cohorts", "silver.cohort_members"),
+)
+
 DEFAULT = "default"
 """The Amplitude project that is loaded; BLOG is put beside it (`add_to_blog`)."""
 BLOG = "blog"
@@ -132,13 +141,43 @@ def set_charts(project: Project, charts: oracle.Charts) -> None:
 
 
 def plan(
-    project: Project, *, restate: Collection[str] = (), start: str | None = None, environment: str | None = None
+    project: Project,
+    *,
+    restate: Collection[str] = (),
+    start: str | None = None,
+    environment: str | None = None,
+    models: Collection[str] = (),
 ) -> None:
-    """`sqlmesh plan --auto-apply`, in this process; of production unless an environment is named."""
+    """`sqlmesh plan --auto-apply`, in this process; of production unless an environment is named.
+
+    Args:
+        project: the checkout.
+        restate: models to build anew.
+        start: from when on.
+        environment: of SQLMesh.
+        models: to build, with all that they are made of; by default every model.
+    """
     with opened(project) as context:
         context.plan(
-            environment, auto_apply=True, no_prompts=True, skip_tests=True, restate_models=restate or None, start=start
+            environment,
+            auto_apply=True,
+            no_prompts=True,
+            skip_tests=True,
+            restate_models=restate or None,
+            start=start,
+            select_models=[f"+{name}" for name in models] or None,
         )
+
+
+def stored_models(project: Project) -> list[str]:
+    """The models whose rows are stored, and those that read bronze; all others are views on these alone."""
+    with opened(project) as context:
+        return [model.name for model in context.models.values() if not model.kind.is_view or reads_bronze(model)]
+
+
+def reads_bronze(model: Model) -> bool:
+    """Whether a model reads anything besides silver and gold."""
+    return any(exp.to_table(name, dialect=model.dialect).db.lower() not in LAYERS for name in model.depends_on or ())
 
 
 def run(project: Project) -> None:
