@@ -20,9 +20,10 @@ dashboard: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
-# What is slow besides: every fault, kills at random points, many small runs, Snowflake's stand-in.
+# The core, and what is slow besides: every fault, kills at random points, many small runs, Snowflake's stand-in.
+# One session, because a second one would collect all tests again, start its own servers and end with idle processors.
 test-all: .venv/installed .venv-standin/installed
-	$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1 -m slow --durations 30
+	$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1 --durations 30
 
 # Chromium, in which the pages of the dashboard are tested; on Debian and Ubuntu, as root.
 browser:

@@ -27,6 +27,7 @@ from support.project import Project, make_project
 LONGEST_FIRST = (
     "test_snowflake_warehouse.py",
     "test_verify_snowflake.py",
+    "test_orchestration.py",
     "test_increments.py",
     "test_demo.py",
     "production",
@@ -52,9 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
 
-def _rank(item: pytest.Item) -> int:
+def _rank(item: pytest.Item) -> tuple[bool, int]:
+    """The slow tests come before the others."""
     names = (item.path.name, item.path.parent.name)
-    return next((rank for rank, name in enumerate(LONGEST_FIRST) if name in names), len(LONGEST_FIRST))
+    rank = next((rank for rank, name in enumerate(LONGEST_FIRST) if name in names), len(LONGEST_FIRST))
+    return item.get_closest_marker("slow") is None, rank
 
 
 def pytest_collection_finish() -> None:

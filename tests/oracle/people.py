@@ -13,6 +13,8 @@ from oracle import NO_SESSION, Event, SessionKey, User
 PAGE_PATH = "[Amplitude] Page Path"
 TOUCH_KEYS = ("utm_source", "utm_medium", "utm_campaign", "referring_domain")
 NO_TOUCH = (None, "", "EMPTY")
+VALUE_TYPES = {bool: "boolean", int: "number", float: "number", str: "text", dict: "object", list: "array"}
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # made once, because making one takes long
 
 TypedText: TypeAlias = tuple[str, str | None]
 
@@ -110,13 +112,14 @@ class EventFromFuture(NamedTuple):
 
 def tables(truth: oracle.Truth, _charts: oracle.Charts) -> dict[str, tuple[type, list[tuple[object, ...]]]]:
     """By model, the type of its rows and the rows; none of them depends on the charts' variables."""
+    sessions = [*find_session_details(truth)]
     return {
-        "silver.sessions": (SessionDetails, [*find_session_details(truth)]),
+        "silver.sessions": (SessionDetails, [*sessions]),
         "silver.users": (UserDetails, [*find_user_details(truth)]),
         "silver.user_property_changes": (UserPropertyChange, [*find_user_property_changes(truth)]),
         "silver.event_properties": (EventProperty, [*find_event_properties(truth)]),
         "silver.events": (EventFromFuture, [*find_events_from_future(truth)]),
-        "gold.events": (WideEvent, [*find_wide_events(truth)]),
+        "gold.events": (WideEvent, [*find_wide_events(truth, sessions)]),
     }
 
 
@@ -271,11 +274,11 @@ def find_events_from_future(truth: oracle.Truth) -> Iterable[EventFromFuture]:
         yield EventFromFuture(event.project, event.app, event.uuid, late)
 
 
-def find_wide_events(truth: oracle.Truth) -> Iterable[WideEvent]:
+def find_wide_events(truth: oracle.Truth, shown: Iterable[SessionDetails]) -> Iterable[WideEvent]:
     """Each event that the export has reached the day of, with its merged user, its session and its device."""
     users = {user[:3]: user for user in truth.users}
     sessions = {session[:4]: session for session in truth.sessions}
-    details = {session[:4]: session for session in find_session_details(truth)}
+    details = {session[:4]: session for session in shown}
     devices = latest_devices(truth)
     for event in truth.events:
         app = event.project, event.app
@@ -319,11 +322,10 @@ def properties_of(event: Event, column: str) -> list[tuple[str, object]]:
 
 def typed_text(value: object) -> TypedText:
     """The type of a value and its text: that of a string is the string itself, null has none."""
-    types = {bool: "boolean", int: "number", float: "number", str: "text", dict: "object", list: "array"}
-    return types.get(type(value), "null"), value if isinstance(value, str | None) else json_text(value)
+    return VALUE_TYPES.get(type(value), "null"), value if isinstance(value, str | None) else json_text(value)
 
 
 def json_text(value: object) -> str:
     """JSON as DuckDB writes it: without blanks, nothing escaped that need not be, exponents without leading zeros."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = ENCODER.encode(value)
     return text.replace("e-0", "e-") if isinstance(value, float) else text

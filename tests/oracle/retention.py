@@ -20,6 +20,7 @@ ALL_COHORTS = "(all)"
 Segment: TypeAlias = tuple[str, str]  # breakdown, segment
 CohortKey: TypeAlias = tuple[Segment, dt.date]  # segment, first day
 Users: TypeAlias = dict[int, list[Event]]  # by canonical amplitude_id
+Timed: TypeAlias = tuple[dt.datetime, Event]  # a moment of the way that time is counted, and its event
 
 
 class RetentionCell(NamedTuple):
@@ -167,7 +168,8 @@ def cells_of_app(app: App, users: Users, way: Way) -> Iterator[RetentionCell]:
     first_starts: dict[CohortKey, dt.datetime] = {}
     cohorts: defaultdict[CohortKey, dict[int, set[int]]] = defaultdict(dict)
     for user, own in users.items():
-        starts, returns = first_moment(own, way), active_moments(own, way)
+        moments = [(way.moment(event), event) for event in own]
+        starts, returns = first_moment(moments, way), active_moments(moments, way)
         for start, segments in starts.items():
             numbers = {way.number(start, moment) for moment in returns if moment >= start}
             for segment in segments:
@@ -214,18 +216,18 @@ def overall(cells: Iterable[RetentionCell]) -> Iterator[RetentionCell]:
         yield cell(app, unit, segment, None, number, users, on, on_or_after, True)
 
 
-def first_moment(events: Collection[Event], way: Way) -> dict[dt.datetime, set[Segment]]:
+def first_moment(events: Collection[Timed], way: Way) -> dict[dt.datetime, set[Segment]]:
     """The moment of a user's first event, of whatever type, if charts show it; with the segments of its interval."""
-    first = min((way.moment(event) for event in events), default=None)
+    first = min((moment for moment, _ in events), default=None)
     if first is None or not way.shows(first):
         return {}
-    own = [event for event in events if way.shows(way.moment(event)) and way.is_new_in(first, way.moment(event))]
+    own = [event for moment, event in events if way.is_new_in(first, moment) and way.shows(moment)]
     return {first: set().union(*map(segments, own))}
 
 
-def active_moments(events: Collection[Event], way: Way) -> set[dt.datetime]:
+def active_moments(events: Collection[Timed], way: Way) -> set[dt.datetime]:
     """The moments that charts show at which a user is active."""
-    return {moment for event in events if event.is_active and way.shows(moment := way.moment(event))}
+    return {moment for moment in {moment for moment, event in events if event.is_active} if way.shows(moment)}
 
 
 def segments(event: Event) -> set[Segment]:

@@ -152,6 +152,10 @@ SEGMENTS = (
 ANSWERS = ("annotations", "cohorts", "cohort_members", "experiments")
 
 
+READ_BESIDES = ("gold.daily_metrics", "gold.experiment_exposures", "silver.annotations")
+"""What tests read of a world besides what charts do."""
+
+
 def build_world(folder: Path, timezone: str, week_start: str) -> Path:
     """Loads the shop's month and plans; returns the project's folder.
 
@@ -178,7 +182,7 @@ def build_world(folder: Path, timezone: str, week_start: str) -> Path:
         del simulator.annotations[0], simulator.flags[0]
         project.set_clock(SHOP.end + timedelta(hours=1), simulator)
         succeeded(project.load_here(*[argument for name in ANSWERS for argument in ("--only", name)]))
-    warehouse.plan(project)
+    warehouse.plan(project, models=(*warehouse.READ_BY_CHARTS, *READ_BESIDES))
     return project.root
 
 

@@ -91,9 +91,12 @@ def merges(exported: Exported) -> list[tuple[object, ...]]:
 
 
 def compared(project: Project) -> dict[str, warehouse.Rows]:
+    """The tables and views that are there."""
+    built = project.query("SELECT LOWER(table_schema || '.' || table_name) FROM information_schema.tables")
     return {
         name: project.query(f"SELECT * FROM ({COMPARED.get(name, f'SELECT * FROM {name}')}) ORDER BY ALL")
         for name in warehouse.BUILT_TABLES
+        if {(each,) for each in re.findall(r"(?:silver|gold)\.\w+", name)} <= {*built}
     }
 
 
@@ -123,14 +126,20 @@ def foreign_project(folder: Path, exported: Exported, bronze: str) -> Project:
 def test_another_tools_tables_give_the_same_silver_and_gold(
     tmp_path: Path, exported: Exported, reference: Built, bronze: str
 ) -> None:
-    """The table grows by slices, between which SQLMesh runs; the last hours of a slice come once more with the next."""
-    project = foreign_project(tmp_path, exported, bronze)
+    """The table grows by slices, between which SQLMesh runs; the last hours of a slice come once more with the next.
+
+    One tool's warehouse has every model. The others' lack the views that read silver and gold alone: they are the same
+    SQL on rows that are the same.
+    """
+    project, has_all = foreign_project(tmp_path, exported, bronze), bronze == BRONZES[0]
     start, end = exported.simulator.product.start, exported.simulator.product.end
     foreign.write_events(project, bronze, exported.members_of(start, start + 40 * HOUR))
-    warehouse.plan(project)
+    warehouse.plan(project, models=() if has_all else warehouse.stored_models(project))
     foreign.write_events(project, bronze, exported.members_of(start + 38 * HOUR, end))
     warehouse.run(project)
-    warehouse.assert_same_tables(compared(project), reference(bronze not in WITHOUT_INSERT_ID))
+    got, expected = compared(project), reference(bronze not in WITHOUT_INSERT_ID)
+    assert got.keys() >= {*(expected if has_all else warehouse.ORACLE_TABLES)}
+    warehouse.assert_same_tables(got, {name: expected[name] for name in got})
 
 
 def test_rows_that_come_late_show_and_the_documented_command_takes_them_in(tmp_path: Path, exported: Exported) -> None:
@@ -185,7 +194,7 @@ def test_two_projects_with_a_query_of_the_users_own(tmp_path: Path, exported: Ex
     own = project.root / "sqlmesh/bronze/segment.sql"
     own.write_text((project.root / "sqlmesh/bronze/fivetran.sql").read_text())
     foreign.choose(project, "segment", {"events": {"shop": shop, "blog": "other_tool.blog"}})
-    warehouse.plan(project)
+    warehouse.plan(project, models=warehouse.stored_models(project))
     ((newest,),) = project.query(f"SELECT DATE_TRUNC('hour', MAX(server_upload_time)) AT TIME ZONE 'UTC' FROM {shop}")
     spans = "SELECT project, MIN(export_hour), MAX(export_hour) FROM silver.export_hours GROUP BY ALL ORDER BY ALL"
     assert project.query(spans) == [("blog", start, newest - HOUR), ("shop", start, newest - HOUR)]

@@ -356,7 +356,7 @@ def test_a_stale_export_and_a_missing_hour_are_warned_of(project: Project, simul
     project.set_clock(end + timedelta(days=1), simulator)
     load(project, *span(start, start + 20 * HOUR))
     load(project, *span(start + 22 * HOUR, end - HOUR))
-    warehouse.plan(project)
+    warehouse.plan(project, models=("silver.events", "gold.export_coverage"))
     warned_of = {"export_is_fresh", "no_hour_is_missing"}
     assert {name for name in warned_of if warehouse.fails(project, name)} == warned_of
     load(project, "--gaps")
