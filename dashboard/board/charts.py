@@ -8,7 +8,7 @@ import pandas as pd
 from board.errors import UnansweredError
 from board.sql import one_of
 from board.view import View
-from board.warehouse import ROOT, count_live, session_inside_snowflake
+from board.warehouse import count_live, session_inside_snowflake
 
 
 def count_chart(chart: Mapping[str, Any], view: View) -> tuple[pd.DataFrame, float]:
@@ -25,7 +25,7 @@ def count_chart(chart: Mapping[str, Any], view: View) -> tuple[pd.DataFrame, flo
         UnansweredError: the chart has a fault, or there is no answer now.
     """
     by = [] if view.breakdown == "all" else [view.breakdown]
-    sql, keys = written({**chart, "since": view.since, "until": view.until, "by": by})
+    sql, keys = written({**chart, "since": view.since.isoformat(), "until": view.until.isoformat(), "by": by})
     rows, seconds = count_live(f"""
         SELECT * FROM ({sql}) AS chart
         WHERE {view.of_app} AND {one_of(by[0] if by else "segment", view.segments)}
@@ -49,19 +49,9 @@ def written(chart: Mapping[str, Any]) -> tuple[str, list[str]]:
             "Inside Snowflake the dashboard shows what gold holds, and writes no charts of its own. Put this one into "
             "sqlmesh/charts/, or start the dashboard outside: `make dashboard`"
         )
-    from pydantic import ValidationError
+    from amplitude_source.charts.book import compiled
+    from asking.question import checked, words_of_files
 
-    from amplitude_source.charts.book import TYPES, compiled
-    from amplitude_source.charts.definitions import read_words
-    from amplitude_source.errors import AmplitudeError
-    from amplitude_source.yaml_files import first_fault, sentence
-
-    model = TYPES[chart["type"]]
-    try:
-        words = read_words(ROOT)
-        query = compiled(model.model_validate(chart, context=words), words)
-    except AmplitudeError as error:
-        raise UnansweredError(str(error)) from error
-    except ValidationError as error:
-        raise UnansweredError(f"The chart cannot be: {sentence(first_fault(error), model)}") from error
+    words = words_of_files()
+    query = compiled(checked(chart, words), words)
     return query.sql, [*query.keys]

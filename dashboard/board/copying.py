@@ -17,6 +17,8 @@ from amplitude_source.environment import keep_private
 from amplitude_source.settings import CATALOG
 
 BUSY_EXIT = 4
+FORMAT = "1"
+"""Of the copy. Another one makes each copy anew."""
 SESSION = "SET TimeZone = 'UTC'; SET disabled_optimizers = 'join_order,build_side_probe_side'"
 SINGLE_ROWS = ("events", "users", "event_values", "experiment_exposures")  # of gold; the file itself is asked
 SILVER = ("apps", "event_types", "annotations", "cohorts")
@@ -40,9 +42,9 @@ def quoted(path: Path) -> str:
 
 
 def state_of(path: Path) -> str:
-    """Return what changes whenever a DuckDB file does; empty where there is no file."""
-    files = [path, path.with_name(f"{path.name}.wal")]
-    return " ".join(f"{each.stat().st_mtime_ns}/{each.stat().st_size}" for each in files if each.exists())
+    """Return what changes whenever a DuckDB file does, or what a copy holds; empty where there is no file."""
+    files = [each for each in (path, path.with_name(f"{path.name}.wal")) if each.exists()]
+    return " ".join([FORMAT, *(f"{each.stat().st_mtime_ns}/{each.stat().st_size}" for each in files)]) if files else ""
 
 
 def is_copied(schema: str, name: str) -> bool:

@@ -13,7 +13,7 @@ from amplitude_source.bronze.duckdb_file import is_held
 from amplitude_source.cli.dashboard import COPY_FOLDER
 from amplitude_source.invocation import load_command, sqlmesh_command
 from amplitude_source.settings import CATALOG
-from board.copying import BUSY_EXIT, SESSION, attached, state_of
+from board.copying import BUSY_EXIT, FORMAT, SESSION, attached, state_of
 from board.errors import BusyError, MissingError, UnansweredError
 from board.sql import for_engine
 
@@ -97,7 +97,7 @@ class DuckDBWarehouse:
         return bool(copying.problem()) and not copying.was_busy and self._state == state
 
     def problems(self) -> list[str]:
-        if not self._copy.exists():
+        if not copied_state(self._copy).startswith(f"{FORMAT} "):
             return []
         with duckdb.connect(self._copy, read_only=True) as connection:
             found = connection.execute("SELECT name, problem FROM failed ORDER BY ALL").fetchall()

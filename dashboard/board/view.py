@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from board.markup import markdown
 from board.sql import literal, one_of
 from board.warehouse import ask
 
@@ -124,7 +125,7 @@ def choose_days(project: str, first: date, frontier: date) -> tuple[date, date]:
     default = (max(first, frontier - timedelta(days=DEFAULT_DAYS - 1)), frontier)
     for text in st.query_params.get_all("days"):
         if not is_day_within(text, first, frontier):
-            notices().warning(f"The address asks for the day {text!r}. {project} has {first} to {frontier}.")
+            notices().warning(markdown(f"The address asks for the day {text!r}. {project} has {first} to {frontier}."))
     days = st.date_input("Days", default, first, frontier, key="days", bind="query-params", format="YYYY-MM-DD")
     if not isinstance(days, tuple) or len(days) < 2:
         st.caption("Choose the last day, too.")
@@ -181,4 +182,4 @@ def refuse_unknown(key: str, options: list[str]) -> None:
         if text not in options:
             near = get_close_matches(text, options, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            notices().warning(f"The address asks for {key} {text!r}, which there is not.{hint}")
+            notices().warning(markdown(f"The address asks for {key} {text!r}, which there is not.{hint}"))
