@@ -40,11 +40,11 @@ def test_the_docs_have_a_picture_of_each_page() -> None:
 def test_the_overview_has_the_numbers_of_gold(shop: Project, served: Dashboard, chromium: Browser) -> None:
     rows = shop.query("""
         SELECT metric_date::VARCHAR, active_users FROM gold.daily_metrics
-        WHERE breakdown = 'all' AND metric_date >= DATE '2026-06-16' ORDER BY 1
+        WHERE breakdown = 'all' AND metric_date BETWEEN DATE '2026-06-16' AND DATE '2026-06-30' ORDER BY 1
     """)
     (new_users,) = shop.query("""
         SELECT SUM(new_users)::BIGINT FROM gold.daily_metrics JOIN gold.days ON date = metric_date AND is_complete
-        WHERE breakdown = 'all' AND metric_date >= DATE '2026-06-16'
+        WHERE breakdown = 'all' AND metric_date BETWEEN DATE '2026-06-16' AND DATE '2026-06-30'
     """)[0]
     with look(chromium, f"{served.url}/?days=2026-06-16&days=2026-06-30") as sight:
         assert sight.tiles()["New users"] == f"{new_users:,}"
