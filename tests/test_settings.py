@@ -15,7 +15,7 @@ from amplitude_source.errors import AmplitudeError
 from amplitude_source.settings import AmplitudeSettings, destination, duckdb_path, load_projects, settle_settings
 from amplitude_source.transform import sqlmesh_config
 from simulator import demo
-from support.project import Project, copy_checkout
+from support.project import Project, copy_checkout, succeeded
 
 START = "SOURCES__AMPLITUDE__START_HOUR"
 PREFIX = "SOURCES__AMPLITUDE__"
@@ -422,6 +422,15 @@ def test_an_address_that_is_encrypted_or_this_machine_is_taken(checkout: Project
 )
 def test_an_error_never_shows_the_login_of_an_address(text: str, shown: str) -> None:
     assert str(AmplitudeError(text)) == shown
+
+
+def test_no_settings_are_looked_for_in_streamlit_which_takes_long_to_import(checkout: Project) -> None:
+    """The dashboard brings it along, and dlt would ask it for secrets wherever there is no file of them."""
+    script = (
+        "import sys; from pathlib import Path; from amplitude_source.settings import settle_settings;"
+        "settle_settings(Path.cwd()); print('streamlit' in sys.modules)"
+    )
+    assert succeeded(checkout.run("-c", script, PYTHONPATH="pipelines")).stdout == "False\n"
 
 
 @pytest.mark.parametrize("name", [".env", ".dlt/secrets.toml"])

@@ -15,6 +15,7 @@ from dlt.common.configuration import configspec
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
 from dlt.common.configuration.providers import DictionaryProvider, EnvironProvider
+from dlt.common.configuration.providers.toml import SettingsTomlProvider
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.configuration.specs.base_configuration import NotResolved
@@ -227,6 +228,8 @@ def settle_settings(root: Path, started_with: Mapping[str, str] = os.environ) ->
     for name in DLT_FILES:
         if (root / name).is_file():
             check_toml(root / name)
+    # Without a file of secrets dlt asks Streamlit, whose import takes a third of a second. No setting of ours is there.
+    SettingsTomlProvider._read_streamlit_secrets = lambda *_: None  # type: ignore[method-assign,assignment]  # so it has none
     run_context = Container()[PluggableRunContext]
     if Path(run_context.context.run_dir).resolve() != root.resolve():
         run_context.reload(str(root))

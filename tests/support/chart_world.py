@@ -152,8 +152,12 @@ SEGMENTS = (
 ANSWERS = ("annotations", "cohorts", "cohort_members", "experiments")
 
 
-READ_BESIDES = ("gold.daily_metrics", "gold.experiment_exposures", "silver.annotations")
-"""What tests read of a world besides what charts do."""
+READ = (
+    *("gold.events", "gold.event_values", "gold.users", "gold.days", "gold.hours"),
+    *("silver.event_types", "silver.cohorts", "silver.cohort_members"),
+    *("gold.daily_metrics", "gold.experiment_exposures", "silver.annotations"),
+)
+"""What charts may read, and, in the last line, what else tests read of a world."""
 
 
 def build_world(folder: Path, timezone: str, week_start: str) -> Path:
@@ -182,7 +186,7 @@ def build_world(folder: Path, timezone: str, week_start: str) -> Path:
         del simulator.annotations[0], simulator.flags[0]
         project.set_clock(SHOP.end + timedelta(hours=1), simulator)
         succeeded(project.load_here(*[argument for name in ANSWERS for argument in ("--only", name)]))
-    warehouse.plan(project, models=(*warehouse.READ_BY_CHARTS, *READ_BESIDES))
+    warehouse.plan(project, models=READ)
     return project.root
 
 

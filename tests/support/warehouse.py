@@ -108,11 +108,6 @@ STANDARD_MACROS = {
 Rows = list[tuple[Any, ...]]
 
 LAYERS = ("silver", "gold")
-# Whatever a chart may read.
-READ_BY_CHARTS = (
-    *("gold.events", "gold.event_values", "gold.users", "gold.days", "gold.hours"),
-    *("silver.event_types", "silver.cohorts", "silver.cohort_members"),
-)
 
 DEFAULT = "default"
 """The Amplitude project that is loaded; BLOG is put beside it (`add_to_blog`)."""
