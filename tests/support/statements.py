@@ -57,6 +57,7 @@ SQLMESH_NAMES = re.compile(
 SECRET = re.compile(r"AWS_(KEY|SECRET|TOKEN)|CREDENTIALS\s*=|PASSWORD|PRIVATE.KEY|TOKEN\s*=", re.IGNORECASE)
 ZONED = (exp.DataType.Type.TIMESTAMPTZ, exp.DataType.Type.TIMESTAMPLTZ)
 ZONED_COLUMNS = ("INSERTED_AT", "CREATED_AT")  # dlt's own
+OWN_COLUMNS = ("COHORTS.CREATED_AT",)  # of that name, and without a zone, as all that this pipeline loads
 
 
 def assert_keep_to_the_rules(statements: Collection[str]) -> None:
@@ -161,9 +162,13 @@ def is_zoned(value: exp.Expr) -> bool:
     return (
         isinstance(value, exp.CurrentTimestamp)
         or (isinstance(value, exp.Cast) and value.to.this in ZONED)
-        or (isinstance(value, exp.Column) and value.name.upper() in ZONED_COLUMNS)
+        or (isinstance(value, exp.Column) and value.name.upper() in ZONED_COLUMNS and not is_own(value))
         or (isinstance(value, exp.Literal) and bool(re.search(r"[+-]\d\d:\d\d$", value.name)))
     )
+
+
+def is_own(column: exp.Column) -> bool:
+    return f"{column.table}.{column.name}".upper() in OWN_COLUMNS
 
 
 def without_texts(sql: str) -> str:
