@@ -18,6 +18,7 @@ from .postgres import free_port
 from .project import COMMAND, Project
 
 START_SECONDS, PAGE_SECONDS = 60, 90
+TALLEST = 1300  # of a picture in the documents
 WIDE, NARROW = 1280, 390
 # The script has run, nothing of an earlier run is left, each figure is drawn; and it has stayed so for a while, because
 # Streamlit begins anew when it has read the address.
@@ -160,6 +161,6 @@ def picture_of(sight: Sight, path: Path) -> None:
     """Write a picture of the whole page, as PNG."""
     height = sight.page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
     width = sight.page.viewport_size["width"] if sight.page.viewport_size else WIDE
-    sight.page.set_viewport_size({"width": width, "height": min(int(height) + 20, 2400)})
+    sight.page.set_viewport_size({"width": width, "height": min(int(height) + 20, TALLEST)})
     sight.page.wait_for_timeout(1000)  # Plotly draws anew
     sight.page.screenshot(path=path)
