@@ -12,6 +12,7 @@ import pandas as pd
 from board.errors import MissingError, UnansweredError
 
 NOT_FOUND = (2003, 904)  # a table or a column that is not there, or that the role may not see
+MICROSECONDS = "datetime64[us]"  # as DuckDB has times, so that figures of both write them alike
 
 
 class Snowflake:
@@ -70,8 +71,8 @@ def tidy(rows: pd.DataFrame) -> pd.DataFrame:
     for name in rows:
         if any(isinstance(value, Decimal) for value in rows[name]):
             rows[name] = rows[name].astype(float)
-        elif any(type(value) is date for value in rows[name]):
-            rows[name] = pd.to_datetime(rows[name])
+        elif any(isinstance(value, date) for value in rows[name]):
+            rows[name] = pd.to_datetime(rows[name]).astype(MICROSECONDS)
     return rows
 
 
