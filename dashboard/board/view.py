@@ -82,12 +82,14 @@ def one_segment(view: View) -> View:
 
 def current() -> View:
     """Return what the reader has chosen, for a page."""
-    return st.session_state["view"]  # type: ignore[no-any-return]
+    view: View = st.session_state["view"]
+    return view
 
 
 def notices() -> DeltaGenerator:
     """Return the place below the title for what is wrong with the address: the sidebar may be folded away."""
-    return st.session_state["notices"]  # type: ignore[no-any-return]
+    place: DeltaGenerator = st.session_state["notices"]
+    return place
 
 
 def choose() -> View | None:

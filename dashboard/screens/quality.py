@@ -24,7 +24,7 @@ def page() -> None:
         "coverage": show_coverage,
         "reconciliation": show_reconciliation,
         "rejected rows": show_rejected,
-        "schema changes": show_changes,
+        "schema changes": lambda _: show_changes(),
         "properties": show_properties,
         "loads": show_loads,
     }
@@ -125,8 +125,8 @@ def show_rejected(view: View) -> None:
     st.caption("The lake's archive keeps each line. After a change that can read them: `amplitude.py --replay`.")
 
 
-def show_changes(view: View) -> None:  # noqa: ARG001 - a change of the schema is for all projects
-    """Show which keys of the export became columns."""
+def show_changes() -> None:
+    """Show which keys of the export became columns, for all projects."""
     changes = ask("""
         SELECT changed_at, table_name, column_name, key, data_type, example
         FROM bronze.schema_changes ORDER BY changed_at DESC, table_name, column_name
