@@ -44,8 +44,8 @@ def page() -> None:
 
 def show_chart(view: View, table_name: str, spec: Spec) -> None:
     """Show a chart of the project as it stands in gold."""
-    rows = ask(f"SELECT * FROM {table_name} WHERE {view.of_app} ORDER BY ALL")
-    rows = with_lines(rows, spec.get("by", []))
+    rows = ask(f"SELECT * FROM {table_name} WHERE {view.of_app}")
+    rows = with_lines(rows.sort_values([*rows.columns], kind="stable"), spec.get("by", []))
     show_rows(rows, spec.get("show", "conversion"))
     st.caption("A chart of sqlmesh/charts/ has days and break-downs of its own; those of the sidebar do not change it.")
 

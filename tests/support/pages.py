@@ -2,8 +2,10 @@
 
 import base64
 import json
+import math
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from screens import PAGES
 
 draw(*PAGES[{section!r}][{path!r}])
 """
-DIGITS = 6  # of fractions, which two engines add up in another order
+TOLERANCE = 1e-9
 
 Shown = dict[str, dict[str, Any]]
 """By page: tiles, figures, tables, sentences, exceptions."""
@@ -81,10 +83,25 @@ def plain(value: Any) -> Any:
             return {name: plain(each) for name, each in value.items()}
         case list():
             return [plain(each) for each in value]
-        case float():
-            return round(value, DIGITS)
+        case float() if math.isnan(value):
+            return None
         case _:
             return value
+
+
+def differences(one: Any, other: Any, place: str = "") -> Iterator[str]:
+    """Yield where two pages show something else; fractions may differ as far as engines add up in another order."""
+    match one, other:
+        case dict(), dict():
+            for name in one.keys() | other.keys():
+                yield from differences(one.get(name), other.get(name), f"{place}/{name}")
+        case list(), list() if len(one) == len(other):
+            for number, (mine, theirs) in enumerate(zip(one, other, strict=True)):
+                yield from differences(mine, theirs, f"{place}/{number}")
+        case (float(), int() | float()) | (int(), float()) if math.isclose(one, other, rel_tol=TOLERANCE):
+            return
+        case _ if one != other:
+            yield f"{place}: {one!r} and {other!r}"
 
 
 if __name__ == "__main__":
