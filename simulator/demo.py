@@ -31,7 +31,6 @@ LAST_DAYS = """
 
 TRIES = {
     "make dashboard": "all of it in a browser, at http://127.0.0.1:8501",
-    ".venv/bin/python pipelines/amplitude.py chart docs/examples/charts/active_users.yaml": "a chart, answered at once",
     ".venv/bin/python pipelines/amplitude.py status": "what is loaded or missing",
     ".venv/bin/sqlmesh plan dev --auto-apply --include-unmodified": "an environment of your own",
     "make demo": "once more: nothing is loaded twice",

@@ -10,6 +10,7 @@ import pytest
 
 from simulator import demo
 from support import warehouse
+from support.dashboard import Dashboard
 from support.project import REPOSITORY, Project, Result, copy_checkout, succeeded
 
 MOST_LINES = 30
@@ -36,8 +37,10 @@ def test_the_demo_is_short_and_right_and_what_it_suggests_works_as_printed(tmp_p
     assert_is_right(Demo(tmp_path, {}))
     suggested = re.findall(r"^  (?=\S)(.+)$", first.stdout.partition("What to try next:")[2], re.MULTILINE)
     assert suggested[: len(demo.TRIES)] == [*demo.TRIES]
-    for command in demo.TRIES:
-        # `make demo` is this after a look at the environment, which the copy shares with all tests.
+    # Targets of make are these after a look at the environment, which the copy shares with all tests.
+    with Dashboard(Demo(tmp_path, environment(tmp_path))):
+        tried = {"make dashboard"}
+    for command in [each for each in demo.TRIES if each not in tried]:
         succeeded(run(command.replace("make demo", "python -m simulator demo"), tmp_path))
 
 
@@ -48,13 +51,16 @@ def assert_is_right(project: Project) -> None:
     assert {name: days[name] for name in MEASURES} == dict.fromkeys(MEASURES, COMPLETE_DAYS)
 
 
+def environment(folder: Path) -> dict[str, str]:
+    return {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(folder)}
+
+
 def run(command: str, folder: Path) -> Result:
     """Run a line as a shell would, without any setting of the developer."""
-    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(folder)}
     return subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=folder,
-        env=environment,
+        env=environment(folder),
         capture_output=True,
         encoding="utf-8",
         timeout=MINUTES * 60,
