@@ -14,7 +14,7 @@ from support.project import Project, succeeded
 
 VIEWERS = 10
 SECONDS = float(os.environ.get("VIEWERS_SECONDS", "0"))  # that they look at least; VIEWERS_SECONDS=120 by hand
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS = 2.0
 PATHS = [path for pages in PAGES.values() for path in pages]
 SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
 

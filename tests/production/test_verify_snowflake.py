@@ -26,7 +26,7 @@ from support.project import REPOSITORY
 from support.snowflake_standin import SnowflakeProject
 from verify_snowflake import Checkout, DoesNotHoldError, Report
 
-OF_A_SETTING = {"cohort_requests", "cohort_members", "experiments"}
+OF_A_SETTING = {"cohort_requests"}
 BRONZE = sorted({*TABLES, *rest.TABLES, "rejected_rows", "schema_changes"} - OF_A_SETTING)
 SENT = (REPOSITORY / "tests/support/snapshots/warehouse.sql").read_text()
 # Without those of charts as code, which only the life of test_snowflake_warehouse.py has.
