@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from html import escape
+from textwrap import wrap
 
 from generated import ROOT
 
@@ -33,7 +34,9 @@ def record() -> list[tuple[float, str]]:
     with subprocess.Popen(  # noqa: S603 - our own module
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as demo:
-        lines += [(time.monotonic() - started, line.rstrip()) for line in demo.stdout or ()]
+        for line in demo.stdout or ():
+            second = time.monotonic() - started
+            lines += [(second, part) for part in wrap(line.rstrip(), COLUMNS, drop_whitespace=False) or [""]]
     if demo.returncode:
         sys.exit("\n".join(line for _, line in lines))
     return lines
