@@ -126,7 +126,7 @@ def browser() -> Iterator[Browser]:
     if not program:
         raise FileNotFoundError("Pages are tested in Chromium, and there is none: make browser")
     with sync_playwright() as playwright:
-        arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+        arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.getuid() == 0 else [])]  # of containers
         shown = playwright.chromium.launch(executable_path=program, args=arguments)
         yield shown
         shown.close()
