@@ -15,7 +15,7 @@ from board.errors import BusyError, UnansweredError
 from board.markup import markdown
 from board.warehouse import warehouse
 
-ICONS = {"zoom": ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d"]}
+ZOOM = ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def took(seconds: float) -> None:
 def show_figure(figure: go.Figure, name: str) -> None:
     """Show a figure alone. The button on it saves it as PNG, under its name."""
     image = {"format": "png", "filename": name, "scale": 2}
-    config = {"displaylogo": False, "modeBarButtonsToRemove": ICONS["zoom"], "toImageButtonOptions": image}
+    config = {"displaylogo": False, "modeBarButtonsToRemove": ZOOM, "toImageButtonOptions": image}
     st.plotly_chart(figure, key=f"figure-{name}", config=config)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from board import figures
-from board.figures import COLOURS, DECIMALS, DOWN, PERCENT, THOUSANDS
+from board.figures import COLOURS, DECIMALS, LIFECYCLE, PERCENT, THOUSANDS
 from board.numbers import count, duration, share
 
 MOST_LINES = len(COLOURS)
@@ -17,7 +17,7 @@ MOST_COHORTS, MOST_NUMBERS = 40, 31
 ALL_COHORTS = "(all)"
 ENDS = ("(dropped off)", "(did not perform an event)", "(other)")
 PATHS_STEPS, MOST_TICKS = 4, 6
-STATES = {"new_users": "#009E73", "current_users": "#1B87C9", "resurrected_users": "#56B4E9", "dormant_users": DOWN}
+STATES = {f"{state}_users": colour for state, colour in LIFECYCLE.items()}
 """Of a lifecycle, with their colours."""
 
 Definition = Mapping[str, Any]

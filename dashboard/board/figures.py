@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 
 COLOURS = ("#1B87C9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#7F7F7F")
 DOWN = "#D55E00"
+LIFECYCLE = {"new": COLOURS[0], "current": COLOURS[5], "resurrected": COLOURS[2], "dormant": DOWN}
+"""Colours of what users are, the same on each page."""
 GREY = "#7F7F7F"
 BLUES, GREYS = ((0, "#EAF3FA"), (0.5, "#86BADD"), (1, "#00324F")), ((0, "#F0F0F0"), (1, "#A6A6A6"))
 """From nothing to the most."""

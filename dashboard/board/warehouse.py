@@ -137,15 +137,6 @@ def _kept(version: str, sql: str) -> pd.DataFrame:  # noqa: ARG001 - it is part 
     return warehouse().answer(sql, live=False)
 
 
-def ask_live(sql: str) -> pd.DataFrame:
-    """Ask the warehouse itself, for what the copy has not: single events and users.
-
-    Raises:
-        UnansweredError: a load or a run has the file, or came while the answer was on its way.
-    """
-    return warehouse().answer(sql, live=True)
-
-
 def count_live(sql: str) -> tuple[pd.DataFrame, float]:
     """Ask the warehouse itself what takes its time; the answer is kept as long as one of the copy.
 

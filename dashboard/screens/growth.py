@@ -8,12 +8,11 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from board import figures
 from board.blocks import show
-from board.figures import COLOURS, DECIMALS, DOWN
+from board.figures import DECIMALS, LIFECYCLE
 from board.intervals import ADVERBS, UNITS, intervals, starts
 from board.view import MOST_LINES, View, chosen, current, one_segment
 from board.warehouse import ask
 
-STATES = {"new": COLOURS[0], "current": COLOURS[5], "resurrected": COLOURS[2], "dormant": DOWN}
 ATTRIBUTES = ["source", "medium", "campaign", "referrer"]
 TOUCHES = ["first", "last"]
 OTHER = "(other)"
@@ -57,9 +56,9 @@ def lifecycle_of(view: View, unit: str) -> str:
 def show_lifecycle(view: View, alone: View, unit: str) -> None:
     """Show the users of each interval by what they were in the one before, and pulse."""
     rows = ask(lifecycle_of(alone, unit))
-    states = rows.melt(["start_date", "is_complete"], [*STATES], "state", "users")
+    states = rows.melt(["start_date", "is_complete"], [*LIFECYCLE], "state", "users")
     states["users"] = states["users"].where(states["state"] != "dormant", -states["users"])
-    figure = figures.bars(states, "start_date", "users", "state", colours=[*STATES.values()])
+    figure = figures.bars(states, "start_date", "users", "state", colours=[*LIFECYCLE.values()])
     show(
         f"Lifecycle by {unit}",
         figure,

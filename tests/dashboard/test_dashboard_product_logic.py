@@ -3,6 +3,7 @@
 from datetime import date
 
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
 from board import figures
@@ -16,8 +17,8 @@ VIEW = View("it's", 7, *DAYS, "platform", ("iOS", "it's <b>"), *DAYS)
 MARKUP = "a <b>bold</b> & plain"
 
 
-def texts_of(figure: object) -> str:
-    return str(figure.to_json())  # type: ignore[attr-defined]
+def texts_of(figure: go.Figure) -> str:
+    return str(figure.to_json())
 
 
 @pytest.mark.parametrize(

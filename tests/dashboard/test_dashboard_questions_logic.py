@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from amplitude_source.charts.book import TYPES, compiled, read_charts
 from amplitude_source.charts.definitions import Words, read_words
+from amplitude_source.charts.vocabulary import ColumnType
 from asking import files
 from asking.conditions import SQL, Condition, conditions_of, where_of
 from asking.fields import fields_of
@@ -24,7 +25,13 @@ from board.markup import markdown
 from support.chart_gold import Gold, at
 from support.charts import DEFINITIONS_OF_GUIDE, EXAMPLES, PROPERTIES_OF_GUIDE, write_charts
 
-COLUMNS = {"total": "number", "platform": "text", "now.plan": "text", "is_active": "boolean", "tags": "list"}
+COLUMNS: dict[str, ColumnType] = {
+    "total": "number",
+    "platform": "text",
+    "now.plan": "text",
+    "is_active": "boolean",
+    "tags": "list",
+}
 DAYS = (date(2026, 6, 1), date(2026, 6, 14))
 MARKED = "<b>*$Bought$*</b>"
 # A chart of each type over the events of `small`.
@@ -142,18 +149,18 @@ def test_intervals_that_hold_a_chosen_day_are_shown() -> None:
     ],
 )  # fmt: skip
 def test_a_condition_of_a_file_can_be_clicked_and_is_written_alike(where: str, conditions: list[Condition]) -> None:
-    assert conditions_of(where, COLUMNS) == conditions  # type: ignore[arg-type]  # the kinds of columns
-    again = where_of(conditions, COLUMNS)  # type: ignore[arg-type]
+    assert conditions_of(where, COLUMNS) == conditions  # the kinds of columns
+    again = where_of(conditions, COLUMNS)
     assert again is not None
-    assert conditions_of(again, COLUMNS) == conditions  # type: ignore[arg-type]
+    assert conditions_of(again, COLUMNS) == conditions
 
 
 def test_own_sql_keeps_its_meaning_beside_other_conditions() -> None:
     own, other = Condition(SQL, values=("total > 1 OR total < 0",)), Condition("platform", "is", ("Web",))
-    assert where_of([own, other], COLUMNS) == "(total > 1 OR total < 0) AND platform = 'Web'"  # type: ignore[arg-type]
+    assert where_of([own, other], COLUMNS) == "(total > 1 OR total < 0) AND platform = 'Web'"
     with pytest.raises(ValueError, match="is no SQL expression"):
-        where_of([other, Condition(SQL, values=("total > 1) OR (total < 0",))], COLUMNS)  # type: ignore[arg-type]
-    assert where_of([Condition("platform", "is")], COLUMNS) is None  # type: ignore[arg-type]
+        where_of([other, Condition(SQL, values=("total > 1) OR (total < 0",))], COLUMNS)
+    assert where_of([Condition("platform", "is")], COLUMNS) is None
 
 
 def form_page(folder: str, name: str) -> None:

@@ -35,7 +35,8 @@ def pages_of(project: Project, address: str = "") -> Shown:
     """
     folders = [project.root / "dashboard", project.root / "pipelines", REPOSITORY / "tests", REPOSITORY]
     result = project.run("-m", "support.pages", address, PYTHONPATH=":".join(map(str, folders)))
-    return json.loads(succeeded(result).stdout.splitlines()[-1])  # type: ignore[no-any-return]
+    shown: Shown = json.loads(succeeded(result).stdout.splitlines()[-1])
+    return shown
 
 
 def show_all(address: str) -> Shown:
