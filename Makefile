@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 # Three processes of tests for two processors, because tests wait for servers, for other processes and for the disk.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 
-.PHONY: demo dashboard browser test test-all verify-snowflake lint lint-python lint-sql lint-docs format docs site lock clean
+.PHONY: demo dashboard browser test test-landing test-nightly verify-snowflake lint lint-python lint-sql lint-docs format docs site lock clean
 
 demo: .venv/installed
 	$(BIN)/python -m simulator demo
@@ -22,8 +22,12 @@ test: .venv/installed
 
 # The core, and what is slow besides: every fault, kills at random points, many small runs, Snowflake's stand-in.
 # One session, because a second one would collect all tests again, start its own servers and end with idle processors.
-test-all: .venv/installed .venv-standin/installed
-	$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1 --durations 30
+test-landing: .venv/installed .venv-standin/installed
+	$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1 --durations 30 -m "not nightly"
+
+# More of the same: further seeds, users, tools and whole lives, of which each kind has a test in `test-landing`.
+test-nightly: .venv/installed .venv-standin/installed
+	$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1 --durations 30 -m nightly
 
 # Chromium, in which the pages of the dashboard are tested; on Debian and Ubuntu, as root.
 browser:

@@ -1,6 +1,5 @@
 """The worlds that random charts are asked in, and the tables of examples."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,11 +8,11 @@ from support.chart_gold import Gold
 from support.chart_world import World, build_world
 from support.shared import built_once
 
-BY_HAND = pytest.mark.skipif("CHARTS" not in os.environ, reason="CHARTS=100 asks so many charts, here too")
 WORLDS = [
-    pytest.param(("America/Los_Angeles", "sunday"), id="los-angeles"),
-    pytest.param(("Asia/Kolkata", "monday"), id="kolkata", marks=pytest.mark.slow),
-    pytest.param(("UTC", "sunday"), id="utc", marks=[pytest.mark.slow, BY_HAND]),
+    # Half hours, and a change of clocks within the month.
+    pytest.param(("America/St_Johns", "sunday"), id="st-johns"),
+    pytest.param(("Asia/Kolkata", "monday"), id="kolkata", marks=[pytest.mark.slow, pytest.mark.nightly]),
+    pytest.param(("UTC", "sunday"), id="utc", marks=[pytest.mark.slow, pytest.mark.nightly]),
 ]
 
 

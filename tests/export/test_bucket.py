@@ -100,7 +100,7 @@ def test_the_same_from_s3_whatever_folder_amplitude_writes_to(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(1, 6))])
 def test_changes_of_the_source_and_kills_at_random_points_lose_and_double_nothing(
     project: Project, simulator: Simulator, loaded_data: Path, tmp_path: Path, seed: int
 ) -> None:

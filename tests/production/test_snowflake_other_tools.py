@@ -13,7 +13,7 @@ from support.project import Project, make_project, succeeded
 from support.snowflake_standin import SnowflakeProject
 from verify_snowflake import Checkout, Report, check_rows
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 SCHEMA = "SCHEMA_189524"
 MERGES = [(1, 2, "2026-06-01 05:30:00", "2026-06-01 05:30:01")]

@@ -151,7 +151,7 @@ class OtherRows(Change):
         return [members[0].edited(lambda _: self.data)]
 
 
-def test_a_warehouse_on_snowflake_has_at_any_time_the_rows_of_one_on_duckdb(
+def test_a_warehouse_on_snowflake_ends_with_the_rows_of_one_on_duckdb(
     tmp_path: Path, snowflake_project: SnowflakeProject, simulator: Simulator
 ) -> None:
     """Load and plan; an hour that changed, on which an audit fails; a new column, in development and then promoted.
@@ -176,7 +176,6 @@ def test_a_warehouse_on_snowflake_has_at_any_time_the_rows_of_one_on_duckdb(
         project.set_clock(day_before_last + 10 * HOUR, simulator)
         succeeded(project.load_here("--end", hour_text(day_before_last)))
         warehouse.plan(project)
-    assert_same_rows_on_both(snowflake, local)
     assert_charts_are_the_same_on_both(snowflake, local)
 
     rows = (export_row(app=DEMO.app, amplitude_id=user, device_id=f"{user}", new_key=1) for user in (1, 2))

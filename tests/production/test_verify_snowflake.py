@@ -77,6 +77,7 @@ NOT_SHOWN_BY_THE_STANDIN = {
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_all_of_it_holds_on_the_standin_but_what_an_account_alone_can_show(snowflake_project: SnowflakeProject) -> None:
     project, database = snowflake_project, snowflake_project.snowflake
     for folder in ("infra", "simulator"):

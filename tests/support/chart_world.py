@@ -29,7 +29,7 @@ from .project import Project, make_project, succeeded
 
 EXAMPLES = int(os.environ.get("CHARTS", "16"))
 """How many charts are drawn a world."""
-# Clocks change in Los Angeles on 8 March, and a week, a month and a quarter begin within.
+# Clocks change in St John's on 8 March, and a week, a month and a quarter begin within.
 SHOP = Product(seed=5, start=datetime(2026, 3, 5), days=33, events_per_day=48, exposures=True)
 PROPERTIES = """\
 total: {from: event, type: number}

@@ -79,6 +79,10 @@ def of_state(project: Project, postgres: Postgres, sql: str) -> list[tuple[objec
 
 @pytest.mark.slow
 def test_plan_run_and_a_development_environment(planned: Project, postgres: Postgres) -> None:
+    """The plan changes audits alone, and audits what is built."""
+    add_audits(planned)
+    result = succeeded(sqlmesh(planned, "plan", "--auto-apply", "--no-prompts", "--skip-tests"))
+    assert "SILVER.USER_DAYS" in result.stdout
     succeeded(sqlmesh(planned, "run"))
     warehouse.assert_equals_oracle(planned, archived(planned))
     succeeded(sqlmesh(planned, "plan", "dev", "--auto-apply", "--include-unmodified", "--skip-tests"))
@@ -89,16 +93,11 @@ def test_plan_run_and_a_development_environment(planned: Project, postgres: Post
     assert planned.query(tables) == [], "none of the state lies in the warehouse"
 
 
-@pytest.mark.slow
-def test_a_plan_that_changes_audits_alone_audits_what_is_built(planned: Project) -> None:
+def add_audits(project: Project) -> None:
     for name in ("silver/export/events.sql", "silver/activity/user_days.sql"):
-        model = planned.root / "sqlmesh/models" / name
+        model = project.root / "sqlmesh/models" / name
         head, audits, rest = model.read_text().partition("  audits (\n")
         model.write_text(f"{head}{audits}    not_null(columns := (project)),\n{rest}")
-    result = succeeded(sqlmesh(planned, "plan", "--auto-apply", "--no-prompts", "--skip-tests"))
-    assert "SILVER.USER_DAYS" in result.stdout
-    succeeded(sqlmesh(planned, "run"))
-    warehouse.assert_equals_oracle(planned, archived(planned))
 
 
 @pytest.mark.slow
@@ -208,7 +207,7 @@ def changed_hour(project: Project, folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("models", [0, 4])
+@pytest.mark.parametrize("models", [pytest.param(0, marks=pytest.mark.nightly), 4])
 def test_a_killed_restatement_is_finished_by_the_next_run(
     planned: Project, postgres: Postgres, tmp_path: Path, models: int
 ) -> None:

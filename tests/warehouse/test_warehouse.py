@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -16,6 +17,7 @@ from simulator.server import Simulator
 from support import warehouse
 from support.members import export_row, gzip_lines, hour_text, member_name
 from support.project import Project, make_project
+from support.shared import built_once
 
 HOUR = timedelta(hours=1)
 WEEK = Product(seed=8, days=7, events_per_day=120)
@@ -35,6 +37,29 @@ def settle(project: Project, simulator: Simulator) -> None:
 def load(project: Project, *arguments: str) -> None:
     result = project.load_here(*arguments)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def built_week(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a project that has loaded and planned the week; for tests that begin after that."""
+
+    def build(folder: Path) -> Path:
+        with Simulator(WEEK) as simulator:
+            project = make_project(folder, simulator)
+            settle(project, simulator)
+            load(project)
+        warehouse.plan(project)
+        return project.root / "data"
+
+    return built_once(tmp_path_factory, "built-week", build)
+
+
+@pytest.fixture
+def built(project: Project, simulator: Simulator, built_week: Path) -> Project:
+    """A copy of that project."""
+    settle(project, simulator)
+    shutil.copytree(built_week, project.root / "data", ignore=shutil.ignore_patterns("work"))
+    return project
 
 
 def span(first: datetime, last: datetime) -> tuple[str, ...]:
@@ -139,11 +164,9 @@ def test_two_projects_with_the_same_app_and_ids_stay_apart_and_wait_for_each_oth
 
 
 @pytest.mark.slow
-def test_a_project_added_later_is_taken_in_by_restating_and_alone(project: Project, simulator: Simulator) -> None:
-    settle(project, simulator)
-    first, last = simulator.product.start + 20 * HOUR, simulator.product.end - HOUR
-    load(project, "--end", hour_text(last))
-    warehouse.plan(project)
+def test_a_project_added_later_is_taken_in_by_restating_and_alone(built: Project) -> None:
+    project, first = built, WEEK.start + 20 * HOUR
+    ((last,),) = project.query("SELECT MAX(export_hour) FROM gold.export_hours_taken")
     alone = warehouse.tables(project)
     warehouse.add_to_blog(project, first, last)
     warehouse.list_event_types_of_blog(project, first, {"Order Paid"})
@@ -213,12 +236,8 @@ def test_an_event_type_that_becomes_inactive_or_active_again_counts_so_for_all_t
     warehouse.assert_equals_oracle(project, archived(project), inactive=types[1])
 
 
-def test_an_hour_with_another_content_is_restated_by_the_printed_command(
-    project: Project, simulator: Simulator, tmp_path: Path
-) -> None:
-    settle(project, simulator)
-    load(project)
-    warehouse.plan(project)
+def test_an_hour_with_another_content_is_restated_by_the_printed_command(built: Project, tmp_path: Path) -> None:
+    project = built
     largest = max(archived(project), key=lambda path: path.stat().st_size)
     folder = tmp_path / "exports"
     folder.mkdir()
@@ -273,10 +292,8 @@ def test_every_model_is_compared_with_a_rebuild_or_excused(project: Project) -> 
 
 
 @pytest.mark.slow
-def test_a_project_with_a_new_name_is_what_it_was_under_the_old_one(project: Project, simulator: Simulator) -> None:
-    settle(project, simulator)
-    load(project)
-    warehouse.plan(project)
+def test_a_project_with_a_new_name_is_what_it_was_under_the_old_one(built: Project) -> None:
+    project = built
     before = warehouse.tables(project)
     for key in ("API_KEY", "SECRET_KEY"):
         project.env[f"SOURCES__AMPLITUDE__PROJECTS__WEB__{key}"] = project.env.pop(f"SOURCES__AMPLITUDE__{key}")
@@ -330,8 +347,9 @@ def test_sqlmesh_in_the_folder_of_the_models_refers_to_the_root(project: Project
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_kills_at_random_points_change_nothing_in_the_end(project: Project, simulator: Simulator) -> None:
-    """`kill -9` of the load and of SQLMesh, again and again, then plain re-runs."""
+    """`kill -9` of the load and of SQLMesh, again and again; test_state.py kills at chosen points."""
     chance = random.Random(0)
     sqlmesh = "-c", "from sqlmesh.cli.main import cli; cli()"
     plan = *sqlmesh, "plan", "--auto-apply", "--no-prompts", "--skip-tests"
@@ -364,10 +382,8 @@ def test_a_stale_export_and_a_missing_hour_are_warned_of(project: Project, simul
     assert {name for name in warned_of if warehouse.fails(project, name)} == set()
 
 
-def test_an_edited_gold_model_is_built_alone_in_dev_and_compared(project: Project, simulator: Simulator) -> None:
-    settle(project, simulator)
-    load(project)
-    warehouse.plan(project)
+def test_an_edited_gold_model_is_built_alone_in_dev_and_compared(built: Project) -> None:
+    project = built
     model = project.root / "sqlmesh/models/gold/charts/daily_metrics.sql"
     new_users = "COALESCE(totals.new_users, 0)"
     assert model.read_text().count(new_users) == 1, f"the model has no {new_users} to edit: choose another column"
