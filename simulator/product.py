@@ -4,7 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from random import Random
+from typing import cast
 
 from simulator.archive import Member, pack_hour
 from simulator.catalog import Row
@@ -46,15 +48,25 @@ class Product:
     def rows(self) -> Iterator[tuple[datetime, list[Row]]]:
         """Yield every export hour in order, empty ones included, with its rows."""
         life = _Life(self)
+        users: set[object] = set()
         for day in range(-_WARM_UP_DAYS, self.days):
             for hour, rows in life.live(day):
                 if day >= 0:
+                    _mark_first_events(rows, users)
                     yield hour, rows
 
     def members(self, copies: int = 1) -> Iterator[Member]:
         """Yield the archive members in order of hour and name; with copies, all rows so many times under fresh ids."""
         for hour, rows in self.rows():
             yield from pack_hour(self.app, self.seed, hour, rows, copies)
+
+
+def _mark_first_events(rows: list[Row], users: set[object]) -> None:
+    """Mark the first row that Amplitude takes in of each user; its own numbers know nothing of the days before."""
+    for row in sorted(rows, key=itemgetter("server_upload_time")):
+        if row["amplitude_id"] not in users:
+            users.add(row["amplitude_id"])
+            row["data"] = cast(Row, row["data"]) | {"first_event": True}
 
 
 class _Life:

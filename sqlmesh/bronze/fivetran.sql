@@ -44,5 +44,6 @@ SELECT
   source.user_properties::VARCHAR AS user_properties, /* The user's properties as of the event, as JSON text */
   source.groups::VARCHAR AS groups, /* The groups that the user was in, as JSON text */
   source.group_properties::VARCHAR AS group_properties, /* Their properties, as JSON text */
+  source.data::VARCHAR AS data, /* What Amplitude notes on the row, as JSON text */
   source.server_upload_time AS found_by /* server_upload_time as the table has it, by which the warehouse finds the rows of an hour */
 FROM @foreign_rows(events) AS source

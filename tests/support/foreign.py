@@ -18,7 +18,7 @@ TEXTS = (
     *("city", "dma", "ip_address"),
 )
 TIMES = ("event_time", "server_upload_time", "client_event_time", "client_upload_time", "server_received_time")
-NESTED = ("event_properties", "user_properties", "groups", "group_properties")
+NESTED = ("event_properties", "user_properties", "groups", "group_properties", "data")
 NUMBERS = ("app", "amplitude_id", "session_id", "event_id")
 PLACES = ("location_lat", "location_lng")
 

@@ -32,6 +32,7 @@ from amplitude_source.settings import HOUR
 from oracle import acquisition as oracle_acquisition
 from oracle import activity as oracle_activity
 from oracle import behaviour as oracle_behaviour
+from oracle import new_users as oracle_new_users
 from oracle import people as oracle_people
 from oracle import retention as oracle_retention
 from oracle.properties import declared_value
@@ -59,6 +60,7 @@ BUILT_TABLES = (
     "silver.devices",
     "silver.event_types",
     "silver.event_properties",
+    "silver.first_events",
     "silver.user_property_changes",
     "silver.group_states",
     "silver.property_values",
@@ -70,6 +72,7 @@ BUILT_TABLES = (
     "silver.segment_days",
     "silver.segment_sessions",
     "gold.daily_metrics",
+    "gold.new_users_daily",
     "gold.lifecycle_daily",
     "gold.lifecycle_weekly",
     "gold.lifecycle_monthly",
@@ -98,6 +101,7 @@ ORACLES: tuple[ModuleType, ...] = (
     oracle_behaviour,
     oracle_retention,
     oracle_acquisition,
+    oracle_new_users,
 )
 CHARTS = oracle.Charts()
 STANDARD_MACROS = {

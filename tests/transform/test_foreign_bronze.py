@@ -153,14 +153,14 @@ def test_a_model_of_the_users_own_may_not_read_the_events_of_bronze_of_which_it_
         pass
 
 
-def test_the_two_models_that_read_the_events_of_bronze_read_the_hours_of_a_run(project: Project) -> None:
+def test_the_models_that_read_the_events_of_bronze_read_the_hours_of_a_run(project: Project) -> None:
     with warehouse.opened(project) as context:
         readers = {
             model.name: model.kind.is_incremental_by_time_range
             for model in context.models.values()
             if '"AMPLITUDE"."BRONZE"."EVENTS"' in (model.depends_on or ())
         }
-    assert readers == {"silver.events": True, "silver.export_repeats": True}
+    assert readers == {"silver.events": True, "silver.export_repeats": True, "silver.first_events": True}
 
 
 @pytest.mark.parametrize("bronze", BRONZES)

@@ -1,8 +1,9 @@
 """Promise 2 as a property: whatever way the same hours are split into runs, silver and gold equal one full rebuild.
 
 Each seed draws a small crowd with rows up to 60 days late, repeats, reused insert ids, wrong clocks, logins, merges by
-Amplitude and types that become inactive or are deleted, then a way to load and build its hours: slices in any order,
-some replayed, with `sqlmesh run` at any time. In the end the export goes on for days without any row.
+Amplitude, users from before the export and types that become inactive or are deleted, then a way to load and build its
+hours: slices in any order, some replayed, with `sqlmesh run` at any time. In the end the export goes on for days
+without any row.
 """
 
 import random
@@ -10,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 
 import duckdb
@@ -29,6 +31,7 @@ USERS, MERGES = 12, 10
 DELAYS = (timedelta(seconds=3), timedelta(minutes=40), 5 * HOUR, 3 * DAY, 20 * DAY, 60 * DAY, -4 * DAY)
 WRONG_CLOCKS = (datetime(1970, 1, 1, 12), datetime(2100, 1, 1, 12))
 EVENT_TYPES = ("open", "view", "buy", "ping")
+KNOWN_BEFORE: tuple[object, ...] = (2, 5, 9)
 FLAGGED, DELETED = "ping", "view"
 
 # Weeks and days as they are by default have examples enough in test_warehouse.py.
@@ -61,10 +64,20 @@ def crowd(chance: random.Random) -> Crowd:
             repeated = bool(sent) and chance.random() < 0.15
             new = row_of(chance, hour)
             rows[hour].append(repeat(chance, chance.choice(sent), new) if repeated else new)
+    mark_first_events([row for hour in hours for row in rows[hour]])
     flags = dict(zip(sorted(chance.sample(hours, 3)), (True, False, True), strict=True))
     merges = [(chance.choice(hours), merge_of(chance)) for _ in range(MERGES)]
     deletions = dict(zip(sorted(chance.sample(hours, 3)), (True, False, chance.random() < 0.5), strict=True))
     return Crowd(rows, flags, deletions, merges)
+
+
+def mark_first_events(rows: list[dict[str, object]]) -> None:
+    """Mark what Amplitude took in first of each user; some users it has known from before the export."""
+    known = {*KNOWN_BEFORE}
+    for row in sorted(rows, key=itemgetter("server_upload_time")):
+        if row["amplitude_id"] not in known:
+            known.add(row["amplitude_id"])
+            row["data"] = {"first_event": True}
 
 
 def merge_of(chance: random.Random) -> oracle.Merge:

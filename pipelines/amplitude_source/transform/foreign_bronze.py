@@ -39,7 +39,7 @@ TABLE_NAME = re.compile(r'([\w$]+|"[^"]+")(\.([\w$]+|"[^"]+")){1,2}')
 GATED, GATE = "silver.events", "LANDED_HOURS"
 """The model that takes hours in, and the query of its gate: see signals/export_hours.py."""
 BY_HOUR = "bronze.events"
-"""Has only the hours of a run; `silver.events` and `silver.export_repeats` ask for no others."""
+"""Has only the hours of a run; the three models of `silver/export/` that read it ask for no others."""
 ROWS, VARIABLE = "foreign_rows", "foreign_tables"
 """The macro by which queries read the tables, and what it goes by."""
 

@@ -46,6 +46,7 @@ WITH uploaded AS (
     user_properties,
     groups,
     group_properties,
+    data,
     DATE_TRUNC('HOUR', server_upload_time) AS export_hour
   FROM bronze.exported_events
   WHERE
@@ -88,6 +89,7 @@ SELECT
   user_properties, /* The user's properties as of the event, as JSON text */
   groups, /* The groups that the user was in, as JSON text */
   group_properties, /* Their properties, as JSON text */
+  data, /* What Amplitude notes on the row, as JSON text */
   export_hour AS _export_hour, /* Hour (UTC) of the upload */
   uuid AS _archive_file, /* With _archive_row, what tells rows of an hour apart */
   1 AS _archive_row, /* Always 1 */

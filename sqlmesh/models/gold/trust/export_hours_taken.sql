@@ -12,6 +12,7 @@ MODEL (
     gold.session_paths,
     silver.devices,
     silver.event_properties,
+    silver.first_events,
     silver.segment_days,
     silver.user_days,
     silver.user_property_changes,

@@ -1,6 +1,6 @@
 /* Our numbers of each day beside Amplitude's own, by measure, with what a difference comes from. A day on which all events agree is proven: no row is
  * missing and none is counted twice. New users do not agree in the warehouse's first weeks, because users from before its first hour are new here when
- * they come back. */
+ * they come back: gold.new_users_daily. */
 MODEL (
   name gold.reconciliation_daily,
   kind VIEW,
@@ -108,6 +108,7 @@ WITH apps AS (
     theirs.detail,
     COALESCE(ours.value, 0) AS ours,
     theirs.value AS theirs,
+    ours.other_value,
     ABS(ours.other_value - theirs.value) <= 0.000001 * GREATEST(1, ABS(theirs.value)) AS is_other_equal,
     theirs.asked_at,
     theirs.is_reached,
@@ -173,6 +174,8 @@ SELECT
     THEN NULL
     WHEN NOT offset_minutes IS NULL AND NOT has_all_events
     THEN 'zone'
+    WHEN measure = 'new_users' AND ours > theirs AND other_value <= theirs
+    THEN 'history begins later'
     WHEN is_other_equal
     THEN DECODE(measure, 'events', 'deleted types', 'active_users', 'inactive types', 'long sessions')
     WHEN NOT has_all_events AND ours < theirs AND empty_hours > 0
@@ -186,7 +189,7 @@ SELECT
     AND ours > theirs
     THEN 'unmerged users'
     ELSE 'other rule'
-  END::VARCHAR AS likely_cause, /* zone, deleted types, empty hours, late copies, late rows (they came after the hour was loaded), other rows, inactive types, long sessions, unmerged users or other rule; NULL unless it differs */
+  END::VARCHAR AS likely_cause, /* zone, deleted types, empty hours, late copies, late rows (they came after the hour was loaded), other rows, inactive types, long sessions, history begins later (Amplitude has known enough of the new users before), unmerged users or other rule; NULL unless it differs */
   IFF(verdict = 'differs' AND NOT has_all_events, offset_minutes, NULL)::BIGINT AS zone_offset_minutes, /* Of a zone as the cause: the minutes by which it is ahead of UTC */
   asked_at::TIMESTAMPNTZ AS asked_at, /* When Amplitude was asked (UTC) */
   day_starts_at::TIMESTAMPNTZ AS day_starts_at, /* When the day begins (UTC) */

@@ -1,6 +1,6 @@
 /* Our numbers of the days that Amplitude was asked about, by the rules of its charts. Events count that were uploaded before Amplitude was asked. Of the
- * sample of users those count who are the same users here. Beside each number stands the one that another rule gives: events without those of deleted types, and users with any event, an inactive one included, and
- * sessions with those of more than a day, which last a day at most. */
+ * sample of users those count who are the same users here. Beside each number stands the one that another rule gives: events without those of deleted types, users with any event, an inactive
+ * one included, new users without those whom Amplitude has known before, and sessions with those of more than a day, which last a day at most. */
 MODEL (
   name silver.own_numbers,
   kind VIEW,
@@ -41,8 +41,7 @@ WITH days AS (
     own.project,
     own.event_date,
     COUNT_IF(own.active_events > 0) AS active_users,
-    COUNT_IF(own.events > 0) AS users,
-    COUNT_IF(own.event_date = own.first_date) AS new_users
+    COUNT_IF(own.events > 0) AS users
   FROM silver.segment_days AS own
   JOIN days
     ON days.project = own.project AND days.event_date = own.event_date
@@ -129,13 +128,18 @@ WITH days AS (
   FROM users
   UNION ALL
   SELECT
-    project,
-    event_date,
+    new.project,
+    new.event_date,
     'new_users' AS measure,
     '(all)' AS detail,
-    new_users AS value,
-    NULL AS other_value
-  FROM users
+    SUM(new.new_users) AS value,
+    SUM(new.new_users) - SUM(new.known_before_users) AS other_value
+  FROM gold.new_users_daily AS new
+  JOIN days
+    ON days.project = new.project AND days.event_date = new.event_date
+  GROUP BY
+    new.project,
+    new.event_date
   UNION ALL
   SELECT
     project,
@@ -187,5 +191,5 @@ SELECT
   measure::VARCHAR AS measure, /* What is counted: see bronze.daily_numbers */
   detail::VARCHAR AS detail, /* The event type, or the id of the chart in Amplitude; (all) for all events and for users */
   value::DOUBLE AS value, /* Our number */
-  other_value::DOUBLE AS other_value /* The number by another rule: events without deleted types, users with any event, sessions with those of more than a day; else NULL */
+  other_value::DOUBLE AS other_value /* The number by another rule: events without deleted types, users with any event, new users whom Amplitude has not known before, sessions with those of more than a day; else NULL */
 FROM numbers
