@@ -120,8 +120,8 @@ def test_rows_that_amplitude_withheld_are_found_and_fetched(shop: Project, ampli
 def test_another_zone_a_merge_not_loaded_and_a_history_that_begins_later_are_named(
     shop: Project, amplitude: Simulator
 ) -> None:
-    """Amplitude has known the product's first users for a day before the first hour here."""
-    shop.env["SOURCES__AMPLITUDE__START_HOUR"] = f"{START + DAY:%Y-%m-%dT%H}"
+    """Amplitude has three days more, so it knows some users who are new here, and their first rows bear no mark."""
+    shop.env["SOURCES__AMPLITUDE__START_HOUR"] = f"{START + 3 * DAY:%Y-%m-%dT%H}"
     amplitude.timezone = "Asia/Kolkata"
     load_at(shop, amplitude, NOON, NOON + DAY)
     warehouse.plan(shop, models=COMPARED)
@@ -133,7 +133,7 @@ def test_another_zone_a_merge_not_loaded_and_a_history_that_begins_later_are_nam
     warehouse.run(shop)
     assert by_verdict(shop, "differs").keys() <= {"active_users", "new_users", "identities", "sessions_per_user"}
     assert causes_of(shop, "active_users") == {"unmerged users"}
-    assert causes_of(shop, "new_users") == {"history begins later"}
+    assert "history begins later" in causes_of(shop, "new_users")
 
 
 def causes_of(project: Project, measure: str) -> set[str]:
@@ -147,7 +147,7 @@ def strangers(project: Project) -> tuple[int, int]:
     query = (
         "SELECT MIN(canonical_amplitude_id), MAX(canonical_amplitude_id) FROM silver.user_days "
         "JOIN silver.user_aliases USING (project, app, amplitude_id) WHERE active_events > 0 "
-        f"AND event_date = DATE '{(START + 3 * DAY).date()}'"
+        f"AND event_date = DATE '{(START + 4 * DAY).date()}'"
     )
     ((one, other),) = project.query(query)
     return one, other
