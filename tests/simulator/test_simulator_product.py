@@ -341,14 +341,26 @@ def test_an_event_time_is_corrected_by_the_clock_difference_from_a_minute_on(his
         assert time(row, "event_time") == time(row, "client_event_time") + correction
 
 
-def test_a_repeat_differs_in_uuid_and_upload_only(history: History) -> None:
+def test_the_first_row_of_each_user_is_marked_and_no_other(history: History) -> None:
+    first: dict[object, str] = {}
+    for row in history.rows:
+        uploaded = first.get(row["amplitude_id"], row["server_upload_time"])
+        first[row["amplitude_id"]] = min(uploaded, row["server_upload_time"])
+    marked = [row for row in history.rows if "first_event" in row["data"]]
+    assert {row["data"]["first_event"] for row in marked} == {True}
+    assert len(marked) == len(first)
+    assert {row["amplitude_id"]: row["server_upload_time"] for row in marked} == first
+
+
+def test_a_repeat_differs_in_uuid_upload_and_the_mark_only(history: History) -> None:
     of_the_upload = {"client_upload_time", "server_received_time", "server_upload_time", "processed_time"}
     for first, again in repeats(history):
         if first is again:
             continue
         changed = {key for key in KEYS_OF_2025.split() if first[key] != again[key]}
         assert "uuid" in changed
-        assert changed <= of_the_upload | {"uuid"}
+        mark = {"data"} if "first_event" in first["data"] else set()
+        assert changed <= of_the_upload | {"uuid"} | mark
 
 
 def test_a_uuid_names_one_row_and_every_row_has_a_device(history: History) -> None:
