@@ -56,6 +56,7 @@ def run_demo(product: Product) -> None:
         step(console, "python", "pipelines/amplitude.py")
         seconds = step(console, "sqlmesh", "plan", "--auto-apply", is_quiet=True)
     console.print(f"Silver and gold are up to date, after {seconds:.0f} s.", soft_wrap=True)
+    step(console, "python", "pipelines/amplitude.py", "dashboard", "--copy", is_quiet=True)  # its first page waits less
     show_metrics(console)
     console.print("\nWhat to try next:")
     for command, purpose in TRIES.items():

@@ -71,11 +71,14 @@ def show_figure(figure: go.Figure, name: str) -> None:
     st.plotly_chart(figure, key=f"figure-{name}", config=config)
 
 
+@st.fragment
 def show_numbers(rows: pd.DataFrame, name: str) -> None:
-    """Show the numbers of a figure, folded, with a download."""
-    with st.expander("Numbers"):
-        st.dataframe(rows, hide_index=True)
-        st.download_button("CSV", csv_of(rows), f"{name}.csv", "text/csv", key=f"csv-{name}")
+    """Show the numbers of a figure, folded, with a download; they go to the browser once they are unfolded."""
+    numbers = st.expander("Numbers", key=f"numbers-{name}", on_change="rerun")
+    if numbers.open:
+        with numbers:
+            st.dataframe(rows, hide_index=True)
+            st.download_button("CSV", csv_of(rows), f"{name}.csv", "text/csv", key=f"csv-{name}")
 
 
 def show_drawing(name: str, definition: Definition, rows: pd.DataFrame) -> None:
@@ -147,7 +150,7 @@ def _follow_quietly() -> None:
     _report(lambda text: st.caption(f"The warehouse has changed: a new copy of gold is on its way ({text})."))
 
 
-@st.fragment(run_every=1)
+@st.fragment(run_every=0.5)
 def _follow() -> None:
     _report(lambda text: st.info(f"Gold is copied for the dashboard: {text}"))
 

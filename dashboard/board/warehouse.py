@@ -62,7 +62,7 @@ class Refreshing(Protocol):
         """Return why it failed; empty while it has not."""
 
 
-@st.cache_resource
+@st.cache_resource(show_spinner=False)
 def warehouse() -> Warehouse:
     """Return the warehouse of the settings, or that of the session inside Snowflake.
 
@@ -99,17 +99,12 @@ def of_the_settings() -> Warehouse:
 
 
 def session_inside_snowflake() -> Session | None:
-    """Return the session of Streamlit in Snowflake; None anywhere else."""
-    try:
-        from snowflake.snowpark.context import get_active_session
-    except ImportError:
+    """Return the session of Streamlit in Snowflake; None outside, which is where the project's package is."""
+    if has_package():
         return None
-    from snowflake.snowpark.exceptions import SnowparkSessionException
+    from snowflake.snowpark.context import get_active_session
 
-    try:
-        return cast(Session, get_active_session())
-    except SnowparkSessionException:
-        return None
+    return cast(Session, get_active_session())
 
 
 def has_package() -> bool:

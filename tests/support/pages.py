@@ -57,6 +57,7 @@ def show(section: str, path: str, address: str) -> dict[str, Any]:
         if not any("is copied for the dashboard" in each for each in sentences):
             break
         time.sleep(0.1)
+    unfold_numbers(page)
     return {
         "tiles": {each.label: each.value for each in page.metric},
         "figures": [figure(each.proto.spec) for each in page.get("plotly_chart")],
@@ -66,6 +67,15 @@ def show(section: str, path: str, address: str) -> dict[str, Any]:
         "sentences": sentences,
         "exceptions": [each.value for each in page.exception],
     }
+
+
+def unfold_numbers(page: AppTest) -> None:
+    """Open the numbers of all figures, as a reader does by a click."""
+    for each in page.expander:
+        if each.label == "Numbers":
+            _, mark, name = each.proto.id.partition("numbers-")
+            page.session_state[mark + name] = True
+    page.run()
 
 
 def figure(spec: str) -> Any:

@@ -15,7 +15,7 @@ from ..lock import BUSY_EXIT, BusyError
 from ..settings import GATEWAYS, destination, duckdb_path
 from .reports import out
 
-APP = ROOT / "dashboard/app.py"
+APP = ROOT / "dashboard/serve.py"
 ADDRESS, PORT = "127.0.0.1", 8501
 COPY_FOLDER = "dashboard"  # beside the DuckDB file; board/local.py looks there
 
