@@ -131,11 +131,12 @@ def show_answer(view: View, words: Words, content: Content, chart: Chart) -> Non
     seen = ask(f"SELECT event_type FROM silver.event_types WHERE project = {literal(view.project)}")["event_type"]
     for sentence in unseen_events(chart, words, set(seen)):
         st.warning(markdown(sentence[0].upper() + sentence[1:]))
-    st.subheader(markdown(chart.title or chart.headline), anchor=False)
+    title = chart.title or chart.headline
+    st.header(markdown(title), anchor=False)
     with kindly():
         keys = ", ".join(query.keys)
         rows, seconds = count_live(f"SELECT * FROM ({query.sql}) AS chart WHERE {view.of_app} ORDER BY {keys}")
-        show_drawing("explorer", content, rows)
+        show_drawing("explorer", title, content, rows)
         took(seconds)
     show_sql(query)
     show_file(content)

@@ -10,12 +10,15 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from board import figures
 from board.chart_figures import Definition, drawn
 from board.errors import BusyError, UnansweredError
 from board.markup import markdown
 from board.warehouse import warehouse
 
 ZOOM = ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d"]
+
+NUMBERS_FOLLOW = "The numbers follow as a table."
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,11 @@ def show(title: str, figure: go.Figure, rows: pd.DataFrame, name: str, help: str
         name: of the files that are downloaded.
         help: how to read it.
     """
-    st.subheader(title, help=help, anchor=False)
+    st.header(title, help=help, anchor=False)
     if rows.empty:
         st.info("There are no rows for these days and this break-down.")
         return
-    show_figure(figure, name)
+    show_figure(figure, name, f"{title}. {NUMBERS_FOLLOW}")
     show_numbers(rows, name)
 
 
@@ -64,11 +67,19 @@ def took(seconds: float) -> None:
     st.caption(f"Counted from single events, in {seconds:.1f} s. The answer is kept until there are new data.")
 
 
-def show_figure(figure: go.Figure, name: str) -> None:
-    """Show a figure alone. The button on it saves it as PNG, under its name."""
+def show_figure(figure: go.Figure, name: str, alt: str) -> None:
+    """Show a figure alone.
+
+    Args:
+        figure: the figure. The button on it saves it as PNG.
+        name: of the PNG.
+        alt: what screen readers say of it.
+    """
+    if st.context.theme.type != "dark":
+        figures.darken(figure)
     image = {"format": "png", "filename": name, "scale": 2}
     config = {"displaylogo": False, "modeBarButtonsToRemove": ZOOM, "toImageButtonOptions": image}
-    st.plotly_chart(figure, key=f"figure-{name}", config=config)
+    st.plotly_chart(figure, key=f"figure-{name}", config=config, alt=alt)
 
 
 @st.fragment
@@ -81,16 +92,17 @@ def show_numbers(rows: pd.DataFrame, name: str) -> None:
             st.download_button("CSV", csv_of(rows), f"{name}.csv", "text/csv", key=f"csv-{name}")
 
 
-def show_drawing(name: str, definition: Definition, rows: pd.DataFrame) -> None:
-    """Show the figures of a chart beside each other as tabs, and its numbers."""
+def show_drawing(name: str, title: str, definition: Definition, rows: pd.DataFrame) -> None:
+    """Show the figures of a chart beside each other as tabs, and its numbers. Its title is there already."""
     if rows.empty:
         st.info("There are no rows: no event of the chart has come on these days.")
         return
     drawing = drawn(definition, rows)
     tabs = st.tabs([markdown(each) for each in drawing.figures]) if len(drawing.figures) > 1 else [st.container()]
-    for number, (tab, figure) in enumerate(zip(tabs, drawing.figures.values(), strict=True)):
+    for number, (tab, (part, figure)) in enumerate(zip(tabs, drawing.figures.items(), strict=True)):
         with tab:
-            show_figure(figure, f"{name}-{number}" if number else name)
+            alt = f"{title}, {part}. {NUMBERS_FOLLOW}" if part else f"{title}. {NUMBERS_FOLLOW}"
+            show_figure(figure, f"{name}-{number}" if number else name, alt)
     for note in drawing.notes:
         st.caption(markdown(note))
     show_numbers(rows.drop(columns=["project", "app"]), name)

@@ -50,6 +50,6 @@ def show_chart(view: View, name: str, title: object, table: str, definition: Def
     rows = ask(f"SELECT * FROM {table} WHERE {view.of_app}")
     rows = within(rows.sort_values([*rows.columns], kind="stable"), view.since, view.until)
     heading = title if isinstance(title, str) else name
-    st.subheader(markdown(heading), anchor=False, help=f"`sqlmesh/charts/{name}.yaml`")
-    show_drawing(name, definition, rows)
+    st.header(markdown(heading), anchor=False, help=f"`sqlmesh/charts/{name}.yaml`")
+    show_drawing(name, heading, definition, rows)
     link_to_explorer(definition)

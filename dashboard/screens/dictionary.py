@@ -5,7 +5,7 @@ import re
 import plotly.graph_objects as go
 import streamlit as st
 
-from board.blocks import kindly
+from board.blocks import kindly, show_figure
 from board.dictionary import Table, children, read_tables
 from board.view import chosen
 
@@ -26,8 +26,8 @@ def page() -> None:
             st.info(f"No table and no column has {wanted!r}.")
             return
         name = chosen("Table", sorted(names, key=lambda each: (each != FIRST, each)), "table")
-        st.subheader(name, anchor=False)
-        st.plotly_chart(lineage(tables, name), key="lineage", config={"displayModeBar": False})
+        st.header(name, anchor=False)
+        show_figure(lineage(tables, name), "lineage", lineage_in_words(tables, name))
         st.markdown(as_list(tables[name].text))
 
 
@@ -35,6 +35,12 @@ def as_list(text: str) -> str:
     """Return a description with its columns as a list, because a table does not fit on a narrow screen."""
     without_head = re.sub(r"^\|.*\| \|\n\|---.*\n", "", text, flags=re.MULTILINE)
     return re.sub(r"^\| (`.*?`) \| (.*?) \| (.*?) \|$", r"- \1 \2: \3", without_head, flags=re.MULTILINE)
+
+
+def lineage_in_words(tables: dict[str, Table], name: str) -> str:
+    """Return the lineage for screen readers."""
+    parents, readers = tables[name].parents, children(tables, name)
+    return f"{name} reads {', '.join(parents) or 'no table'}. It is read by {', '.join(readers) or 'no table'}."
 
 
 def lineage(tables: dict[str, Table], name: str) -> go.Figure:

@@ -105,7 +105,7 @@ def show_acquisition(view: View, unit: str, attribute: str, touch: str) -> None:
         "acquisition",
         "(none) is no value: such as a direct visit, or an app that does not know where its user came from.",
     )
-    st.subheader(f"The largest by {attribute}", anchor=False)
+    st.header(f"The largest by {attribute}", anchor=False)
     st.dataframe(channels.head(MOST_ROWS), hide_index=True, column_config=NAMES)
     if len(channels) > MOST_ROWS:
         st.caption(

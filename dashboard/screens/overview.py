@@ -33,7 +33,7 @@ def page() -> None:
             figures.mark_days(figure, [(each.day, each.label) for each in happened.itertuples()])
             show(title, figure, columns(days, view, measure), measure)
     if not happened.empty:
-        st.subheader("Annotations", anchor=False)
+        st.header("Annotations", anchor=False)
         st.dataframe(happened, hide_index=True)
 
 

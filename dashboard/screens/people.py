@@ -110,7 +110,7 @@ def choose(found: pd.DataFrame) -> int:
 
 def show_facts(facts: Row) -> None:
     """Show who it is."""
-    st.subheader(markdown(facts["user_id"] or "Anonymous"), anchor=False)
+    st.header(markdown(facts["user_id"] or "Anonymous"), anchor=False)
     parts = [
         f"Amplitude id {facts['canonical_amplitude_id']:.0f}",
         f"{count(facts['events'])} events",

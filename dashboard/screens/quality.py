@@ -53,7 +53,7 @@ def show_coverage(view: View) -> None:
     show("Each hour of upload (UTC)", figure, hours, "coverage", "A day's column has its 24 hours from top to bottom.")
     missing = hours[hours["status"] == "missing"]
     if not missing.empty:
-        st.subheader("Fill the gaps", anchor=False)
+        st.header("Fill the gaps", anchor=False)
         st.markdown("All at once, or range by range:")
         st.code("\n".join(["python pipelines/amplitude.py --gaps", *fills(missing["export_hour"])]), language="bash")
 
@@ -94,7 +94,7 @@ def show_reconciliation(view: View) -> None:
     if differing.empty:
         st.caption("No number differs.")
         return
-    st.subheader("Days that differ", anchor=False)
+    st.header("Days that differ", anchor=False)
     st.dataframe(differing.drop(columns="verdict"), hide_index=True)
     st.caption("docs/guides/reconciliation.md says what each cause means, and what mends it.")
 
@@ -169,9 +169,9 @@ def show_loads(view: View) -> None:
         WHERE project = {literal(view.project)} AND NOT loaded_at IS NULL
         GROUP BY loaded_at ORDER BY loaded_at DESC LIMIT {MOST_ROWS}
     """)
-    st.subheader("Hours", anchor=False)
+    st.header("Hours", anchor=False)
     st.dataframe(loads, hide_index=True)
-    st.subheader("REST APIs", anchor=False)
+    st.header("REST APIs", anchor=False)
     answers = ask(f"""
         SELECT resource, outcome, problem, _snapshot_at AS asked_at
         FROM bronze.resource_loads WHERE _project = {literal(view.project)} ORDER BY resource

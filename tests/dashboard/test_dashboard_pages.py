@@ -1,34 +1,69 @@
 """The pages in a browser: whole, quiet, at both widths, and with the numbers of gold."""
 
 import os
+import re
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
-from screens import PAGES
-from support.dashboard import NARROW, WIDE, Dashboard, look, picture_of
+from support.dashboard import NARROW, TITLES, WIDE, Dashboard, Sight, look, picture_of
 from support.project import REPOSITORY, Project
 
 pytestmark = pytest.mark.slow
 PICTURES = REPOSITORY / "docs/images/dashboard"
-PATHS = [path for pages in PAGES.values() for path in pages]
+PATHS = [*TITLES]
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path or "overview")
-def test_a_page_is_whole_and_quiet_and_fits_at_both_widths(
-    served: Dashboard, chromium: Browser, path: str, tmp_path: Path
-) -> None:
-    with look(chromium, f"{served.url}/{path}") as sight:
-        assert not sight.page.get_by_test_id("stException").count(), sight.text()
-        assert sight.overflow() <= 0
-        assert (sight.errors, sight.outside) == ([], [])
-        if os.environ.get("UPDATE_SNAPSHOTS"):
-            picture_of(sight, PICTURES / f"{path or 'overview'}.png")
-    with look(chromium, f"{served.url}/{path}", NARROW, dark=True) as sight:
-        assert sight.overflow() <= 0
-        assert (sight.errors, sight.outside) == ([], [])
-        picture_of(sight, tmp_path / "narrow.png")
+@pytest.fixture(scope="module", params=PATHS, ids=lambda path: path or "overview")
+def page(served: Dashboard, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[tuple[str, Sight]]:
+    """Each page, opened once: its path and the sight of it."""
+    with look(chromium, f"{served.url}/{request.param}") as sight:
+        yield request.param, sight
+
+
+def test_a_page_is_whole_and_quiet_and_fits_a_desk(page: tuple[str, Sight]) -> None:
+    path, sight = page
+    assert not sight.page.get_by_test_id("stException").count(), sight.text()
+    assert sight.overflow() <= 0
+    assert (sight.errors, sight.outside) == ([], [])
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        picture_of(sight, PICTURES / f"{path or 'overview'}.png")
+
+
+def test_a_page_can_be_read_aloud(page: tuple[str, Sight]) -> None:
+    path, sight = page
+    assert sight.page.locator("html").get_attribute("lang") == "en"
+    assert sight.page.title() == f"{TITLES[path]} · Amplitude warehouse"
+    levels = sight.heading_levels()
+    assert levels[0] == 1
+    assert all(level in range(2, before + 2) for before, level in pairwise(levels)), levels
+    named = sight.page.get_by_role("figure", name=re.compile(r"\w.*\.$"))
+    assert named.count() == sight.page.get_by_test_id("stPlotlyChart").count()
+
+
+def test_each_field_of_a_page_is_reached_by_the_tab_key_in_its_order(page: tuple[str, Sight]) -> None:
+    _, sight = page
+    assert sight.reached_by_tab() == sight.fields()
+
+
+def test_words_of_a_page_are_easy_to_tell_from_their_ground(page: tuple[str, Sight]) -> None:
+    _, sight = page
+    assert sight.faint_words() == []
+
+
+def test_a_page_fits_a_phone_at_night(page: tuple[str, Sight], tmp_path: Path) -> None:
+    _, sight = page
+    sight.page.set_viewport_size({"width": NARROW, "height": 900})
+    sight.page.emulate_media(color_scheme="dark")
+    sight.page.reload()
+    sight.settle()
+    assert sight.overflow() <= 0
+    assert (sight.errors, sight.outside) == ([], [])
+    assert sight.faint_words() == []
+    picture_of(sight, tmp_path / "narrow.png")
 
 
 def test_the_docs_have_a_picture_of_each_page() -> None:

@@ -57,7 +57,7 @@ def type_into(sight: Sight, label: str, text: str) -> None:
 
 def test_every_example_of_the_guide_is_drawn(served: Dashboard, chromium: Browser) -> None:
     with look(chromium, f"{served.url}/charts") as sight:
-        titles = sight.page.get_by_role("heading", level=3).all_inner_texts()
+        titles = sight.page.get_by_role("heading", level=2).all_inner_texts()
         assert len(titles) == len(EXAMPLES)
         assert figures(sight) >= len(EXAMPLES)
         assert not sight.page.get_by_test_id("stAlert").count(), sight.text()

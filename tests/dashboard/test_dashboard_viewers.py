@@ -3,20 +3,21 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
+from itertools import count
 
 import pytest
 
-from screens import PAGES
-from support.dashboard import Dashboard, Sight, browser, look
+from support.dashboard import TITLES, Dashboard, Sight, browser, look
 from support.project import Project, succeeded
 
 VIEWERS = 10
 SECONDS = float(os.environ.get("VIEWERS_SECONDS", "0"))  # that they look at least; VIEWERS_SECONDS=120 by hand
 PAUSE_SECONDS = 2.0
-PATHS = [path for pages in PAGES.values() for path in pages]
+PATHS = [*TITLES]
 SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
+PLAN = (*SQLMESH, "plan", "--auto-apply", "--no-prompts", "--skip-tests")
 
 
 class Viewers(threading.Thread):
@@ -35,23 +36,19 @@ class Viewers(threading.Thread):
 
     def run(self) -> None:
         """Look until it is over."""
-        with browser() as chromium:
-            contexts = [look(chromium, self._url) for _ in range(VIEWERS)]
-            sights = [context.__enter__() for context in contexts]
+        with browser() as chromium, ExitStack() as stack:
+            sights = [stack.enter_context(look(chromium, f"{self._url}/{path}")) for path in PATHS[:VIEWERS]]
             self.ready.set()
-            for turn in self._turns():
+            for turn in count(1):
                 for number, sight in enumerate(sights):
                     self._look(sight, PATHS[(turn + number) % len(PATHS)])
-                    self._is_over.wait(PAUSE_SECONDS)  # people read what they see
-
-    def _turns(self) -> Iterator[int]:
-        turn = 0
-        while not self._is_over.is_set():
-            yield turn
-            turn += 1
+                    if self._is_over.wait(PAUSE_SECONDS) and turn > 1:  # people read what they see
+                        return
 
     def _look(self, sight: Sight, path: str) -> None:
-        sight.page.goto(f"{self._url}/{path}")
+        menu = sight.page.get_by_test_id("stSidebarNav")
+        menu.get_by_role("link", name=TITLES[path], exact=True).click()
+        sight.page.get_by_role("heading", name=TITLES[path], level=1, exact=True).wait_for()
         sight.settle()
         exceptions = sight.page.get_by_test_id("stException")
         self.faults += [*exceptions.all_inner_texts(), *sight.errors]
@@ -66,7 +63,7 @@ class Viewers(threading.Thread):
 @pytest.mark.slow
 def test_nobody_waits_for_ten_viewers_and_none_of_them_sees_an_error(project: Project) -> None:
     succeeded(project.load_here("--end", f"{project.first_hour + timedelta(days=1):%Y-%m-%dT%H}"))
-    succeeded(project.run(*SQLMESH, "plan", "--auto-apply", "--no-prompts"))
+    succeeded(project.run(*PLAN))
     with Dashboard(project) as served:
         viewers = Viewers(served.url)
         viewers.start()
@@ -74,7 +71,7 @@ def test_nobody_waits_for_ten_viewers_and_none_of_them_sees_an_error(project: Pr
         end = time.monotonic() + SECONDS
         succeeded(project.load())
         succeeded(project.run(*SQLMESH, "run"))
-        succeeded(project.run(*SQLMESH, "plan", "dev", "--auto-apply", "--no-prompts", "--include-unmodified"))
+        succeeded(project.run(*PLAN, "dev", "--include-unmodified"))
         while time.monotonic() < end:
             succeeded(
                 project.load("--start", f"{project.first_hour:%Y-%m-%d}", "--end", f"{project.first_hour:%Y-%m-%d}")

@@ -14,10 +14,13 @@ from typing import Self
 import requests
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from screens import PAGES
+
 from .postgres import free_port
 from .project import COMMAND, Project
 
 START_SECONDS, PAGE_SECONDS = 60, 90
+TITLES = {path: title for pages in PAGES.values() for path, (title, _) in pages.items()}
 TALLEST = 1300  # of a picture in the documents
 WIDE, NARROW = 1280, 390
 # The script has run, nothing of an earlier run is left, each figure is drawn; and it has stayed so for a while, because
@@ -31,6 +34,41 @@ IS_SETTLED = """() => {
         && figures.every(figure => figure.querySelector('.main-svg'));
     window.settledSince = isSettled ? window.settledSince ?? Date.now() : undefined;
     return isSettled && Date.now() - window.settledSince > 500;
+}"""
+# What a reader can set, press or follow. Of one that is chosen among several the tab key reaches the group alone.
+FIELDS = """() => [...document.querySelectorAll('a[href], button, input, textarea, summary, [role=spinbutton]')]
+    .filter(each => each.tabIndex >= 0 && !each.disabled && !each.closest('[role=radiogroup]')
+        && each.checkVisibility({visibilityProperty: true, opacityProperty: true}))"""
+NAME = """each => (each.ariaLabel || each.labels?.[0]?.innerText || each.innerText || each.placeholder || each.tagName)
+    .trim().slice(0, 40)"""
+# Words whose colour is too near to that of their ground, as WCAG 2.2 counts it (1.4.3). Those in cells of a heat map are
+# left out, because their ground is a picture, and so are chosen values, which Streamlit always writes in white.
+FAINT_WORDS = """() => {
+    const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+    const colour = text => {
+        canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
+        const [red, green, blue, alpha] = canvas.getImageData(0, 0, 1, 1).data;
+        return [red, green, blue, alpha / 255];
+    };
+    const over = (top, below) => [...[0, 1, 2].map(i => top[i] * top[3] + below[i] * (1 - top[3])), 1];
+    const ground = each => each ? over(colour(getComputedStyle(each).backgroundColor), ground(each.parentElement))
+        : [255, 255, 255, 1];
+    const light = parts => parts.slice(0, 3).map(part => part / 255)
+        .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0);
+    const found = [];
+    for (const each of document.querySelectorAll('body *')) {
+        const words = [...each.childNodes].filter(node => node.nodeType === 3).map(node => node.textContent.trim()).join('');
+        const style = getComputedStyle(each), figure = each.closest('svg');
+        if (!words || !each.checkVisibility({visibilityProperty: true}) 
+            || each.closest('.heatmaplayer, [data-testid=stMultiSelect]')) continue;
+        const below = ground(figure ? figure.parentElement : each);
+        const [more, less] = [light(over(colour(figure ? style.fill : style.color), below)), light(below)]
+            .sort((one, other) => other - one);
+        const isLarge = parseFloat(style.fontSize) >= 24;
+        if ((more + 0.05) / (less + 0.05) < (isLarge ? 3 : 4.5)) found.push(words.slice(0, 40));
+    }
+    return found;
 }"""
 # Streamlit looks for its own root below the address of a page first, and goes one folder up.
 OF_STREAMLIT = ("/_stcore/health", "/_stcore/host-config")
@@ -113,6 +151,33 @@ class Sight:
                     each => each.scrollWidth - each.clientWidth))"""
             )
         )
+
+    def heading_levels(self) -> list[int]:
+        """The levels of the headings, from above."""
+        headings = self.page.get_by_test_id("stMain").get_by_role("heading").all()
+        return [int(each.evaluate("each => each.tagName.slice(1)")) for each in headings]
+
+    def fields(self) -> list[str]:
+        """The names of all that a reader can set or press, in the order of the page."""
+        return list(self.page.evaluate(f"() => ({FIELDS})().map({NAME})"))
+
+    def reached_by_tab(self) -> list[str]:
+        """The names of what the tab key comes to, from the begin of the page to its end."""
+        self.page.evaluate("() => document.activeElement.blur()")
+        found: list[str] = []
+        while True:
+            self.page.keyboard.press("Tab")
+            name = self.page.evaluate(f"""() => {{
+                const each = document.activeElement;
+                return each === document.body ? null : ({FIELDS})().includes(each) ? ({NAME})(each) : '';
+            }}""")
+            if name is None:
+                return found
+            found += [name] if name else []
+
+    def faint_words(self) -> list[str]:
+        """The words that are hard to tell from their ground."""
+        return list(self.page.evaluate(FAINT_WORDS))
 
     def settle(self) -> None:
         """Wait until the page is drawn."""
