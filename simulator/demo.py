@@ -56,7 +56,7 @@ def run_demo(product: Product) -> None:
         step(console, "python", "pipelines/amplitude.py")
         seconds = step(console, "sqlmesh", "plan", "--auto-apply", is_quiet=True)
     console.print(f"Silver and gold are up to date, after {seconds:.0f} s.", soft_wrap=True)
-    step(console, "python", "pipelines/amplitude.py", "dashboard", "--copy", is_quiet=True)  # its first page waits less
+    run(console, "python", "pipelines/amplitude.py", "dashboard", "--copy", is_quiet=True)  # its first page waits less
     show_metrics(console)
     console.print("\nWhat to try next:")
     for command, purpose in TRIES.items():
@@ -77,12 +77,17 @@ def settle_env() -> None:
 
 
 def step(console: Console, *command: str, is_quiet: bool = False) -> float:
-    """Run a command of this environment, as the user would, and return the seconds that it took.
+    """Show a command and run it, as the user would; return the seconds that it took."""
+    console.print(f"[bold]$ {' '.join(command)}[/bold]")
+    return run(console, *command, is_quiet=is_quiet)
+
+
+def run(console: Console, *command: str, is_quiet: bool) -> float:
+    """Run a command of this environment, and return the seconds that it took.
 
     Settings in the environment are left out: they would win over the demo's own in `.env`. A quiet command shows what
     it printed only if it fails.
     """
-    console.print(f"[bold]$ {' '.join(command)}[/bold]")
     program = Path(sys.executable).with_name(command[0])
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     started = time.monotonic()

@@ -88,8 +88,15 @@ def show_numbers(rows: pd.DataFrame, name: str) -> None:
     numbers = st.expander("Numbers", key=f"numbers-{name}", on_change="rerun")
     if numbers.open:
         with numbers:
-            st.dataframe(rows, hide_index=True)
+            show_table(rows)
             st.download_button("CSV", csv_of(rows), f"{name}.csv", "text/csv", key=f"csv-{name}")
+
+
+def show_table(rows: pd.DataFrame) -> None:
+    """Show rows; days stand without a time."""
+    times = rows.select_dtypes("datetime")
+    days = [name for name in times if times[name].dropna().dt.normalize().eq(times[name].dropna()).all()]
+    st.dataframe(rows, hide_index=True, column_config={name: st.column_config.DateColumn() for name in days})
 
 
 def show_drawing(name: str, title: str, definition: Definition, rows: pd.DataFrame) -> None:

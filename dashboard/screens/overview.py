@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from board import figures
-from board.blocks import Tile, kindly, pairs, show, tiles
+from board.blocks import Tile, kindly, pairs, show, show_table, tiles
 from board.figures import PERCENT, THOUSANDS
 from board.numbers import Written, change, count, duration, share
 from board.sql import literal
@@ -34,7 +34,7 @@ def page() -> None:
             show(title, figure, columns(days, view, measure), measure)
     if not happened.empty:
         st.header("Annotations", anchor=False)
-        st.dataframe(happened, hide_index=True)
+        show_table(happened)
 
 
 def annotations(view: View) -> pd.DataFrame:

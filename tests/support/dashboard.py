@@ -35,14 +35,15 @@ IS_SETTLED = """() => {
     window.settledSince = isSettled ? window.settledSince ?? Date.now() : undefined;
     return isSettled && Date.now() - window.settledSince > 500;
 }"""
-# What a reader can set, press or follow. Of one that is chosen among several the tab key reaches the group alone.
+# What a reader can set, press or follow. Of one that is chosen among several the tab key reaches the group alone; what
+# Streamlit shows beside a figure, a table or the menu while the mouse is there is not of the page.
 FIELDS = """() => [...document.querySelectorAll('a[href], button, input, textarea, summary, [role=spinbutton]')]
-    .filter(each => each.tabIndex >= 0 && !each.disabled && !each.closest('[role=radiogroup]')
-        && each.checkVisibility({visibilityProperty: true, opacityProperty: true}))"""
+    .filter(each => each.tabIndex >= 0 && !each.disabled && each.checkVisibility({visibilityProperty: true})
+        && !each.closest('[role=radiogroup], [role=toolbar], [data-testid=stElementToolbar], [data-testid=stSidebarHeader]'))"""
 NAME = """each => (each.ariaLabel || each.labels?.[0]?.innerText || each.innerText || each.placeholder || each.tagName)
     .trim().slice(0, 40)"""
-# Words whose colour is too near to that of their ground, as WCAG 2.2 counts it (1.4.3). Those in cells of a heat map are
-# left out, because their ground is a picture, and so are chosen values, which Streamlit always writes in white.
+# Words whose colour is too near to that of their ground, as WCAG 2.2 counts it (1.4.3). Those on bars and in cells of
+# a heat map are left out, because their ground is a picture; so are chosen values, which Streamlit writes in white.
 FAINT_WORDS = """() => {
     const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
     const colour = text => {
@@ -58,10 +59,10 @@ FAINT_WORDS = """() => {
         .reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0);
     const found = [];
     for (const each of document.querySelectorAll('body *')) {
-        const words = [...each.childNodes].filter(node => node.nodeType === 3).map(node => node.textContent.trim()).join('');
+        const words = [...each.childNodes].filter(node => node.nodeType === 3).map(node => node.data.trim()).join('');
         const style = getComputedStyle(each), figure = each.closest('svg');
-        if (!words || !each.checkVisibility({visibilityProperty: true}) 
-            || each.closest('.heatmaplayer, [data-testid=stMultiSelect]')) continue;
+        if (!words || !each.checkVisibility({visibilityProperty: true})
+            || each.closest('.heatmaplayer, .bartext, [data-testid=stMultiSelect]')) continue;
         const below = ground(figure ? figure.parentElement : each);
         const [more, less] = [light(over(colour(figure ? style.fill : style.color), below)), light(below)]
             .sort((one, other) => other - one);
