@@ -39,7 +39,8 @@ IS_SETTLED = """() => {
 # Streamlit shows beside a figure, a table or the menu while the mouse is there is not of the page.
 FIELDS = """() => [...document.querySelectorAll('a[href], button, input, textarea, summary, [role=spinbutton]')]
     .filter(each => each.tabIndex >= 0 && !each.disabled && each.checkVisibility({visibilityProperty: true})
-        && !each.closest('[role=radiogroup], [role=toolbar], [data-testid=stElementToolbar], [data-testid=stSidebarHeader]'))"""
+        && !each.closest('[role=radiogroup], [role=toolbar], [data-testid=stElementToolbar]')
+        && !each.closest('[data-testid=stSidebarHeader]'))"""
 NAME = """each => (each.ariaLabel || each.labels?.[0]?.innerText || each.innerText || each.placeholder || each.tagName)
     .trim().slice(0, 40)"""
 # Words whose colour is too near to that of their ground, as WCAG 2.2 counts it (1.4.3). Those on bars and in cells of
