@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+import psutil
 import requests
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
@@ -106,8 +107,10 @@ class Dashboard:
             return False
 
     def __exit__(self, *_: object) -> None:
+        copying = psutil.Process(self._process.pid).children()
         self._process.terminate()
         self._process.wait()
+        psutil.wait_procs(copying, START_SECONDS)
 
 
 @dataclass
