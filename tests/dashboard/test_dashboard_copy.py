@@ -14,7 +14,8 @@ from amplitude_source.bronze.duckdb_file import mark_of
 from board import copying
 from board.errors import BusyError, MissingError
 from board.local import DuckDBWarehouse
-from support.project import REPOSITORY
+from support.dashboard import Dashboard
+from support.project import REPOSITORY, Project
 
 GOLD = """
     CREATE SCHEMA GOLD; CREATE SCHEMA SILVER; CREATE SCHEMA bronze;
@@ -151,3 +152,14 @@ def test_the_copy_is_private(file: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "board.copying", str(file), str(target)]
     subprocess.run(command, cwd=REPOSITORY / "dashboard", check=True, capture_output=True)
     assert target.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.slow
+def test_the_server_begins_a_copy_before_anybody_looks(project: Project) -> None:
+    project.database.parent.mkdir(exist_ok=True)
+    write(project.database, GOLD.format(count=3))
+    with Dashboard(project):
+        end = time.monotonic() + SECONDS
+        while not (project.database.parent / "dashboard/amplitude.duckdb").exists():
+            assert time.monotonic() < end, "no copy is made"
+            time.sleep(0.05)

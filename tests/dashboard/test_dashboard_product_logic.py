@@ -148,6 +148,17 @@ def test_revenue_is_zero_where_nobody_paid_and_has_no_average() -> None:
     assert rows["per_active_user"].tolist() == [2.5, 0]
 
 
+def test_names_of_the_last_two_steps_do_not_stand_against_each_other() -> None:
+    ways = pd.DataFrame(
+        [(1, "(start)", "view", 9), (2, "view", "view", 5), (2, "view", "buy", 3), (2, "view", "(end)", 1)],
+        columns=["step", "a", "b", "n"],
+    )
+    (flow,) = figures.flows(ways, "a", "b", "n", rest=["(start)", "(end)"]).data
+    assert [*flow.node.label] == ["(start)", "view", "", "buy", "(end)"]
+    assert [*flow.node.customdata] == ["(start)", "view", "view", "buy", "(end)"]
+    assert flow.node.color[1] == flow.node.color[2]
+
+
 @pytest.mark.parametrize(
     "sql",
     [
