@@ -66,6 +66,16 @@ def test_a_page_fits_a_phone_at_night(page: tuple[str, Sight], tmp_path: Path) -
     picture_of(sight, tmp_path / "narrow.png")
 
 
+def test_numbers_of_a_figure_unfold_as_a_table_and_a_file(served: Dashboard, chromium: Browser) -> None:
+    with look(chromium, f"{served.url}/retention") as sight:
+        assert not sight.page.get_by_test_id("stDataFrame").count()
+        sight.page.get_by_text("Numbers", exact=True).first.click()
+        with sight.page.expect_download() as download:
+            sight.page.get_by_role("button", name="CSV", exact=True).click()
+        assert download.value.suggested_filename == "retention-curve.csv"
+        assert sight.page.get_by_test_id("stDataFrame").count() == 1
+
+
 def test_the_docs_have_a_picture_of_each_page() -> None:
     assert {path.stem for path in PICTURES.glob("*.png")} == {path or "overview" for path in PATHS}, (
         "write the pictures with UPDATE_SNAPSHOTS=1, look at them, and remove those of pages that are gone"
