@@ -152,9 +152,14 @@ class Names:
         Raises:
             AmplitudeError: with the place of the name and the nearest setting.
         """
+        for complaint in self.complaints(root):
+            raise AmplitudeError(complaint)
+
+    def complaints(self, root: Path) -> Iterator[str]:
+        """Yield a sentence for each name that is no setting."""
         for given in (*_in_dotenv(root / ".env"), *_in_environment(), *_in_files()):
             if complaint := self.complaint(given):
-                raise AmplitudeError(complaint)
+                yield complaint
 
     def complaint(self, given: Name) -> str | None:
         """Return the sentence for a name that is no setting, None for one that is or that is not ours."""

@@ -40,6 +40,28 @@ def locked(folder: Path, now: datetime, command: str) -> Iterator[None]:
             _write(file, "")
 
 
+def holder_of(folder: Path) -> str | None:
+    """Return who holds the folder's lock, as `locked` notes it; None if nobody does.
+
+    A holder writes its name as soon as it has the lock, so an empty file needs no look at the lock itself.
+    """
+    try:
+        with (folder / LOCK_FILE).open(encoding="utf-8", errors="backslashreplace") as file:
+            return file.read() if _is_held(file) else None
+    except FileNotFoundError:
+        return None
+
+
+def _is_held(file: TextIO) -> bool:
+    if not os.fstat(file.fileno()).st_size:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # which ends with the file
+    except BlockingIOError:
+        return True
+    return False
+
+
 def _acquire(file: TextIO, folder: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -183,6 +183,11 @@ class AmplitudeSettings(FirstHour):
     def work_path(self) -> Path:
         return Path(self.work_dir).expanduser()
 
+    @property
+    def pipelines_path(self) -> Path:
+        """Return the folder of dlt's working files."""
+        return self.work_path.absolute() / "pipelines"
+
     def check(self) -> None:
         """Refuse values that mean nothing.
 
@@ -225,6 +230,21 @@ def settle_settings(root: Path, started_with: Mapping[str, str] = os.environ) ->
     Raises:
         AmplitudeError: a file cannot be read, a name is misspelt, or two switches choose different warehouses.
     """
+    settle_files(root, started_with)
+    all_names().check(root)
+    destination()
+
+
+def settle_files(root: Path, started_with: Mapping[str, str] = os.environ) -> None:
+    """Have dlt read the repository's files, and make the environment whole from `.env`, whatever names stand there.
+
+    Args:
+        root: as for `settle_settings`.
+        started_with: as for `environment.settle`.
+
+    Raises:
+        AmplitudeError: a file cannot be read.
+    """
     for name in DLT_FILES:
         if (root / name).is_file():
             check_toml(root / name)
@@ -234,8 +254,6 @@ def settle_settings(root: Path, started_with: Mapping[str, str] = os.environ) ->
     if Path(run_context.context.run_dir).resolve() != root.resolve():
         run_context.reload(str(root))
     settle(root, started_with)
-    all_names().check(root)
-    destination()
 
 
 def all_names() -> Names:
@@ -303,6 +321,18 @@ def destination() -> str:
     return chosen
 
 
+def port(variable: str, default: int) -> int:
+    """Return the port that a variable of the environment names.
+
+    Raises:
+        AmplitudeError: it names none.
+    """
+    text = os.environ.get(variable, str(default))
+    if not text.isdecimal():
+        raise AmplitudeError(f"{variable}: {text!r} is not a port; write a number such as {default}.")
+    return int(text)
+
+
 def duckdb_path(root: Path) -> Path:
     """Return the absolute path of the DuckDB file.
 
@@ -331,13 +361,21 @@ def load_projects() -> list[AmplitudeSettings]:
         AmplitudeError: a project's name cannot be one, keys are set beside the projects' own, or a value means nothing.
     """
     projects = [project_settings(AmplitudeSettings(), name) for name in project_names()]
-    first = min(projects, key=lambda settings: settings.first_hour)
-    if first.first_hour > first.present:
-        raise AmplitudeError(
-            f"{first.variable('start_hour')}: {format_hour(first.first_hour)} lies in the future; it is "
-            f"{first.present:%Y-%m-%dT%H:%M} UTC."
-        )
+    refuse_future(min(projects, key=lambda settings: settings.first_hour))
     return projects
+
+
+def refuse_future(settings: FirstHour) -> None:
+    """Refuse a first hour that is still to come.
+
+    Raises:
+        AmplitudeError: it is.
+    """
+    if settings.first_hour > settings.present:
+        raise AmplitudeError(
+            f"{settings.variable('start_hour')}: {format_hour(settings.first_hour)} lies in the future; it is "
+            f"{settings.present:%Y-%m-%dT%H:%M} UTC."
+        )
 
 
 def first_hours() -> list[FirstHour]:

@@ -170,12 +170,14 @@ def _run_main(root: Path, arguments: tuple[str, ...]) -> int:
         privacy,
         process,
         projects,
-    )  # only here: other tests need not wait for them
+    )
+    from amplitude_source.cli.doctor import command  # only here, all of them: other tests need not wait for them
 
     with (
         mock.patch.object(commands, "ROOT", root),
         mock.patch.object(projects, "ROOT", root),
         mock.patch.object(commands, "INVOKED_FROM", root),
+        mock.patch.object(command, "ROOT", root),
         mock.patch.object(chart, "INVOKED_FROM", root),
         mock.patch.object(privacy, "INVOKED_FROM", root),
         mock.patch.object(sys, "argv", [COMMAND, *arguments]),

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import click
 import pytest
-from sqlmesh.core.config import PostgresConnectionConfig
 
 from amplitude_source.transform import state_lock
+from amplitude_source.transform.state_database import StateDatabase
 from simulator.product import Product
 from simulator.server import Simulator
 from support import postgres as postgres_module
@@ -137,7 +137,7 @@ def test_a_kill_and_postgresql_away_lose_nothing(planned: Project, postgres: Pos
 def test_a_run_whose_models_failed_says_if_postgresql_is_gone(
     is_gone: bool, postgres: Postgres, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state = PostgresConnectionConfig(host="127.0.0.1", port=postgres.port, user="u", password="p", database="postgres")
+    state = StateDatabase("127.0.0.1", postgres.port, "postgres", "u", "p", "disable")
     connection = postgres.connect("postgres")
     if is_gone:
         postgres.execute("postgres", f"SELECT pg_terminate_backend({connection.info.backend_pid})")

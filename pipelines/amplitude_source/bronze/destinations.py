@@ -38,6 +38,12 @@ def pipeline_name(destination: str) -> str:
     return f"amplitude_{destination}"
 
 
+def interrupted_loads(pipelines: Path, destination: str) -> list[str]:
+    """Return the loads that a run left unfinished in its work folder, by dlt's names for them."""
+    folder = pipelines / pipeline_name(destination)
+    return [path.name for kind in ("normalize/extracted/*", "load/normalized/*") for path in folder.glob(kind)]
+
+
 def make_pipeline(
     destination: str, settings: AmplitudeSettings, pipelines: Path, *, read_only: bool = False
 ) -> dlt.Pipeline:

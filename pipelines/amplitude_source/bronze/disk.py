@@ -15,6 +15,7 @@ from .duckdb_file import NAMES_IT
 from .snowflake import SNOWFLAKE_VARIABLES, credential
 
 WORK_VARIABLE = f"{VARIABLE_PREFIX}WORK_DIR"
+KEY_VARIABLE = f"{SNOWFLAKE_VARIABLES}PRIVATE_KEY_PATH"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
@@ -31,11 +32,41 @@ class Place(NamedTuple):
         """Return whether a path lies here, or on the way here."""
         return self.path in (path, *path.parents) or path in self.path.parents
 
+    @property
+    def folder(self) -> Path:
+        """Return the innermost folder on the way here that is there."""
+        return next(folder for folder in (self.path, *self.path.parents) if folder.is_dir())
+
+    def room(self) -> int:
+        """Return how many bytes the disk has left for this user."""
+        room = os.statvfs(self.folder)
+        return room.f_bavail * room.f_frsize
+
     def is_full(self) -> bool:
         """Return whether the disk has hardly any room left."""
-        folder = next(folder for folder in (self.path, *self.path.parents) if folder.is_dir())
-        room = os.statvfs(folder)
-        return room.f_bavail * room.f_frsize < FULL_BYTES
+        return self.room() < FULL_BYTES
+
+    def check(self) -> None:
+        """Look, without a change, whether the place can be used.
+
+        Raises:
+            OSError: as a write there, or a read of the key, would meet it; `disk_fault` has the sentence.
+        """
+        if self.setting == KEY_VARIABLE:
+            with self.path.open("rb"):
+                return
+        in_the_way = [path for path in (self.path, *self.path.parents) if path.is_file()]
+        if in_the_way and not (self.setting == DUCKDB_VARIABLE and in_the_way == [self.path]):
+            raise _os_error(errno.ENOTDIR, in_the_way[0])
+        for path in (self.folder, *in_the_way):
+            if not os.access(path, os.W_OK | (os.X_OK if path.is_dir() else os.R_OK)):
+                raise _os_error(errno.EACCES, path)
+        if self.is_full():
+            raise _os_error(errno.ENOSPC, self.path)
+
+
+def _os_error(number: int, path: Path) -> OSError:
+    return OSError(number, os.strerror(number), str(path))
 
 
 def places(projects: Iterable[AmplitudeSettings], root: Path) -> list[Place]:
@@ -46,7 +77,7 @@ def places(projects: Iterable[AmplitudeSettings], root: Path) -> list[Place]:
         if settings.lake.is_local_filesystem:
             found.append(Place(LAKE_VARIABLE, Path(settings.lake.make_local_path(settings.lake.bucket_url))))
     if key := credential("private_key_path"):
-        found.append(Place(f"{SNOWFLAKE_VARIABLES}PRIVATE_KEY_PATH", Path(key)))
+        found.append(Place(KEY_VARIABLE, Path(key)))
     found.append(Place(DUCKDB_VARIABLE, duckdb_path(root)))
     found.append(Place("TMPDIR", Path(tempfile.gettempdir())))
     return list(dict.fromkeys(found))

@@ -51,6 +51,7 @@ from ..settings import (
 from . import process
 from .chart import chart
 from .dashboard import dashboard
+from .doctor.command import doctor
 from .failures import one_sentence
 from .loads import load_hours, load_only, load_project, loading, looking, opened_ledgers, run_loads, store_merges
 from .options import destination_option, project_option
@@ -128,7 +129,8 @@ def show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show versions."
 )
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Loads every event that Amplitude exports into your lake and the bronze tables of your warehouse, exactly once.
 
     \b
@@ -140,6 +142,7 @@ def cli() -> None:
     amplitude.py --only cohorts    a part of the REST APIs
     amplitude.py --project web     of several, this one only
     amplitude.py status            what is loaded or missing
+    amplitude.py doctor            what is wrong, and the mend
     amplitude.py chart NAME        the answer to a chart
     amplitude.py dashboard         all of it in a browser
     amplitude.py privacy check     what the privacy rules do
@@ -160,10 +163,16 @@ def cli() -> None:
       7  hours are loaded, an answer of the REST APIs is not
     130  stopped by Ctrl-C
     """
+    if context.invoked_subcommand == doctor.name:
+        return  # which says itself what is wrong with the settings
+    settle_settings(ROOT)
+    for sentence in exposed(ROOT):
+        warn(sentence)
 
 
 cli.add_command(chart)
 cli.add_command(dashboard)
+cli.add_command(doctor)
 cli.add_command(privacy)
 
 
@@ -441,7 +450,4 @@ def main() -> None:
         )
     process.prepare(ROOT)
     with one_sentence(ROOT):
-        settle_settings(ROOT)
-        for sentence in exposed(ROOT):
-            warn(sentence)
         cli(standalone_mode=False)

@@ -27,7 +27,7 @@ from .. import (
     remove_leftovers,
     remove_superseded,
 )
-from ..bronze.destinations import kept_open, load_lines, make_pipeline, pipeline_name, run_pipeline
+from ..bronze.destinations import interrupted_loads, kept_open, load_lines, make_pipeline, pipeline_name, run_pipeline
 from ..bronze.files import BronzeFiles
 from ..bronze.ledger import Ledger, read_ledgers
 from ..bronze.proof import doubtful_days, read_proof
@@ -214,10 +214,8 @@ def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline
     The work folder may be another warehouse's, newer than a warehouse that was restored, or broken by a power cut. So
     nothing in it is believed: each run gets dlt's state from the destination.
     """
-    pipelines = settings.work_path.absolute() / "pipelines"
-    folder = pipelines / pipeline_name(destination)
-    loads = [path.name for kind in ("normalize/extracted/*", "load/normalized/*") for path in folder.glob(kind)]
-    if loads:
+    pipelines = settings.pipelines_path
+    if loads := interrupted_loads(pipelines, destination):
         # An interrupted run's load may be half in place: its hours are read anew, and what it left never counts.
         err.print("The last run was interrupted; its unfinished load is dropped, and its hours are loaded again.")
         with TemporaryDirectory() as empty:
@@ -225,7 +223,7 @@ def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline
             with kept_open(pipeline):
                 pipeline.sync_destination()  # first, because dlt explains here what a destination refuses
                 forget_loads(pipeline, loads)
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(pipelines / pipeline_name(destination), ignore_errors=True)
     pipeline = make_pipeline(destination, settings, pipelines)
     if destination == "filesystem":
         BronzeFiles(pipeline).forget_states()

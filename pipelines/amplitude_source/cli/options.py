@@ -4,11 +4,13 @@ import click
 
 from ..settings import DESTINATION_VARIABLE, DESTINATIONS, destination
 
+DESTINATION_HELP = f"Where bronze lies; else {DESTINATION_VARIABLE} chooses, and without it DuckDB."
+
 destination_option = click.option(
     "--destination",
     type=click.Choice(DESTINATIONS),
     default=destination,
-    help=f"Where bronze lies; else {DESTINATION_VARIABLE} chooses, and without it DuckDB.",
+    help=DESTINATION_HELP,
 )
 
 

@@ -168,12 +168,23 @@ def show_coverage(ranges: list[Coverage], project: str | None) -> None:
         out.print(f"Pending hours come with the next load: {load_command()}")
 
 
+def gap_text(gap: Coverage, option: list[str]) -> str:
+    """Name a gap and the command that fills it.
+
+    Args:
+        gap: missing hours.
+        option: names the project to the command, where there are several.
+    """
+    span = ["--start", format_hour(gap.first), "--end", format_hour(gap.last), *option]
+    return f"{gap.hours} missing hours hold silver back from {format_hour(gap.first)} on: {load_command(*span)}"
+
+
 def show_gaps(gaps: list[Coverage], project: str | None) -> None:
     """Print the first gaps with the commands for each, then those for all of them."""
     option = ["--project", project] if project else []
     for gap in gaps[:NAMED_GAPS]:
         span = ["--start", format_hour(gap.first), "--end", format_hour(gap.last), *option]
-        out.print(f"{gap.hours} missing hours hold silver back from {format_hour(gap.first)} on: {load_command(*span)}")
+        out.print(gap_text(gap, option))
         out.print(f"  or, if Amplitude has nothing there: {load_command('declare-empty', *span)}")
     if len(gaps) > NAMED_GAPS:
         out.print(f"{len(gaps) - NAMED_GAPS:,} more gaps, to {format_hour(gaps[-1].last)}, are not shown.")

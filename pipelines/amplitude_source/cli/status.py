@@ -103,7 +103,7 @@ def find_status(
         has_silver: whether silver can be built on the destination at all.
     """
     own = [(settings, ledgers.get(settings.project, {})) for settings in chosen]
-    damage = {settings.project: _sample_damage(settings, ledger) for settings, ledger in own}
+    damage = {settings.project: sample_damage(settings, ledger) for settings, ledger in own}
     return Status(
         {each.project: coverage(ledger, each.first_hour, each.newest_hour) for each, ledger in own},
         {name: text for name, text in damage.items() if text},
@@ -115,7 +115,7 @@ def find_status(
     )
 
 
-def _sample_damage(settings: AmplitudeSettings, ledger: Ledger) -> str | None:
+def sample_damage(settings: AmplitudeSettings, ledger: Ledger) -> str | None:
     """Look at some hours of a project's archive; say what is wrong with them."""
     try:
         archive = Archive(settings.lake, settings.project, exports=settings.exports)
@@ -141,10 +141,10 @@ def complaints(
     """List what makes the export, silver and gold fall behind or be wrong, each in one sentence with its mend."""
     found = [f"{restate_text(hours)} (since {hours.since:%Y-%m-%d %H:%M})" for hours in restatements(ledgers, taken)]
     if taken:
-        found += _lag(built(ledgers, taken, overdue_before(projects)))
+        found += lag(built(ledgers, taken, overdue_before(projects)))
     for settings in projects:
-        found += _stale(settings, ledgers.get(settings.project, {}))
-    return found + (_forgotten(ledgers, projects) if has_silver else [])
+        found += stale(settings, ledgers.get(settings.project, {}))
+    return found + (unloaded_projects(ledgers, projects) if has_silver else [])
 
 
 def proofs(days: Sequence[ProofDay], names: Sequence[str]) -> Iterator[str]:
@@ -196,7 +196,8 @@ def overdue_before(projects: Sequence[AmplitudeSettings]) -> datetime:
     return min(settings.present - (settings.settle_hours + 1) * HOUR for settings in projects)
 
 
-def _lag(state: Built) -> list[str]:
+def lag(state: Built) -> list[str]:
+    """Say what silver and gold lack of bronze, each with its mend."""
     found = [
         f"Project {hours.project}: hours {format_hour(hours.first)} to {format_hour(hours.last)} are in bronze, but "
         f"silver begins with {format_hour(state.first)} and never takes them in. With START_HOUR no later than "
@@ -218,7 +219,8 @@ def _lag(state: Built) -> list[str]:
     return found
 
 
-def _stale(settings: AmplitudeSettings, ledger: Ledger) -> list[str]:
+def stale(settings: AmplitudeSettings, ledger: Ledger) -> list[str]:
+    """Say so if a project's newest finished hour is older than its settings allow."""
     newest = newest_final(ledger)
     if newest is None or newest >= settings.present - settings.freshness_hours * HOUR:
         return []
@@ -229,7 +231,7 @@ def _stale(settings: AmplitudeSettings, ledger: Ledger) -> list[str]:
     ]
 
 
-def _forgotten(ledgers: Mapping[str, Ledger], projects: Sequence[AmplitudeSettings]) -> list[str]:
+def unloaded_projects(ledgers: Mapping[str, Ledger], projects: Sequence[AmplitudeSettings]) -> list[str]:
     """Name the projects that nobody loads any more and that silver waits for."""
     known = [settings.project for settings in projects]
     return [

@@ -149,6 +149,18 @@ class Access:
         return cls(settings.address, f"Basic {login}", keys, settings.variable("BASE_URL"))
 
 
+@dataclass(frozen=True)
+class Greeting:
+    """What came of one question that every project's keys may ask."""
+
+    status: int | None
+    """Of the answer; None if there was none."""
+    fault: str | None
+    """What is wrong with it, and the mend."""
+    ahead: timedelta | None = None
+    """How far this machine's clock is ahead of Amplitude's; None where the answer has no time."""
+
+
 class ExportClient:
     """Downloads ranges of hours with the project's two keys, and asks Amplitude's other APIs.
 
@@ -194,34 +206,60 @@ class ExportClient:
         Raises:
             AmplitudeError: the event list, which every project has, is not found there; or the clock is ahead.
         """
-        try:
-            with self._http.get(self._list_url, stream=True, timeout=CONNECT_TIMEOUT_SECONDS) as response:
-                is_lost, answered_at = response.status_code == 404, _date(response)
-        except (requests.RequestException, OSError):
-            return
-        if answered_at and self._settings.present - answered_at > CLOCK_TOLERANCE:
-            raise AmplitudeError(
-                f"The time here, {self._settings.present:%Y-%m-%dT%H:%M} UTC, is ahead of that of {self.host}, "
-                f"{answered_at:%Y-%m-%dT%H:%M} UTC: set this machine's clock (or SOURCES__AMPLITUDE__NOW) right and "
-                "run again; nothing was loaded."
-            )
-        if is_lost:
-            raise AmplitudeError(
-                f"There is no API of Amplitude at {self.host} below the path of {self._access.place} (HTTP 404 "
-                "for the event list): write the host alone, like https://amplitude.com."
-            )
+        greeting = self.greet()
+        if greeting.ahead and greeting.ahead > CLOCK_TOLERANCE:
+            raise AmplitudeError(f"{self.clock_fault(greeting.ahead)}; nothing was loaded.")
+        if greeting.status == 404:
+            raise AmplitudeError(greeting.fault)
 
     def refused_keys(self) -> str | None:
         """Say so if Amplitude refuses the keys; whatever else may be wrong is for the next download to say.
 
         Only a download shows for certain that keys are wrong: the event list may be refused to keys that may export.
         """
+        greeting = self.greet()
+        return greeting.fault if greeting.status in (401, 403) else None
+
+    def greet(self) -> Greeting:
+        """Ask once for the event list, which every project has."""
         try:
-            with self._http.get(self._list_url, stream=True, timeout=CONNECT_TIMEOUT_SECONDS) as response:
-                is_refused = response.status_code in (401, 403)
-                return str(self._refusal(response, "the event list")) if is_refused else None
-        except (requests.RequestException, OSError):
-            return None
+            with (
+                self._told(),
+                self._http.get(self._list_url, stream=True, timeout=CONNECT_TIMEOUT_SECONDS) as response,
+            ):
+                answered_at = _date(response)
+                ahead = self._settings.present - answered_at if answered_at else None
+                return Greeting(response.status_code, self._fault_of_greeting(response), ahead)
+        except (AmplitudeError, PassingError, OSError) as fault:
+            return Greeting(None, self._lasting_fault(fault))
+
+    def clock_fault(self, ahead: timedelta) -> str:
+        """Say how far this machine's clock is from Amplitude's, and what to do; the sentence goes on."""
+        present = self._settings.present
+        relation = "ahead of" if ahead > timedelta() else "behind"
+        return (
+            f"The time here, {present:%Y-%m-%dT%H:%M} UTC, is {relation} that of {self.host}, "
+            f"{present - ahead:%Y-%m-%dT%H:%M} UTC: set this machine's clock (or SOURCES__AMPLITUDE__NOW) "
+            "right and run again"
+        )
+
+    def _fault_of_greeting(self, response: requests.Response) -> str | None:
+        match response.status_code:
+            case 200:
+                return None
+            case 404:
+                return (
+                    f"There is no API of Amplitude at {self.host} below the path of {self._access.place} (HTTP 404 "
+                    "for the event list): write the host alone, like https://amplitude.com."
+                )
+            case _:
+                return self._lasting_fault(self._refusal(response, "the event list"))
+
+    def _lasting_fault(self, fault: Exception) -> str:
+        """Return the sentence for a fault that nobody waits to pass."""
+        if isinstance(fault, PassingError):
+            return f"{self.host} {fault}; check {self._access.place} and the network, or run again later."
+        return str(fault)
 
     def download(
         self, first: datetime, last: datetime, target: Path, stopped: threading.Event | None = None

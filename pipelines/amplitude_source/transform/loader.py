@@ -31,6 +31,7 @@ from .foreign_bronze import (
 )
 from .resumable_plan import ResumableScheduler
 from .sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of
+from .state_database import StateDatabase
 from .state_lock import stop_unless_alone, subcommand
 
 RETIRED_FUNNELS = "seeds/funnels.csv"
@@ -61,7 +62,7 @@ class ProjectLoader(SqlMeshLoader):
             )
         if command and self._subcommand in USER_COMMANDS:
             if isinstance(state, PostgresConnectionConfig):
-                stop_unless_alone(command, state)
+                stop_unless_alone(command, state_database(state))
             if isinstance(context.config.get_connection(context.gateway), DuckDBFile):
                 command.call_on_close(partial(say_if_full, duckdb_path(path)))
 
@@ -136,6 +137,11 @@ class ProjectLoader(SqlMeshLoader):
         for test in tests:
             test.body["vars"] = UNIT_TEST_VARIABLES | test.body.get("vars", {})
         return tests
+
+
+def state_database(state: PostgresConnectionConfig) -> StateDatabase:
+    """Return where the state is that SQLMesh goes by: a gateway of the user's own may have another than ours."""
+    return StateDatabase(state.host, state.port, state.database, state.user, state.password, state.sslmode)
 
 
 def complete_config(root: Path) -> Config:

@@ -1,6 +1,7 @@
 """SQLMesh's configuration: `sqlmesh/config.yaml`, and what the settings of both tools add to it."""
 
 import os
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -30,12 +31,14 @@ from ..settings import (
     destination,
     duckdb_path,
     first_hours,
+    port,
     settle_settings,
 )
 from ..text_files import read_text
 from .chart_models import listed_charts
 from .duckdb_connection import DuckDBFile
 from .foreign_bronze import CHOICE, OWN, TABLES, read_bronze
+from .state_database import StateDatabase, state_place
 from .variables import check_variables
 
 # A run's SQL joins as it is written, the right side as the hash table: DuckDB cannot know how few keys a run's hours
@@ -114,11 +117,12 @@ def project_config(root: Path, command: str | None) -> Config:
             f"{DESTINATION_VARIABLE}=filesystem has no warehouse for silver and gold: choose duckdb or snowflake."
         )
     if gateway == "local":
-        state = postgres() if os.environ.get("SQLMESH_STATE_HOST") else None
         file = ":memory:" if command in DEVELOPER_COMMANDS else str(duckdb_path(root))
-        config.gateways["local"] = GatewayConfig(connection=duckdb(file), state_connection=state)
+        config.gateways["local"] = GatewayConfig(connection=duckdb(file), state_connection=state_connection("duckdb"))
     elif gateway == "snowflake":
-        config.gateways["snowflake"] = GatewayConfig(connection=snowflake(), state_connection=snowflake_state())
+        config.gateways["snowflake"] = GatewayConfig(
+            connection=snowflake(), state_connection=state_connection("snowflake")
+        )
         config.model_defaults.physical_properties = {"creatable_type": TRANSIENT}
         if os.environ.get("SQLMESH_SNOWFLAKE_MASKING"):
             config.model_defaults.on_virtual_update = ["@mask_personal_data()"]  # of macros/masking.py
@@ -172,33 +176,12 @@ def snowflake() -> SnowflakeConnectionConfig:
     )
 
 
-def snowflake_state() -> ConnectionConfig:
-    """Return where SQLMesh keeps what it knows of models and intervals, beside Snowflake.
-
-    That is PostgreSQL, where many small writes belong. A file (SQLMESH_STATE_FILE) is for trials.
-    """
-    if file := os.environ.get("SQLMESH_STATE_FILE"):
-        return DuckDBConnectionConfig(database=file)
-    if not os.environ.get("SQLMESH_STATE_HOST"):
-        raise AmplitudeError("SQLMESH_STATE_HOST is missing: with Snowflake, SQLMesh keeps its state in PostgreSQL.")
-    return postgres()
-
-
-def postgres() -> PostgresConnectionConfig:
-    """Return the connection to the PostgreSQL of SQLMesh's state."""
-    return PostgresConnectionConfig(
-        host=os.environ["SQLMESH_STATE_HOST"],
-        port=port("SQLMESH_STATE_PORT", 5432),
-        database=os.environ.get("SQLMESH_STATE_DATABASE", "sqlmesh"),
-        user=os.environ.get("SQLMESH_STATE_USERNAME", "sqlmesh"),
-        password=os.environ.get("SQLMESH_STATE_PASSWORD", ""),
-        sslmode=os.environ.get("SQLMESH_STATE_SSLMODE", "require"),
-    )
-
-
-def port(variable: str, default: int) -> int:
-    """Return the port that a variable names."""
-    text = os.environ.get(variable, str(default))
-    if not text.isdecimal():
-        raise AmplitudeError(f"{variable}: {text!r} is not a port; write a number such as {default}.")
-    return int(text)
+def state_connection(destination: str) -> ConnectionConfig | None:
+    """Return the connection to SQLMesh's state; None where the warehouse itself has it."""
+    match state_place(destination):
+        case StateDatabase() as database:
+            return PostgresConnectionConfig(**asdict(database))
+        case Path() as file:
+            return DuckDBConnectionConfig(database=str(file))
+        case None:
+            return None

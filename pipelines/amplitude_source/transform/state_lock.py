@@ -8,19 +8,9 @@ from types import TracebackType
 
 import click
 import psycopg2
-from sqlmesh.core.config import PostgresConnectionConfig
 
 from ..lock import BUSY_EXIT
-
-LOCK = 20260601  # in the state's own database, so any number does
-
-HOLDER = f"""
-    SELECT application_name, backend_start AT TIME ZONE 'UTC'
-    FROM pg_locks
-    JOIN pg_stat_activity USING (pid)
-    WHERE locktype = 'advisory' AND objid = {LOCK} AND granted
-        AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = CURRENT_DATABASE())
-"""
+from .state_database import LOCK, Connection, StateDatabase, at_work, holder
 
 
 def subcommand() -> str | None:
@@ -29,44 +19,29 @@ def subcommand() -> str | None:
     return command.invoked_subcommand if command else None
 
 
-def stop_unless_alone(command: click.Context, state: PostgresConnectionConfig) -> None:
+def stop_unless_alone(command: click.Context, state: StateDatabase) -> None:
     """Takes a lock of PostgreSQL's, or ends this process: two that build at once would write the same rows.
 
     The lock ends with its connection, which stays open for as long as the process lives, be that killed.
     """
-    who = f"sqlmesh {command.invoked_subcommand}, process {os.getpid()} on {socket.gethostname()}"
     try:
-        connection = psycopg2.connect(
-            host=state.host,
-            port=state.port,
-            user=state.user,
-            password=state.password,
-            dbname=state.database,
-            sslmode=state.sslmode,
-            connect_timeout=state.connect_timeout,
-            application_name=who,
-            keepalives_idle=60,  # seconds; what lies between may forget a connection that is still for minutes
+        connection = state.connect(
+            f"sqlmesh {command.invoked_subcommand}, process {os.getpid()} on {socket.gethostname()}"
         )
     except psycopg2.OperationalError as error:
         sys.exit(gone(error, state))
     sys.excepthook = partial(tell, state)  # it may still go away later
     command.call_on_close(partial(tell_if_gone, connection, state))
-    connection.autocommit = True
     command.meta[__name__] = connection
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
         if cursor.fetchone() == (True,):
             return
-        cursor.execute(HOLDER)
-        holder, since = cursor.fetchone() or ("Another command, that is just ending,", None)
-    since_ = f" since {since:%Y-%m-%d %H:%M} UTC" if since else ""
-    click.echo(f"Error: {holder} has been at work{since_}: wait until it has ended, then start again.", err=True)
+    click.echo(f"Error: {at_work(holder(connection))}: wait until it has ended, then start again.", err=True)
     sys.exit(BUSY_EXIT)
 
 
-def tell(
-    state: PostgresConnectionConfig, kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
+def tell(state: StateDatabase, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Prints what nobody has caught: one sentence where PostgreSQL is gone, else with its trace."""
     if isinstance(error, psycopg2.OperationalError):
         click.echo(gone(error, state), err=True)
@@ -74,7 +49,7 @@ def tell(
         sys.__excepthook__(kind, error, trace)
 
 
-def tell_if_gone(connection: psycopg2.extensions.connection, state: PostgresConnectionConfig) -> None:
+def tell_if_gone(connection: Connection, state: StateDatabase) -> None:
     """Prints the same where models failed because of it: of them SQLMesh itself says only that the run has failed."""
     if not isinstance(sys.exc_info()[1], click.ClickException):
         return
@@ -85,8 +60,5 @@ def tell_if_gone(connection: psycopg2.extensions.connection, state: PostgresConn
         click.echo(gone(error, state), err=True)
 
 
-def gone(error: psycopg2.Error, state: PostgresConnectionConfig) -> str:
-    return (
-        f"Error: PostgreSQL on {state.host}:{state.port}, where SQLMesh keeps its state, cannot be reached: "
-        f"{' '.join(str(error).split())} Nothing is lost; the next run goes on."
-    )
+def gone(error: psycopg2.Error, state: StateDatabase) -> str:
+    return f"Error: {state.gone(error)} Nothing is lost; the next run goes on."

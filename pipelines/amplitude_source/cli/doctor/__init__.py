@@ -1,0 +1,1 @@
+"""The command `doctor`: what is right and what is wrong with a set-up, each question for itself."""

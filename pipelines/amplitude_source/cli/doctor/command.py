@@ -1,0 +1,82 @@
+"""The command `doctor`."""
+
+import json
+import shutil
+import sys
+import textwrap
+from dataclasses import asdict
+
+import click
+
+from ...invocation import ROOT, load_command
+from ...settings import DESTINATIONS, GATEWAYS
+from ..options import DESTINATION_HELP
+from ..reports import out
+from .configuration import CHECK, check_destination, check_files, check_models, check_projects
+from .findings import Checkup, Finding
+from .machine import check_disks, check_versions, check_work_folders
+from .sources import check_amplitude, check_bucket, check_lakes
+from .warehouse import check_warehouse
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
+INDENT = 6
+NEED_SETTINGS = ("keys", "Amplitude", "clock", "lake", "disk", "work folder", "bronze")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines: a list of findings, and whether one is a fail.")
+@click.option("--destination", type=click.Choice(DESTINATIONS), default=None, help=DESTINATION_HELP)
+def doctor(as_json: bool, destination: str | None) -> None:
+    """Look at the whole set-up, and say of each part whether it is well, with the mend where it is not.
+
+    It looks at configuration, keys, Amplitude, the lake, disks, locks, rights, the warehouse, and how old its data is.
+    It changes nothing, but writes a small file into a lake on S3, and removes it at once. No secret is printed. `skip`
+    means that a question could not be asked, because another one failed. Exits with 1 if a line says `fail`.
+    """
+    checkup = Checkup(ROOT, (lambda _: None) if as_json else show)
+    examine(checkup, destination)
+    if as_json:
+        findings = [asdict(finding) for finding in checkup.findings]
+        click.echo(json.dumps({"has_failed": checkup.has_failed, "findings": findings}, indent=2))
+    sys.exit(int(checkup.has_failed))
+
+
+def examine(checkup: Checkup, destination: str | None) -> None:
+    """Ask every question, from the machine to the newest hour of gold."""
+    check_versions(checkup)
+    projects = check_projects(checkup) if check_files(checkup) else []
+    check_models(checkup)
+    chosen = check_destination(checkup, destination)
+    if not projects:
+        for check in NEED_SETTINGS:
+            checkup.skip(check, CHECK)
+        return
+    for settings in projects:
+        shown = settings.project if len(projects) > 1 else None
+        check_amplitude(checkup, settings, shown)
+        check_bucket(checkup, settings, shown)
+    check_lakes(checkup, projects)
+    check_disks(checkup, projects)
+    if chosen is None:
+        for check in ("work folder", "bronze"):
+            checkup.skip(check, "destination")
+        return
+    check_work_folders(checkup, projects, chosen, load_command())
+    check_warehouse(checkup, chosen, projects)
+    if chosen in GATEWAYS:
+        from .state import check_state  # only here: PostgreSQL's driver is for this command alone
+
+        check_state(checkup, chosen)
+
+
+def show(finding: Finding) -> None:
+    """Print a finding: its verdict first, then the text beside it, in lines of whole words."""
+    of_project = f", {finding.project}" if finding.project else ""
+    lines = textwrap.wrap(
+        f"{finding.check}{of_project}: {finding.text}",
+        max(shutil.get_terminal_size().columns - INDENT, 2 * INDENT),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    out.print(f"{finding.verdict:<{INDENT}}", style=STYLES[finding.verdict], end="")
+    out.print(f"\n{' ' * INDENT}".join(lines))

@@ -1,0 +1,103 @@
+"""The configuration: files and names of settings, each project's values, and SQLMesh's own file with the charts."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from ...bronze.ledger import rejecting_hours
+from ...charts.book import read_charts
+from ...charts.channels import read_channel_groups
+from ...charts.properties import read_properties
+from ...environment import exposed
+from ...settings import (
+    DESTINATION_VARIABLE,
+    VARIABLE_PREFIX,
+    AmplitudeSettings,
+    all_names,
+    destination,
+    format_hour,
+    project_names,
+    project_settings,
+    refuse_future,
+    settle_files,
+)
+from ...transform.variables import check_variables
+from ...yaml_files import read
+from .findings import Checkup
+
+CHECK = "settings"
+MODELS = "models"
+SQLMESH_FILE = "sqlmesh/config.yaml"
+
+
+class SqlmeshFile(BaseModel):
+    """The part of `sqlmesh/config.yaml` that this project reads itself."""
+
+    variables: dict[str, Any]
+
+
+def check_files(checkup: Checkup) -> bool:
+    """Read the files of settings; say whether they can be read."""
+    with checkup.asking(CHECK):
+        settle_files(checkup.root)
+        for sentence in exposed(checkup.root):
+            checkup.warn(CHECK, sentence)
+        for complaint in all_names().complaints(checkup.root):
+            checkup.fail(CHECK, complaint)
+        return True
+    return False
+
+
+def check_destination(checkup: Checkup, chosen: str | None) -> str | None:
+    """Return where bronze lies: what was chosen on the command line, else by the settings; None if they contradict."""
+    with checkup.asking("destination"):
+        found = chosen or destination()
+        checkup.ok("destination", f"Bronze lies on {found} ({DESTINATION_VARIABLE}).")
+        return found
+    return None
+
+
+def check_projects(checkup: Checkup) -> list[AmplitudeSettings]:
+    """Return the projects whose settings mean something."""
+    found: list[AmplitudeSettings] = []
+    with checkup.asking(CHECK):
+        names = project_names()
+        for name in names:
+            with checkup.asking(CHECK, name if len(names) > 1 else None):
+                found.append(_checked(checkup, name, name if len(names) > 1 else None))
+    return found
+
+
+def _checked(checkup: Checkup, name: str, shown: str | None) -> AmplitudeSettings:
+    settings = project_settings(AmplitudeSettings(), name)
+    refuse_future(settings)
+    settings.privacy.redactor()
+    rejecting_hours([], settings)
+    for doubt in settings.privacy.doubts():
+        checkup.warn(CHECK, doubt, shown)
+    if settings.now:
+        checkup.warn(
+            CHECK,
+            f"{VARIABLE_PREFIX}NOW={settings.now} stands for the present, so no later hour is loaded: leave it out, "
+            "unless this is a trial.",
+            shown,
+        )
+    checkup.ok(CHECK, f"Hours from {format_hour(settings.first_hour)} on, region {settings.region}.", shown)
+    return settings
+
+
+def check_models(checkup: Checkup) -> None:
+    """Read what SQLMesh's models go by: the variables, and what users declare beside them."""
+    root = checkup.root
+    path = root / SQLMESH_FILE
+    before = len(checkup.findings)
+    with checkup.asking(MODELS):
+        check_variables(read(path, root, SqlmeshFile).variables, path.relative_to(root))
+    with checkup.asking(MODELS):
+        read_properties(root)
+    with checkup.asking(MODELS):
+        read_channel_groups(root)
+    with checkup.asking(MODELS):
+        charts = read_charts(root)
+        if len(checkup.findings) == before:
+            checkup.ok(MODELS, f"{SQLMESH_FILE} and what stands beside it can be read; it has {len(charts)} charts.")

@@ -1,0 +1,185 @@
+"""The warehouse: bronze with its ledger, Snowflake's rights, and how far silver and gold are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import dlt
+
+from ...bronze.ledger import Ledger, coverage, read_ledgers, rejecting_hours
+from ...bronze.proof import read_proof
+from ...bronze.snowflake import setting, staging_url
+from ...bronze.snowflake_rights import granted_rights, list_stage, missing_rights, needed_rights, stage_url
+from ...bronze.taken import Taken, bounds, built, newest_final, read_taken, restatements
+from ...invocation import load_command
+from ...rest.resources import read_failures
+from ...settings import GATEWAYS, HOUR, AmplitudeSettings, duckdb_path, format_hour
+from ..loads import looking
+from ..reports import gap_text, rejecting_text, restate_text
+from ..status import (
+    Trust,
+    doubts,
+    lag,
+    overdue_before,
+    proofs,
+    sample_damage,
+    stale,
+    standing,
+    unloaded_projects,
+)
+from .findings import Checkup
+
+BRONZE, RIGHTS, STAGE = "bronze", "rights", "stage"
+HOURS, LOADED, REJECTED, ARCHIVE, BUILT, DAYS, REST = (
+    "hours", "newest loaded", "rejected rows", "archive", "newest built", "proven days", "REST APIs",
+)  # fmt: skip
+OF_BRONZE = (HOURS, LOADED, REJECTED, ARCHIVE, BUILT, DAYS, REST)
+
+
+@dataclass
+class Found:
+    """What the warehouse holds; None where it could not be asked."""
+
+    is_open: bool = False
+    ledgers: Mapping[str, Ledger] | None = None
+    taken: Taken | None = None
+    trust: Trust | None = None
+
+
+def check_warehouse(checkup: Checkup, destination: str, projects: Sequence[AmplitudeSettings]) -> None:
+    """Open the warehouse to look, and ask it all that it can say."""
+    found = Found()
+    with checkup.asking(BRONZE):
+        if destination == "duckdb" and not (path := duckdb_path(checkup.root)).exists():
+            checkup.warn(BRONZE, f"There is no {path} yet; the first load makes it: {load_command()}")
+        else:
+            with looking(destination, projects[0]) as pipeline:
+                found.is_open = True
+                _ask(checkup, pipeline, destination, found)
+    if destination == "snowflake" and not found.is_open:
+        for check in (RIGHTS, STAGE):
+            checkup.skip(check, BRONZE)
+    if found.ledgers:
+        _judge(checkup, found.ledgers, found, projects, has_silver=destination in GATEWAYS)
+    else:
+        for check in OF_BRONZE:
+            checkup.skip(check, BRONZE)
+
+
+def _ask(checkup: Checkup, pipeline: dlt.Pipeline, destination: str, found: Found) -> None:
+    with checkup.asking(BRONZE):
+        found.ledgers = read_ledgers(pipeline)
+        hours = sum(len(ledger) for ledger in found.ledgers.values())
+        if hours:
+            checkup.ok(BRONZE, f"It can be read, and knows {hours:,} hours of {', '.join(found.ledgers)}.")
+        else:
+            checkup.warn(BRONZE, f"It can be read, and nothing is loaded yet: {load_command()}")
+    with checkup.asking(BUILT):
+        found.taken = read_taken(pipeline)
+    with checkup.asking(DAYS):
+        found.trust = Trust(read_proof(pipeline), read_failures(pipeline))
+    if destination == "snowflake":
+        _check_rights(checkup, pipeline)
+
+
+def _check_rights(checkup: Checkup, pipeline: dlt.Pipeline) -> None:
+    with pipeline.sql_client() as client:
+        with checkup.asking(RIGHTS):
+            role, granted = granted_rights(client)
+            missing = missing_rights(needed_rights(), granted)
+            for right in missing:
+                grant = f"GRANT {right.privilege} ON {right.kind} {right.name} TO ROLE {role};"
+                checkup.fail(
+                    RIGHTS, f"Role {role} lacks {right.privilege} on {right.kind.lower()} {right.name}: {grant}"
+                )
+            if not missing:
+                checkup.ok(RIGHTS, f"Role {role} may do on Snowflake what a load does.")
+        with checkup.asking(STAGE):
+            name, url = setting("stage_name"), stage_url(client)
+            wanted = staging_url(str(dlt.config.get("sources.amplitude.lake.bucket_url")).rstrip("/"))
+            if url != wanted:
+                checkup.fail(
+                    STAGE,
+                    f"Stage {name} is over {url}, and not over the lake's staging area: "
+                    f"ALTER STAGE {name} SET URL = '{wanted}';",
+                )
+            else:
+                list_stage(client)
+                checkup.ok(STAGE, f"{name} is over {url}, and Snowflake can list it.")
+
+
+def _judge(
+    checkup: Checkup,
+    ledgers: Mapping[str, Ledger],
+    found: Found,
+    projects: Sequence[AmplitudeSettings],
+    *,
+    has_silver: bool,
+) -> None:
+    for settings in projects:
+        shown = settings.project if len(projects) > 1 else None
+        _judge_hours(checkup, settings, ledgers.get(settings.project, {}), shown)
+    if has_silver and found.taken is not None:
+        _judge_silver(checkup, ledgers, found.taken, projects)
+    if has_silver and found.trust is not None:
+        _judge_days(checkup, found.trust, projects)
+
+
+def _judge_hours(checkup: Checkup, settings: AmplitudeSettings, ledger: Ledger, shown: str | None) -> None:
+    option = ["--project", shown] if shown else []
+    gaps = [each for each in coverage(ledger, settings.first_hour, settings.newest_hour) if each.status == "missing"]
+    if gaps:
+        more = f" {len(gaps)} gaps in all: {load_command('--gaps', *option)}" if len(gaps) > 1 else ""
+        checkup.fail(HOURS, f"{gap_text(gaps[0], option)}{more}", shown)
+    else:
+        checkup.ok(HOURS, "None is missing between the first and the newest.", shown)
+    newest = newest_final(ledger)
+    for sentence in stale(settings, ledger):
+        checkup.fail(LOADED, sentence, shown)
+    if newest is None:
+        checkup.warn(LOADED, f"No hour is finished yet: {load_command(*option)}", shown)
+    elif not stale(settings, ledger):
+        checkup.ok(LOADED, f"{format_hour(newest)}, {(settings.present - newest) // HOUR} hours ago.", shown)
+    if rejecting := rejecting_hours(ledger.values(), settings):
+        checkup.fail(REJECTED, rejecting_text(rejecting, settings), shown)
+    else:
+        rejected = sum(row.rejected_rows for row in ledger.values())
+        checkup.ok(REJECTED, f"{rejected:,} in all, and in no hour too many.", shown)
+    if damage := sample_damage(settings, ledger):
+        checkup.fail(ARCHIVE, f"{damage} Mend it: {load_command('archive', 'verify', *option)}", shown)
+    else:
+        checkup.ok(ARCHIVE, "A sample of its hours is whole, and as the ledger has it.", shown)
+
+
+def _judge_silver(
+    checkup: Checkup, ledgers: Mapping[str, Ledger], taken: Taken, projects: Sequence[AmplitudeSettings]
+) -> None:
+    where = standing(ledgers, taken, projects) or ""
+    if not taken:
+        checkup.warn(BUILT, where)
+    else:
+        behind = lag(built(ledgers, taken, overdue_before(projects)))
+        for sentence in behind:
+            checkup.fail(BUILT, sentence)
+        if not behind:
+            newest = bounds(taken)[1]
+            age = (projects[0].present - newest) // HOUR
+            checkup.ok(BUILT, f"{where} The newest is {age} hours old.")
+    for hours in restatements(ledgers, taken):
+        checkup.warn(BUILT, restate_text(hours))
+    for sentence in unloaded_projects(ledgers, projects):
+        checkup.fail(BUILT, sentence)
+
+
+def _judge_days(checkup: Checkup, trust: Trust, projects: Sequence[AmplitudeSettings]) -> None:
+    unproven = [*doubts(Trust(trust.days, []), projects)]
+    for sentence in unproven:
+        checkup.warn(DAYS, sentence)
+    if not unproven:
+        names = [settings.project for settings in projects]
+        sentences = [*proofs(trust.days, names)] or ["None yet: gold has no day that Amplitude was asked about."]
+        checkup.ok(DAYS, " ".join(sentences))
+    failed = [*doubts(Trust([], trust.failures), projects)]
+    for sentence in failed:
+        checkup.warn(REST, sentence)
+    if not failed:
+        checkup.ok(REST, "Nothing that was asked of them has failed.")
