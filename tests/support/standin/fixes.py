@@ -33,12 +33,23 @@ REWRITTEN = [
     (r"ON_ERROR=\?", "ON_ERROR=ABORT_STATEMENT"),
     (r"FROM '(@[^']+)'\)", r"FROM \1)"),
     (
-        r"^DESC STAGE (\w+)\.(\w+)$",
+        r"^DESC STAGE (?:\w+\.)?(\w+)\.(\w+)$",
         r"""SELECT 'STAGE_LOCATION' AS "parent_property", 'URL' AS "property", 'String' AS "property_type",
         '["' || url || '"]' AS "property_value" FROM _fs_global._fs_information_schema._fs_stages
         WHERE database_name = CURRENT_DATABASE() AND schema_name = '\1' AND name = '\2'""",
     ),
 ]
+# What infra/snowflake/setup.sql grants to the role that loads, in the form of SHOW GRANTS; databases are a test's own.
+GRANTS = """
+    SELECT CURRENT_TIMESTAMP AS "created_on", column1 AS "privilege", column2 AS "granted_on", column3 AS "name"
+    FROM VALUES ('USAGE', 'WAREHOUSE', 'AMPLITUDE_WH'), ('USAGE', 'DATABASE', CURRENT_DATABASE()),
+        ('USAGE', 'SCHEMA', CURRENT_DATABASE() || '.BRONZE'),
+        ('CREATE TABLE', 'SCHEMA', CURRENT_DATABASE() || '.BRONZE'),
+        ('USAGE', 'SCHEMA', CURRENT_DATABASE() || '.BRONZE_STAGING'),
+        ('CREATE TABLE', 'SCHEMA', CURRENT_DATABASE() || '.BRONZE_STAGING'),
+        ('USAGE', 'SCHEMA', CURRENT_DATABASE() || '.GOLD'),
+        ('USAGE', 'STAGE', CURRENT_DATABASE() || '.BRONZE.LAKE_STAGING')
+"""
 # Texts and comments, in which Snowflake looks for no session variables, as in '$revenue'.
 TEXTS = re.compile(r"'(?:[^'\\]|\\.|'')*'|/\*.*?\*/", re.DOTALL)
 COLUMN_COMMENTS = re.compile(r"(?:/\*.*?\*/\s*)?ALTER (?:TABLE|VIEW) (\S+) ALTER COLUMN \S+ COMMENT ", re.DOTALL)
@@ -100,6 +111,7 @@ def digestible(
             r"^SHOW PARAMETERS LIKE 'TIMEZONE' IN SESSION$",
             f"SELECT 'TIMEZONE' AS \"key\", '{session.zone}' AS \"value\"",
         ),
+        (r"^SHOW GRANTS TO ROLE \w+$", GRANTS),
     ]
     if "infer_schema(" in sql.lower():
         folder = stage.internal_dir(bindings["1"]["value"].lstrip("@").replace('"', ""))

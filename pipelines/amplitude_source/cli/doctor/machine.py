@@ -3,6 +3,7 @@
 import platform
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from .findings import Checkup
 
 LOCK = "requirements.lock"
 INSTALL = "make .venv/installed"
-LOCKED = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[^\s;\\]+)", re.MULTILINE)
+LOCKED = re.compile(r"^([\w.-]+)==([^\s;\\]+)", re.MULTILINE)
 SHOWN_VERSIONS = ("dlt", "sqlmesh", "duckdb")
 NAMED_PACKAGES = 5
 LOW_BYTES = 5 << 30  # the zip of an hour may have 4 GB
@@ -41,14 +42,17 @@ def check_versions(checkup: Checkup) -> None:
 
 
 def other_versions(lock: str) -> Iterator[str]:
-    """Yield the packages that are installed in another version than the lock's; one may be left out on purpose."""
-    for name, locked in LOCKED.findall(lock):
-        try:
-            installed = version(name)
-        except PackageNotFoundError:
-            continue
-        if installed != locked:
-            yield f"{name} {installed} is installed, not {locked}"
+    """Yield the packages that are installed in another version than the lock's.
+
+    The lock may have several of a package, each for some versions of Python. A package may be left out on purpose.
+    """
+    locked: dict[str, list[str]] = {}
+    for name, number in LOCKED.findall(lock):
+        locked.setdefault(name, []).append(number)
+    for name, numbers in locked.items():
+        with suppress(PackageNotFoundError):
+            if (installed := version(name)) not in numbers:
+                yield f"{name} {installed} is installed, not {' or '.join(numbers)}"
 
 
 def check_disks(checkup: Checkup, projects: Sequence[AmplitudeSettings]) -> None:
