@@ -15,7 +15,6 @@ import duckdb
 import pytest
 
 from amplitude_source.bronze import disk, duckdb_file
-from amplitude_source.bronze.snowflake_rights import Right, missing_rights
 from amplitude_source.lock import locked
 from simulator.faults import EVENTS_LIST, Fault, FaultPlan, Reply
 from simulator.server import DEMO_CREDENTIALS, Simulator
@@ -413,10 +412,3 @@ def test_on_s3_the_probe_is_gone_and_nothing_else_is_written(world: World) -> No
     written = [asked.key for asked in world.s3.asked if asked.call == "PutObject"]
     assert [key.startswith("amplitude/raw/project=default/app=") for key in written] == [True]
     assert not (world.project.root / "data").exists()
-
-
-def test_a_right_that_no_grant_has_is_missing_and_an_owner_lacks_none() -> None:
-    needed = [Right("USAGE", "SCHEMA", "A.BRONZE"), Right("CREATE TABLE", "SCHEMA", "A.BRONZE")]
-    assert missing_rights(needed, {needed[0]}) == [needed[1]]
-    assert missing_rights(needed, {Right("OWNERSHIP", "SCHEMA", "A.BRONZE")}) == []
-    assert missing_rights(needed, {Right("OWNERSHIP", "SCHEMA", "B.BRONZE")}) == needed

@@ -25,7 +25,7 @@ def unwell(project: SnowflakeProject, **env: str) -> dict[str, tuple[str, str]]:
     result = project.load_here("doctor", "--json", **env)
     assert "Traceback" not in result.stderr, result.stderr
     found: list[dict[str, Any]] = json.loads(result.stdout)["findings"]
-    assert {"rights", "stage"} <= {each["check"] for each in found}
+    assert {"rights", "stage", "SQLMesh's rights"} <= {each["check"] for each in found}
     return {each["check"]: (each["verdict"], each["text"]) for each in found if each["verdict"] != "ok"}
 
 
@@ -47,7 +47,7 @@ def test_each_part_of_snowflake_is_asked_for_itself(snowflake_project: Snowflake
     project.snowflake.fail()
     project.query(f"CREATE OR REPLACE STAGE {STAGE} URL = '{project.staging}else/'")
     found = unwell(project, SQLMESH_STATE_FILE="", DESTINATION__SNOWFLAKE__CREDENTIALS__WAREHOUSE="OTHER_WH")
-    assert set(found) == usual | {"stage", "rights"}
+    assert set(found) == usual | {"stage", "rights", "SQLMesh's rights"}
     assert f"SET URL = '{project.staging}';" in found["stage"][1]
     assert f"GRANT USAGE ON WAREHOUSE OTHER_WH TO ROLE {ROLE};" in found["rights"][1]
     assert "SQLMESH_STATE_HOST is missing" in found["SQLMesh's state"][1]
@@ -56,4 +56,5 @@ def test_each_part_of_snowflake_is_asked_for_itself(snowflake_project: Snowflake
     project.snowflake.fail(Fault("LOGIN", wrong, "390189", "08001", times=9))
     found = unwell(project)
     assert "GRANT ROLE AMPLITUDE_LOADER TO USER" in found["bronze"][1]
+    assert "GRANT ROLE AMPLITUDE_LOADER TO USER" in found["SQLMesh's rights"][1]
     assert (found["rights"][0], found["stage"][0], found["hours"][0]) == ("skip", "skip", "skip")

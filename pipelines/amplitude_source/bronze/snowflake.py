@@ -1,6 +1,8 @@
 """Snowflake as the destination, and what its refusals ask of the user."""
 
+import os
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import dlt
@@ -9,6 +11,7 @@ from dlt.destinations.impl.snowflake.configuration import SnowflakeCredentials
 
 from ..errors import AmplitudeError
 from ..lake.storage import LAKE_VARIABLE
+from ..settings import resolve
 
 SNOWFLAKE_VARIABLES = "DESTINATION__SNOWFLAKE__CREDENTIALS__"
 STAGE_VARIABLE = "DESTINATION__SNOWFLAKE__STAGE_NAME"
@@ -127,6 +130,22 @@ def credential(name: str) -> str:
     credentials = SnowflakeCredentials()
     credentials.parse_native_representation(whole)
     return str(getattr(credentials, name) or "")
+
+
+def credentials_of(prefix: str, variables: Iterable[str]) -> SnowflakeCredentials:
+    """Return as whom another tool signs in: a user and a role of its own, or as the pipeline where none is named.
+
+    Args:
+        prefix: of the tool's variables.
+        variables: their names; what follows the prefix is the credentials' own name.
+    """
+    found = resolve(SnowflakeCredentials(), ("destination", "snowflake", "credentials"))
+    for variable in variables:
+        if value := os.environ.get(variable):
+            setattr(found, variable.removeprefix(prefix).lower(), value)
+    if os.environ.get(f"{prefix}PRIVATE_KEY_PATH"):
+        found.private_key = found.password = None
+    return found
 
 
 def setting(name: str) -> str:

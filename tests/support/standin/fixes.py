@@ -39,7 +39,7 @@ REWRITTEN = [
         WHERE database_name = CURRENT_DATABASE() AND schema_name = '\1' AND name = '\2'""",
     ),
 ]
-# What infra/snowflake/setup.sql grants to the role that loads, in the form of SHOW GRANTS; databases are a test's own.
+# What infra/snowflake/setup.sql grants to the roles of loads and of SQLMesh, in the form of SHOW GRANTS.
 GRANTS = """
     SELECT CURRENT_TIMESTAMP AS "created_on", column1 AS "privilege", column2 AS "granted_on", column3 AS "name"
     FROM VALUES ('USAGE', 'WAREHOUSE', 'AMPLITUDE_WH'), ('USAGE', 'DATABASE', CURRENT_DATABASE()),
@@ -48,7 +48,14 @@ GRANTS = """
         ('USAGE', 'SCHEMA', CURRENT_DATABASE() || '.BRONZE_STAGING'),
         ('CREATE TABLE', 'SCHEMA', CURRENT_DATABASE() || '.BRONZE_STAGING'),
         ('USAGE', 'SCHEMA', CURRENT_DATABASE() || '.GOLD'),
-        ('USAGE', 'STAGE', CURRENT_DATABASE() || '.BRONZE.LAKE_STAGING')
+        ('USAGE', 'STAGE', CURRENT_DATABASE() || '.BRONZE.LAKE_STAGING'),
+        ('SELECT', 'TABLE', CURRENT_DATABASE() || '.BRONZE.EXPORT_HOURS'),
+        ('CREATE SCHEMA', 'DATABASE', CURRENT_DATABASE()),
+        ('USAGE', 'SCHEMA', CURRENT_DATABASE() || '.SILVER'),
+        ('CREATE VIEW', 'SCHEMA', CURRENT_DATABASE() || '.SILVER'),
+        ('CREATE VIEW', 'SCHEMA', CURRENT_DATABASE() || '.GOLD'),
+        ('OWNERSHIP', 'SCHEMA', CURRENT_DATABASE() || '.SILVER_TABLES'),
+        ('OWNERSHIP', 'SCHEMA', CURRENT_DATABASE() || '.GOLD_TABLES')
 """
 # Texts and comments, in which Snowflake looks for no session variables, as in '$revenue'.
 TEXTS = re.compile(r"'(?:[^'\\]|\\.|'')*'|/\*.*?\*/", re.DOTALL)

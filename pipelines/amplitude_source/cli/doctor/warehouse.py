@@ -1,4 +1,4 @@
-"""The warehouse: bronze with its ledger, Snowflake's rights, and how far silver and gold are."""
+"""The warehouse: bronze with its ledger, and how far silver and gold are."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,6 @@ import dlt
 
 from ...bronze.ledger import Ledger, coverage, read_ledgers, rejecting_hours
 from ...bronze.proof import read_proof
-from ...bronze.snowflake import setting, staging_url
-from ...bronze.snowflake_rights import granted_rights, list_stage, missing_rights, needed_rights, stage_url
 from ...bronze.taken import Taken, bounds, built, newest_final, read_taken, restatements
 from ...invocation import load_command
 from ...rest.resources import read_failures
@@ -27,8 +25,9 @@ from ..status import (
     unloaded_projects,
 )
 from .findings import Checkup
+from .snowflake import RIGHTS, STAGE, check_loader, check_transformer
 
-BRONZE, RIGHTS, STAGE = "bronze", "rights", "stage"
+BRONZE = "bronze"
 HOURS, LOADED, REJECTED, ARCHIVE, BUILT, DAYS, REST = (
     "hours", "newest loaded", "rejected rows", "archive", "newest built", "proven days", "REST APIs",
 )  # fmt: skip
@@ -55,9 +54,11 @@ def check_warehouse(checkup: Checkup, destination: str, projects: Sequence[Ampli
             with looking(destination, projects[0]) as pipeline:
                 found.is_open = True
                 _ask(checkup, pipeline, destination, found)
-    if destination == "snowflake" and not found.is_open:
-        for check in (RIGHTS, STAGE):
-            checkup.skip(check, BRONZE)
+    if destination == "snowflake":
+        if not found.is_open:
+            for check in (RIGHTS, STAGE):
+                checkup.skip(check, BRONZE)
+        check_transformer(checkup, is_loaded=bool(found.ledgers))
     if found.ledgers:
         _judge(checkup, found.ledgers, found, projects, has_silver=destination in GATEWAYS)
     else:
@@ -78,33 +79,7 @@ def _ask(checkup: Checkup, pipeline: dlt.Pipeline, destination: str, found: Foun
     with checkup.asking(DAYS):
         found.trust = Trust(read_proof(pipeline), read_failures(pipeline))
     if destination == "snowflake":
-        _check_rights(checkup, pipeline)
-
-
-def _check_rights(checkup: Checkup, pipeline: dlt.Pipeline) -> None:
-    with pipeline.sql_client() as client:
-        with checkup.asking(RIGHTS):
-            role, granted = granted_rights(client)
-            missing = missing_rights(needed_rights(), granted)
-            for right in missing:
-                grant = f"GRANT {right.privilege} ON {right.kind} {right.name} TO ROLE {role};"
-                checkup.fail(
-                    RIGHTS, f"Role {role} lacks {right.privilege} on {right.kind.lower()} {right.name}: {grant}"
-                )
-            if not missing:
-                checkup.ok(RIGHTS, f"Role {role} may do on Snowflake what a load does.")
-        with checkup.asking(STAGE):
-            name, url = setting("stage_name"), stage_url(client)
-            wanted = staging_url(str(dlt.config.get("sources.amplitude.lake.bucket_url")).rstrip("/"))
-            if url != wanted:
-                checkup.fail(
-                    STAGE,
-                    f"Stage {name} is over {url}, and not over the lake's staging area: "
-                    f"ALTER STAGE {name} SET URL = '{wanted}';",
-                )
-            else:
-                list_stage(client)
-                checkup.ok(STAGE, f"{name} is over {url}, and Snowflake can list it.")
+        check_loader(checkup, pipeline)
 
 
 def _judge(
