@@ -441,7 +441,7 @@ def test_a_file_of_keys_that_others_can_read_is_one_warning_of_both_tools(
     path.write_text("")
     for mode, is_told in ((0o644, True), (0o640, True), (0o600, False), (0o700, False)):
         path.chmod(mode)
-        told = checkout.load_here("--help").stderr.splitlines()
+        told = checkout.load_here("status", "--help").stderr.splitlines()
         assert [f"chmod 600 {path}" in line for line in told] == [True] * is_told
         with checkout.entered({START: "2026-06-01"}):
             sqlmesh_config.project_config(checkout.root, "plan")

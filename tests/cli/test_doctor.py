@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ from simulator.faults import EVENTS_LIST, Fault, FaultPlan, Reply
 from simulator.server import DEMO_CREDENTIALS, Simulator
 from support.assertions import take_all_hours
 from support.exported import URL
+from support.gcs import GcsServer, refusal
 from support.loads import BUSY_HOUR, END, START
 from support.members import hour_text
 from support.project import REPOSITORY, Project, Result
@@ -38,6 +39,7 @@ class World:
     project: Project
     simulator: Simulator
     s3: S3Server
+    gcs: GcsServer
     monkeypatch: pytest.MonkeyPatch
     stack: ExitStack
 
@@ -61,13 +63,15 @@ class World:
 
 
 @pytest.fixture
-def world(loaded: Project, simulator: Simulator, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
+def world(
+    loaded: Project, simulator: Simulator, s3: S3Server, gcs: GcsServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
     """A project that has loaded all hours and, as far as the doctor can see, built them."""
     simulator.clock = simulator.now
     shutil.copy(REPOSITORY / "requirements.lock", loaded.root)
     take_all_hours(loaded)
     with ExitStack() as stack:
-        world = World(loaded, simulator, s3, monkeypatch, stack)
+        world = World(loaded, simulator, s3, gcs, monkeypatch, stack)
         world.execute("CREATE SCHEMA sqlmesh")
         world.execute("CREATE TABLE sqlmesh._versions (schema_version INT, sqlglot_version TEXT, sqlmesh_version TEXT)")
         world.execute("INSERT INTO sqlmesh._versions VALUES (1, ?, ?)", version("sqlglot"), version("sqlmesh"))
@@ -159,6 +163,13 @@ def missing_bucket(world: World) -> None:
 def file_in_the_way(world: World) -> None:
     world.write("data/work-file", "")
     world.env[f"{PREFIX}WORK_DIR"] = "data/work-file/work"
+
+
+def export_on_gcs_without_a_right(world: World) -> None:
+    world.gcs.buckets["company"] = {"100/100_2026-06-01_0#1.json.gz": b""}
+    world.env.update(world.gcs.env(world.project.root / "google"))
+    world.env.update({URL: "gs://company", "NO_GCE_CHECK": "true"})
+    world.gcs.fault = lambda asked: refusal(403, "Access denied.") if asked.key else None
 
 
 def full_disk(world: World) -> None:
@@ -273,7 +284,12 @@ BROKEN = {
         wrong_clock(-timedelta(minutes=10)), "clock", ("is behind that of", "AWS and Snowflake"), verdict="warn"
     ),
     "no folder of Amplitude's export": Broken(
-        set_to(AMP_EXPORT_BUCKET_URL="data/exportt"), "export bucket", ("has no files", URL), verdict="warn"
+        set_to(AMP_EXPORT_BUCKET_URL="data/exportt"), "export bucket", ("has no files", URL)
+    ),
+    "no right to read Amplitude's export on GCS": Broken(
+        export_on_gcs_without_a_right,
+        "export bucket",
+        ("Google refuses storage.objects.get on gs://company/100", "Storage Object Viewer"),
     ),
     "no bucket": Broken(
         missing_bucket,

@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
 
+from ...errors import AmplitudeError
 from ...export.client import CLOCK_TOLERANCE, Access, ExportClient
 from ...lake.open import open_files, open_lake
 from ...lake.storage import LAKE_VARIABLE, Lake
@@ -75,13 +76,10 @@ def check_bucket(checkup: Checkup, settings: AmplitudeSettings, shown: str | Non
         files = open_files(settings.exports)
         first = next((path for page in files.pages("") for path in page), None)
         if first is None:
-            checkup.warn(
-                BUCKET,
-                f"{settings.exports.bucket_url} has no files: check {settings.exports.variable}, and that Amplitude "
-                "exports there.",
-                shown,
+            raise AmplitudeError(
+                f"{settings.exports.bucket_url} has no files: correct {settings.exports.variable}, or have Amplitude "
+                "export there."
             )
-            return
         with files.open(first) as file:
             file.read(1)
         checkup.ok(BUCKET, f"{settings.exports.bucket_url} can be listed and read.", shown)
