@@ -192,6 +192,11 @@ def second_project(world: World) -> None:
     world.env[f"{PREFIX}PROJECTS__IOS__START_HOUR"] = hour_text(END)
 
 
+def second_project_without_sense(world: World) -> None:
+    second_project(world)
+    world.env[f"{PREFIX}PROJECTS__IOS__REGION"] = "mars"
+
+
 def throttled(world: World) -> None:
     world.simulator.faults = FaultPlan(Fault(Reply(429), path=EVENTS_LIST))
 
@@ -383,6 +388,12 @@ BROKEN = {
         set_to(SQLMESH_STATE_HOST="127.0.0.1", SQLMESH_STATE_PORT="9", SQLMESH_STATE_PASSWORD="secret-of-state"),
         "SQLMesh's state",
         ("PostgreSQL on 127.0.0.1:9", "cannot be reached", "SQLMESH_STATE_HOST"),
+    ),
+    "one project of two whose settings mean nothing": Broken(
+        second_project_without_sense,
+        "settings",
+        ("PROJECTS__IOS__REGION: write us or eu, not 'mars'",),
+        others=skipped("keys", "Amplitude", "clock"),
     ),
     "one project of two without keys": Broken(
         second_project,

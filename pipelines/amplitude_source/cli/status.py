@@ -144,7 +144,7 @@ def complaints(
         found += lag(built(ledgers, taken, overdue_before(projects)))
     for settings in projects:
         found += stale(settings, ledgers.get(settings.project, {}))
-    return found + (unloaded_projects(ledgers, projects) if has_silver else [])
+    return found + (unloaded_projects(ledgers, [each.project for each in projects]) if has_silver else [])
 
 
 def proofs(days: Sequence[ProofDay], names: Sequence[str]) -> Iterator[str]:
@@ -231,9 +231,13 @@ def stale(settings: AmplitudeSettings, ledger: Ledger) -> list[str]:
     ]
 
 
-def unloaded_projects(ledgers: Mapping[str, Ledger], projects: Sequence[AmplitudeSettings]) -> list[str]:
-    """Name the projects that nobody loads any more and that silver waits for."""
-    known = [settings.project for settings in projects]
+def unloaded_projects(ledgers: Mapping[str, Ledger], known: Sequence[str]) -> list[str]:
+    """Name the projects that nobody loads any more and that silver waits for.
+
+    Args:
+        ledgers: by project.
+        known: the projects of the settings.
+    """
     return [
         f"Project {name} is in bronze but not in the settings, and silver waits for it. If it is given up: "
         f"{load_command('retire-project', name)}. If it has another name now: "

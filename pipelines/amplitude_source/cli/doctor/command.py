@@ -8,19 +8,14 @@ from dataclasses import asdict
 
 import click
 
-from ...invocation import ROOT, load_command
-from ...settings import DESTINATIONS, GATEWAYS
+from ...invocation import ROOT
+from ...settings import DESTINATIONS
 from ..options import DESTINATION_HELP
 from ..reports import out
-from .configuration import CHECK, check_destination, check_files, check_models, check_projects
 from .findings import Checkup, Finding
-from .machine import check_disks, check_versions, check_work_folders
-from .sources import check_amplitude, check_bucket, check_lakes
-from .warehouse import check_warehouse
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 INDENT = 6
-NEED_SETTINGS = ("keys", "Amplitude", "clock", "lake", "disk", "work folder", "bronze")
 
 
 @click.command()
@@ -33,40 +28,14 @@ def doctor(as_json: bool, destination: str | None) -> None:
     It changes nothing, but writes a small file into a lake on S3, and removes it at once. No secret is printed. `skip`
     means that a question could not be asked, because another one failed. Exits with 1 if a line says `fail`.
     """
+    from .examination import examine  # only here: what it asks takes a tenth of a second to import
+
     checkup = Checkup(ROOT, (lambda _: None) if as_json else show)
     examine(checkup, destination)
     if as_json:
         findings = [asdict(finding) for finding in checkup.findings]
         click.echo(json.dumps({"has_failed": checkup.has_failed, "findings": findings}, indent=2))
     sys.exit(int(checkup.has_failed))
-
-
-def examine(checkup: Checkup, destination: str | None) -> None:
-    """Ask every question, from the machine to the newest hour of gold."""
-    check_versions(checkup)
-    projects = check_projects(checkup) if check_files(checkup) else []
-    check_models(checkup)
-    chosen = check_destination(checkup, destination)
-    if not projects:
-        for check in NEED_SETTINGS:
-            checkup.skip(check, CHECK)
-        return
-    for settings in projects:
-        shown = settings.project if len(projects) > 1 else None
-        check_amplitude(checkup, settings, shown)
-        check_bucket(checkup, settings, shown)
-    check_lakes(checkup, projects)
-    check_disks(checkup, projects)
-    if chosen is None:
-        for check in ("work folder", "bronze"):
-            checkup.skip(check, "destination")
-        return
-    check_work_folders(checkup, projects, chosen, load_command())
-    check_warehouse(checkup, chosen, projects)
-    if chosen in GATEWAYS:
-        from .state import check_state  # only here: PostgreSQL's driver is for this command alone
-
-        check_state(checkup, chosen)
 
 
 def show(finding: Finding) -> None:

@@ -27,6 +27,7 @@ from .findings import Checkup
 
 CHECK = "settings"
 MODELS = "models"
+OF_PROJECT = ("keys", "Amplitude", "clock")
 SQLMESH_FILE = "sqlmesh/config.yaml"
 
 
@@ -63,8 +64,12 @@ def check_projects(checkup: Checkup) -> list[AmplitudeSettings]:
     with checkup.asking(CHECK):
         names = project_names()
         for name in names:
-            with checkup.asking(CHECK, name if len(names) > 1 else None):
-                found.append(_checked(checkup, name, name if len(names) > 1 else None))
+            shown = name if len(names) > 1 else None
+            with checkup.asking(CHECK, shown):
+                found.append(_checked(checkup, name, shown))
+            if shown and name not in [settings.project for settings in found]:
+                for check in OF_PROJECT:
+                    checkup.skip(check, CHECK, name)
     return found
 
 

@@ -10,7 +10,7 @@ from ...bronze.proof import read_proof
 from ...bronze.taken import Taken, bounds, built, newest_final, read_taken, restatements
 from ...invocation import load_command
 from ...rest.resources import read_failures
-from ...settings import GATEWAYS, HOUR, AmplitudeSettings, duckdb_path, format_hour
+from ...settings import GATEWAYS, HOUR, AmplitudeSettings, duckdb_path, format_hour, project_names
 from ..loads import looking
 from ..reports import gap_text, rejecting_text, restate_text
 from ..status import (
@@ -141,7 +141,7 @@ def _judge_silver(
             checkup.ok(BUILT, f"{where} The newest is {age} hours old.")
     for hours in restatements(ledgers, taken):
         checkup.warn(BUILT, restate_text(hours))
-    for sentence in unloaded_projects(ledgers, projects):
+    for sentence in unloaded_projects(ledgers, project_names()):
         checkup.fail(BUILT, sentence)
 
 
