@@ -1,11 +1,12 @@
 """The doctor: of each broken set-up it names the cause, and goes on to ask all else."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -16,6 +17,7 @@ import pytest
 
 from amplitude_source.bronze import disk, duckdb_file
 from amplitude_source.lock import locked
+from amplitude_source.transform.state_database import LOCK
 from simulator.faults import EVENTS_LIST, Fault, FaultPlan, Reply
 from simulator.server import DEMO_CREDENTIALS, Simulator
 from support.assertions import take_all_hours
@@ -23,6 +25,7 @@ from support.exported import URL
 from support.gcs import GcsServer, refusal
 from support.loads import BUSY_HOUR, END, START
 from support.members import hour_text
+from support.postgres import Postgres
 from support.project import REPOSITORY, Project, Result
 from support.s3 import Asked, Refusal, S3Server
 
@@ -439,3 +442,25 @@ def test_on_s3_the_probe_is_gone_and_nothing_else_is_written(world: World) -> No
     written = [asked.key for asked in world.s3.asked if asked.call == "PutObject"]
     assert [key.startswith("amplitude/raw/project=default/app=") for key in written] == [True]
     assert not (world.project.root / "data").exists()
+
+
+def test_a_state_in_postgresql_is_read_and_the_command_at_work_is_named(world: World, postgres: Postgres) -> None:
+    database = f"doctor_{os.getpid()}"
+    postgres.execute("postgres", f"CREATE DATABASE {database}")
+    world.env.update(postgres.settings(database))
+
+    def of_state() -> list[tuple[str, str]]:
+        result = world.project.load_here("doctor", "--json")
+        assert postgres.password not in result.stdout + result.stderr
+        return [(each["verdict"], each["text"]) for each in findings(result) if each["check"] == "SQLMesh's state"]
+
+    assert [verdict for verdict, _ in of_state()] == ["warn"], "nothing is planned yet"
+    versions = f"SELECT '{version('sqlmesh')}' AS sqlmesh_version, '{version('sqlglot')}' AS sqlglot_version"
+    postgres.execute(database, f"CREATE SCHEMA sqlmesh; CREATE TABLE sqlmesh._versions AS {versions}")
+    with closing(postgres.connect(database)) as connection, connection.cursor() as cursor:
+        cursor.execute("SET application_name = 'sqlmesh run, process 7 on host'")
+        cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        (busy, at_work), (fine, _) = of_state()
+    assert (busy, fine) == ("warn", "ok")
+    assert at_work.startswith("sqlmesh run, process 7 on host has been at work since ")
+    assert [verdict for verdict, _ in of_state()] == ["ok"]
