@@ -4,7 +4,7 @@ import pandas as pd
 import snowflake.connector
 from snowflake.connector.errors import Error
 
-from amplitude_source.bronze.snowflake import credentials_of
+from amplitude_source.bronze.snowflake import login_of
 from amplitude_source.settings import DASHBOARD_VARIABLES
 from board.inside import Snowflake, tidy, unanswered
 
@@ -16,8 +16,7 @@ class SnowflakeWarehouse(Snowflake):
     """Snowflake from outside. A connection for each question, closed with the answer."""
 
     def __init__(self) -> None:
-        found = credentials_of(VARIABLE, DASHBOARD_VARIABLES)
-        self._parameters = found.to_connector_params() | {"session_parameters": SESSION}
+        self._parameters = login_of(VARIABLE, DASHBOARD_VARIABLES) | {"session_parameters": SESSION}
 
     def answer(self, sql: str, *, live: bool) -> pd.DataFrame:  # noqa: ARG002 - there is no copy
         try:

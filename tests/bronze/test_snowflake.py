@@ -1,8 +1,14 @@
 """What Snowflake refuses, told in one sentence."""
 
-import pytest
+from pathlib import Path
 
-from amplitude_source.bronze.snowflake import REFUSALS, refusal
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from amplitude_source.bronze.snowflake import REFUSALS, login_of, refusal
+from amplitude_source.errors import AmplitudeError
+from support.snowflake_standin import make_key
 
 # What Snowflake says, as it is documented or was seen, and what the sentence must have.
 SAID = [
@@ -56,3 +62,32 @@ def test_each_sentence_has_a_case_and_anything_else_has_none() -> None:
     told = [refusal(Exception(said)) or "" for said, _ in SAID]
     assert [each for each in sentences if not any(text.startswith(each) for text in told)] == []
     assert refusal(Exception("Numeric value 'x' is not recognized")) is None
+
+
+def test_another_tool_signs_in_with_its_own_key_and_else_as_the_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, own = (make_key(tmp_path / name) for name in ("ours.pem", "own.pem"))
+    pipeline = "DESTINATION__SNOWFLAKE__CREDENTIALS__"
+    monkeypatch.setenv(f"{pipeline}HOST", "account")
+    monkeypatch.setenv(f"{pipeline}PRIVATE_KEY_PATH", str(tmp_path / "ours.pem"))
+    names = [f"TOOL_{name}" for name in ("USERNAME", "ROLE", "PRIVATE_KEY_PATH")]
+
+    def signed() -> tuple[str, str, bytes]:
+        login = login_of("TOOL_", names)
+        return login["user"], login["role"], login["private_key"]
+
+    def der(key: rsa.RSAPrivateKey) -> bytes:
+        form = serialization.PrivateFormat.PKCS8
+        return key.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption())
+
+    assert signed() == ("LOADER", "LOADERS", der(ours))
+    for name, value in zip(names, ("TOOL", "TOOLS", str(tmp_path / "own.pem")), strict=True):
+        monkeypatch.setenv(name, value)
+    assert signed() == ("TOOL", "TOOLS", der(own))
+    for text in ("no key", None):
+        path = tmp_path / "away.pem"
+        path.write_text(text) if text else path.unlink()
+        monkeypatch.setenv("TOOL_PRIVATE_KEY_PATH", str(path))
+        with pytest.raises(AmplitudeError, match=r"TOOL_PRIVATE_KEY_PATH: .*away.pem is no private key in PEM"):
+            signed()

@@ -1,13 +1,14 @@
 """The doctor on Snowflake, against the stand-in: sign-in, rights, the stage, and the state beside it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simulator.product import Product
 from support.project import succeeded
-from support.snowflake_standin import ROLE, STAGE, Fault, SnowflakeProject
+from support.snowflake_standin import ROLE, STAGE, Fault, SnowflakeProject, make_key
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ def unwell(project: SnowflakeProject, **env: str) -> dict[str, tuple[str, str]]:
     return {each["check"]: (each["verdict"], each["text"]) for each in found if each["verdict"] != "ok"}
 
 
-def test_each_part_of_snowflake_is_asked_for_itself(snowflake_project: SnowflakeProject) -> None:
+def test_each_part_of_snowflake_is_asked_for_itself(snowflake_project: SnowflakeProject, tmp_path: Path) -> None:
     project = snowflake_project
     succeeded(project.load_here("--end", f"{DAY.start:%Y-%m-%dT%H}"))
     usual = {"versions", "settings", "clock", "newest loaded", "newest built", "SQLMesh's state"}
@@ -51,6 +52,12 @@ def test_each_part_of_snowflake_is_asked_for_itself(snowflake_project: Snowflake
     assert f"SET URL = '{project.staging}';" in found["stage"][1]
     assert f"GRANT USAGE ON WAREHOUSE OTHER_WH TO ROLE {ROLE};" in found["rights"][1]
     assert "SQLMESH_STATE_HOST is missing" in found["SQLMesh's state"][1]
+
+    make_key(tmp_path / "other.pem")  # as if SQLMesh's user had a key that Snowflake does not know
+    project.query(f"CREATE OR REPLACE STAGE {STAGE} URL = '{project.staging}'")
+    found = unwell(project, SQLMESH_SNOWFLAKE_PRIVATE_KEY_PATH=str(tmp_path / "other.pem"))
+    assert set(found) == usual | {"SQLMesh's rights"}
+    assert "Snowflake does not take the key" in found["SQLMesh's rights"][1]
 
     wrong = "Role 'AMPLITUDE_LOADER' specified in the connect string is not granted to this user."
     project.snowflake.fail(Fault("LOGIN", wrong, "390189", "08001", times=9))

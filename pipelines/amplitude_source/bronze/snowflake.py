@@ -132,20 +132,32 @@ def credential(name: str) -> str:
     return str(getattr(credentials, name) or "")
 
 
-def credentials_of(prefix: str, variables: Iterable[str]) -> SnowflakeCredentials:
-    """Return as whom another tool signs in: a user and a role of its own, or as the pipeline where none is named.
+def login_of(prefix: str, variables: Iterable[str]) -> dict[str, Any]:
+    """Return with what another tool signs in: a user, role and key of its own, or the pipeline's where none is named.
 
     Args:
         prefix: of the tool's variables.
-        variables: their names; what follows the prefix is the credentials' own name.
+        variables: their names; after the prefix stands the name that dlt has for it.
+
+    Returns:
+        Parameters for Snowflake's connector.
+
+    Raises:
+        AmplitudeError: there is no key where a variable of the tool names one.
     """
     found = resolve(SnowflakeCredentials(), ("destination", "snowflake", "credentials"))
     for variable in variables:
         if value := os.environ.get(variable):
             setattr(found, variable.removeprefix(prefix).lower(), value)
-    if os.environ.get(f"{prefix}PRIVATE_KEY_PATH"):
-        found.private_key = found.password = None
-    return found
+    own_key = os.environ.get(f"{prefix}PRIVATE_KEY_PATH")
+    if not own_key:
+        return found.to_connector_params()
+    found.password = found.private_key_passphrase = None  # of the pipeline's user
+    try:
+        found.resolve()  # reads the key
+        return found.to_connector_params()
+    except ValueError as error:
+        raise AmplitudeError(f"{prefix}PRIVATE_KEY_PATH: {own_key} is no private key in PEM (PKCS#8).") from error
 
 
 def setting(name: str) -> str:

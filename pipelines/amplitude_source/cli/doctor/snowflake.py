@@ -8,7 +8,7 @@ from typing import Any
 import dlt
 
 from ...bronze.cleanup import query
-from ...bronze.snowflake import credentials_of, refusal, setting, staging_url
+from ...bronze.snowflake import login_of, refusal, setting, staging_url
 from ...bronze.snowflake_rights import (
     Ask,
     Right,
@@ -61,7 +61,7 @@ def check_transformer(checkup: Checkup, *, is_loaded: bool) -> None:
     from snowflake import connector  # only here: its import takes half a second
 
     with checkup.asking(SQLMESH_RIGHTS):
-        parameters = credentials_of(SQLMESH_PREFIX, SQLMESH_LOGIN).to_connector_params()
+        parameters = login_of(SQLMESH_PREFIX, SQLMESH_LOGIN)
         if host := os.environ.get(f"{SQLMESH_PREFIX}HOST"):
             parameters |= {"host": host, "port": port(f"{SQLMESH_PREFIX}PORT", 443)}
         try:
