@@ -55,9 +55,10 @@ def test_each_part_of_snowflake_is_asked_for_itself(snowflake_project: Snowflake
 
     make_key(tmp_path / "other.pem")  # as if SQLMesh's user had a key that Snowflake does not know
     project.query(f"CREATE OR REPLACE STAGE {STAGE} URL = '{project.staging}'")
-    found = unwell(project, SQLMESH_SNOWFLAKE_PRIVATE_KEY_PATH=str(tmp_path / "other.pem"))
+    own = {"SQLMESH_SNOWFLAKE_PRIVATE_KEY_PATH": str(tmp_path / "other.pem"), "SQLMESH_SNOWFLAKE_USERNAME": "BUILDER"}
+    found = unwell(project, **own)
     assert set(found) == usual | {"SQLMesh's rights"}
-    assert "Snowflake does not take the key" in found["SQLMesh's rights"][1]
+    assert "the key of user BUILDER (SQLMESH_SNOWFLAKE_PRIVATE_KEY_PATH)" in found["SQLMesh's rights"][1]
 
     wrong = "Role 'AMPLITUDE_LOADER' specified in the connect string is not granted to this user."
     project.snowflake.fail(Fault("LOGIN", wrong, "390189", "08001", times=9))

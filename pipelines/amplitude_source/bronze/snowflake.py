@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dlt
@@ -21,16 +21,14 @@ STAGING = "staging/"  # the lake's folder for files on their way
 # `names` has.
 REFUSALS = {
     r"JWT token is invalid": (
-        "Snowflake does not take the key of user {user} (DESTINATION__SNOWFLAKE__CREDENTIALS__PRIVATE_KEY_PATH): it "
+        "Snowflake does not take the key of user {user} ({variables}PRIVATE_KEY_PATH): it "
         "was changed, the user or the account is another, or this machine's clock is wrong. "
         "ALTER USER {user} SET RSA_PUBLIC_KEY = '<its public part>';"
     ),
     r"private_key` in dlt recognized format|Could not deserialize key data": (
-        "DESTINATION__SNOWFLAKE__CREDENTIALS__PRIVATE_KEY_PATH: {key} is no private key in PEM (PKCS#8)."
+        "{variables}PRIVATE_KEY_PATH: {key} is no private key in PEM (PKCS#8)."
     ),
-    r"Incorrect username or password": (
-        "Snowflake has no user {user} with these credentials (DESTINATION__SNOWFLAKE__CREDENTIALS__USERNAME)."
-    ),
+    r"Incorrect username or password": ("Snowflake has no user {user} with these credentials ({variables}USERNAME)."),
     r"Role '(?P<name>[^']+)' specified in the connect string": (
         "Snowflake's user {user} may not take role {name}: GRANT ROLE {name} TO USER {user};"
     ),
@@ -101,12 +99,17 @@ def staging_url(lake: str) -> str:
     return f"{lake}/{STAGING}"
 
 
-def refusal(error: BaseException) -> str | None:
-    """One sentence with the right that is missing and the statement that grants it, if an error is such a one."""
+def refusal(error: BaseException, others: Mapping[str, str] | None = None) -> str | None:
+    """Return one sentence with the right that is missing and the statement that grants it, if an error is such a one.
+
+    Args:
+        error: of Snowflake or of a library on the way there.
+        others: what is named otherwise than for the pipeline, by the keys of `names`, for another tool's sign-in.
+    """
     for pattern, sentence in REFUSALS.items():
         if found := re.search(pattern, str(error)):
             told = {group: text.upper() if group == "kind" else text for group, text in found.groupdict().items()}
-            return sentence.format(**names(), **told)
+            return sentence.format(**{**names(), **(others or {})}, **told)
     return None
 
 
@@ -116,6 +119,7 @@ def names() -> dict[str, str]:
         name: name for name in ("role", "warehouse", "database")
     }
     return {
+        "variables": SNOWFLAKE_VARIABLES,
         **{name: credential(key) for name, key in credentials.items()},
         "stage": setting("stage_name"),
         "staging": staging_url(str(dlt.config.get("sources.amplitude.lake.bucket_url")).rstrip("/")),

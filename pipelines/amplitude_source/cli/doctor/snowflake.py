@@ -73,8 +73,10 @@ def check_transformer(checkup: Checkup, *, is_loaded: bool) -> None:
 
                 _compare(checkup, SQLMESH_RIGHTS, ask, transformers_rights(is_loaded=is_loaded))
         except connector.Error as error:
+            own = {"variables": SQLMESH_PREFIX} if os.environ.get(f"{SQLMESH_PREFIX}PRIVATE_KEY_PATH") else {}
+            own |= {name: parameters[name] for name in ("user", "role", "warehouse") if parameters.get(name)}
             raise AmplitudeError(
-                refusal(error) or f"Snowflake refuses SQLMesh: {' '.join(str(error).split())}"
+                refusal(error, own) or f"Snowflake refuses SQLMesh: {' '.join(str(error).split())}"
             ) from error
 
 
