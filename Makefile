@@ -22,12 +22,13 @@ test: .venv/installed
 
 # The core, and what is slow besides: every fault, kills at random points, many small runs, Snowflake's stand-in.
 # One session, because a second one would collect all tests again, start its own servers and end with idle processors.
+# Tests of a group (`xdist_group`) share a process, because each process would start a server and a browser of its own.
 test-landing: .venv/installed .venv-standin/installed
-	$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1 --durations 30 -m "not nightly"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 30 -m "not nightly"
 
 # More of the same: further seeds, users, tools and whole lives, of which each kind has a test in `test-landing`.
 test-nightly: .venv/installed .venv-standin/installed
-	$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1 --durations 30 -m nightly
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 30 -m nightly
 
 # Chromium, in which the pages of the dashboard are tested; on Debian and Ubuntu, as root.
 browser:

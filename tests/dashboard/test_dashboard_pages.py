@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from support.dashboard import NARROW, TITLES, WIDE, Dashboard, Sight, look, picture_of
 from support.project import REPOSITORY, Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboard")]
 PICTURES = REPOSITORY / "docs/images/dashboard"
 PATHS = [*TITLES]
 

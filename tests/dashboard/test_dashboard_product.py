@@ -17,7 +17,7 @@ from screens import behaviour, growth, retention, revenue
 from support.dashboard import Dashboard, look
 from support.project import Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboard")]
 FIRST, LAST = date(2026, 6, 1), date(2026, 6, 30)
 ALL = ("all", ("(all)",))
 PLATFORMS = ("platform", ("Web", "iOS", "(none)"))

@@ -15,7 +15,7 @@ from support.charts import EXAMPLES
 from support.dashboard import NARROW, Dashboard, Sight, look
 from support.project import Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboard")]
 # The least that a chart of each type says in the explorer's address.
 LEAST: dict[str, dict[str, Any]] = {
     "segmentation": {"events": ["_active"]},

@@ -14,6 +14,7 @@ import pytest
 
 from amplitude_source.export.bucket import periods
 from simulator.server import Simulator
+from support import warehouse
 from support.assertions import rows_that_do_not_count
 from support.exported import APP, LAST, URL, mark, write, write_member, write_merges
 from support.loads import (
@@ -27,6 +28,7 @@ from support.loads import (
     final_hours,
     ledger,
     revision,
+    write_members,
 )
 from support.members import export_row, gzip_lines, hour_text
 from support.project import COMMAND, REPOSITORY, Project, sentence, succeeded
@@ -117,6 +119,26 @@ def test_changes_of_the_source_and_kills_at_random_points_lose_and_double_nothin
         choose(project, bucket, chance)
         succeeded(project.load())
     assert_same_as_one_load(project, loaded_data)
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_silver_and_gold_of_hours_from_both_sources_equal_the_oracle(
+    project: Project, simulator: Simulator, tmp_path: Path
+) -> None:
+    """The source changes in mid-history and back, with a kill of each load, and SQLMesh takes the hours in between."""
+    bucket, chance = tmp_path / "bucket", random.Random(7)
+    for number, time in enumerate((START + 26 * HOUR, START + 51 * HOUR, END + 12 * HOUR)):
+        project.set_clock(time, simulator)
+        write(bucket, last=min(time - 3 * HOUR, LAST))
+        project.env.pop(URL, None)
+        if number == 1:
+            project.env[URL] = str(bucket)
+        project.kill_after(chance.uniform(1.5, 4), COMMAND)
+        succeeded(project.load())
+        warehouse.run(project) if number else warehouse.plan(project)
+    members = write_members(tmp_path / "members", MEMBERS)
+    warehouse.assert_equals_oracle(project, sorted(members.rglob("*.json.gz")))
 
 
 def choose(project: Project, bucket: Path, chance: random.Random) -> None:

@@ -32,6 +32,7 @@ PLANS = int(os.environ.get("AMPLITUDE_SOAK_PLANS", "50"))
 SECONDS = float(os.environ.get("AMPLITUDE_SOAK_SECONDS", "200"))
 PRODUCT = Product(days=2, events_per_day=80)
 BAD_LINES = (b'{"uuid": "cut sho', b"[]")
+LANDING_PLANS = 20  # before a change lands; each night come the others
 START_SECONDS = 60  # in which a run has asked its first question, on however busy a machine
 FEWEST_PLANS = 20  # of a process, however slow the machine
 ENOUGH_KILLS = 10  # to judge by how many of them came in time
@@ -163,7 +164,11 @@ def soak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Soak]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(PLANS), ids=lambda seed: f"seed-{seed}")
+@pytest.mark.parametrize(
+    "seed",
+    [*range(LANDING_PLANS), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(LANDING_PLANS, PLANS))],
+    ids=lambda seed: f"seed-{seed}",
+)
 def test_after_any_faults_and_kills_plain_runs_bring_the_truth(
     tmp_path: Path,
     seed: int,
