@@ -21,7 +21,7 @@ def get_ready() -> None:
 
     with suppress(UnansweredError):  # the page shows why
         warehouse().refresh()
-    import screens  # noqa: F401
+    import screens  # noqa: F401 - so that the first page need not
 
 
 app = App("app.py", lifespan=getting_ready)
