@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -36,6 +36,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.filter_too_much], deadline=None)
 @given(spec=specs())
+@example(spec={"type": "journeys", "to": {"event": "Order Completed"}, "by": ["country"], "count_by": "size"})
 def test_a_chart_of_journeys_equals_the_oracle(world: World, spec: dict[str, Any]) -> None:
     try:
         Journeys.model_validate(spec, context=world.words)

@@ -50,11 +50,12 @@ def _paths(spec: Mapping[str, Any], events: Sequence[Happening], words: Words) -
         streams: defaultdict[Any, list[Happening]] = defaultdict(list)
         for event in sorted(own, key=lambda event: (event.time, event.uuid)):
             if spec.get("since", dt.date.min) <= event.date <= spec.get("until", dt.date.max):
-                streams[event.user if _window(spec) else event.session].append(event)
+                # What is counted may be no user: one session has events of several companies, say.
+                session = () if _window(spec) else event.session
+                if session is not None:  # else it is out of session
+                    streams[event.user, session].append(event)
         first: dict[tuple[Line, int], tuple[Any, Path]] = {}
-        for key, stream in streams.items():
-            if key is None:
-                continue  # out of session
+        for stream in streams.values():
             for event, path in _of_stream(spec, stream, words):
                 line = (segment, *(as_group(event.values[name]) for name in spec.get("by", [])))
                 if spec.get("measure") == "totals":

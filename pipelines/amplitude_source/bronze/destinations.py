@@ -122,6 +122,8 @@ def run_pipeline(pipeline: dlt.Pipeline, source: DltSource) -> LoadInfo:
 def load_lines(pipeline: dlt.Pipeline, longest: int, average: int) -> None:
     """`pipeline.load`, with what DuckDB may take for it and how it compresses. dlt hands that to each connection.
 
+    It is for the load alone: the little memory that appending rows takes is too little for queries of gold.
+
     Args:
         pipeline: with normalized rows.
         longest: bytes of the longest line so far.
@@ -129,9 +131,16 @@ def load_lines(pipeline: dlt.Pipeline, longest: int, average: int) -> None:
     """
     are_long = average > LONG_LINE_BYTES
     inserts = 1 if are_long else PARALLEL_INSERTS
-    DUCKDB_CONFIG["memory_limit"] = f"{DUCKDB_MEMORY_BYTES + inserts * VECTORS_HELD * VECTOR_ROWS * longest}B"
-    DUCKDB_CONFIG["disabled_compression_methods"] = SLOW_COMPRESSION if are_long else ""
-    if are_long and pipeline.destination.destination_name == "duckdb":
-        pipeline.load(workers=inserts)
-    else:
-        pipeline.load()
+    of_load = {
+        "memory_limit": f"{DUCKDB_MEMORY_BYTES + inserts * VECTORS_HELD * VECTOR_ROWS * longest}B",
+        "disabled_compression_methods": SLOW_COMPRESSION if are_long else "",
+    }
+    DUCKDB_CONFIG.update(of_load)
+    try:
+        if are_long and pipeline.destination.destination_name == "duckdb":
+            pipeline.load(workers=inserts)
+        else:
+            pipeline.load()
+    finally:
+        for name in of_load:
+            del DUCKDB_CONFIG[name]
