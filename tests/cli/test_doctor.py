@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from amplitude_source.bronze import disk, duckdb_file
-from amplitude_source.lock import locked
+from amplitude_source.lock import LOCK_FILE, locked
 from amplitude_source.transform.state_database import LOCK
 from simulator.faults import EVENTS_LIST, Fault, FaultPlan, Reply
 from simulator.server import DEMO_CREDENTIALS, Simulator
@@ -138,7 +138,7 @@ def another_load(world: World) -> None:
 def killed_load(world: World) -> None:
     folder = world.project.work / "pipelines/amplitude_duckdb/load/normalized/1795688335.7"
     folder.mkdir(parents=True)
-    world.write("data/work/lock", "process 1 on another, since 2020-01-01 00:00 UTC: long dead")
+    (world.project.work / LOCK_FILE).write_text("process 1 on another, since 2020-01-01 00:00 UTC: long dead")
 
 
 def held_database(world: World) -> None:

@@ -197,7 +197,7 @@ def test_the_form_says_conditions_of_every_kind_as_the_file_does(tmp_path: Path)
     write_charts(tmp_path, {"own": yaml_of(chart)}, properties=PROPERTIES_OF_GUIDE)
     shown = AppTest.from_function(form_page, kwargs={"folder": str(tmp_path), "name": "own"}, default_timeout=60).run()
     assert not shown.exception
-    steps[1]["where"] = "total > 1 OR total < 0"  # type: ignore[index]
+    steps[1]["where"] = "total > 1 OR total < 0"  # type: ignore[index]  # a step may be a mere name
     assert json.loads(shown.json[0].value) == chart
 
 

@@ -87,7 +87,7 @@ def _of_stream(spec: Mapping[str, Any], stream: Sequence[Happening], words: Word
         if is_anchor:
             rest = nodes[place:] if "from" in spec else nodes[place::-1]
             # It is used up before the next event.
-            near = takewhile(lambda node: window is None or abs(node[2].time - event.time) <= window, rest)  # noqa: B023
+            near = takewhile(lambda node: window is None or abs(node[2].time - event.time) <= window, rest)  # noqa: B023 - read at once
             names = [name for name, _, _ in near][: spec.get("steps", 5)]
             yield event, (*names, *[ENDS["from" if "from" in spec else "to"]] * (len(names) < spec.get("steps", 5)))
 

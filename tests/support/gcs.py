@@ -117,7 +117,7 @@ class GcsServer:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         try:
-            claims = jwt.decode(form["assertion"], certs=public, audience=AUDIENCE)  # type: ignore[no-untyped-call]
+            claims = jwt.decode(form["assertion"], certs=public, audience=AUDIENCE)  # type: ignore[no-untyped-call]  # it has no types
         except ValueError:
             return Answer(400, {"error": "invalid_grant", "error_description": "Invalid JWT Signature."})
         if (claims["iss"], claims["scope"]) != (ACCOUNT, SCOPE):

@@ -108,11 +108,12 @@ def _judge_hours(checkup: Checkup, settings: AmplitudeSettings, ledger: Ledger, 
     else:
         checkup.ok(HOURS, "None is missing between the first and the newest.", shown)
     newest = newest_final(ledger)
-    for sentence in stale(settings, ledger):
+    late = [*stale(settings, ledger)]
+    for sentence in late:
         checkup.fail(LOADED, sentence, shown)
     if newest is None:
         checkup.warn(LOADED, f"No hour is finished yet: {load_command(*option)}", shown)
-    elif not stale(settings, ledger):
+    elif not late:
         checkup.ok(LOADED, f"{format_hour(newest)}, {(settings.present - newest) // HOUR} hours ago.", shown)
     if rejecting := rejecting_hours(ledger.values(), settings):
         checkup.fail(REJECTED, rejecting_text(rejecting, settings), shown)
