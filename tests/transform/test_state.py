@@ -27,7 +27,9 @@ from support.shared import built_once
 
 PLANNED = "planned"
 STATE = "state.sql"
+OUTPUT = "output.txt"
 SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
+PLAN = ("plan", "--auto-apply", "--no-prompts", "--skip-tests")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def planned_data(tmp_path_factory: pytest.TempPathFactory, product: Product, pos
             last = product.start + timedelta(days=2, hours=-1)
             succeeded(project.load_here("--start", hour_text(product.start), "--end", hour_text(last)))
             # As a process of its own: what other tests imported here, SQLMesh would note as imports of the macros.
-            succeeded(sqlmesh(project, "plan", "--auto-apply", "--no-prompts", "--skip-tests"))
+            succeeded(sqlmesh(project, *PLAN))
         data = project.root / "data"
         (data / STATE).write_text(postgres.dump(database))
         return data
@@ -79,10 +81,18 @@ def of_state(project: Project, postgres: Postgres, sql: str) -> list[tuple[objec
 
 @pytest.mark.slow
 def test_plan_run_and_a_development_environment(planned: Project, postgres: Postgres) -> None:
-    """The plan changes audits alone, and audits what is built."""
+    """The plan changes audits alone, and audits what is built; a run that starts beside it says who is at work."""
     add_audits(planned)
-    result = succeeded(sqlmesh(planned, "plan", "--auto-apply", "--no-prompts", "--skip-tests"))
-    assert "SILVER.USER_DAYS" in result.stdout
+    with running(planned, postgres, PLAN) as plan:
+        refused = sqlmesh(planned, "run")
+        assert plan.wait(COMMAND_TIMEOUT_SECONDS) == 0, errors_of(plan)
+    assert "SILVER.USER_DAYS" in (planned.root / OUTPUT).read_text()
+    assert refused.returncode == 4
+    assert re.fullmatch(
+        rf"Error: sqlmesh plan, process {plan.pid} on \S+ has been at work since .+ UTC: wait until it has ended, then "
+        r"start again\.\n",
+        refused.stdout + refused.stderr,
+    )
     succeeded(sqlmesh(planned, "run"))
     warehouse.assert_equals_oracle(planned, archived(planned))
     succeeded(sqlmesh(planned, "plan", "dev", "--auto-apply", "--include-unmodified", "--skip-tests"))
@@ -98,38 +108,6 @@ def add_audits(project: Project) -> None:
         model = project.root / "sqlmesh/models" / name
         head, audits, rest = model.read_text().partition("  audits (\n")
         model.write_text(f"{head}{audits}    not_null(columns := (project)),\n{rest}")
-
-
-@pytest.mark.slow
-def test_of_two_runs_at_once_one_works_and_the_other_says_who_does(planned: Project, postgres: Postgres) -> None:
-    with running(planned, postgres) as first:
-        second = sqlmesh(planned, "run")
-        assert first.wait(COMMAND_TIMEOUT_SECONDS) == 0
-    assert second.returncode == 4
-    assert re.fullmatch(
-        rf"Error: sqlmesh run, process {first.pid} on \S+ has been at work since .+ UTC: wait until it has ended, then "
-        r"start again\.\n",
-        second.stdout + second.stderr,
-    )
-    warehouse.assert_equals_oracle(planned, archived(planned))
-
-
-@pytest.mark.slow
-def test_a_kill_and_postgresql_away_lose_nothing(planned: Project, postgres: Postgres) -> None:
-    with running(planned, postgres) as killed:
-        await_progress(killed, planned, postgres)
-        killed.kill()
-    with running(planned, postgres) as cut_off:  # the lock went with the process that was killed
-        await_progress(cut_off, planned, postgres)
-        postgres.stop()
-        try:
-            away = sqlmesh(planned, "run")
-            assert_postgresql_is_gone(postgres, cut_off.wait(COMMAND_TIMEOUT_SECONDS), errors_of(cut_off))
-        finally:
-            postgres.start()
-    assert_postgresql_is_gone(postgres, away.returncode, away.stdout + away.stderr)
-    succeeded(sqlmesh(planned, "run"))
-    warehouse.assert_equals_oracle(planned, archived(planned))
 
 
 @pytest.mark.slow
@@ -160,15 +138,18 @@ def assert_postgresql_is_gone(postgres: Postgres, exit_code: int, errors: str) -
 def running(
     project: Project, postgres: Postgres, command: Sequence[str] = ("run",)
 ) -> "Iterator[subprocess.Popen[str]]":
-    """A command of SQLMesh that has the lock."""
-    with subprocess.Popen(
-        [sys.executable, *SQLMESH, *command],
-        cwd=project.root,
-        env=project.env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    ) as process:
+    """A command of SQLMesh that has the lock; it prints into the file OUTPUT."""
+    with (
+        (project.root / OUTPUT).open("w") as output,
+        subprocess.Popen(
+            [sys.executable, *SQLMESH, *command],
+            cwd=project.root,
+            env=project.env,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        ) as process,
+    ):
         lock = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
         wait_for(process, lambda: bool(of_state(project, postgres, lock)))
         yield process
@@ -177,12 +158,10 @@ def running(
 def await_progress(process: "subprocess.Popen[str]", project: Project, postgres: Postgres, *, models: int = 1) -> None:
     """Waits until a command has built at least so many of the models, and not all."""
 
-    def count() -> int:
-        ((rows,),) = of_state(project, postgres, "SELECT COUNT(*) FROM sqlmesh._intervals WHERE NOT is_removed")
-        return int(str(rows))
-
-    before = count()
-    wait_for(process, lambda: count() >= before + models)
+    ((before,),) = of_state(project, postgres, "SELECT MAX(created_ts) FROM sqlmesh._intervals")
+    # A command begins by merging the notes that are there: those are no progress.
+    noted = f"SELECT 1 FROM sqlmesh._intervals WHERE NOT is_removed AND NOT is_compacted AND created_ts > {before}"
+    wait_for(process, lambda: len(of_state(project, postgres, noted)) >= models)
 
 
 def await_removal(process: "subprocess.Popen[str]", project: Project, postgres: Postgres) -> None:
@@ -208,9 +187,10 @@ def changed_hour(project: Project, folder: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("models", [pytest.param(0, marks=pytest.mark.nightly), 4])
-def test_a_killed_restatement_is_finished_by_the_next_run(
+def test_a_killed_restatement_and_postgresql_away_lose_nothing(
     planned: Project, postgres: Postgres, tmp_path: Path, models: int
 ) -> None:
+    """The next run begins with the rest of the restatement; PostgreSQL goes away while it is at work."""
     command = changed_hour(planned, tmp_path / "exports")
     with running(planned, postgres, command) as killed:
         await_removal(killed, planned, postgres)
@@ -219,6 +199,15 @@ def test_a_killed_restatement_is_finished_by_the_next_run(
         killed.kill()
     status = planned.load_here("status")
     assert (status.returncode, "changed after silver took them in" in status.stdout) == (6, True)
+    with running(planned, postgres) as cut_off:  # the lock went with the process that was killed
+        await_progress(cut_off, planned, postgres)
+        postgres.stop()
+        try:
+            away = sqlmesh(planned, "run")
+            assert_postgresql_is_gone(postgres, cut_off.wait(COMMAND_TIMEOUT_SECONDS), errors_of(cut_off))
+        finally:
+            postgres.start()
+    assert_postgresql_is_gone(postgres, away.returncode, away.stdout + away.stderr)
     succeeded(sqlmesh(planned, "run"))
     warehouse.assert_equals_oracle(planned, archived(planned))
     assert "\nSilver and gold hold the hours " in succeeded(planned.load_here("status")).stdout
