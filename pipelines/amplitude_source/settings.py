@@ -52,6 +52,7 @@ GATEWAYS = {"duckdb": "local", "snowflake": "snowflake"}  # of SQLMesh, by the d
 DESTINATIONS = (*GATEWAYS, "filesystem")
 CATALOG = "amplitude"  # DuckDB names it after the file, and the views of silver and gold go by that name
 DUCKDB_VARIABLE = "DESTINATION__DUCKDB__CREDENTIALS"
+MEMORY_VARIABLE = "SQLMESH_DUCKDB_MEMORY_LIMIT"
 
 NOT_NEGATIVE = (
     "settle_hours",
@@ -270,8 +271,10 @@ def all_names() -> Names:
     return Names(specs, PROJECTS_PREFIX, (*switches, *SQLMESH_VARIABLES, *DASHBOARD_VARIABLES))
 
 
-# How sqlmesh signs in to Snowflake, and where it keeps its state: the environment has them, dlt's files do not.
+# DuckDB's memory, how sqlmesh signs in to Snowflake, and where it keeps its state: the environment has them, dlt's
+# files do not.
 SQLMESH_VARIABLES = {
+    MEMORY_VARIABLE: "How much memory DuckDB may take for silver and gold, as `4GB`. Default: half of the machine's.",
     "SQLMESH_SNOWFLAKE_USERNAME": "The user as whom sqlmesh signs in. Default: the pipeline's, as all of these.",
     "SQLMESH_SNOWFLAKE_PRIVATE_KEY_PATH": "The file of the user's private key.",
     "SQLMESH_SNOWFLAKE_ROLE": "The user's role.",

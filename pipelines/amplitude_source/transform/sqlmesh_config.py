@@ -36,7 +36,7 @@ from ..settings import (
 )
 from ..text_files import read_text
 from .chart_models import listed_charts
-from .duckdb_connection import DuckDBFile
+from .duckdb_connection import DuckDBFile, check_memory
 from .foreign_bronze import CHOICE, OWN, TABLES, read_bronze
 from .state_database import StateDatabase, state_place
 from .variables import check_variables
@@ -155,6 +155,7 @@ def duckdb(path: str) -> DuckDBFile:
     The catalog's name is in upper case, as the dialect writes names: with a lower-case one SQLMesh finds no table of
     its own and takes every run for the first. SQLMesh puts the path between quotes as it is.
     """
+    check_memory()
     return DuckDBFile(catalogs={CATALOG.upper(): path.replace("'", "''")}, connector_config=DUCKDB_SESSION)
 
 
