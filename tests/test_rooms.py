@@ -79,8 +79,13 @@ for module in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
+@pytest.mark.nightly
 def test_each_module_can_be_imported_alone() -> None:
-    """In a process of its own, because modules that are imported again are others than those that tests hold."""
+    """What no circle in the text shows, such as a name that is imported before it is there.
+
+    In a process of its own, because modules that are imported again are others than those that tests hold.
+    """
     names = [f"{PACKAGE}.{module}".removesuffix(".__init__") for module in modules()]
     result = subprocess.run(
         [sys.executable, "-c", ALONE, *names], cwd=FOLDER.parent, capture_output=True, encoding="utf-8", check=False
