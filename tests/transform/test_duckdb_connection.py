@@ -30,7 +30,9 @@ def settings_of(file: Path | str) -> tuple[str, str]:
     """The limit of memory and the folder for what does not fit, of a connection as SQLMesh makes it."""
     adapter = connection_to(str(file)).create_engine_adapter()
     try:
-        limit, folder = adapter.fetchone("SELECT current_setting('memory_limit'), current_setting('temp_directory')")
+        ((limit, folder),) = adapter.fetchall(
+            "SELECT current_setting('memory_limit'), current_setting('temp_directory')"
+        )
     finally:
         adapter.close()
     return str(limit), str(folder)

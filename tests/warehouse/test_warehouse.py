@@ -418,6 +418,6 @@ def test_a_warehouse_made_anew_owes_nothing_to_the_one_before(project: Project, 
     warehouse.plan(project, restate=["silver.events"], start=f"{simulator.product.start}", models=models)
     rows = warehouse.exported_rows(archived(project))
     truth = oracle.compute(rows, {warehouse.DEFAULT: INACTIVE_EVENT_TYPES}, exported=warehouse.exported(project))
-    row_type, expected = activity.tables(truth, warehouse.CHARTS)[models[0]]
-    got = project.query(f"SELECT {', '.join(row_type._fields)} FROM {models[0]}")
+    _, expected = activity.tables(truth, warehouse.CHARTS)[models[0]]
+    got = project.query(f"SELECT {', '.join(activity.SegmentMetrics._fields)} FROM {models[0]}")
     warehouse.assert_same_rows(models[0], got, expected)
