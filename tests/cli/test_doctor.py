@@ -425,9 +425,10 @@ def test_a_set_up_that_is_well_is_ok_and_stays_as_it_was(world: World) -> None:
     result = world.project.load_here("doctor", COLUMNS="60")
     assert (result.returncode, result.stderr) == (0, "")
     assert files_of(world.project) == before
-    lines = result.stdout.splitlines()
+    *lines, last = result.stdout.splitlines()
     verdicts = [line.split()[0] for line in lines if not line.startswith(" ")]
     assert (verdicts.count("ok"), [each for each in verdicts if each != "ok"]) == (len(verdicts) - 1, ["warn"])
+    assert last == f"{len(verdicts) - 1} ok, 1 warn"
     wide = [line for line in lines if len(line) > 60 and len(line.split()) > 2]
     assert wide == [], "lines are cut between words"
     assert "\x1b" not in result.stdout
