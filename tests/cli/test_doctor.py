@@ -33,6 +33,7 @@ PREFIX = "SOURCES__AMPLITUDE__"
 HOUR = timedelta(hours=1)
 TRIAL = ("settings", "warn")  # the tests' clock stands still, and the doctor says so
 OF_BRONZE = ("hours", "newest loaded", "rejected rows", "archive", "newest built", "proven days", "REST APIs")
+UNREAD = (*OF_BRONZE, "newest run")
 
 
 @dataclass
@@ -233,7 +234,7 @@ def skipped(*checks: str) -> frozenset[tuple[str, str]]:
     return frozenset((check, "skip") for check in checks)
 
 
-NOTHING_LOADED = skipped(*OF_BRONZE) | {("bronze", "warn"), ("SQLMesh's state", "warn")}
+NOTHING_LOADED = skipped(*UNREAD) | {("bronze", "warn"), ("SQLMesh's state", "warn")}
 NO_PROJECT = skipped("keys", "Amplitude", "clock", "lake", "disk", "work folder", "bronze")
 
 BROKEN = {
@@ -334,13 +335,13 @@ BROKEN = {
         file("data/amplitude.duckdb", b"no database" * 1000),
         "bronze",
         ("DuckDB cannot open", "DESTINATION__DUCKDB__CREDENTIALS"),
-        others=skipped(*OF_BRONZE) | {("SQLMesh's state", "fail")},
+        others=skipped(*UNREAD) | {("SQLMesh's state", "fail")},
     ),
     "a warehouse that a notebook holds": Broken(
         held_database,
         "bronze",
         ("is in use by process", "Close the file there"),
-        others=skipped(*OF_BRONZE) | {("SQLMesh's state", "fail")},
+        others=skipped(*UNREAD) | {("SQLMesh's state", "fail")},
     ),
     "missing hours": Broken(
         sql(

@@ -18,6 +18,7 @@ from .destinations import kept_open
 from .files import BronzeFiles
 
 RUNS_TABLE = "pipeline_runs"
+DONE, FAILED, STOPPED = "done", "failed", "stopped"
 NO_LOAD = "-"
 """No load of dlt's brings these rows, and dlt's column must not be null."""
 
@@ -41,35 +42,50 @@ class Run:
     retries: int = 0
     new_columns: int = 0
 
+    def __str__(self) -> str:
+        """Say in a sentence how it ended."""
+        begun = f"The last `{self.command}`, begun at {self.started_at:%Y-%m-%d %H:%M} UTC,"
+        if self.outcome is None:
+            return f"{begun} has no end: it is at work, or was killed."
+        return f"{begun} is {self.outcome}." if self.problem is None else f"{begun} is {self.outcome}: {self.problem}"
 
-def is_there(pipeline: dlt.Pipeline) -> bool:
-    """Return whether runs can be noted: the first load makes the table, or its folder."""
-    return bool(pipeline.default_schema_name) and RUNS_TABLE in pipeline.default_schema.tables
 
-
-def note(pipeline: dlt.Pipeline, run: Run, *, is_new: bool) -> None:
+def note(pipeline: dlt.Pipeline, run: Run, *, is_new: bool) -> bool:
     """Write a run's row, or bring it up to date.
 
     Args:
-        pipeline: of the destination, where `is_there`.
+        pipeline: of the destination.
         run: as it stands.
         is_new: whether the run has no row yet.
+
+    Returns:
+        False where there is no table yet, because no load has made it.
     """
-    row = asdict(run)
     if _is_files(pipeline):
-        table, file = pa.Table.from_pylist([row], arrow_schema(types_of(PIPELINE_RUNS_COLUMNS))), io.BytesIO()
-        pq.write_table(table, file)
-        BronzeFiles(pipeline).write_run(run.project, run.run_id, file.getvalue())
-        return
-    with kept_open(pipeline), pipeline.sql_client() as client:
-        table_name = client.make_qualified_table_name(RUNS_TABLE)
-        if is_new:
-            row |= {LOAD_ID: NO_LOAD}
-            places = ", ".join(["%s"] * len(row))
-            client.execute_sql(f"INSERT INTO {table_name} ({', '.join(row)}) VALUES ({places})", *row.values())
-        else:
-            changes = ", ".join(f"{name} = %s" for name in row)
-            client.execute_sql(f"UPDATE {table_name} SET {changes} WHERE run_id = %s", *row.values(), run.run_id)
+        return _note_in_file(BronzeFiles(pipeline), run)
+    row = asdict(run)
+    try:
+        with kept_open(pipeline), pipeline.sql_client() as client:
+            table = client.make_qualified_table_name(RUNS_TABLE)
+            if is_new:
+                row |= {LOAD_ID: NO_LOAD}
+                places = ", ".join(["%s"] * len(row))
+                client.execute_sql(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", *row.values())
+            else:
+                changes = ", ".join(f"{name} = %s" for name in row)
+                client.execute_sql(f"UPDATE {table} SET {changes} WHERE run_id = %s", *row.values(), run.run_id)
+    except DatabaseUndefinedRelation:
+        return False
+    return True
+
+
+def _note_in_file(files: BronzeFiles, run: Run) -> bool:
+    if not files.finished_loads():  # dlt makes the folder, and fails if it is there
+        return False
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([asdict(run)], arrow_schema(types_of(PIPELINE_RUNS_COLUMNS))), file)
+    files.write_run(run.project, run.run_id, file.getvalue())
+    return True
 
 
 def newest_runs(pipeline: dlt.Pipeline) -> list[Run]:

@@ -48,6 +48,7 @@ from ..settings import (
     settle_settings,
 )
 from . import process
+from .alert import alert
 from .chart import chart
 from .dashboard import dashboard
 from .doctor.command import doctor
@@ -139,6 +140,7 @@ def cli(context: click.Context) -> None:
     amplitude.py --project web     of several, this one only
     amplitude.py status            what is loaded or missing
     amplitude.py doctor            what is wrong, and the mend
+    amplitude.py alert             report what is wrong
     amplitude.py chart NAME        the answer to a chart
     amplitude.py dashboard         all of it in a browser
     amplitude.py privacy check     what the privacy rules do
@@ -159,13 +161,14 @@ def cli(context: click.Context) -> None:
       7  hours are loaded, an answer of the REST APIs is not
     130  stopped by Ctrl-C
     """
-    if context.invoked_subcommand == doctor.name:
-        return  # which says itself what is wrong with the settings
+    if context.invoked_subcommand in (doctor.name, alert.name):
+        return  # which say themselves what is wrong with the settings
     settle_settings(ROOT)
     for sentence in exposed(ROOT):
         warn(sentence)
 
 
+cli.add_command(alert)
 cli.add_command(chart)
 cli.add_command(dashboard)
 cli.add_command(doctor)

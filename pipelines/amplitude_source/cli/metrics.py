@@ -10,10 +10,9 @@ from datetime import UTC, datetime, time
 
 from ..bronze.ledger import Ledger
 from ..bronze.proof import DIFFERS, EQUAL
-from ..bronze.runs import Run
+from ..bronze.runs import DONE, Run
 from ..bronze.taken import Taken, bounds, newest_final
 from ..settings import HOUR
-from .runs import DONE
 from .status import Status, Trust
 
 PREFIX = "amplitude_"

@@ -13,17 +13,17 @@ import dlt
 
 from .. import Progress, empty_tables
 from ..bronze.destinations import make_pipeline, run_pipeline
-from ..bronze.runs import RUNS_TABLE, Run, is_there, note
+from ..bronze.runs import DONE, FAILED, RUNS_TABLE, STOPPED, Run, note
 from ..errors import PartlyLoadedError, RejectedRowsError
 from ..export.client import Attempts
 from ..invocation import ROOT, own_version
 from ..settings import AmplitudeSettings
 from ..tables import TABLES
+from .alarms import report_run
 from .failures import FAILURES, explain, is_interrupt, kinds_of
 from .logs import event, warn
 from .projects import for_each_project
 
-DONE, STOPPED, FAILED = "done", "stopped", "failed"
 OUTCOMES = {RejectedRowsError: "rejected rows", PartlyLoadedError: "partly loaded"}
 
 
@@ -62,9 +62,7 @@ class RunUnderWay:
         run.hours, run.loaded_rows, run.rejected_rows = done.hours.total(), done.loaded_rows, done.rejected_rows
         run.bytes, run.new_columns = done.bytes, len(done.new_columns)
         run.retries = Attempts.retries - self._retries
-        if is_there(self._pipeline):
-            note(self._pipeline, run, is_new=not self._is_noted)
-            self._is_noted = True
+        self._is_noted |= note(self._pipeline, run, is_new=not self._is_noted)
 
     def end(self, error: BaseException | None) -> None:
         """Note how it ended."""
@@ -76,6 +74,10 @@ class RunUnderWay:
         if not self._is_noted and self._run.outcome != STOPPED:
             self._note_without_load()
         event("The load has ended.", event="run_ended", **self._fields())
+
+    def report(self) -> None:
+        """Report how it ended, if alerts are set up."""
+        report_run(self._settings, self._run)
 
     def _note_without_load(self) -> None:
         """Make the table, because no load has, and note the run there.
@@ -104,8 +106,10 @@ def noted(pipeline: dlt.Pipeline, settings: AmplitudeSettings, command: str) -> 
             run.end(error)
         except FAILURES as another:  # what went wrong first is the one to mend
             warn(f"The end of this run could not be noted: {explain(another, ROOT)}")
+        run.report()
         raise
     run.end(None)
+    run.report()
 
 
 def run_each(
