@@ -7,7 +7,7 @@ from ..alerts.incidents import Incident, Incidents
 from ..bronze.runs import FAILED, STOPPED, Run
 from ..invocation import ROOT
 from ..lake.open import open_lake
-from ..settings import AlertSettings, AmplitudeSettings, alert_settings, project_names
+from ..settings import AlertSettings, AmplitudeSettings, load_projects
 from .doctor.findings import DAYS, NEWEST_RUN, Finding
 from .failures import FAILURES, explain, is_interrupt
 from .logs import warn
@@ -52,16 +52,22 @@ def is_serious(finding: Finding) -> bool:
     return finding.verdict == "fail" or (finding.verdict == "warn" and finding.check == DAYS)
 
 
-def report_run(settings: AmplitudeSettings, run: Run) -> None:
+def report_run(channels: AlertSettings, run: Run, now: datetime) -> None:
     """Report the end of a run at once, if alerts go anywhere; what cannot be delivered is left to `alert`."""
-    channels = alert_settings()
     if not channels.has_channel or run.outcome == STOPPED:
         return
-    incidents = open_incidents(channels, [settings])
-    project = run.project if len(project_names()) > 1 else None
-    if run.outcome == FAILED:
-        incidents.report(Incident(NEWEST_RUN, project, str(run), settings.present))
-    else:
-        incidents.end((NEWEST_RUN, project))
-    for failure in incidents.failures:
+    projects = load_projects()
+    project = run.project if len(projects) > 1 else None
+    try:
+        incidents = open_incidents(channels, projects)
+        if run.outcome == FAILED:
+            incidents.report(Incident(NEWEST_RUN, project, str(run), now))
+        else:
+            incidents.end((NEWEST_RUN, project))
+        failures = incidents.failures
+    except FAILURES as error:  # of the lake; the run itself ended as it did
+        if is_interrupt(error):
+            raise
+        failures = [explain(error, ROOT)]
+    for failure in failures:
         warn(failure)

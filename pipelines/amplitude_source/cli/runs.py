@@ -17,7 +17,7 @@ from ..bronze.runs import DONE, FAILED, RUNS_TABLE, STOPPED, Run, note
 from ..errors import PartlyLoadedError, RejectedRowsError
 from ..export.client import Attempts
 from ..invocation import ROOT, own_version
-from ..settings import AmplitudeSettings
+from ..settings import AmplitudeSettings, alert_settings
 from ..tables import TABLES
 from .alarms import report_run
 from .failures import FAILURES, explain, is_interrupt, kinds_of
@@ -48,6 +48,7 @@ class RunUnderWay:
             started_at=started_at,
         )
         self._pipeline, self._settings = pipeline, settings
+        self._alerts = alert_settings()  # at the begin, where a fault of theirs costs nothing yet
         self._began, self._retries = time.monotonic(), Attempts.retries
         self._is_noted = False
 
@@ -77,7 +78,7 @@ class RunUnderWay:
 
     def report(self) -> None:
         """Report how it ended, if alerts are set up."""
-        report_run(self._settings, self._run)
+        report_run(self._alerts, self._run, self._settings.present)
 
     def _note_without_load(self) -> None:
         """Make the table, because no load has, and note the run there.

@@ -44,8 +44,8 @@ class RunAlerts(GenericNotificationTarget):  # type: ignore[misc]  # frozen by i
 
     def notify_audit_failure(self, audit_error: AuditError, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002 - as SQLMesh calls it
         """Note an audit; whether it stops the run shows at the end."""
-        model = audit_error.model_name or "several models"
-        self._audits.append(f"{audit_error.audit_name} of {model.replace(chr(34), '')} ({audit_error.count:,} rows)")
+        of_model = f" of {audit_error.model_name}" if audit_error.model_name else ""
+        self._audits.append(f"{audit_error.audit_name}{of_model} ({audit_error.count:,} rows)")
 
     def notify_run_failure(self, exc: str, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002 - as SQLMesh calls it
         """Report that the run failed, with the audits that found something."""
