@@ -26,6 +26,7 @@ from amplitude_source.tables import (
     EXPERIMENTS_COLUMNS,
     LEDGER_COLUMNS,
     MERGE_IDS_COLUMNS,
+    PIPELINE_RUNS_COLUMNS,
     REJECTED_COLUMNS,
     RESOURCE_LOADS_COLUMNS,
     SCHEMA_CHANGES_COLUMNS,
@@ -77,6 +78,10 @@ BRONZE = {
     "user_identities": (USER_IDENTITIES_COLUMNS, "A user of the daily sample, and whom Amplitude takes them for."),
     "deletion_jobs": (DELETION_JOBS_COLUMNS, "A user whom a job deletes from Amplitude."),
     "experiments": (EXPERIMENTS_COLUMNS, "An experiment or a feature flag."),
+    "pipeline_runs": (
+        PIPELINE_RUNS_COLUMNS,
+        "A run of a load. One that was killed has no end, and what it had loaded by then.",
+    ),
 }
 
 TABLE = ("| column | type | |", "|---|---|---|")

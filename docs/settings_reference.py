@@ -13,7 +13,14 @@ sys.path.insert(0, str(ROOT / "pipelines"))
 
 from amplitude_source.lake.privacy import PrivacySettings
 from amplitude_source.lake.storage import LakeConfiguration
-from amplitude_source.settings import DASHBOARD_VARIABLES, DESTINATIONS, SQLMESH_VARIABLES, AmplitudeSettings, FirstHour
+from amplitude_source.settings import (
+    DASHBOARD_VARIABLES,
+    DESTINATIONS,
+    SQLMESH_VARIABLES,
+    AlertSettings,
+    AmplitudeSettings,
+    FirstHour,
+)
 
 REFERENCE = ROOT / "docs" / "reference" / "settings.md"
 SCRIPT = Path(__file__).name
@@ -22,11 +29,13 @@ SPECS: dict[str, tuple[type, ...]] = {
     "SOURCES__AMPLITUDE__": (FirstHour, AmplitudeSettings),
     "SOURCES__AMPLITUDE__LAKE__": (LakeConfiguration,),
     "SOURCES__AMPLITUDE__PRIVACY__": (PrivacySettings,),
+    "ALERTS__": (AlertSettings,),
 }
 TITLES = {
     "SOURCES__AMPLITUDE__": "The Amplitude project",
     "SOURCES__AMPLITUDE__LAKE__": "The lake",
     "SOURCES__AMPLITUDE__PRIVACY__": "Personal data",
+    "ALERTS__": "Alerts",
 }
 INTRODUCTION = f"""# Settings
 

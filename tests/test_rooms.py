@@ -22,7 +22,7 @@ ROOMS = (
     ("rest",),
     ("export",),
     ("bronze",),
-    ("rows",),
+    ("rows", "alerts"),
     ("settings",),
     ("lake",),
     ("environment",),

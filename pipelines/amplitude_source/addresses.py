@@ -26,6 +26,16 @@ def address_fault(address: str) -> str | None:
     return None
 
 
+def is_safe_address(address: str) -> bool:
+    """Return whether something may be sent to an address that is a secret itself: by https, or on this machine."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(str(host))))
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a host is this machine."""
     try:

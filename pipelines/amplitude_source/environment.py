@@ -187,6 +187,7 @@ class Names:
 # Names with these prefixes are this project's alone.
 OURS = (
     "SOURCES__AMPLITUDE__",
+    "ALERTS__",
     "DESTINATION__DUCKDB__",
     "DESTINATION__SNOWFLAKE__",
     "SQLMESH_STATE_",
@@ -243,7 +244,7 @@ def _in_files() -> Iterator[Name]:
     for provider in dlt.config.config_providers:
         if provider.is_empty or not provider.name.endswith(".toml"):
             continue
-        for section in ("sources", "destination"):
+        for section in ("sources", "alerts", "destination"):
             tree, _ = provider.get_value(section, dict, "")
             for path in _paths(tree or {}):
                 table = ".".join((section, *path[:-1]))

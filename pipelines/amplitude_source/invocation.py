@@ -4,13 +4,21 @@ import os
 import shlex
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 CONSOLE_COMMAND = "amplitude-warehouse"
 INVOKED_FROM = Path.cwd()  # before the command goes to the repository's root
+UNKNOWN_VERSION = "(no pyproject.toml beside it)"
 CHECKOUT = Path(__file__).resolve().parents[2]
 # Installed in place, the command works on its own repository; installed from a wheel, on the one that it is started in.
 ROOT = CHECKOUT if (CHECKOUT / "sqlmesh/config.yaml").is_file() else INVOKED_FROM
+
+
+def own_version(root: Path) -> str:
+    """Return the version of this project, or a word for it where its `pyproject.toml` is missing."""
+    path = root / "pyproject.toml"
+    return str(tomllib.loads(path.read_text())["project"]["version"]) if path.is_file() else UNKNOWN_VERSION
 
 
 def load_command(*arguments: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.typing import TSecretStrValue
 from dlt.common.utils import update_dict_nested
 
-from .addresses import address_fault
+from .addresses import address_fault, is_safe_address
 from .environment import Names, settle
 from .errors import AmplitudeError
 from .lake.privacy import PrivacySettings
@@ -40,6 +41,7 @@ AVAILABLE_AFTER = 2 * HOUR
 # The projects' own settings; the name of each follows, as in SOURCES__AMPLITUDE__PROJECTS__WEB__API_KEY.
 VARIABLE_PREFIX = "SOURCES__AMPLITUDE__"
 PROJECTS_PREFIX = f"{VARIABLE_PREFIX}PROJECTS__"
+ALERTS_PREFIX = "ALERTS__"
 ONLY_PROJECT = "default"
 DATE = re.compile(r"\d{4}-?\d\d-?\d\d")
 PROJECT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -215,6 +217,50 @@ class AmplitudeSettings(FirstHour):
 
 
 @configspec
+class AlertSettings(BaseConfiguration):
+    """`ALERTS__*`, or `[alerts]` of dlt's files."""
+
+    webhook_url: TSecretStrValue | None = None
+    """Where each message is posted, as `{"text": ...}`: an incoming webhook of Slack, or what takes the same."""
+    command: str | None = None
+    """A command that gets each message on its standard input, as `mail -s Amplitude ops@example.com`."""
+    heartbeat_url: TSecretStrValue | None = None
+    """An address that `alert` asks at its end, of a service that notices if nobody asks any more."""
+
+    @property
+    def has_channel(self) -> bool:
+        """Whether messages go anywhere."""
+        return bool(self.webhook_url or self.command)
+
+    @property
+    def words(self) -> list[str]:
+        """Return the words of the command, none without one.
+
+        Raises:
+            AmplitudeError: it cannot be read as a command.
+        """
+        try:
+            return shlex.split(self.command or "")
+        except ValueError as error:
+            raise AmplitudeError(f"{ALERTS_PREFIX}COMMAND cannot be read as a command: {error}.") from None
+
+    def check(self) -> None:
+        """Refuse values that mean nothing. A sentence never has an address, because that alone lets others write there.
+
+        Raises:
+            AmplitudeError: with the variable.
+        """
+        for name in ("webhook_url", "heartbeat_url"):
+            if (address := getattr(self, name)) and not is_safe_address(address):
+                raise AmplitudeError(
+                    f"{ALERTS_PREFIX}{name.upper()}: its value is no address; write it whole, like "
+                    "https://hooks.example.com/services/..."
+                )
+        if self.command and not self.words:
+            raise AmplitudeError(f"{ALERTS_PREFIX}COMMAND has no words: write a command, or leave it out.")
+
+
+@configspec
 class DuckDbFile(BaseConfiguration):
     """`DESTINATION__DUCKDB__*`."""
 
@@ -264,6 +310,7 @@ def all_names() -> Names:
 
     specs: dict[str, type[BaseConfiguration]] = {
         VARIABLE_PREFIX: AmplitudeSettings,
+        ALERTS_PREFIX: AlertSettings,
         "DESTINATION__DUCKDB__": DuckDbClientConfiguration,
         "DESTINATION__SNOWFLAKE__": SnowflakeClientConfiguration,
     }
@@ -357,6 +404,17 @@ def duckdb_path(root: Path) -> Path:
     return path
 
 
+def alert_settings() -> AlertSettings:
+    """Resolve the settings of alerts.
+
+    Raises:
+        AmplitudeError: a value means nothing.
+    """
+    settings = resolve(AlertSettings(), ("alerts",))
+    settings.check()
+    return settings
+
+
 def load_projects() -> list[AmplitudeSettings]:
     """The settings of every project, read as dlt does: environment, `.dlt/secrets.toml`, `.dlt/config.toml`.
 
@@ -441,7 +499,7 @@ def resolve(spec: Spec, sections: tuple[str, ...]) -> Spec:
     Raises:
         AmplitudeError: a setting is missing, or its value is of another type.
     """
-    variable = spec.variable if isinstance(spec, FirstHour) else str.upper
+    variable = spec.variable if isinstance(spec, FirstHour) else lambda name: "__".join((*sections, name)).upper()
     try:
         return resolve_configuration(spec, sections=sections)
     except ConfigValueCannotBeCoercedException as error:

@@ -46,7 +46,7 @@ from .tables import (
 # A load is cut after the hour that brings it to this many rows, so that a long backfill commits as it goes.
 ROWS_PER_LOAD = 10 * ROWS_PER_FILE
 TABLES_OF_HOURS = ("events", "export_hours")  # which a load of hours brings
-TABLES_OF_ARROW = ("merge_ids", "cohort_members")
+TABLES_OF_ARROW = ("merge_ids", "cohort_members", "pipeline_runs")
 
 
 EVOLVE: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}

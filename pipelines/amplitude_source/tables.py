@@ -304,6 +304,24 @@ MERGE_IDS_COLUMNS = {
     "_effective_hour": Column("timestamp", "Export hour from which on it counts"),
 }
 
+# The runs of loads, each for one project.
+PIPELINE_RUNS_COLUMNS = {
+    "project": Column("text", "The Amplitude project, as named in the settings"),
+    "run_id": Column("text", "Id of the run; a command that loads several projects has a run for each"),
+    "command": Column("text", "The command: load, archive verify or declare-empty"),
+    "version": Column("text", "Version of this pipeline"),
+    "started_at": Column("timestamp", "When it began"),
+    "ended_at": Column("timestamp", "When it ended; NULL while it is at work, and for good if it was killed"),
+    "outcome": Column("text", "done, partly loaded, rejected rows, failed or stopped; NULL without an end"),
+    "problem": Column("text", "The sentence of a run that is not done; NULL if all is well"),
+    "hours": Column("bigint", "Hours that it loaded, empty and pending ones too"),
+    "loaded_rows": Column("bigint", "Rows that it loaded into events"),
+    "rejected_rows": Column("bigint", "Rows that it loaded into rejected_rows"),
+    "bytes": Column("bigint", "Size of the files of these hours, compressed"),
+    "retries": Column("bigint", "Requests to Amplitude that were made again after a fault"),
+    "new_columns": Column("bigint", "Columns that it added to events"),
+}
+
 # The tables that silver and gold read.
 TABLES = {
     "events": EVENTS_COLUMNS,
@@ -317,6 +335,7 @@ TABLES = {
     "cohorts": COHORTS_COLUMNS,
     "cohort_members": COHORT_MEMBERS_COLUMNS,
     "experiments": EXPERIMENTS_COLUMNS,
+    "pipeline_runs": PIPELINE_RUNS_COLUMNS,
 }
 
 DLT_TYPES: dict[str, TDataType] = {

@@ -71,7 +71,8 @@ def test_what_counts_of_files_is_what_one_load_brings_into_tables(project: Proje
     columns = "export_hour, status, files, bytes, loaded_rows, rejected_rows, sha256"
     tables = Project(loaded_data.parent).query(f"SELECT {columns} FROM bronze.export_hours")
     assert ledger_of(bronze) == {row[0]: row[1:] for row in tables}
-    assert {path.suffix for table in bronze.glob("[a-z]*/") for path in table.iterdir()} == {".parquet"}
+    files = [path for table in bronze.glob("[a-z]*/") for path in table.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".parquet"}
 
 
 def test_an_hour_that_changed_counts_as_it_was_loaded_last(project: Project, simulator: Simulator) -> None:

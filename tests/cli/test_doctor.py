@@ -33,6 +33,7 @@ PREFIX = "SOURCES__AMPLITUDE__"
 HOUR = timedelta(hours=1)
 TRIAL = ("settings", "warn")  # the tests' clock stands still, and the doctor says so
 OF_BRONZE = ("hours", "newest loaded", "rejected rows", "archive", "newest built", "proven days", "REST APIs")
+UNREAD = (*OF_BRONZE, "newest run")
 
 
 @dataclass
@@ -233,7 +234,7 @@ def skipped(*checks: str) -> frozenset[tuple[str, str]]:
     return frozenset((check, "skip") for check in checks)
 
 
-NOTHING_LOADED = skipped(*OF_BRONZE) | {("bronze", "warn"), ("SQLMesh's state", "warn")}
+NOTHING_LOADED = skipped(*UNREAD) | {("bronze", "warn"), ("SQLMesh's state", "warn")}
 NO_PROJECT = skipped("keys", "Amplitude", "clock", "lake", "disk", "work folder", "bronze")
 
 BROKEN = {
@@ -334,13 +335,13 @@ BROKEN = {
         file("data/amplitude.duckdb", b"no database" * 1000),
         "bronze",
         ("DuckDB cannot open", "DESTINATION__DUCKDB__CREDENTIALS"),
-        others=skipped(*OF_BRONZE) | {("SQLMesh's state", "fail")},
+        others=skipped(*UNREAD) | {("SQLMesh's state", "fail")},
     ),
     "a warehouse that a notebook holds": Broken(
         held_database,
         "bronze",
         ("is in use by process", "Close the file there"),
-        others=skipped(*OF_BRONZE) | {("SQLMesh's state", "fail")},
+        others=skipped(*UNREAD) | {("SQLMesh's state", "fail")},
     ),
     "missing hours": Broken(
         sql(
@@ -425,9 +426,10 @@ def test_a_set_up_that_is_well_is_ok_and_stays_as_it_was(world: World) -> None:
     result = world.project.load_here("doctor", COLUMNS="60")
     assert (result.returncode, result.stderr) == (0, "")
     assert files_of(world.project) == before
-    lines = result.stdout.splitlines()
+    *lines, last = result.stdout.splitlines()
     verdicts = [line.split()[0] for line in lines if not line.startswith(" ")]
     assert (verdicts.count("ok"), [each for each in verdicts if each != "ok"]) == (len(verdicts) - 1, ["warn"])
+    assert last == f"{len(verdicts) - 1} ok, 1 warn"
     wide = [line for line in lines if len(line) > 60 and len(line.split()) > 2]
     assert wide == [], "lines are cut between words"
     assert "\x1b" not in result.stdout

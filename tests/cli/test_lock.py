@@ -2,9 +2,6 @@
 
 import contextlib
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,14 +11,14 @@ import pytest
 
 from amplitude_source.lock import LOCK_FILE, locked
 from amplitude_source.settings import HOUR
-from simulator.faults import CutBody, Fault, FaultPlan, Reply
+from simulator.faults import Fault, FaultPlan, Reply
 from simulator.server import DEMO_CREDENTIALS, Simulator
 from support.assertions import assert_bronze_holds
+from support.loads import stalled_load, zips
 from support.members import hour_text
-from support.project import COMMAND, Project, Result, make_project, sentence, succeeded
+from support.project import Project, Result, make_project, sentence, succeeded
 
 BUSY_EXIT = 4
-START_SECONDS = 60  # in which a command has asked its first question, on however busy a machine
 SINCE = datetime(2026, 6, 4, 11, 59)
 HOLDER = f"on {socket.gethostname()}, since 2026-06-04 11:59 UTC: python pipelines/amplitude.py --gaps"
 
@@ -38,28 +35,6 @@ def refused(result: Result) -> str:
 def held(folder: Path) -> Iterator[None]:
     with locked(folder, SINCE, "python pipelines/amplitude.py --gaps"):
         yield
-
-
-@contextlib.contextmanager
-def stalled_load(project: Project, simulator: Simulator) -> Iterator[subprocess.Popen[bytes]]:
-    """A load as a process of its own in the middle of a download that does not go on."""
-    simulator.faults = FaultPlan(Fault(CutBody(0.5, "stall"), times=1))
-    first, last = hour_text(project.first_hour), hour_text(project.first_hour + 23 * HOUR)
-    command = [sys.executable, COMMAND, "--start", first, "--end", last]
-    with subprocess.Popen(command, cwd=project.root, env=project.env, stderr=subprocess.DEVNULL) as process:
-        try:
-            deadline = time.monotonic() + START_SECONDS
-            while not zips(project):
-                assert process.poll() is None, "the load has ended before it downloaded anything"
-                assert time.monotonic() < deadline, "the load downloads nothing"
-                time.sleep(0.01)
-            yield process
-        finally:
-            process.kill()
-
-
-def zips(project: Project) -> list[Path]:
-    return sorted(project.work.glob("*.zip*"))
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ from simulator.server import DEMO_CREDENTIALS, Simulator
 from support import warehouse
 from support.members import hour_text
 from support.project import REPOSITORY, Project, Result, make_project, succeeded
+from support.receiver import Receiver, receiving
 from support.shared import built_once
 
 Document: TypeAlias = dict[str, Any]
@@ -44,7 +45,7 @@ KESTRA_EXPRESSION = re.compile(r"\{\{ *(.+?) *\}\}")
 GITHUB_EXPRESSION = re.compile(r"\$\{\{ *(.+?) *\}\}")
 FROM_A_STORE = re.compile(r"secret\('(\w+)'\)|kv\('(\w+)'\)|secrets\.(\w+)|vars\.(\w+)")
 SECRET = re.compile(r"secret\('\w+'\)|secrets\.\w+")
-SECRET_SETTINGS = re.compile(r"_KEY(_ID)?$|SECRET|TOKEN|PASSWORD|REPOSITORY|WEBHOOK")
+SECRET_SETTINGS = re.compile(r"_KEY(_ID)?$|SECRET|TOKEN|PASSWORD|REPOSITORY|WEBHOOK|HEARTBEAT")
 CONSTANTS = {"AMPLITUDE_DESTINATION": "snowflake", "SQLMESH_GATEWAY": "snowflake", "PYTHON": "python"}
 
 
@@ -150,7 +151,7 @@ def commands(document: Document) -> list[str]:
 def test_a_setting_is_one_that_the_product_knows_and_a_stored_value_is_explained(path: Path) -> None:
     known = (REPOSITORY / ".env.example").read_text()
     names = {name for settings in environments(read(path)) for name in settings}
-    product_names = {name for name in names if name.startswith(("SOURCES__", "DESTINATION__", "SQLMESH_"))}
+    product_names = {name for name in names if name.startswith(("SOURCES__", "ALERTS__", "DESTINATION__", "SQLMESH_"))}
     assert [name for name in product_names if f"{name}=" not in known] == []
     explained = (REPOSITORY / "docs/guides/schedules.md").read_text()
     matches = map(FROM_A_STORE.fullmatch, KESTRA_EXPRESSION.findall(path.read_text()))  # GitHub's have a $ in front
@@ -210,6 +211,8 @@ class Production:
     simulator: Simulator
     stores: dict[str, str]
     """What secrets and variables hold, by name."""
+    receiver: Receiver
+    """The webhook and the heartbeat of alerts."""
     runs: int = 0
 
     @property
@@ -291,22 +294,22 @@ class Production:
     # GitHub
 
     def run_job(self, job: Document) -> list[tuple[str, Result]]:
-        """The steps in order, up to the first that fails; `GITHUB_ENV` hands on to those that follow."""
+        """The steps in order, up to the first that fails, and those for any case; `GITHUB_ENV` hands on to others."""
         checkout, runner = self.workspace(), self.workspace()
         env_file = runner / "env"
         env_file.touch()
         results: list[tuple[str, Result]] = []
+        has_failed = False
         for step in job["steps"]:
             if step.get("uses", "").startswith("actions/checkout@"):
                 git("clone", "--quiet", f"file://{self.origin}", str(checkout))
-            if "run" not in step:
+            if "run" not in step or (has_failed and not step.get("if", "").startswith("always()")):
                 continue
             env = self.rendered(job["env"] | step.get("env", {}), GITHUB_EXPRESSION, {})
             env |= dict(line.split("=", 1) for line in env_file.read_text().splitlines())
             env |= {"GITHUB_ENV": str(env_file), "RUNNER_TEMP": str(runner)}
             results.append((step["name"], self.shell(["bash", "-e", "-c", step["run"]], checkout, env)))
-            if results[-1][1].returncode:
-                break
+            has_failed |= bool(results[-1][1].returncode)
         return results
 
 
@@ -352,7 +355,7 @@ def build_first_day(folder: Path) -> Path:
 @pytest.fixture
 def production(tmp_path: Path, origin: Path, first_day: Path) -> Iterator[Production]:
     """Production after the first day; half a day after the third one the scheduler sets in."""
-    with Simulator(PRODUCT) as simulator:
+    with Simulator(PRODUCT) as simulator, receiving() as receiver:
         shutil.copytree(first_day, tmp_path / "lasting/data", ignore=shutil.ignore_patterns("work"))
         (tmp_path / "home").mkdir()
         write_clock(tmp_path / "bin/date")
@@ -362,8 +365,10 @@ def production(tmp_path: Path, origin: Path, first_day: Path) -> Iterator[Produc
             "AMPLITUDE_SECRET_KEY": DEMO_CREDENTIALS[1],
             "AMPLITUDE_REGION": "us",
             "AMPLITUDE_START_HOUR": hour_text(FIRST),
+            "SLACK_WEBHOOK": receiver.secrets["ALERTS__WEBHOOK_URL"],
+            "ALERTS_HEARTBEAT_URL": receiver.secrets["ALERTS__HEARTBEAT_URL"],
         }
-        yield Production(tmp_path, origin, simulator, stores)
+        yield Production(tmp_path, origin, simulator, stores, receiver)
 
 
 def write_clock(path: Path) -> None:
@@ -395,6 +400,7 @@ def test_the_backfill_hands_over_to_the_hourly_flow_which_takes_all_in_once(prod
     assert "inputs" not in transform
     assert "sqlmesh plan --restate-model silver.events" in succeeded(production.run_hourly_flow()).stderr
     assert_is_built(production)
+    assert production.receiver.texts == [], "all is well"
 
 
 @pytest.mark.slow
@@ -418,12 +424,14 @@ def test_the_hourly_workflow_takes_new_hours_in_and_those_before_the_first(produ
     steps = production.run_job(job)
     assert [(name, step.stderr) for name, step in steps if step.returncode or "restate-model" in step.stderr] == []
     assert "0 rows in bronze.events" in dict(steps)["Load"].stdout
+    assert (production.receiver.texts, production.receiver.beats) == ([], 2)
     warehouse.assert_same_tables(warehouse.tables(production.project), before)
     production.simulator.now += timedelta(minutes=1)
     production.stores["AMPLITUDE_START_HOUR"] = hour_text(FIRST - 24 * HOUR)
-    *others, (status, result) = production.run_job(job)
-    assert [(name, result.returncode) for name, result in others] == [(name, 0) for name in names[:-1]]
-    assert (status, result.returncode) == (names[-1], 6)
+    *others, (status, result), (_, alert) = production.run_job(job)
+    assert [(name, result.returncode) for name, result in others] == [(name, 0) for name in names[:-2]]
+    assert (status, result.returncode, alert.returncode) == (names[-2], 6, 0)
+    assert ["never takes them in" in text for text in production.receiver.texts] == [True]
     assert "never takes them in" in result.stdout, "it takes a plan, because it rebuilds silver"
     first = production.project.query("SELECT MIN(export_hour) FROM bronze.export_hours")
     assert first == [(FIRST - 24 * HOUR,)]

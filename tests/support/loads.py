@@ -2,25 +2,32 @@
 
 import gzip
 import json
+import subprocess
+import sys
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
-from amplitude_source.settings import hours_between, parse_hour
+from amplitude_source.settings import HOUR, hours_between, parse_hour
 from simulator.archive import Member
+from simulator.faults import CutBody, Fault, FaultPlan
 from simulator.server import Simulator
 from support.assertions import rows_that_do_not_count
-from support.members import SMALL_PRODUCT, member_name
-from support.project import Project, Result
+from support.members import SMALL_PRODUCT, hour_text, member_name
+from support.project import COMMAND, Project, Result
 
 Row = dict[str, Any]
 START, END = SMALL_PRODUCT.start, SMALL_PRODUCT.end
 MEMBERS = list(SMALL_PRODUCT.members())
 BUSY_HOUR = max(MEMBERS, key=lambda member: member.rows).hour
 MISSING_HOURS_EXIT = 3
+START_SECONDS = 60  # in which a command has asked its first question, on however busy a machine
 normalize = NamingConvention().normalize_identifier
 
 
@@ -129,3 +136,25 @@ def status_rows(result: Result) -> dict[str, list[str]]:
     """The table that `status` prints: the cells of each status after its name."""
     rows = [line.split() for line in result.stdout.splitlines()]
     return {row[0]: row[1:] for row in rows if row[0] in ("loaded", "empty", "pending", "missing")}
+
+
+@contextmanager
+def stalled_load(project: Project, simulator: Simulator) -> Iterator[subprocess.Popen[bytes]]:
+    """A load as a process of its own in the middle of a download that does not go on."""
+    simulator.faults = FaultPlan(Fault(CutBody(0.5, "stall"), times=1))
+    first, last = hour_text(project.first_hour), hour_text(project.first_hour + 23 * HOUR)
+    command = [sys.executable, COMMAND, "--start", first, "--end", last]
+    with subprocess.Popen(command, cwd=project.root, env=project.env, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not zips(project):
+                assert process.poll() is None, "the load has ended before it downloaded anything"
+                assert time.monotonic() < deadline, "the load downloads nothing"
+                time.sleep(0.01)
+            yield process
+        finally:
+            process.kill()
+
+
+def zips(project: Project) -> list[Path]:
+    return sorted(project.work.glob("*.zip*"))

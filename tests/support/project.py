@@ -165,17 +165,23 @@ class Project:
 def _run_main(root: Path, arguments: tuple[str, ...]) -> int:
     """Calls the command's `main` and gives its exit code, as the interpreter would."""
     from amplitude_source.cli import (
+        alarms,
+        alert,
         chart,
         commands,
         privacy,
         process,
         projects,
+        runs,
     )
     from amplitude_source.cli.doctor import command  # only here, all of them: other tests need not wait for them
 
     with (
         mock.patch.object(commands, "ROOT", root),
         mock.patch.object(projects, "ROOT", root),
+        mock.patch.object(runs, "ROOT", root),
+        mock.patch.object(alarms, "ROOT", root),
+        mock.patch.object(alert, "ROOT", root),
         mock.patch.object(commands, "INVOKED_FROM", root),
         mock.patch.object(command, "ROOT", root),
         mock.patch.object(chart, "INVOKED_FROM", root),

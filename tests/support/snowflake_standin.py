@@ -174,7 +174,8 @@ class Database:
 
     def _entries(self) -> list[dict[str, Any]]:
         log = self._standin.log(self.name)
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        whole = log.read_text().rpartition("\n")[0] if log.exists() else ""  # the last line may be under way
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from ..lake.storage import Lake
 
 DATASET = "bronze"
 LAYOUT = "{table_name}/{load_id}.{file_id}.{ext}"
+RUNS = f"{DATASET}/pipeline_runs"
 LEDGER_FILES = 100
 """So many of the ledger become one."""
 
@@ -69,6 +70,16 @@ class BronzeFiles:
         for path in self._lake.paths(f"{DATASET}/_dlt_pipeline_state"):
             if PurePosixPath(path).name.split("__")[1] not in finished:
                 self._lake.remove(path)
+
+    def write_run(self, project: str, run_id: str, data: bytes) -> None:
+        """Write the file of a run in the place of the one that it has."""
+        self._lake.write(f"{RUNS}/project={project}/{run_id}.parquet", data)
+
+    def newest_runs(self) -> list[bytes]:
+        """Return the file of each project's newest run, ordered by the projects' names; ids begin with the time."""
+        paths = [path for path in self._lake.paths(RUNS) if PurePosixPath(path).match("project=*/*.parquet")]
+        newest = {PurePosixPath(path).parent: path for path in sorted(paths)}
+        return [self._lake.read(path) for path in newest.values()]
 
     def _ledger_paths(self) -> list[str]:
         finished = self.finished_loads()

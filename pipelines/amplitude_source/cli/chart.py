@@ -25,8 +25,9 @@ from ..invocation import INVOKED_FROM, sqlmesh_command
 from ..settings import GATEWAYS, load_projects
 from .chart_report import Row, show_answer
 from .loads import looking
+from .logs import warn
 from .options import destination_option
-from .reports import out, warn
+from .reports import out
 
 EVENT_TYPES = "SELECT DISTINCT event_type FROM silver.event_types"
 # As SQLMesh's connection has it: DuckDB cannot know how few of the joined rows a chart's events have. Loads have one

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-import tomllib
 from datetime import datetime
 from difflib import get_close_matches
 from importlib.metadata import version
@@ -14,7 +13,6 @@ import dlt
 
 from .. import (
     RESOURCES,
-    Progress,
     cursors,
     due_looks,
     ledger_mark,
@@ -25,13 +23,14 @@ from ..bronze.destinations import kept_open, run_pipeline
 from ..bronze.ledger import Ledger, read_ledgers
 from ..bronze.proof import read_proof
 from ..bronze.renames import rename, retirement
+from ..bronze.runs import newest_runs
 from ..bronze.taken import TAKEN_TABLE, read_taken, restatements
 from ..bronze.verify import archived_hours, damaged_hours
 from ..environment import exposed
 from ..errors import AmplitudeError
 from ..export.client import ExportClient
 from ..export.exported import Source
-from ..invocation import CONSOLE_COMMAND, INVOKED_FROM, ROOT, load_command
+from ..invocation import CONSOLE_COMMAND, INVOKED_FROM, ROOT, load_command, own_version
 from ..lake.archive import Archive
 from ..lake.storage import GS, S3
 from ..plan import Planner, Work
@@ -49,22 +48,25 @@ from ..settings import (
     settle_settings,
 )
 from . import process
+from .alert import alert
 from .chart import chart
 from .dashboard import dashboard
 from .doctor.command import doctor
 from .failures import one_sentence
 from .loads import load_hours, load_only, load_project, loading, looking, opened_ledgers, run_loads, store_merges
+from .logs import log_format_option, text_again, warn
+from .metrics import metrics_text
 from .options import destination_option, project_option
 from .privacy import privacy
-from .projects import chosen_projects, for_each_project
+from .projects import chosen_projects
 from .reports import (
     damage_text,
     out,
     restate_command,
     restate_text,
     show_coverage,
-    warn,
 )
+from .runs import RunUnderWay, noted, run_each
 from .status import Status, Trust, find_status
 
 FROM_ARCHIVE = ""  # --replay without a folder
@@ -115,12 +117,7 @@ def check_names(_ctx: click.Context, _param: click.Parameter, names: tuple[str, 
 
 def show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
     if is_asked:
-        own = (
-            tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-            if (ROOT / "pyproject.toml").exists()
-            else {}
-        )
-        click.echo(f"{CONSOLE_COMMAND} {own.get('version', '(no pyproject.toml beside it)')}")
+        click.echo(f"{CONSOLE_COMMAND} {own_version(ROOT)}")
         click.echo(", ".join(f"{name} {version(name)}" for name in ("dlt", "sqlmesh", "duckdb")))
         ctx.exit()
 
@@ -143,6 +140,7 @@ def cli(context: click.Context) -> None:
     amplitude.py --project web     of several, this one only
     amplitude.py status            what is loaded or missing
     amplitude.py doctor            what is wrong, and the mend
+    amplitude.py alert             report what is wrong
     amplitude.py chart NAME        the answer to a chart
     amplitude.py dashboard         all of it in a browser
     amplitude.py privacy check     what the privacy rules do
@@ -163,13 +161,14 @@ def cli(context: click.Context) -> None:
       7  hours are loaded, an answer of the REST APIs is not
     130  stopped by Ctrl-C
     """
-    if context.invoked_subcommand == doctor.name:
-        return  # which says itself what is wrong with the settings
+    if context.invoked_subcommand in (doctor.name, alert.name):
+        return  # which say themselves what is wrong with the settings
     settle_settings(ROOT)
     for sentence in exposed(ROOT):
         warn(sentence)
 
 
+cli.add_command(alert)
 cli.add_command(chart)
 cli.add_command(dashboard)
 cli.add_command(doctor)
@@ -198,6 +197,7 @@ cli.add_command(privacy)
 @click.option("--gaps", is_flag=True, help="Load the hours that `status` shows as missing, and no others.")
 @project_option
 @destination_option
+@log_format_option
 def load(
     start: str | None,
     end: str | None,
@@ -213,7 +213,7 @@ def load(
             raise click.UsageError(f"--start, --end, --gaps and --replay are for hours: add --only {EVENTS}.")
         projects = chosen_projects(project)
         with loading(destination, projects) as pipeline:
-            for_each_project(projects, lambda settings: load_only(pipeline, settings, only))
+            run_each(pipeline, projects, "load", lambda settings, _: load_only(pipeline, settings, only))
         return
     if gaps and (start or end or replay is not None):
         raise click.UsageError("--gaps goes by the ledger: leave out --start, --end and --replay.")
@@ -235,7 +235,7 @@ def load(
             looks = due_looks(pipeline, settings, read_proof(pipeline))
             return planner.new_hours(cursors(pipeline, settings, ledger), last, looks)
 
-        for_each_project(projects, lambda settings: load_project(pipeline, settings, plan, only))
+        run_each(pipeline, projects, "load", lambda settings, run: load_project(pipeline, settings, plan, run, only))
 
 
 def replay_place(text: str) -> Path | str | None:
@@ -255,20 +255,27 @@ def replay_place(text: str) -> Path | str | None:
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="For machines: every range of hours with its figures.")
+@click.option("--metrics", is_flag=True, help="For Prometheus, in its text format. Exits with 0.")
 @project_option
 @destination_option
-def status(as_json: bool, project: str | None, destination: str) -> None:
+@log_format_option
+def status(as_json: bool, metrics: bool, project: str | None, destination: str) -> None:
     """Show which hours are loaded, how far silver and gold are, and the command that mends what is wrong.
 
     A few hours of the archive are compared with the ledger each time; `archive verify` compares all. Exits with 3 if
     hours are missing, or damaged in the archive; else with 5 if too many rows of an hour were rejected; else with 6
     if the export is stale, or silver and gold are behind, wait for a project, or hold other content than bronze.
     """
+    if as_json and metrics:
+        raise click.UsageError("--json and --metrics are two forms of the same: choose one.")
     chosen, projects = chosen_projects(project), load_projects()
     with looking(destination, chosen[0]) as pipeline:
         ledgers, taken = read_ledgers(pipeline), read_taken(pipeline)
-        trust = Trust(read_proof(pipeline), read_failures(pipeline))
+        trust, runs = Trust(read_proof(pipeline), read_failures(pipeline)), newest_runs(pipeline)
     found = find_status(chosen, projects, ledgers, taken, trust, has_silver=destination in GATEWAYS)
+    if metrics:
+        click.echo(metrics_text(found, ledgers, taken, trust, runs, own_version(ROOT)), nl=False)
+        return  # because a file for Prometheus is wanted most when something is wrong
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
@@ -302,10 +309,15 @@ def verify(project: str | None, destination: str) -> None:
     """
     projects = chosen_projects(project)
     with loading(destination, projects) as pipeline:
-        for_each_project(projects, lambda settings: verify_project(pipeline, settings))
+        run_each(pipeline, projects, "archive verify", lambda settings, run: verify_project(pipeline, settings, run))
 
 
-def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> None:
+def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings, run: RunUnderWay) -> None:
+    """Compare a project's archive with its checksums and the ledger, and fetch again what is damaged.
+
+    Raises:
+        AmplitudeError: Amplitude no longer has it.
+    """
     ledgers = opened_ledgers(pipeline, settings)
     ledger = ledgers.get(settings.project, {})
     archive = Archive(settings.lake, settings.project, exports=settings.exports)
@@ -319,7 +331,7 @@ def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> None:
     warn(damage_text(damaged))
     if not settings.exports:
         ExportClient(settings).check_address()
-    load_hours(pipeline, settings, Planner(settings, ledger).mend([error.hour for error in damaged]), ledgers)
+    load_hours(pipeline, settings, Planner(settings, ledger).mend([error.hour for error in damaged]), ledgers, run)
     with kept_open(pipeline):
         ledger = read_ledgers(pipeline).get(settings.project, {})
     if left := damaged_hours(archive, ledger, [error.hour for error in damaged]):
@@ -330,6 +342,7 @@ def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> None:
 @cli.command()
 @click.option("--since", metavar="TIME", help="As 2026-06-01T00:00 (UTC): only what changed from then on.")
 @destination_option
+@log_format_option
 def restate(since: str | None, destination: str) -> None:
     """Print the sqlmesh command that updates silver and gold if they hold other content than bronze.
 
@@ -393,15 +406,14 @@ def declare_empty(start: str, end: str, project: str | None, destination: str) -
         raise click.UsageError("Say with --project whose hours are empty.")
     (settings,) = projects
     first, last = parse_hour(start, "--start"), parse_last_hour(end, "--end")
-    with loading(destination, projects) as pipeline:
+    with loading(destination, projects) as pipeline, noted(pipeline, settings, "declare-empty") as run:
         ledgers = opened_ledgers(pipeline, settings)
         work = Planner(settings, ledgers.get(settings.project, {})).declared_empty(first, last)
-        progress = Progress()
-        run_loads(pipeline, settings, work, ledgers, progress)
-    if progress.error:
-        raise progress.error
+        run_loads(pipeline, settings, work, ledgers, run)
+        if run.progress.error:
+            raise run.progress.error
     kept = len(hours_between(first, last)) - work.size
-    out.print(f"{progress.hours['empty']} hours declared empty, {kept} left as they were.")
+    out.print(f"{run.progress.hours['empty']} hours declared empty, {kept} left as they were.")
 
 
 def refuse_files(destination: str) -> None:
@@ -449,5 +461,5 @@ def main() -> None:
             "one; or run `make .venv/installed` in one, and use its .venv/bin/amplitude-warehouse from any folder."
         )
     process.prepare(ROOT)
-    with one_sentence(ROOT):
+    with text_again(), one_sentence(ROOT):
         cli(standalone_mode=False)

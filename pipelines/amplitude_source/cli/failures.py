@@ -19,9 +19,7 @@ from ..lock import BUSY_EXIT, BusyError
 from ..settings import (
     load_projects,
 )
-from .reports import (
-    err,
-)
+from .logs import fail, is_json, notice
 from .status import REJECTED_EXIT
 
 PARTLY_EXIT = 7
@@ -43,21 +41,29 @@ def one_sentence(root: Path) -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        error.show()
+        if is_json():
+            fail(error.format_message())
+        else:
+            error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         stop()
     except FAILURES as error:
         if is_interrupt(error):
             stop()
-        err.print(f"error: {explain(error, root)}", style="bold red")
-        kinds = {kind for cause in chain_of_causes(error) for kind in type(cause).__mro__}
+        fail(explain(error, root))
+        kinds = kinds_of(error)
         sys.exit(next((code for kind, code in EXITS.items() if kind in kinds), 1))
 
 
 def stop() -> NoReturn:
-    err.print(STOPPED)
+    notice(STOPPED)
     sys.exit(INTERRUPTED_EXIT)
+
+
+def kinds_of(error: BaseException) -> set[type]:
+    """Return the classes of an error and of its causes, with the classes that they are made of."""
+    return {kind for cause in chain_of_causes(error) for kind in type(cause).__mro__}
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -15,7 +15,6 @@ import pyarrow as pa
 from .. import (
     RESOURCES,
     Asking,
-    Progress,
     amplitude,
     amplitude_merges,
     due_resources,
@@ -45,15 +44,15 @@ from ..settings import (
     AmplitudeSettings,
     format_hour,
 )
+from .logs import notice, status, warn
 from .reports import (
-    err,
     out,
     progress_bar,
     rejecting_text,
     report,
     restate_text,
-    warn,
 )
+from .runs import RunUnderWay
 
 MANY_FILES = 200  # from here on, reading them may take seconds
 
@@ -62,6 +61,7 @@ def load_project(
     pipeline: dlt.Pipeline,
     settings: AmplitudeSettings,
     plan: Callable[[AmplitudeSettings, Ledger], Work],
+    run: RunUnderWay,
     only: Collection[str] = (),
 ) -> None:
     """Load the hours of a plan, then the REST resources that are due, or those of a selection.
@@ -73,10 +73,9 @@ def load_project(
     ledgers = opened_ledgers(pipeline, settings)
     work = plan(settings, ledgers.get(settings.project, {}))
     client = api_client(settings) if work.asks_amplitude else None
-    rejecting = []
     if work.merges:
         if len(work.merges) > MANY_FILES:
-            err.print(f"Reading {len(work.merges):,} files of merged users ...")
+            notice(f"Reading {len(work.merges):,} files of merged users ...")
         # Before the hours: once those are loaded, no run would look for the merges beside them again.
         store_merges(pipeline, settings, read_merges(work.merges), ledgers)
     if not work.size and not work.merges:
@@ -92,13 +91,13 @@ def load_project(
             client.check_address()
         for doubt in settings.privacy.doubts():
             warn(doubt)
-        rejecting = load_hours(pipeline, settings, work, ledgers).rejecting
+        load_hours(pipeline, settings, work, ledgers, run)
     failed: list[str] = []
     if client and (work.cursors or only):
         due = due_resources(pipeline, settings, has_new_hours=bool(work.size))
         names = [name for name in RESOURCES if name in only] if only else due
         failed = load_answers(pipeline, settings, client, work.first, names)
-    if rejecting:
+    if rejecting := run.progress.rejecting:
         raise RejectedRowsError(rejecting_text(rejecting, settings))
     if failed:
         raise partly_loaded(failed)
@@ -157,7 +156,7 @@ def load_answers(
     session = RestSession(client, Limiter(client.host, warn))
     charts = compared_charts(Path.cwd())  # the repository's root
     asking = Asking(settings, session, pipeline, hour, warn, charts, doubtful)
-    with err.status("Asking Amplitude's REST APIs ..."):  # on a terminal; each event type may cost a request
+    with status("Asking Amplitude's REST APIs ..."):  # on a terminal; each event type may cost a request
         outcomes = load_resources(asking, names)
     loaded = [outcome.resource for outcome in outcomes if outcome.outcome == LOADED]
     if loaded and loaded != [EVENT_TYPES]:
@@ -168,7 +167,9 @@ def load_answers(
     return [outcome.resource for outcome in outcomes if outcome.outcome == FAILED]
 
 
-def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger]) -> Progress:
+def load_hours(
+    pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger], run: RunUnderWay
+) -> None:
     """Loads them, and reports.
 
     Raises:
@@ -176,8 +177,8 @@ def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, 
     """
     taken = read_taken(pipeline)
     known = restatements(ledgers, taken)
-    progress, started = Progress(), time.monotonic()
-    ledgers = run_loads(pipeline, settings, work, ledgers, progress)
+    progress, started = run.progress, time.monotonic()
+    ledgers = run_loads(pipeline, settings, work, ledgers, run)
     if progress.hours or not progress.error:
         report(work, progress, time.monotonic() - started)
     for restatement in restatements(ledgers, taken):
@@ -185,7 +186,6 @@ def load_hours(pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, 
             out.print(restate_text(restatement))
     if progress.error:
         raise progress.error
-    return progress
 
 
 @contextmanager
@@ -217,7 +217,7 @@ def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline
     pipelines = settings.pipelines_path
     if loads := interrupted_loads(pipelines, destination):
         # An interrupted run's load may be half in place: its hours are read anew, and what it left never counts.
-        err.print("The last run was interrupted; its unfinished load is dropped, and its hours are loaded again.")
+        notice("The last run was interrupted; its unfinished load is dropped, and its hours are loaded again.")
         with TemporaryDirectory() as empty:
             pipeline = make_pipeline(destination, settings, Path(empty))
             with kept_open(pipeline):
@@ -233,9 +233,10 @@ def open_pipeline(destination: str, settings: AmplitudeSettings) -> dlt.Pipeline
 
 
 def run_loads(
-    pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger], progress: Progress
+    pipeline: dlt.Pipeline, settings: AmplitudeSettings, work: Work, ledgers: dict[str, Ledger], run: RunUnderWay
 ) -> dict[str, Ledger]:
     """Runs the pipeline until the hours are used up; each load commits for itself. Gives the ledgers after it."""
+    progress = run.progress
     with progress_bar(work) as watched:
         while not progress.is_done:
             with typed_folder(pipeline) as folder:
@@ -246,6 +247,7 @@ def run_loads(
             with kept_open(pipeline):
                 load_lines(pipeline, progress.longest_line, progress.text_bytes // max(1, progress.lines))
                 ledgers = tidied_ledgers(pipeline, settings)
+                run.note()
     return ledgers
 
 
@@ -280,7 +282,7 @@ def store_merges(
 ) -> None:
     """Load what `read_merges` gives, and report it. Files as destination have no use for it."""
     if pipeline.destination.destination_name == "filesystem":
-        err.print(f"warning: {merges.num_rows:,} merges of users are left out: they are for a warehouse.")
+        warn(f"{merges.num_rows:,} merges of users are left out: they are for a warehouse.")
         return
     hour = first_unseen_hour(settings, ledgers.get(settings.project, {}))
     (load_id,) = run_pipeline(pipeline, amplitude_merges(settings, merges, hour)).loads_ids

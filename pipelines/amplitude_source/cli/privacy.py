@@ -10,9 +10,10 @@ from ..lake.key_paths import KeyPath, format_path
 from ..plan import Planner
 from ..rest.taxonomy import personal_paths
 from .loads import looking
+from .logs import warn
 from .options import destination_option, project_option
 from .projects import chosen_projects
-from .reports import out, show_privacy, warn
+from .reports import out, show_privacy
 
 
 @click.group()

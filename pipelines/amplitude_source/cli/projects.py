@@ -8,7 +8,8 @@ from ..errors import AmplitudeError, PartlyLoadedError
 from ..invocation import ROOT
 from ..settings import AmplitudeSettings, load_projects
 from .failures import FAILURES, explain, is_interrupt
-from .reports import err, out
+from .logs import fail
+from .reports import out
 
 
 def chosen_projects(name: str | None) -> list[AmplitudeSettings]:
@@ -37,7 +38,7 @@ def for_each_project(projects: list[AmplitudeSettings], act: Callable[[Amplitude
         except FAILURES as error:
             if len(projects) == 1 or is_interrupt(error):
                 raise
-            err.print(f"error: project {settings.project}: {explain(error, ROOT)}", style="bold red")
+            fail(f"project {settings.project}: {explain(error, ROOT)}")
             failed[settings.project] = error
     if failed:
         is_partly = all(isinstance(error, PartlyLoadedError) for error in failed.values())

@@ -19,6 +19,7 @@ from ..lake.privacy import Effects
 from ..plan import Work
 from ..settings import HOUR, ONLY_PROJECT, AmplitudeSettings, format_hour
 from ..source import Progress
+from .logs import err, is_json, notice, warn
 
 PAST = {"drop": "dropped", "null": "nulled", "hash": "hashed"}
 NAMED_HOURS = NAMED_GAPS = 5
@@ -26,7 +27,6 @@ WIDEST_TABLE = 10_000  # characters; far more than any table has, so that it is 
 SECONDS_BETWEEN_LINES = 30  # of progress, where there is no terminal
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
-err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
 
 
 @contextmanager
@@ -39,8 +39,9 @@ def progress_bar(work: Work) -> Iterator[Work]:
         TextColumn("hours"),
         TimeRemainingColumn(),
     )
+    is_plain = is_json() or not err.is_terminal
     started = said = time.monotonic()
-    with ProgressBar(*columns, console=err, disable=not err.is_terminal) as bar:
+    with ProgressBar(*columns, console=err, disable=is_plain) as bar:
         task = bar.add_task(format_hour(work.first), total=work.size)
 
         def watched() -> Iterator[ExportHour]:
@@ -48,10 +49,10 @@ def progress_bar(work: Work) -> Iterator[Work]:
             for done, hour in enumerate(work.hours, 1):
                 yield hour
                 bar.update(task, advance=1, description=format_hour(hour.hour))
-                if not err.is_terminal and time.monotonic() - said >= SECONDS_BETWEEN_LINES:
+                if is_plain and time.monotonic() - said >= SECONDS_BETWEEN_LINES:
                     said = time.monotonic()
                     left = timedelta(seconds=round((said - started) / done * (work.size - done)))
-                    err.print(f"{done:,} of {work.size:,} hours, up to {format_hour(hour.hour)}; {left} left.")
+                    notice(f"{done:,} of {work.size:,} hours, up to {format_hour(hour.hour)}; {left} left.")
 
         yield replace(work, hours=watched())
 
@@ -79,10 +80,6 @@ def report(work: Work, progress: Progress, seconds: float) -> None:
         out.print(f"Privacy rules, in {progress.effects.rows:,} rows: {counts}.")
         for sentence in progress.effects.unmet():
             warn(sentence)
-
-
-def warn(sentence: str) -> None:
-    err.print(f"warning: {sentence}", style="yellow")
 
 
 def show_privacy(hour: datetime, effects: Effects) -> None:

@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -103,6 +103,9 @@ class Attempts:
     A wait is drawn from zero to a bound that doubles, so that clients which failed together do not come back together.
     """
 
+    retries: ClassVar[int] = 0
+    """How often this process has tried again, whatever for."""
+
     def __init__(self, host: str, pause: Callable[[float], object]) -> None:
         self._host, self._pause = host, pause
         self._made = 1
@@ -114,6 +117,7 @@ class Attempts:
         wait = retry_after or random.uniform(0, FIRST_WAIT_SECONDS * 2 ** (self._made - 1))
         wait = min(wait, LONGEST_WAIT_SECONDS)
         self._made += 1
+        Attempts.retries += 1
         if wait > NOTICE_SECONDS:
             LOG.warning("%s %s: attempt %d of %d in %.0f s.", self._host, problem, self._made, ATTEMPTS, wait)
         self._pause(wait)

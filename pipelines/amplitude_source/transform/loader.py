@@ -16,7 +16,7 @@ from sqlmesh.core.test import ModelTestMetadata
 
 from ..charts.properties import check_columns
 from ..errors import AmplitudeError
-from ..settings import duckdb_path
+from ..settings import alert_settings, duckdb_path
 from .chart_cohorts import COHORTS, faults_of_cohorts
 from .chart_models import chart_models
 from .duckdb_connection import DuckDBFile, say_if_full
@@ -30,6 +30,7 @@ from .foreign_bronze import (
     read_bronze,
 )
 from .resumable_plan import ResumableScheduler
+from .run_alerts import RunAlerts
 from .sqlmesh_config import UNIT_TEST_VARIABLES, USER_COMMANDS, project_config, use_settings_of
 from .state_database import StateDatabase
 from .state_lock import stop_unless_alone, subcommand
@@ -161,6 +162,8 @@ def complete_config(root: Path) -> Config:
         sys.exit(f"Error: {error}")  # SQLMesh itself would add words around the sentence
     config.loader = ProjectLoader
     config.default_scheduler = ResumableScheduler()
+    if subcommand() == "run" and alert_settings().has_channel:
+        config.notification_targets.append(RunAlerts())
     if subcommand():
         collect_garbage_seldom()
     return config

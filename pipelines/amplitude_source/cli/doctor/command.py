@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import textwrap
+from collections import Counter
 from dataclasses import asdict
 
 import click
@@ -12,9 +13,9 @@ from ...invocation import ROOT
 from ...settings import DESTINATIONS
 from ..options import DESTINATION_HELP
 from ..reports import out
-from .findings import Checkup, Finding
+from .findings import Checkup, Finding, Verdict
 
-STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
+STYLES: dict[Verdict, str] = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 INDENT = 6
 
 
@@ -35,7 +36,15 @@ def doctor(as_json: bool, destination: str | None) -> None:
     if as_json:
         findings = [asdict(finding) for finding in checkup.findings]
         click.echo(json.dumps({"has_failed": checkup.has_failed, "findings": findings}, indent=2))
+    else:
+        out.print(summary(checkup.findings))
     sys.exit(int(checkup.has_failed))
+
+
+def summary(findings: list[Finding]) -> str:
+    """Return one line with how many findings there are of each verdict."""
+    counts = Counter(finding.verdict for finding in findings)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in STYLES if counts[verdict])
 
 
 def show(finding: Finding) -> None:

@@ -10,9 +10,11 @@ from ...charts.channels import read_channel_groups
 from ...charts.properties import read_properties
 from ...environment import exposed
 from ...settings import (
+    ALERTS_PREFIX,
     DESTINATION_VARIABLE,
     VARIABLE_PREFIX,
     AmplitudeSettings,
+    alert_settings,
     all_names,
     destination,
     format_hour,
@@ -27,6 +29,7 @@ from .findings import Checkup
 
 CHECK = "settings"
 MODELS = "models"
+ALERTS = "alerts"
 OF_PROJECT = ("keys", "Amplitude", "clock")
 SQLMESH_FILE = "sqlmesh/config.yaml"
 
@@ -89,6 +92,16 @@ def _checked(checkup: Checkup, name: str, shown: str | None) -> AmplitudeSetting
         )
     checkup.ok(CHECK, f"Hours from {format_hour(settings.first_hour)} on, region {settings.region}.", shown)
     return settings
+
+
+def check_alerts(checkup: Checkup) -> None:
+    """Look at the settings of alerts, without a message."""
+    with checkup.asking(ALERTS):
+        settings = alert_settings()
+        if names := [f"{ALERTS_PREFIX}{name.upper()}" for name, value in settings.items() if value]:
+            checkup.ok(ALERTS, f"{' and '.join(names)} can be read; `alert` uses them.")
+        else:
+            checkup.ok(ALERTS, "None are set up; docs/guides/monitoring.md shows how.")
 
 
 def check_models(checkup: Checkup) -> None:

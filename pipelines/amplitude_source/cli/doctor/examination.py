@@ -2,7 +2,7 @@
 
 from ...invocation import load_command
 from ...settings import GATEWAYS
-from .configuration import CHECK, check_destination, check_files, check_models, check_projects
+from .configuration import CHECK, check_alerts, check_destination, check_files, check_models, check_projects
 from .findings import Checkup
 from .machine import check_disks, check_versions, check_work_folders
 from .sources import check_amplitude, check_bucket, check_lakes
@@ -17,6 +17,7 @@ def examine(checkup: Checkup, destination: str | None) -> None:
     check_versions(checkup)
     projects = check_projects(checkup) if check_files(checkup) else []
     check_models(checkup)
+    check_alerts(checkup)
     chosen = check_destination(checkup, destination)
     if not projects:
         for check in NEED_SETTINGS:

@@ -9,6 +9,8 @@ from typing import Literal
 from ...errors import without_logins
 from ..failures import FAILURES, explain, is_interrupt
 
+DAYS, NEWEST_RUN = "proven days", "newest run"
+
 Verdict = Literal["ok", "warn", "fail", "skip"]
 
 
@@ -36,6 +38,8 @@ class Checkup:
     def __init__(self, root: Path, show: Callable[[Finding], object]) -> None:
         self.root = root
         self.findings: list[Finding] = []
+        self.columns: list[str] = []
+        """Of `bronze.events`, if the warehouse can be asked."""
         self._show = show
 
     def ok(self, check: str, text: str, project: str | None = None) -> None:

@@ -7,6 +7,7 @@ import dlt
 
 from ...bronze.ledger import Ledger, coverage, read_ledgers, rejecting_hours
 from ...bronze.proof import read_proof
+from ...bronze.runs import FAILED, STOPPED, Run, newest_runs
 from ...bronze.taken import Taken, bounds, built, newest_final, read_taken, restatements
 from ...invocation import load_command
 from ...rest.resources import read_failures
@@ -24,12 +25,12 @@ from ..status import (
     standing,
     unloaded_projects,
 )
-from .findings import Checkup
+from .findings import DAYS, NEWEST_RUN, Checkup
 from .snowflake import RIGHTS, STAGE, check_loader, check_transformer
 
 BRONZE = "bronze"
-HOURS, LOADED, REJECTED, ARCHIVE, BUILT, DAYS, REST = (
-    "hours", "newest loaded", "rejected rows", "archive", "newest built", "proven days", "REST APIs",
+HOURS, LOADED, REJECTED, ARCHIVE, BUILT, REST = (
+    "hours", "newest loaded", "rejected rows", "archive", "newest built", "REST APIs",
 )  # fmt: skip
 OF_BRONZE = (HOURS, LOADED, REJECTED, ARCHIVE, BUILT, DAYS, REST)
 
@@ -42,6 +43,7 @@ class Found:
     ledgers: Mapping[str, Ledger] | None = None
     taken: Taken | None = None
     trust: Trust | None = None
+    runs: list[Run] | None = None
 
 
 def check_warehouse(checkup: Checkup, destination: str, projects: Sequence[AmplitudeSettings]) -> None:
@@ -64,6 +66,7 @@ def check_warehouse(checkup: Checkup, destination: str, projects: Sequence[Ampli
     else:
         for check in OF_BRONZE:
             checkup.skip(check, BRONZE)
+    _judge_runs(checkup, found.runs, projects)
 
 
 def _ask(checkup: Checkup, pipeline: dlt.Pipeline, destination: str, found: Found) -> None:
@@ -78,6 +81,10 @@ def _ask(checkup: Checkup, pipeline: dlt.Pipeline, destination: str, found: Foun
         found.taken = read_taken(pipeline)
     with checkup.asking(DAYS):
         found.trust = Trust(read_proof(pipeline), read_failures(pipeline))
+    with checkup.asking(NEWEST_RUN):
+        found.runs = newest_runs(pipeline)
+        if pipeline.default_schema_name:
+            checkup.columns = [*pipeline.default_schema.tables.get("events", {}).get("columns", {})]
     if destination == "snowflake":
         check_loader(checkup, pipeline)
 
@@ -124,6 +131,23 @@ def _judge_hours(checkup: Checkup, settings: AmplitudeSettings, ledger: Ledger, 
         checkup.fail(ARCHIVE, f"{damage} Mend it: {load_command('archive', 'verify', *option)}", shown)
     else:
         checkup.ok(ARCHIVE, "A sample of its hours is whole, and as the ledger has it.", shown)
+
+
+def _judge_runs(checkup: Checkup, newest: Sequence[Run] | None, projects: Sequence[AmplitudeSettings]) -> None:
+    if newest is None:
+        checkup.skip(NEWEST_RUN, BRONZE)
+        return
+    of_project = {run.project: run for run in newest}
+    for settings in projects:
+        shown, run = settings.project if len(projects) > 1 else None, of_project.get(settings.project)
+        if run is None:
+            checkup.ok(NEWEST_RUN, "None is noted yet; the next load notes itself.", shown)
+        elif run.outcome == FAILED:
+            checkup.fail(NEWEST_RUN, str(run), shown)
+        elif run.outcome in (None, STOPPED):
+            checkup.warn(NEWEST_RUN, str(run), shown)
+        else:
+            checkup.ok(NEWEST_RUN, str(run), shown)
 
 
 def _judge_silver(
