@@ -52,6 +52,7 @@ from . import process
 from .chart import chart
 from .dashboard import dashboard
 from .doctor.command import doctor
+from .erase import erase, export_user
 from .failures import one_sentence
 from .loads import load_hours, load_only, load_project, loading, looking, opened_ledgers, run_loads, store_merges
 from .options import destination_option, project_option
@@ -148,6 +149,8 @@ def cli(context: click.Context) -> None:
     amplitude.py privacy check     what the privacy rules do
     amplitude.py archive verify    check and mend the lake
     amplitude.py load-merges FILES load Amplitude's merges
+    amplitude.py erase             forget a person for good
+    amplitude.py export-user       all about one person
 
     Settings come from the environment or from .env; .env.example lists them. Hours are UTC and mean the time of upload.
 
@@ -173,6 +176,8 @@ def cli(context: click.Context) -> None:
 cli.add_command(chart)
 cli.add_command(dashboard)
 cli.add_command(doctor)
+cli.add_command(erase)
+cli.add_command(export_user)
 cli.add_command(privacy)
 
 

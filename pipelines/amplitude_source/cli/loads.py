@@ -36,6 +36,7 @@ from ..charts.compared import compared_charts
 from ..errors import PartlyLoadedError, RejectedRowsError
 from ..export.client import ExportClient
 from ..invocation import load_command
+from ..lake.archive import erased_persons
 from ..lock import locked
 from ..plan import Work
 from ..rest.limits import Limiter
@@ -45,6 +46,7 @@ from ..settings import (
     AmplitudeSettings,
     format_hour,
 )
+from ..tables import IDS_OF_PERSONS
 from .reports import (
     err,
     out,
@@ -72,6 +74,8 @@ def load_project(
     """
     ledgers = opened_ledgers(pipeline, settings)
     work = plan(settings, ledgers.get(settings.project, {}))
+    if work.archive.is_being_erased_from:
+        warn(f"An erasure was interrupted; nobody comes back by this load, but finish it: {load_command('erase')}")
     client = api_client(settings) if work.asks_amplitude else None
     rejecting = []
     if work.merges:
@@ -282,6 +286,8 @@ def store_merges(
     if pipeline.destination.destination_name == "filesystem":
         err.print(f"warning: {merges.num_rows:,} merges of users are left out: they are for a warehouse.")
         return
+    if erased := erased_persons(settings.lake, settings.project, settings.privacy):
+        merges = erased.others(merges, IDS_OF_PERSONS["merge_ids"])
     hour = first_unseen_hour(settings, ledgers.get(settings.project, {}))
     (load_id,) = run_pipeline(pipeline, amplitude_merges(settings, merges, hour)).loads_ids
     count = f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'"
