@@ -10,6 +10,8 @@ from ..settings import CATALOG
 from .destinations import NEW_FILE
 from .duckdb_file import patiently
 
+SPILLS = ".tmp"
+
 
 def rewrite(path: Path) -> None:
     """Copy all tables and views into a new file, which takes the old one's place in one step.
@@ -24,7 +26,8 @@ def rewrite(path: Path) -> None:
     new.unlink(missing_ok=True)  # of a run that was killed
     with patiently(lambda: duckdb.connect(path), path) as connection:
         connection.execute("CHECKPOINT")  # so that nothing is left in the log beside the file
-    with duckdb.connect() as connection:
+        remove_spilled(path)
+    with duckdb.connect(config={"temp_directory": f"{path}{SPILLS}"}) as connection:
         patiently(lambda: connection.execute(f"ATTACH '{quoted(path)}' AS {CATALOG} (READ_ONLY)"), path)
         storage = NEW_FILE["storage_compatibility_version"]
         connection.execute(f"ATTACH '{quoted(new)}' AS rewritten (STORAGE_VERSION '{storage}')")
@@ -36,6 +39,13 @@ def rewrite(path: Path) -> None:
             raise AmplitudeError(f"{path} could not be copied: the copy has other rows; run again.")
         shutil.copymode(path, new)
         new.replace(path)
+
+
+def remove_spilled(path: Path) -> None:
+    """Remove what queries that were killed had no room for in memory: beside the file, or in the current folder."""
+    for folder in (path.with_name(f"{path.name}{SPILLS}"), Path(SPILLS)):
+        for spilled in folder.glob("duckdb_temp_*"):
+            spilled.unlink()
 
 
 def counted(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[tuple[str, str, int]]:
