@@ -190,6 +190,14 @@ def test_an_erasure_that_is_killed_at_every_step_is_finished_by_the_next(held: P
     assert held.load_here("erase").returncode == 2, "nothing is left to be finished"
 
 
+def test_a_database_that_was_restored_loses_the_person_again(held: Project, tmp_path: Path) -> None:
+    shutil.copy(held.database, tmp_path / "backup")
+    succeeded(held.load_here("erase", "--user-id", USER))
+    shutil.copy(tmp_path / "backup", held.database)
+    succeeded(held.load_here("erase", "--user-id", USER))
+    assert_erased(held)
+
+
 def test_a_load_after_a_kill_says_so_and_brings_nobody_back(held: Project) -> None:
     with mock.patch.object(Archive, "_write_manifest", side_effect=KeyboardInterrupt):
         assert held.load_here("erase", "--user-id", USER).returncode == 130

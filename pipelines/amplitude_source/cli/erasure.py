@@ -96,7 +96,8 @@ class Erasure:
         ledgers = opened_ledgers(self._pipeline, self._settings)
         ledger = ledgers.get(self._settings.project, {})
         rewritten = self._hours_rewritten()
-        if hours := [hour for hour in rewritten if self._differs(hour, ledger)]:
+        # Another warehouse's erasure may have rewritten hours long ago, or this warehouse was restored.
+        if hours := [hour for hour in sorted({*rewritten, *self._hours_in_bronze()}) if self._differs(hour, ledger)]:
             read = (read() for read in self._archive.read_hours(hours))
             work = Work(read, hours[0], len(hours), self._archive, asks_amplitude=False)
             progress = Progress()
@@ -106,6 +107,15 @@ class Erasure:
         for hour in self._archive.announced():
             if hour in rewritten:
                 self._archive.settle(hour)
+
+    def _hours_in_bronze(self) -> list[datetime]:
+        """Return the hours of which bronze has rows of these persons."""
+        if self._destination == "filesystem":
+            return []
+        with kept_open(self._pipeline), self._pipeline.sql_client() as client:
+            persons = Persons(client, self._settings.project, self._persons)
+            events = [table for table in own_tables(id_tables(client)) if table.name.lower() == "events"]
+            return [hour for table in events for (hour,) in persons.rows(table, "DISTINCT _export_hour")[1]]
 
     def _differs(self, hour: datetime, ledger: Ledger) -> bool:
         is_known = hour in ledger and ledger[hour].is_final
