@@ -1,5 +1,6 @@
 """A week that is loaded and built once, for tests that begin after that."""
 
+import functools
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -20,17 +21,22 @@ def settle(project: Project, simulator: Simulator) -> None:
     project.set_clock(simulator.product.end + timedelta(days=1), simulator)
 
 
-def copy_week(project: Project, simulator: Simulator, factory: pytest.TempPathFactory) -> None:
-    """Gives a project the data of one that has loaded and planned the week."""
+@functools.cache
+def built_week(factory: pytest.TempPathFactory) -> Path:
+    """The data of a project that has loaded and planned the week."""
 
     def build(folder: Path) -> Path:
         with Simulator(WEEK) as simulator:
-            built = make_project(folder, simulator)
-            settle(built, simulator)
-            succeeded(built.load_here())
-        warehouse.plan(built)
-        return built.root / "data"
+            project = make_project(folder, simulator)
+            settle(project, simulator)
+            succeeded(project.load_here())
+        warehouse.plan(project)
+        return project.root / "data"
 
+    return built_once(factory, "built-week", build)
+
+
+def copy_week(project: Project, simulator: Simulator, factory: pytest.TempPathFactory) -> None:
+    """Gives a project a copy of that data."""
     settle(project, simulator)
-    data = built_once(factory, "built-week", build)
-    shutil.copytree(data, project.root / "data", ignore=shutil.ignore_patterns("work"))
+    shutil.copytree(built_week(factory), project.root / "data", ignore=shutil.ignore_patterns("work"))
