@@ -190,6 +190,7 @@ def test_an_erasure_that_is_killed_at_every_step_is_finished_by_the_next(held: P
     assert held.load_here("erase").returncode == 2, "nothing is left to be finished"
 
 
+@pytest.mark.nightly
 def test_a_database_that_was_restored_loses_the_person_again(held: Project, tmp_path: Path) -> None:
     shutil.copy(held.database, tmp_path / "backup")
     succeeded(held.load_here("erase", "--user-id", USER))
@@ -225,6 +226,7 @@ def test_kills_at_random_times_leave_what_one_run_leaves(held: Project, seed: in
     assert sum(file["erased_rows"] for each in certificates(held) for file in each["files"]) == len(THEIRS)
 
 
+@pytest.mark.nightly
 def test_two_persons_one_after_the_other_each_have_a_certificate(held: Project) -> None:
     """The clock stands still between them."""
     other = next(row for row in ROWS if row["user_id"] and row["amplitude_id"] not in AMPLITUDE_IDS)

@@ -16,6 +16,7 @@ AMPLITUDE_IDS = {row["amplitude_id"] for row in ROWS if row["user_id"] == USER}
 OTHERS = {row["uuid"] for row in ROWS if row["amplitude_id"] not in AMPLITUDE_IDS}
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_person_leaves_snowflake_and_the_bucket(snowflake_project: SnowflakeProject) -> None:
     project = snowflake_project
