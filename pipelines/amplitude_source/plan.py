@@ -98,7 +98,7 @@ class Planner:
     def __init__(self, settings: AmplitudeSettings, ledger: Ledger) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._archive = Archive(settings.lake, settings.project, settings.privacy.redactor(), settings.exports)
+        self._archive = Archive(settings.lake, settings.project, settings.privacy, settings.exports)
 
     @cached_property
     def _bucket(self) -> ExportBucket | None:

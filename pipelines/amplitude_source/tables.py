@@ -134,6 +134,7 @@ LEDGER_COLUMNS = {
     "revised_at": Column("timestamp", "When the last of them came, null for the first"),
     "exported_at": Column("timestamp", "When Amplitude was asked for the hour"),
     "loaded_at": Column("timestamp", "When it was loaded"),
+    "erased_rows": Column("bigint", "Rows of the hour that are left out because their persons were erased"),
 }
 
 # A key of the export that became a column of its own.
@@ -336,6 +337,15 @@ TABLES = {
     "cohort_members": COHORT_MEMBERS_COLUMNS,
     "experiments": EXPERIMENTS_COLUMNS,
     "pipeline_runs": PIPELINE_RUNS_COLUMNS,
+}
+
+# Where a table of bronze names a person: the columns with ids, and those with a JSON array of them.
+IDS_OF_PERSONS: dict[str, tuple[str, ...]] = {
+    "events": ("user_id", "amplitude_id"),
+    "merge_ids": ("amplitude_id", "merged_amplitude_id"),
+    "cohort_members": ("amplitude_id",),
+    "user_identities": ("amplitude_id", "canonical_amplitude_id", "merged_amplitude_ids"),
+    "deletion_jobs": ("amplitude_id",),
 }
 
 DLT_TYPES: dict[str, TDataType] = {

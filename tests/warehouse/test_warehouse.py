@@ -2,7 +2,6 @@
 
 import random
 import re
-import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -18,10 +17,9 @@ from simulator.server import Simulator
 from support import warehouse
 from support.members import export_row, gzip_lines, hour_text, member_name
 from support.project import Project, make_project
-from support.shared import built_once
+from support.week import WEEK, copy_week, settle
 
 HOUR = timedelta(hours=1)
-WEEK = Product(seed=8, days=7, events_per_day=120)
 
 
 @pytest.fixture
@@ -30,36 +28,15 @@ def product() -> Product:
     return WEEK
 
 
-def settle(project: Project, simulator: Simulator) -> None:
-    """Sets the clocks to when every hour of the product is final."""
-    project.set_clock(simulator.product.end + timedelta(days=1), simulator)
-
-
 def load(project: Project, *arguments: str) -> None:
     result = project.load_here(*arguments)
     assert result.returncode == 0, result.stderr
 
 
-@pytest.fixture(scope="module")
-def built_week(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data of a project that has loaded and planned the week; for tests that begin after that."""
-
-    def build(folder: Path) -> Path:
-        with Simulator(WEEK) as simulator:
-            project = make_project(folder, simulator)
-            settle(project, simulator)
-            load(project)
-        warehouse.plan(project)
-        return project.root / "data"
-
-    return built_once(tmp_path_factory, "built-week", build)
-
-
 @pytest.fixture
-def built(project: Project, simulator: Simulator, built_week: Path) -> Project:
-    """A copy of that project."""
-    settle(project, simulator)
-    shutil.copytree(built_week, project.root / "data", ignore=shutil.ignore_patterns("work"))
+def built(project: Project, simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that has loaded and planned the week."""
+    copy_week(project, simulator, tmp_path_factory)
     return project
 
 

@@ -5,16 +5,19 @@ count. Only the ledger's files are put together when there are many, because eac
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 
 import dlt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from dlt.common.storages import FilesystemConfiguration
 
+from ..lake.erased import Erased
 from ..lake.open import open_lake
 from ..lake.storage import Lake
+from ..tables import IDS_OF_PERSONS
 
 DATASET = "bronze"
 LAYOUT = "{table_name}/{load_id}.{file_id}.{ext}"
@@ -81,6 +84,23 @@ class BronzeFiles:
         newest = {PurePosixPath(path).parent: path for path in sorted(paths)}
         return [self._lake.read(path) for path in newest.values()]
 
+    def erase(self, persons: Erased, rewritten: Collection[str]) -> None:
+        """Write files anew without the rows of persons, also of rows that do not count.
+
+        Args:
+            persons: who they are.
+            rewritten: names of the archive's files that lost lines: an example from them may be a person's.
+        """
+        for path in self._lake.paths(DATASET):
+            if path.endswith(".parquet"):
+                before = pq.read_table(io.BytesIO(self._lake.read(path)))
+                after = without_persons(before, path.split("/")[1], persons, rewritten)
+                if not after.equals(before):
+                    rows = io.BytesIO()
+                    pq.write_table(after, rows)
+                    self._lake.write(path, rows.getvalue())
+        self._lake.sync()
+
     def _ledger_paths(self) -> list[str]:
         finished = self.finished_loads()
         return [path for path in self._lake.paths(f"{DATASET}/export_hours") if load_of(path) in finished]
@@ -92,6 +112,20 @@ class BronzeFiles:
             return pa.table({})
         rows = pa.concat_tables(tables, promote_options="default").unify_dictionaries()  # of the loads' names
         return rows.group_by(rows.column_names).aggregate([])
+
+
+def without_persons(rows: pa.Table, table: str, persons: Erased, rewritten: Collection[str]) -> pa.Table:
+    """Return the rows of a table that are not of some persons."""
+    rows = persons.others(rows, IDS_OF_PERSONS.get(table, ()))
+    if table == "rejected_rows":
+        is_kept = [not persons.owns((line or "").encode()) for line in rows["line"].to_pylist()]
+        rows = rows.filter(pa.array(is_kept, pa.bool_()))
+    if table == "schema_changes":
+        is_rewritten = pc.is_in(rows["_archive_file"], pa.array([*rewritten], pa.string()))
+        for name in {"example", "_archive_row"} & set(rows.column_names):
+            place = rows.column_names.index(name)
+            rows = rows.set_column(place, rows.schema.field(name), pc.if_else(is_rewritten, None, rows[name]))
+    return rows
 
 
 def load_of(path: str) -> str:

@@ -1,7 +1,7 @@
 """The ledger `bronze.export_hours`: a row for each hour that was asked for; and what that says of the others."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -39,6 +39,7 @@ class LedgerRow:
     revised_at: datetime | None
     exported_at: datetime
     loaded_at: datetime
+    erased_rows: int = 0
     load_id: str = ""
     """dlt's load that brought the hour's rows; dlt itself writes it."""
 
@@ -57,7 +58,7 @@ def read_ledgers(pipeline: dlt.Pipeline) -> dict[str, Ledger]:
     """
     is_files = pipeline.destination.destination_name == "filesystem"
     rows, finished = _from_files(BronzeFiles(pipeline)) if is_files else _from_tables(pipeline)
-    entries = [entry for row in rows if (entry := LedgerRow(*row)).load_id in finished]
+    entries = [entry for row in rows if (entry := LedgerRow(**row)).load_id in finished]
     ledgers: dict[str, dict[datetime, LedgerRow]] = {}
     for entry in sorted(entries, key=lambda e: (e.project, e.export_hour, e.load_id)):
         ledgers.setdefault(entry.project, {})[entry.export_hour] = entry
@@ -76,20 +77,29 @@ def first_open(hour: datetime, ledger: Ledger) -> datetime:
     return hour
 
 
-def _from_tables(pipeline: dlt.Pipeline) -> tuple[list[tuple[Any, ...]], set[str]]:
+def _from_tables(pipeline: dlt.Pipeline) -> tuple[list[dict[str, Any]], set[str]]:
     """The ledger's rows, and the loads that are finished."""
     dataset = pipeline.dataset()
     try:
-        rows = dataset["export_hours"].select(*LEDGER_COLUMNS, "_dlt_load_id").fetchall()
+        known = pipeline.default_schema.get_table_columns("export_hours")  # an older warehouse lacks erased_rows
+        names = [name for name in LEDGER_COLUMNS if name in known]
+        rows = dataset["export_hours"].select(*names, "_dlt_load_id").fetchall()
         loads = dataset["_dlt_loads"].select("load_id", "status").fetchall()
     except (KeyError, ValueError):  # nothing was ever loaded
         return [], set()
-    return rows, {load_id for load_id, status in loads if status == 0}
+    return [named(names, row) for row in rows], {load_id for load_id, status in loads if status == 0}
 
 
-def _from_files(files: BronzeFiles) -> tuple[list[tuple[Any, ...]], set[str]]:
+def _from_files(files: BronzeFiles) -> tuple[list[dict[str, Any]], set[str]]:
     rows = files.ledger().to_pylist()
-    return [tuple(row[name] for name in (*LEDGER_COLUMNS, "_dlt_load_id")) for row in rows], files.finished_loads()
+    names = [name for name in LEDGER_COLUMNS if rows and name in rows[0]]
+    return [named(names, [row[name] for name in (*names, "_dlt_load_id")]) for row in rows], files.finished_loads()
+
+
+def named(names: list[str], values: Sequence[Any]) -> dict[str, Any]:
+    """Return the fields of a row: some columns of the ledger, then its load."""
+    fields = dict(zip([*names, "load_id"], values, strict=True))
+    return fields | {"erased_rows": fields.get("erased_rows") or 0}  # none in what was loaded before there were any
 
 
 def ledger_row(
@@ -119,6 +129,7 @@ def ledger_row(
         revised_at=now if changed else known.revised_at if known else None,
         exported_at=hour.exported_at,
         loaded_at=now,
+        erased_rows=hour.erased_rows,
     )
 
 

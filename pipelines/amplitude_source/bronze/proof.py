@@ -16,7 +16,7 @@ DIFFERS, EQUAL = "differs", "equal"
 MENDED_BY_A_LOOK = ("late rows", "empty hours", "late copies")
 # Days that are asked about by event type: each costs a request for each type.
 MOST_DOUBTFUL = 3
-EXPLAINED = ("zone", "deleted types")
+EXPLAINED = ("zone", "deleted types", "erased persons")
 # With each further look at a day come hours of upload that are further from its end.
 HOURS_AFTER = (3, 24, 72)
 QUERY = f"""

@@ -52,6 +52,7 @@ from .alert import alert
 from .chart import chart
 from .dashboard import dashboard
 from .doctor.command import doctor
+from .erase import erase, export_user
 from .failures import one_sentence
 from .loads import load_hours, load_only, load_project, loading, looking, opened_ledgers, run_loads, store_merges
 from .logs import log_format_option, text_again, warn
@@ -146,6 +147,8 @@ def cli(context: click.Context) -> None:
     amplitude.py privacy check     what the privacy rules do
     amplitude.py archive verify    check and mend the lake
     amplitude.py load-merges FILES load Amplitude's merges
+    amplitude.py erase             forget a person for good
+    amplitude.py export-user       all about one person
 
     Settings come from the environment or from .env; .env.example lists them. Hours are UTC and mean the time of upload.
 
@@ -172,6 +175,8 @@ cli.add_command(alert)
 cli.add_command(chart)
 cli.add_command(dashboard)
 cli.add_command(doctor)
+cli.add_command(erase)
+cli.add_command(export_user)
 cli.add_command(privacy)
 
 

@@ -35,6 +35,7 @@ from ..charts.compared import compared_charts
 from ..errors import PartlyLoadedError, RejectedRowsError
 from ..export.client import ExportClient
 from ..invocation import load_command
+from ..lake.archive import erased_persons
 from ..lock import locked
 from ..plan import Work
 from ..rest.limits import Limiter
@@ -45,6 +46,7 @@ from ..settings import (
     format_hour,
 )
 from .logs import notice, status, warn
+from ..tables import IDS_OF_PERSONS
 from .reports import (
     out,
     progress_bar,
@@ -72,6 +74,8 @@ def load_project(
     """
     ledgers = opened_ledgers(pipeline, settings)
     work = plan(settings, ledgers.get(settings.project, {}))
+    if work.archive.is_being_erased_from:
+        warn(f"An erasure was interrupted; nobody comes back by this load, but finish it: {load_command('erase')}")
     client = api_client(settings) if work.asks_amplitude else None
     if work.merges:
         if len(work.merges) > MANY_FILES:
@@ -284,6 +288,8 @@ def store_merges(
     if pipeline.destination.destination_name == "filesystem":
         warn(f"{merges.num_rows:,} merges of users are left out: they are for a warehouse.")
         return
+    if erased := erased_persons(settings.lake, settings.project, settings.privacy):
+        merges = erased.others(merges, IDS_OF_PERSONS["merge_ids"])
     hour = first_unseen_hour(settings, ledgers.get(settings.project, {}))
     (load_id,) = run_pipeline(pipeline, amplitude_merges(settings, merges, hour)).loads_ids
     count = f"SELECT COUNT(*) FROM merge_ids WHERE _dlt_load_id = '{load_id}'"

@@ -3,6 +3,7 @@
 raw/project=<project>/app=<app>/date=<yyyy-mm-dd>/hour=<HH>/<app>_<yyyy-MM-dd>_<H>#<n>.json.gz
 raw/project=<project>/hours/date=<yyyy-mm-dd>/hour=<HH>.json     the hour's manifest; without members: it has no data
 raw/project=<project>/unloaded/<yyyy-mm-dd>T<HH>                 a note: the warehouse may lack a change of the hour
+raw/project=<project>/erased/                                    whom no file may be of: see `erased.py`
 
 A member that Amplitude wrote to a bucket of the user's own is not copied: the hour's manifest has its address.
 """
@@ -13,7 +14,7 @@ import re
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -27,13 +28,14 @@ from isal import isal_zlib  # zlib's interface at twice its speed
 
 from ..background import read_ahead
 from ..errors import AmplitudeError
+from .erased import PERSONS, Erased, ErasedFolder, Found, Rewritten, joined
 from .open import Places, open_lake
-from .privacy import Effects, Redactor
+from .privacy import Effects, PrivacySettings, Redactor, gzipped
 from .storage import UNFINISHED, LakeError, Sink, Uploads, together
 
 MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
 MANIFEST_NAME = re.compile(r"/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>[01]\d|2[0-3])\.json$")
-MANIFEST_KEYS = {"exported_at", "sent", "members", "places"}
+MANIFEST_KEYS = {"exported_at", "sent", "members", "places", "erased"}
 EXAMPLE_NAME = "100011471_2026-06-01_0#0.json.gz"
 READ_BYTES = 1 << 18
 PIECE_BYTES = 1 << 18  # of unzipped text
@@ -114,6 +116,8 @@ class ArchivedMember:
     """Of what Amplitude sent: another where privacy rules changed it."""
     effects: Effects | None = field(default=None, repr=False, compare=False)
     """Of the privacy rules, if it passed them on its way."""
+    erased: int = 0
+    """How many lines of erased persons it lacks."""
     kept: deque[bytes] = field(default_factory=deque, repr=False, compare=False)
     """Its text, if the check kept it."""
 
@@ -142,9 +146,25 @@ class ExportHour:
     is_final: bool = True
 
     @property
+    def erased_rows(self) -> int:
+        """How many lines of erased persons it lacks."""
+        return sum(member.erased for member in self.members)
+
+    @property
     def sha256(self) -> str | None:
         """Of its content; None without members."""
         return content_sha256(shas(self.members))
+
+
+class Searched(NamedTuple):
+    """What an hour has of persons who are to be erased."""
+
+    hour: datetime
+    found: Found
+    files: int
+    """How many files have lines of theirs."""
+    paths: list[str]
+    """Of all its files in the lake."""
 
 
 class IncompleteHourError(AmplitudeError):
@@ -169,21 +189,23 @@ class Manifest(NamedTuple):
     """The SHA-256 of each member by its name."""
     places: dict[str, str]
     """The addresses of the members that are not in the archive itself."""
+    erased: dict[str, int]
+    """How many lines of erased persons the members lack; those that lack none are not in it."""
 
     @classmethod
     def parse(cls, text: bytes, hour: datetime) -> "Manifest":
         """Read the manifest of an hour. Those that were written before manifests had a checksum have none.
 
-        Those without places, which came later, are written as they were then.
+        Those without places or erased lines, which came later, are written as they were then.
 
         Raises:
             ValueError: it is damaged, or it is another hour's.
         """
         try:
-            fields = {"places": {}} | json.loads(text)
+            fields = {"places": {}, "erased": {}} | json.loads(text)
             stated = fields.pop("sha256", None)
             exported_at = datetime.fromisoformat(fields["exported_at"])
-            manifest = cls(exported_at, fields["sent"], fields["members"], fields["places"])
+            manifest = cls(exported_at, fields["sent"], fields["members"], fields["places"], fields["erased"])
             names = [MemberName.parse(name) for name in manifest.members]
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"it lacks {error}") from None
@@ -195,15 +217,16 @@ class Manifest(NamedTuple):
 
     def sha256(self, hour: datetime) -> str:
         """Return its own checksum, which covers the hour, too: the file may bear another hour's name."""
-        fields = self if self.places else self[:-1]
-        text = json.dumps([hour, *fields], default=datetime.isoformat)
+        text = json.dumps([hour, *self._stated().values()], default=datetime.isoformat)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def text(self, hour: datetime) -> bytes:
-        fields = self._asdict() | {"sha256": self.sha256(hour)}
-        if not self.places:
-            del fields["places"]
+        fields = self._stated() | {"sha256": self.sha256(hour)}
         return json.dumps(fields, default=datetime.isoformat, indent=2).encode()
+
+    def _stated(self) -> dict[str, object]:
+        count = 5 if self.erased else 4 if self.places else 3  # as before there were the others
+        return dict([*self._asdict().items()][:count])
 
     @property
     def content(self) -> str | None:
@@ -218,25 +241,35 @@ class Archive:
         self,
         lake: FilesystemConfiguration,
         project: str,
-        redactor: Redactor | None = None,
+        privacy: PrivacySettings | None = None,
         exports: FilesystemConfiguration | None = None,
     ) -> None:
-        """What comes from outside passes the redactor, if there is one, before a byte of it is kept.
+        """What comes from outside passes the privacy rules, and the list of erased persons, before a byte is kept.
 
-        `exports` is the bucket to which Amplitude exports.
+        `exports` is the bucket to which Amplitude exports. An archive without `privacy` only compares checksums.
+
+        Raises:
+            AmplitudeError: a rule cannot be followed, or the key of the erased persons is missing.
         """
-        self._redactor = redactor
+        self._redactor = privacy.redactor() if privacy else None
         self._lake = open_lake(lake)
         self._places = Places((exports, lake))
         self._root = f"raw/project={project}"
         self._days: dict[date, set[datetime]] = {}
+        self.erasures = ErasedFolder(self._lake, self._root, privacy) if privacy else None
+        self._erased = self.erasures.persons() if self.erasures else None
+        self.is_being_erased_from = bool(self._erased and self.erasures and self.erasures.unfinished())
+        """Whether an erasure was begun and is not finished."""
 
     def take_over(self, project: str) -> None:
         """Copy the archive of a project that has this one's name now; then forget it under its old name."""
         paths = self._lake.paths(f"raw/project={project}")
         for path in paths:
             target = path.replace(f"raw/project={project}/", f"{self._root}/", 1)
-            self._lake.write(target, self._lake.read(path))
+            data = self._lake.read(path)
+            if target == f"{self._root}/{PERSONS}" and target in self._lake.paths(self._root):
+                data = joined(data, self._lake.read(target))
+            self._lake.write(target, data)
         for path in paths:
             self._lake.remove(path)
         self._days.clear()
@@ -267,22 +300,21 @@ class Archive:
         archived = sorted([*replaced, *kept], key=_by_name)
         if is_final:
             sent_content = content_sha256({m.name.name: m.sent_sha256 for m in replaced})
-            places = {m.name.name: m.member.place for m in archived if m.member.place}
-            self._write_manifest(hour, Manifest(exported_at, sent_content, shas(archived), places))
+            self._write_manifest(hour, manifest_of(archived, exported_at, sent_content))
             self._remove_copies(replaced)
         return ExportHour(hour, archived, exported_at, is_final)
 
     def store_empty(self, hour: datetime, exported_at: datetime) -> ExportHour:
         """Make a manifest without members take the place of a damaged one: the hour is known to have no data."""
-        self._write_manifest(hour, Manifest(exported_at, None, {}, {}))
+        self._write_manifest(hour, manifest_of([], exported_at, None))
         return ExportHour(hour, [], exported_at)
 
     def _replace(self, members: list[Member]) -> list[ArchivedMember]:
         """Copies all members before the first takes its place, so that a broken one changes nothing.
 
-        Those that lie in a bucket of the user's own, and that no rule changes, are only checked.
+        Those that lie in a bucket of the user's own, and that nothing changes, are only checked.
         """
-        if not self._redactor and all(member.place for member in members):
+        if all(self._stays_where_it_is(member) for member in members):
             return check_all(members)
         with together(self._lake.uploads()) as uploads:
             archived = checked(partial(self._copy, member, uploads) for member in members)
@@ -290,10 +322,19 @@ class Archive:
             self._remove_others(f"{self._root}/{folder}", {m.name.name for m in group})
         return archived
 
+    def _stays_where_it_is(self, member: Member) -> bool:
+        return bool(member.place) and not self._redactor and not self._has_erased_lines(member)
+
     def _copy(self, member: Member, uploads: Uploads, room: int) -> ArchivedMember:
+        if self._stays_where_it_is(member):
+            return check(member, room)
+        erased = self._erased if self._has_erased_lines(member) else None
         with member.open() as source, uploads.create(self._path(member.name)) as sink:
-            archived = _copy_checked(member, source, sink, room, self._redactor)
-        return replace(archived, member=self._member(member.name)) if self._redactor else archived
+            archived = _copy_checked(member, source, sink, room, self._redactor, erased)
+        return replace(archived, member=self._member(member.name)) if self._redactor or erased else archived
+
+    def _has_erased_lines(self, member: Member) -> bool:
+        return self._erased is not None and find_lines(member, self._erased).total() > 0
 
     def _remove_others(self, folder: str, names: set[str]) -> None:
         """Members of an earlier export that are no longer sent go, and what a killed run left."""
@@ -303,8 +344,10 @@ class Archive:
 
     def _remove_copies(self, members: Iterable[ArchivedMember]) -> None:
         """Copies go that the manifest no longer names, because it has the members' own places."""
+        members = [*members]
         for folder in {m.name.folder for m in members if m.member.place}:
-            self._remove_others(f"{self._root}/{folder}", set())
+            kept = {m.name.name for m in members if m.name.folder == folder and not m.member.place}
+            self._remove_others(f"{self._root}/{folder}", kept)
 
     def _members_of_other_apps(self, manifest: Manifest | None, apps: set[int]) -> list[Member]:
         members = self._members(manifest) if manifest else []
@@ -419,6 +462,8 @@ class Archive:
         Raises:
             IncompleteHourError: it is not what its manifest says.
         """
+        if self._erased:
+            self.purge(hour)
         manifest = self._manifest(hour)
         if not manifest:
             raise IncompleteHourError(hour, "its manifest is missing")
@@ -426,7 +471,92 @@ class Archive:
             members = check_all(sorted(self._members(manifest), key=_by_name))
         if changed := [m.name.name for m in members if m.sha256 != manifest.members[m.name.name]]:
             raise IncompleteHourError(hour, f"{changed[0]} is not the file that was archived")
+        members = [replace(member, erased=manifest.erased.get(member.name.name, 0)) for member in members]
         return ExportHour(hour, members, manifest.exported_at)
+
+    def search(self, erased: Erased, hours: Iterable[datetime] | None = None) -> Iterator["Searched"]:
+        """Yield hours, by default all, with what they have of persons. A far lake is read ahead.
+
+        Raises:
+            IncompleteHourError: a file of an hour cannot be read.
+        """
+        hours, count = self.hours() if hours is None else hours, self._lake.reads_ahead
+        search = partial(self._search, erased=erased)
+        if count:
+            yield from (searched() for searched in read_ahead(search, hours, count))
+        else:
+            yield from map(search, hours)
+
+    def _search(self, hour: datetime, erased: Erased) -> "Searched":
+        manifest = self._manifest(hour)
+        members = self._members(manifest) if manifest else []
+        with _told_of_damage(hour):
+            found = [find_lines(member, erased) for member in members]
+        return Searched(hour, sum(found, Found()), sum(map(bool, found)), [self._path(m.name) for m in members])
+
+    def lines_of(self, persons: Erased) -> Iterator[bytes]:
+        """Yield the lines of persons, in pieces."""
+        for hour in self.hours():
+            for member in self.read_hour(hour).members:
+                piece = b"\n"
+                for piece in persons.theirs(member.text()):
+                    yield piece
+                if not piece.endswith(b"\n"):  # the last line of a file
+                    yield b"\n"
+
+    def purge(self, hour: datetime) -> None:
+        """Rewrite an hour without the lines of erased persons, if it has any.
+
+        First it is noted what the files become. So one that a killed run has rewritten is known by its checksum, and
+        the hour is finished without Amplitude.
+
+        Raises:
+            IncompleteHourError: it is neither what its manifest says, nor what an erasure made of it.
+        """
+        manifest = self._manifest(hour)
+        if not (self.erasures and self._erased and manifest):
+            return
+        with _told_of_damage(hour):
+            members = [member for member in self._members(manifest) if self._has_erased_lines(member)]
+        if not members and not self.is_being_erased_from:
+            return
+        noted = self.erasures.rewritten(hour)
+        now = self._checked_shas(hour, manifest, noted)
+        with together(self._lake.uploads()) as uploads:
+            rewritten = [self._without_erased(member, uploads) for member in members]
+            becomes = rewritten_manifest(manifest, noted, now, rewritten)
+            if becomes == manifest:
+                return
+            noted = noted or Rewritten(f"{hour:%Y-%m-%dT%H}", manifest.members, {}, {}, manifest.erased)
+            elsewhere = sorted({*noted.elsewhere, *(member.place for member in members if member.place)})
+            note = replace(noted, after=becomes.members, erased=becomes.erased, elsewhere=elsewhere)
+            self.erasures.note_hour(hour, note)
+            self.announce(hour)
+        self._write_manifest(hour, becomes)
+        self._lake.sync()
+
+    def _checked_shas(self, hour: datetime, manifest: Manifest, noted: Rewritten | None) -> dict[str, str]:
+        """Return the SHA-256 of each member as it is."""
+        with _told_of_damage(hour):
+            now = {member.name.name: _sha256(member) for member in self._members(manifest)}
+        for name, sha256 in now.items():
+            if sha256 not in (manifest.members[name], noted and noted.after.get(name)):
+                raise IncompleteHourError(hour, f"{name} is not the file that was archived")
+        return now
+
+    def _without_erased(self, member: Member, uploads: Uploads) -> ArchivedMember:
+        with member.open() as source, uploads.create(self._path(member.name)) as sink:
+            return _copy_checked(member, source, sink, room=0, erased=self._erased)
+
+    def remove_strays(self, known: Collection[str]) -> None:
+        """Remove files that killed runs left: those on their way, and members that no manifest names.
+
+        Args:
+            known: the paths of the members that manifests name.
+        """
+        for path in self._lake.paths(self._root):
+            if path.endswith(UNFINISHED) or (MemberName.parse(path) and path not in known):
+                self._lake.remove(path)
 
     def apps(self, hour: datetime) -> set[int]:
         """Return Amplitude's numbers of the projects that an hour has files of; none if its manifest is damaged."""
@@ -458,6 +588,15 @@ class Archive:
         if count := self._lake.reads_ahead:
             return read_ahead(self.read_hour, hours, count)
         return (partial(self.read_hour, hour) for hour in hours)
+
+
+def erased_persons(lake: FilesystemConfiguration, project: str, privacy: PrivacySettings) -> Erased | None:
+    """Return the persons whom a project has erased; None where nobody ever was.
+
+    Raises:
+        AmplitudeError: the key is missing, or it is another one.
+    """
+    return ErasedFolder(open_lake(lake), f"raw/project={project}", privacy).persons()
 
 
 @contextmanager
@@ -493,6 +632,43 @@ def content_sha256(members: Mapping[str, str]) -> str | None:
     return hashlib.sha256(lines.encode()).hexdigest() if lines else None
 
 
+def find_lines(member: Member, erased: Erased) -> Found:
+    """Return how many lines a member has of each erased id, by its hash."""
+    found = Found()
+    with member.open() as source, sound(member.name):
+        deque(erased.kept(gunzip(iter(partial(source.read, READ_BYTES), b"")), found), maxlen=0)
+    return found
+
+
+def manifest_of(members: Iterable[ArchivedMember], exported_at: datetime, sent: str | None) -> Manifest:
+    """Return what a manifest says of members."""
+    members = [*members]
+    places = {member.name.name: member.member.place for member in members if member.member.place}
+    erased = {member.name.name: member.erased for member in members if member.erased}
+    return Manifest(exported_at, sent, shas(members), places, erased)
+
+
+def rewritten_manifest(
+    manifest: Manifest, noted: Rewritten | None, now: Mapping[str, str], rewritten: list[ArchivedMember]
+) -> Manifest:
+    """Return the manifest of an hour from which lines of erased persons went.
+
+    Args:
+        manifest: of before.
+        noted: what an earlier run was about to do to the hour.
+        now: the SHA-256 of each member, some of them rewritten by that run.
+        rewritten: by this run.
+    """
+    erased = dict(manifest.erased)
+    if noted:
+        erased |= {name: noted.erased[name] for name in now if now[name] != manifest.members[name]}
+    for member in rewritten:
+        erased[member.name.name] = erased.get(member.name.name, 0) + member.erased
+    copied = shas(rewritten)
+    places = {name: place for name, place in manifest.places.items() if name not in copied}
+    return manifest._replace(members={**now, **copied}, places=places, erased=erased)
+
+
 def _sha256(member: Member) -> str:
     with member.open() as source:
         return hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]  # it need not be seekable
@@ -514,7 +690,7 @@ def check(member: Member, room: int = 0) -> ArchivedMember:
         BrokenMemberError: it is no complete gzip file.
     """
     with member.open() as source:
-        return _copy_checked(member, source, None, room, None)
+        return _copy_checked(member, source, None, room)
 
 
 def checked(checks: Iterable[Callable[[int], ArchivedMember]]) -> list[ArchivedMember]:
@@ -545,29 +721,49 @@ class _Tally:
         return self._digest.hexdigest()
 
 
+@contextmanager
+def sound(name: MemberName) -> Iterator[None]:
+    """Say of which member it is that it cannot be unzipped.
+
+    Raises:
+        BrokenMemberError: it is no complete gzip file.
+        ZipBombError: it is made to fill memory.
+    """
+    try:
+        yield
+    except (isal_zlib.error, zlib.error, zipfile.BadZipFile, EOFError) as error:  # type: ignore[misc]  # the stubs have an instance
+        raise BrokenMemberError(name, str(error)) from None
+    except OverflowError as error:
+        raise ZipBombError(name, str(error)) from None
+
+
 def _copy_checked(
-    member: Member, source: IO[bytes], sink: Sink | None, room: int, redactor: Redactor | None
+    member: Member,
+    source: IO[bytes],
+    sink: Sink | None,
+    room: int,
+    redactor: Redactor | None = None,
+    erased: Erased | None = None,
 ) -> ArchivedMember:
-    """Copies a gzip file, or what the redactor makes of it, while it checks that it is complete."""
+    """Copies a gzip file, or what is left of it without persons and by the redactor, and checks that it is whole."""
     chunks: Iterator[bytes] = iter(partial(source.read, READ_BYTES), b"")
     archived = sent = _Tally()
     effects = redactor.no_effects() if redactor else None
-    if redactor:
+    lost = Found()
+    if redactor or erased:
         sent = _Tally()
-        chunks = redactor.redact(gunzip(sent.of(chunks)), effects)
+        text = gunzip(sent.of(chunks))
+        text = erased.kept(text, lost) if erased else text
+        chunks = redactor.redact(text, effects) if redactor else gzipped(text)
     kept: deque[bytes] = deque()
-    try:
+    with sound(member.name):
         for piece in gunzip(archived.of(chunks, sink)):
             room -= len(piece)
             if room < 0:
                 kept.clear()
             else:
                 kept.append(piece)
-    except (isal_zlib.error, zlib.error, zipfile.BadZipFile, EOFError) as error:  # type: ignore[misc]  # the stubs have an instance
-        raise BrokenMemberError(member.name, str(error)) from None
-    except OverflowError as error:
-        raise ZipBombError(member.name, str(error)) from None
-    return ArchivedMember(member, archived.size, archived.sha256, sent.sha256, effects, kept)
+    return ArchivedMember(member, archived.size, archived.sha256, sent.sha256, effects, lost.total(), kept)
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:

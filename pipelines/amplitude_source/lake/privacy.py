@@ -35,6 +35,7 @@ from .key_paths import KeyPath, Keys, collect_keys, format_path, nearest_path, p
 
 SETTINGS = "SOURCES__AMPLITUDE__PRIVACY"
 PROFILE_SETTING = f"{SETTINGS}__PROFILE"
+HASH_KEY_SETTING = f"{SETTINGS}__HASH_KEY"
 # A profile nulls: its columns stay, as do country and region. What an app sends as a property of its own is not in it.
 PROFILES = {"ip_and_location": ("ip_address", "location_lat", "location_lng", "city", "dma")}
 # By these silver tells the copies of one event, which their hashes do as well.
@@ -62,7 +63,8 @@ class PrivacySettings(BaseConfiguration):
     hash: list[str] = field(default_factory=list)
     """Values that become their HMAC-SHA256 under `hash_key`, in hexadecimal digits."""
     hash_key: TSecretStrValue | None = None
-    """Keep it: under another key, the users and devices that are hashed come back as new ones."""
+    """Keep it: under another key, the users and devices that are hashed come back as new ones. The list of erased
+    persons goes by it, too."""
 
     def redactor(self) -> "Redactor | None":
         """What puts the rules into effect; None where there are none.
@@ -115,11 +117,20 @@ class PrivacySettings(BaseConfiguration):
             yield from (Rule.parse(action, path, f"{SETTINGS}__{name}") for path in paths)
 
     def _keyed_hash(self) -> "KeyedHash | None":
-        if not self.hash and not self.hash_key:
-            return None
+        return self.keyed_hash(f"{SETTINGS}__HASH") if self.hash or self.hash_key else None
+
+    def keyed_hash(self, needed_by: str) -> "KeyedHash":
+        """Return the hash under the key of the settings.
+
+        Args:
+            needed_by: what has a use for it, for the sentence.
+
+        Raises:
+            AmplitudeError: there is no key, or too short a one.
+        """
         if not self.hash_key or len(self.hash_key) < MIN_KEY_CHARACTERS:
             raise AmplitudeError(
-                f"{SETTINGS}__HASH_KEY, which {SETTINGS}__HASH needs, is missing or shorter than {MIN_KEY_CHARACTERS} "
+                f"{HASH_KEY_SETTING}, which {needed_by} needs, is missing or shorter than {MIN_KEY_CHARACTERS} "
                 "characters; set it to a long random text (openssl rand -hex 32 gives one) and keep it."
             )
         return KeyedHash(self.hash_key)
@@ -314,11 +325,7 @@ class Redactor:
             text: pieces of any size.
             effects: brought up to date line by line.
         """
-        gzip = zlib.compressobj(GZIP_LEVEL, wbits=31)
-        for line in self._lines(text, effects or self.no_effects()):
-            if packed := gzip.compress(line):
-                yield packed
-        yield gzip.flush()
+        yield from gzipped(self._lines(text, effects or self.no_effects()))
 
     def try_on(self, texts: Iterable[Iterable[bytes]]) -> Effects:
         """Return what the rules would do to members of an export, which stay as they are."""
@@ -353,6 +360,15 @@ class Redactor:
             collect_keys(self._sample, row)
         follow(self._tree, row, effects)
         return as_line(row) + text[len(content) :]
+
+
+def gzipped(text: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield pieces of a gzip file, whose bytes depend on the text alone."""
+    gzip = zlib.compressobj(GZIP_LEVEL, wbits=31)
+    for piece in text:
+        if packed := gzip.compress(piece):
+            yield packed
+    yield gzip.flush()
 
 
 class NotUnderstoodError(Exception):

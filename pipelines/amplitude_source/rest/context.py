@@ -10,6 +10,8 @@ import dlt
 import pyarrow as pa
 
 from ..export.client import EVENTS_LIST
+from ..lake.archive import erased_persons
+from ..lake.erased import Erased
 from ..settings import AmplitudeSettings
 from .answers import Warn
 from .session import RestSession
@@ -56,6 +58,11 @@ class Asking:
     def origin(self) -> Row:
         """Return the columns that each row gets."""
         return {"_project": self.settings.project, "_snapshot_at": self.settings.present}
+
+    @cached_property
+    def erased(self) -> Erased | None:
+        """Return the persons who are erased, of whom no answer is loaded; None where nobody is."""
+        return erased_persons(self.settings.lake, self.settings.project, self.settings.privacy)
 
     @cached_property
     def event_list(self) -> Any:

@@ -16,6 +16,7 @@ from dlt.extract import DltResource
 from ..bronze.destinations import kept_open, run_pipeline
 from ..errors import AmplitudeError, chain_of_causes
 from ..export.client import NotOfferedError
+from ..lake.erased import Erased
 from ..settings import AmplitudeSettings
 from ..tables import (
     ANNOTATION_CATEGORIES_COLUMNS,
@@ -27,6 +28,7 @@ from ..tables import (
     DELETION_JOBS_COLUMNS,
     EVENTS_LIST_COLUMNS,
     EXPERIMENTS_COLUMNS,
+    IDS_OF_PERSONS,
     RESOURCE_LOADS_COLUMNS,
     TAXONOMY_COLUMNS,
     USER_IDENTITIES_COLUMNS,
@@ -158,7 +160,7 @@ def _ask(asking: Asking, name: str, answers: list[Answer]) -> Outcome:
     if name in FOR_A_WAREHOUSE and _is_lake(asking.pipeline):
         return Outcome(name, FAILED, "It is compared with tables of bronze: load it into a warehouse.")
     try:
-        answers += [_with_keys(answer, asking.warn) for answer in RESOURCES[name](asking)]
+        answers += [_of_others(_with_keys(answer, asking.warn), asking.erased) for answer in RESOURCES[name](asking)]
     except Exception as error:  # dlt's own errors, too, in which ours may be wrapped
         causes = [cause for cause in chain_of_causes(error) if isinstance(cause, AmplitudeError)]
         if not causes:
@@ -177,6 +179,17 @@ def _with_keys(answer: Answer, warn: Warn) -> Answer:
     rows = [row for row in answer.rows if all(row.get(name) is not None for name in key)]
     if left_out := len(answer.rows) - len(rows):
         warn(f"{left_out:,} of {len(answer.rows):,} rows of {answer.table} lack {' or '.join(key)}; they are left out.")
+    return replace(answer, rows=rows)
+
+
+def _of_others(answer: Answer, erased: Erased | None) -> Answer:
+    """Return an answer without the rows of erased persons."""
+    columns = IDS_OF_PERSONS.get(answer.table)
+    if not erased or not columns:
+        return answer
+    if isinstance(answer.rows, pa.Table):
+        return replace(answer, rows=erased.others(answer.rows, columns))
+    rows = [row for row in answer.rows if not any(erased.names_one(name, row.get(name)) for name in columns)]
     return replace(answer, rows=rows)
 
 

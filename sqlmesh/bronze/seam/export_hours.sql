@@ -52,6 +52,7 @@ SELECT
   NULL::TIMESTAMPNTZ AS revised_at, /* Nobody notes when an hour changed */
   NULL::TIMESTAMPNTZ AS exported_at, /* Nobody notes when an hour was asked for */
   NULL::TIMESTAMPNTZ AS loaded_at, /* Nobody notes when an hour was loaded */
+  0::BIGINT AS erased_rows, /* None: this pipeline erases nobody there */
   '-'::VARCHAR AS _dlt_load_id /* Of the only load that there is */
 FROM hours
 LEFT JOIN uploads

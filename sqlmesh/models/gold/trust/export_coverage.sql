@@ -60,6 +60,7 @@ SELECT
   COALESCE(ledger.bytes, 0)::BIGINT AS bytes, /* Their size in bytes, compressed */
   COALESCE(ledger.loaded_rows, 0)::BIGINT AS loaded_rows, /* Rows of the hour in bronze.events */
   COALESCE(ledger.rejected_rows, 0)::BIGINT AS rejected_rows, /* Rows of the hour in bronze.rejected_rows */
+  COALESCE(ledger.erased_rows, 0)::BIGINT AS erased_rows, /* Rows of the hour that are left out because their persons were erased */
   ledger.revision::BIGINT AS revision, /* How many contents the hour has had; above 1 Amplitude sent it anew */
   ledger.loaded_at::TIMESTAMPNTZ AS loaded_at /* When it was last loaded (UTC) */
 FROM hours

@@ -51,15 +51,18 @@ WITH apps AS (
     project,
     event_date
 ), hours AS (
-  /* Hours of the export from the day's beginning to three hours after its end, that have no rows here. */
+  /* Hours of the export from the day's beginning to three hours after its end: those that have no rows here, and the rows of erased persons. */
   SELECT
     days.project,
     days.event_date,
-    COUNT(*) AS empty_hours
+    COUNT_IF(coverage.status <> 'loaded') AS empty_hours,
+    SUM(coverage.erased_rows) AS erased_rows
   FROM days
   JOIN gold.export_coverage AS coverage
     ON coverage.project = days.project
-    AND coverage.status <> 'loaded'
+    AND (
+      coverage.status <> 'loaded' OR coverage.erased_rows > 0
+    )
     AND coverage.export_hour >= DATE_TRUNC('HOUR', days.day_starts_at)
     AND coverage.export_hour < DATEADD(HOUR, 3, days.day_ends_at)
   GROUP BY
@@ -120,6 +123,7 @@ WITH apps AS (
     ) AS is_over,
     ABS(COALESCE(ours.value, 0) - theirs.value) <= 0.000001 * GREATEST(1, ABS(theirs.value)) AS is_equal,
     COALESCE(hours.empty_hours, 0) AS empty_hours,
+    COALESCE(hours.erased_rows, 0) AS erased_rows,
     COALESCE(copies.late_copies, 0) AS late_copies,
     days.day_starts_at,
     days.day_ends_at,
@@ -178,6 +182,8 @@ SELECT
     THEN 'history begins later'
     WHEN is_other_equal
     THEN DECODE(measure, 'events', 'deleted types', 'active_users', 'inactive types', 'long sessions')
+    WHEN NOT has_all_events AND ours < theirs AND theirs - ours <= erased_rows
+    THEN 'erased persons'
     WHEN NOT has_all_events AND ours < theirs AND empty_hours > 0
     THEN 'empty hours'
     WHEN NOT has_all_events AND ours < theirs AND theirs - ours <= late_copies
@@ -189,7 +195,7 @@ SELECT
     AND ours > theirs
     THEN 'unmerged users'
     ELSE 'other rule'
-  END::VARCHAR AS likely_cause, /* zone, deleted types, empty hours, late copies, late rows (they came after the hour was loaded), other rows, inactive types, long sessions, history begins later (Amplitude has known enough of the new users before), unmerged users or other rule; NULL unless it differs */
+  END::VARCHAR AS likely_cause, /* zone, deleted types, erased persons (Amplitude still counts them), empty hours, late copies, late rows (they came after the hour was loaded), other rows, inactive types, long sessions, history begins later (Amplitude has known enough of the new users before), unmerged users or other rule; NULL unless it differs */
   IFF(verdict = 'differs' AND NOT has_all_events, offset_minutes, NULL)::BIGINT AS zone_offset_minutes, /* Of a zone as the cause: the minutes by which it is ahead of UTC */
   asked_at::TIMESTAMPNTZ AS asked_at, /* When Amplitude was asked (UTC) */
   day_starts_at::TIMESTAMPNTZ AS day_starts_at, /* When the day begins (UTC) */

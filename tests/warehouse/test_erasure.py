@@ -1,0 +1,97 @@
+"""`erase` in silver and gold: as if the person had never been there, whatever environments there were."""
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from amplitude_source.cli import erasure
+from amplitude_source.transform.environments import forget_environments
+from simulator.product import Product
+from simulator.server import Simulator
+from support import warehouse
+from support.project import Project, succeeded
+from support.traces import traces
+from support.week import WEEK, copy_week
+
+KEY = {"SOURCES__AMPLITUDE__PRIVACY__HASH_KEY": "a-secret-that-nobody-may-see"}
+OF_DEV = """
+MODEL (name custom.names, kind FULL, grain user_id, owner data);
+
+SELECT
+  user_id::VARCHAR AS user_id /* The user */
+FROM silver.users
+"""
+
+
+@pytest.fixture
+def product() -> Product:
+    return WEEK
+
+
+def merged_person(project: Project) -> tuple[str, list[int]]:
+    """A user_id with the most events, and all amplitude_ids that count as its users, visits before the login too."""
+    ((user, ids),) = project.query("""
+        SELECT MAX(users.user_id), LIST(DISTINCT aliases.amplitude_id)
+        FROM silver.user_aliases AS aliases
+        JOIN silver.users AS users ON users.amplitude_id = aliases.canonical_amplitude_id
+        GROUP BY aliases.canonical_amplitude_id
+        HAVING COUNT(*) > 1 AND MAX(users.user_id) IS NOT NULL
+        ORDER BY COUNT(*) DESC, 1
+        LIMIT 1
+    """)
+    return str(user), sorted(ids)
+
+
+def others_of(product: Product, folder: Path, user: str, ids: list[int]) -> list[Path]:
+    """The exported files without the lines of a person."""
+    paths, lost = [], Counter[str]()
+    for member in product.members():
+        lines = gzip.decompress(member.data).splitlines(keepends=True)
+        rows = [json.loads(line) for line in lines]
+        is_theirs = [row["user_id"] == user or row["amplitude_id"] in ids for row in rows]
+        kept = [line for line, theirs in zip(lines, is_theirs, strict=True) if not theirs]
+        lost[member.file_name] = sum(is_theirs)
+        paths.append(folder / member.file_name)
+        paths[-1].write_bytes(gzip.compress(b"".join(kept)))
+    assert lost.total() > 10
+    return paths
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_here", [True, pytest.param(False, marks=pytest.mark.nightly)], ids=["here", "processes"])
+def test_silver_and_gold_are_those_of_a_history_without_the_person(
+    project: Project,
+    simulator: Simulator,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    is_here: bool,
+) -> None:
+    copy_week(project, simulator, tmp_path_factory)
+    project.env |= KEY
+    user, ids = merged_person(project)
+    (project.root / "sqlmesh/models/custom/names.sql").write_text(OF_DEV)
+    warehouse.plan(project, environment="dev", models=["custom.names"])
+    assert project.query("SELECT 1 FROM custom__dev.names WHERE user_id = ?", [user]) == [(1,)]
+    copy = project.root / "data/dashboard/gold.duckdb"
+    copy.parent.mkdir()
+    copy.write_text(user)
+
+    def in_this_process(*command: str) -> None:
+        """The programs of SQLMesh take seconds to start."""
+        if "plan" in command:
+            warehouse.plan(project, restate=["silver.events"], start=command[command.index("--start") + 1])
+            return
+        with warehouse.opened(project):
+            assert forget_environments(project.root) == ["dev"]
+
+    if is_here:
+        monkeypatch.setattr(erasure, "run_program", in_this_process)
+    succeeded((project.load_here if is_here else project.load)("erase", "--user-id", user))
+    assert traces(project, [user, *map(str, ids)]) == []
+    folder = tmp_path / "others"
+    folder.mkdir()
+    warehouse.assert_equals_oracle(project, others_of(WEEK, folder, user, ids))
