@@ -9,6 +9,7 @@ from support import dashboard
 from support.dashboard import Dashboard
 from support.pages import Pages, opened, settings_of
 from support.project import Project
+from support.shared import started_once
 from support.shop import demo_shop
 
 
@@ -34,7 +35,8 @@ def pages(shop: Project) -> Iterator[Pages]:
 
 
 @pytest.fixture(scope="session")
-def window() -> Iterator[Page]:
-    """A window of a browser, in which all tests of a process look at pages, one after the other."""
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A window of a browser, in which all tests look at pages, one after the other."""
+    started_once(tmp_path_factory, "browser")
     with dashboard.browser() as shown:
         yield shown.new_page()

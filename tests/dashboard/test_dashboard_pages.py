@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from support.dashboard import NARROW, TITLES, Dashboard, Sight, look, picture_of
 from support.project import REPOSITORY, Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboard")]
+pytestmark = pytest.mark.slow
 PICTURES = REPOSITORY / "docs/images/dashboard"
 PATHS = [*TITLES]
 

@@ -17,7 +17,7 @@ from screens import behaviour, growth, retention, revenue
 from support.pages import Pages, figures, sentences
 from support.project import Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboard")]
+pytestmark = pytest.mark.slow
 FIRST, LAST = date(2026, 6, 1), date(2026, 6, 30)
 ALL = ("all", ("(all)",))
 PLATFORMS = ("platform", ("Web", "iOS", "(none)"))
@@ -178,9 +178,7 @@ def test_a_funnel_of_the_project_is_drawn_as_gold_has_it(shop: Project, pages: P
     gold = shop.query("SELECT platform, step, conversion_from_start FROM gold.chart_purchase ORDER BY 1, 2")
     page = pages("funnels", "funnel=purchase")
     (bars,) = figures(page)
-    drawn = {
-        (line["name"], int(str(x)[0])): y for line in bars for x, y in zip(line["x"], line["y"], strict=True)
-    }
+    drawn = {(line["name"], int(str(x)[0])): y for line in bars for x, y in zip(line["x"], line["y"], strict=True)}
     assert drawn == pytest.approx({(platform, step): share for platform, step, share in gold})
     assert "From product to order within a week" in [each.value for each in page.text]
 
@@ -253,6 +251,8 @@ def test_words_of_an_address_that_nothing_has_are_named(pages: Pages, path: str,
 
 
 def test_a_choice_of_too_little_is_a_sentence(pages: Pages) -> None:
-    assert any("Choose 2 to 20 event types" in each for each in sentences(pages("funnels", "funnel=(steps of your own)")))
+    assert any(
+        "Choose 2 to 20 event types" in each for each in sentences(pages("funnels", "funnel=(steps of your own)"))
+    )
     said = sentences(pages("behaviour", "search=<b>"))
     assert "No event type of these days has that in its name." in said

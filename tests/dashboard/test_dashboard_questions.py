@@ -17,7 +17,7 @@ from support.dashboard import Dashboard, Sight, look
 from support.pages import Pages, figures, sentences
 from support.project import Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboard")]
+pytestmark = pytest.mark.slow
 # The least that a chart of each type says in the explorer's address.
 LEAST: dict[str, dict[str, Any]] = {
     "segmentation": {"events": ["_active"]},
@@ -120,9 +120,7 @@ def test_what_cannot_be_asked_is_a_sentence_and_nonsense_in_the_address_too(page
     assert not page.exception
 
 
-def test_a_chart_is_opened_in_the_explorer_and_kept_as_a_file(
-    shop: Project, served: Dashboard, window: Page
-) -> None:
+def test_a_chart_is_opened_in_the_explorer_and_kept_as_a_file(shop: Project, served: Dashboard, window: Page) -> None:
     folder = shop.root / "sqlmesh/charts"
     with look(window, f"{served.url}/charts?name=purchase") as sight:
         sight.page.get_by_text("Open in the explorer").click()
@@ -171,9 +169,7 @@ def test_a_person_is_found_by_each_of_their_ids(shop: Project, pages: Pages) -> 
         assert not page.exception
 
 
-def test_the_timeline_has_a_persons_events_the_newest_first(
-    shop: Project, served: Dashboard, window: Page
-) -> None:
+def test_the_timeline_has_a_persons_events_the_newest_first(shop: Project, served: Dashboard, window: Page) -> None:
     ((user, user_id),) = shop.query(
         "SELECT canonical_amplitude_id, user_id FROM gold.users WHERE events BETWEEN 101 AND 180 ORDER BY 1 LIMIT 1"
     )
