@@ -16,6 +16,7 @@ WHAT_COUNTS = (
     "Revenue is the property `$revenue` of an event. Where that is missing, it is `$price` times `$quantity`, or else "
     "the property `revenue`."
 )
+FIELD_WIDTH = 240
 MEASURES = {
     "revenue": ("Revenue", THOUSANDS),
     "payers": ("Paying users", THOUSANDS),
@@ -30,8 +31,7 @@ def page() -> None:
     """Draw the page."""
     view = current()
     shown = tab([PAID, LIFETIME], "show")
-    place, *_ = st.columns(4)
-    with place:
+    with st.container(width=FIELD_WIDTH):
         unit = chosen("Interval", [*UNITS], "interval")
     with kindly():
         (show_paid if shown == PAID else show_lifetime)(view, unit)
