@@ -46,7 +46,7 @@ COMPRESSED = (r"\x1f\x8b", r"PK\x03", "BZh9")
 """The first bytes of gzip, zip and bzip2, as pytest writes them into the name of a test."""
 
 
-class Scheduling(LoadGroupScheduling):
+class Scheduling(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
     """Sends tests to processes one by one, and those of IN_ONE_PROCESS together.
 
     xdist's own mark for that (`xdist_group`) has no effect with pytest 9.2, and no message (its issue 1386).
