@@ -11,6 +11,7 @@ import pytest
 from amplitude_source.charts.book import TYPES, compiled
 from amplitude_source.charts.definitions import read_words
 from board.markup import markdown
+from board.numbers import amount, count
 from board.sql import for_engine
 from board.view import View
 from screens import behaviour, growth, retention, revenue
@@ -205,6 +206,29 @@ def test_lifecycle_has_dormant_users_below_zero(shop: Project, pages: Pages) -> 
     bars, *_ = figures(pages("growth", "interval=week&by=platform&of=iOS&days=2026-06-01&days=2026-06-30"))
     assert [line["name"] for line in bars] == ["new", "current", "resurrected", "dormant"]
     assert [tuple(row) for row in zip(*(line["y"] for line in bars), strict=True)] == gold
+
+
+def test_the_tiles_of_revenue_are_counted_from_the_same_events(shop: Project, pages: Pages) -> None:
+    days = "event_date BETWEEN DATE '2026-06-10' AND DATE '2026-06-19'"
+    ((revenue, payers, active_days),) = shop.query(f"""
+        SELECT SUM(revenue), COUNT(DISTINCT IF(revenue IS NULL, NULL, canonical_amplitude_id)),
+          COUNT(DISTINCT IF(is_active, (event_date, canonical_amplitude_id), NULL))
+        FROM gold.events WHERE {days}
+    """)
+    page = pages("revenue", "days=2026-06-10&days=2026-06-19")
+    assert {each.label: each.value for each in page.metric} == {
+        "Revenue": amount(revenue),
+        "Paying users": count(payers),
+        "Per paying user": amount(revenue / payers),
+        "Per daily active user": amount(revenue / active_days),
+    }
+
+
+def test_lifetimes_are_counted_where_a_reader_wants_them(pages: Pages) -> None:
+    page = pages("revenue", "show=Lifetime&interval=week")
+    assert [len(lines) for lines in figures(page)] == [1, 1]
+    assert any("Counted from single events" in each.value for each in page.caption)
+    assert not any("Counted from single events" in each.value for each in pages("revenue").caption)
 
 
 def test_a_product_without_revenue_hears_what_counts(pages: Pages) -> None:

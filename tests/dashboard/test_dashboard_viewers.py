@@ -12,7 +12,7 @@ from support.dashboard import TITLES, Dashboard, Sight, browser, look
 from support.project import Project, succeeded
 
 VIEWERS = 10
-PAUSE_SECONDS = 2.0
+PAUSE_SECONDS = 5.0
 PATHS = [*TITLES]
 SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
 PLAN = (*SQLMESH, "plan", "--auto-apply", "--no-prompts", "--skip-tests")
