@@ -22,7 +22,7 @@ test: .venv/installed
 
 # The core, and what is slow besides: every fault, kills at random points, many small runs, Snowflake's stand-in.
 # One session, because a second one would collect all tests again, start its own servers and end with idle processors.
-# Tests of a group (`xdist_group`) share a process, because each process would start a server and a browser of its own.
+# Some share a process (IN_ONE_PROCESS in tests/conftest.py), because each would start a server and a browser of its own.
 test-landing: .venv/installed .venv-standin/installed
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 30 -m "not nightly"
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadGroupScheduling
 
 from amplitude_source.export import client
 from amplitude_source.rest import limits
@@ -37,8 +39,27 @@ LONGEST_FIRST = (
 """Files, and folders whose tests plan and run SQLMesh."""
 
 
+IN_ONE_PROCESS = ("test_dashboard_pages.py", "test_dashboard_product.py", "test_dashboard_questions.py")
+"""Files whose tests share a process, because each process would start a server and a browser of its own."""
+
 COMPRESSED = (r"\x1f\x8b", r"PK\x03", "BZh9")
 """The first bytes of gzip, zip and bzip2, as pytest writes them into the name of a test."""
+
+
+class Scheduling(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
+    """Sends tests to processes one by one, and those of IN_ONE_PROCESS together.
+
+    xdist's own mark for that (`xdist_group`) has no effect with pytest 9.2, and no message (its issue 1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "dashboard" if nodeid.partition("::")[0].endswith(IN_ONE_PROCESS) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Have `--dist loadgroup` go by files."""
+    return Scheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,7 @@ BLUES, GREYS = ((0, "#EAF3FA"), (0.5, "#86BADD"), (1, "#00324F")), ((0, "#F0F0F0
 THOUSANDS, DECIMALS, PERCENT = ",", ",.2f", ".0%"
 """How values stand on an axis, as D3 writes it."""
 HEIGHT = 340
+DAY_MILLISECONDS = 86_400_000
 LABELS = {
     "margin": {"l": 0, "r": 8, "t": 28, "b": 0},
     "height": HEIGHT,
@@ -279,19 +280,22 @@ def calendar(cells: pd.DataFrame, states: Sequence[str], colours: Sequence[str])
     """Return a calendar of states.
 
     Args:
-        cells: with the place of each cell's state among `states`; NaN where there is none.
+        cells: a column a day, with the place of each cell's state among `states`; NaN where there is none.
         states: their names.
         colours: theirs, in the same order.
     """
     steps = [(place / len(states), (place + 1) / len(states), colour) for place, colour in enumerate(colours)]
+    days = pd.date_range(cells.columns[0], cells.columns[-1])
+    cells = cells.reindex(columns=days.date)
     names = cells.map(lambda place: "" if pd.isna(place) else states[int(place)])
     figure = go.Figure(
         go.Heatmap(
             z=cells.values,
-            x=[str(each) for each in cells.columns],
+            x0=str(days[0].date()),
+            dx=DAY_MILLISECONDS,
             y=[str(each) for each in cells.index],
             text=names.values,
-            hovertemplate="%{x}, %{y}: %{text}<extra></extra>",
+            hovertemplate="%{x|%Y-%m-%d}, %{y}: %{text}<extra></extra>",
             colorscale=[[edge, colour] for low, high, colour in steps for edge in (low, high)],
             zmin=-0.5,
             zmax=len(states) - 0.5,
@@ -305,5 +309,5 @@ def calendar(cells: pd.DataFrame, states: Sequence[str], colours: Sequence[str])
     height = max(220, 15 * len(cells) + 80)
     figure.update_layout(margin={"l": 0, "r": 0, "t": 28, "b": 0}, height=height, legend=LEGEND)
     figure.update_yaxes(autorange="reversed", type="category", title=None)
-    figure.update_xaxes(type="category", title=None, nticks=12)
+    figure.update_xaxes(type="date", title=None)
     return figure

@@ -42,6 +42,9 @@ def show_coverage(view: View) -> None:
           AND export_hour BETWEEN {literal(view.since)} AND DATEADD(HOUR, 23, {literal(view.until)})
         ORDER BY export_hour
     """)
+    if hours.empty:
+        st.info("No hour of these days is due yet.")
+        return
     counts = hours["status"].value_counts()
     tiles(*(Tile(f"{state.capitalize()} hours", count(counts.get(state, 0))) for state in STATES))
     day, hour = hours["export_hour"].dt.date, hours["export_hour"].dt.hour

@@ -9,30 +9,37 @@ from board.charts import count_chart
 from board.figures import DECIMALS, THOUSANDS
 from board.intervals import ADVERBS, UNITS, intervals
 from board.numbers import Written, amount, change, count, share
-from board.sql import literal
-from board.view import View, chosen, current
-from board.warehouse import ask, count_live
+from board.view import View, chosen, current, tab
+from board.warehouse import ask
 
 WHAT_COUNTS = (
     "Revenue is the property `$revenue` of an event. Where that is missing, it is `$price` times `$quantity`, or else "
     "the property `revenue`."
 )
+FIELD_WIDTH = 240
 MEASURES = {
     "revenue": ("Revenue", THOUSANDS),
     "payers": ("Paying users", THOUSANDS),
     "per_payer": ("Revenue per paying user", DECIMALS),
     "per_active_user": ("Revenue per active user", DECIMALS),
 }
-LIFETIME = {"arpu": "Revenue per new user", "arppu": "Revenue per new user who pays"}
+PAID, LIFETIME = "Paid", "Lifetime"
+LIFETIME_MEASURES = {"arpu": "Revenue per new user", "arppu": "Revenue per new user who pays"}
 
 
 def page() -> None:
     """Draw the page."""
     view = current()
-    place, *_ = st.columns(4)
-    with place:
+    shown = tab([PAID, LIFETIME], "show")
+    with st.container(width=FIELD_WIDTH):
         unit = chosen("Interval", [*UNITS], "interval")
-    paid, seconds = count_live(paid_of(view, unit))
+    with kindly():
+        (show_paid if shown == PAID else show_lifetime)(view, unit)
+
+
+def show_paid(view: View, unit: str) -> None:
+    """Show how much users pay."""
+    paid = ask(paid_of(view, unit))
     if paid.empty:
         st.info(f"No event of these days has revenue. {WHAT_COUNTS}")
         return
@@ -44,20 +51,17 @@ def page() -> None:
             columns = ["start_date", "segment", measure, "is_complete"]
             figure = figures.lines(rows, "start_date", measure, view.line, y_format)
             show(f"{title} by {unit}", figure, rows[columns], measure, WHAT_COUNTS)
-    took(seconds)
-    with kindly():
-        show_lifetime(view, unit)
 
 
 def paid_of(view: View, unit: str) -> str:
-    """Return the query of the revenue of each interval, by segment: single events are read."""
-    segment = "'(all)'" if view.breakdown == "all" else f"COALESCE(events.{view.breakdown}, '(none)')"
+    """Return the query of the revenue of each interval, by segment."""
+    segment = "'(all)'" if view.breakdown == "all" else f"COALESCE(payments.{view.breakdown}, '(none)')"
     return f"""
-        SELECT days.start_date, {segment} AS segment, SUM(events.revenue) AS revenue,
-          COUNT(DISTINCT events.canonical_amplitude_id) AS payers, COUNT(*) AS payments
-        FROM gold.events AS events
-        JOIN ({intervals(view, unit)}) AS days ON days.date = events.event_date
-        WHERE {view.of_app} AND NOT events.is_before_export AND NOT events.revenue IS NULL
+        SELECT days.start_date, {segment} AS segment, SUM(payments.revenue) AS revenue,
+          COUNT(DISTINCT payments.canonical_amplitude_id) AS payers, COUNT(*) AS payments
+        FROM gold.payments AS payments
+        JOIN ({intervals(view, unit)}) AS days ON days.date = payments.event_date
+        WHERE {view.of_app}
         GROUP BY ALL
         ORDER BY start_date, segment
     """
@@ -100,25 +104,26 @@ def per_user(active: pd.DataFrame, paid: pd.DataFrame) -> pd.DataFrame:
 
 
 def totals_of(view: View) -> str:
-    """Return the query of the revenue of the days, and of as many before."""
+    """Return the query of the revenue of some days, and of the sum of their active users."""
     return f"""
-        SELECT event_date >= {literal(view.since)} AS is_now, SUM(revenue) AS revenue,
-          COUNT(DISTINCT IFF(revenue IS NULL, NULL, canonical_amplitude_id)) AS payers,
-          COUNT(DISTINCT IFF(is_active, canonical_amplitude_id, NULL)) AS active_users
-        FROM gold.events
-        WHERE {view.of_app} AND NOT is_before_export
-          AND event_date BETWEEN {literal(view.before.since)} AND {literal(view.until)}
-        GROUP BY event_date >= {literal(view.since)}
+        SELECT paid.revenue, paid.payers, active.active_days
+        FROM (
+          SELECT SUM(revenue) AS revenue, COUNT(DISTINCT canonical_amplitude_id) AS payers
+          FROM gold.payments WHERE {view.within("event_date")}
+        ) AS paid
+        CROSS JOIN (
+          SELECT SUM(active_users) AS active_days
+          FROM gold.daily_metrics WHERE {view.within("metric_date")} AND breakdown = 'all'
+        ) AS active
     """
 
 
 def show_tiles(view: View) -> None:
     """Show the numbers of the days against those of the ones before, if these are there as a whole."""
-    totals, _ = count_live(totals_of(view))
-    totals = totals.set_index("is_now").reindex([True, False])
+    totals = pd.concat([ask(totals_of(view)), ask(totals_of(view.before))], ignore_index=True).astype(float)
     totals["per_payer"] = totals["revenue"] / totals["payers"]
-    totals["per_user"] = totals["revenue"] / totals["active_users"]
-    now, before = totals.loc[True], totals.loc[False]
+    totals["per_active_day"] = totals["revenue"] / totals["active_days"]
+    now, before = totals.iloc[0], totals.iloc[1]
     has_before = view.before.since >= view.first_date
 
     def tile(label: str, column: str, written: Written = amount) -> Tile:
@@ -129,7 +134,7 @@ def show_tiles(view: View) -> None:
         tile("Revenue", "revenue"),
         tile("Paying users", "payers", count),
         tile("Per paying user", "per_payer"),
-        tile("Per active user", "per_user"),
+        tile("Per daily active user", "per_active_day"),
     )
     compared = f"{view.before.since} to {view.before.until}"
     st.caption(f"Compared with {compared}." if has_before else f"There are no numbers of {compared} to compare with.")
@@ -139,7 +144,7 @@ def show_lifetime(view: View, unit: str) -> None:
     """Show how much new users bring in, so many intervals after they came."""
     rows, seconds = count_chart({"type": "revenue", "interval": unit}, view)
     whole = rows[rows["cohort"] == "(all)"].sort_values("interval_number", kind="stable")
-    for place, (measure, title) in zip(pairs(), LIFETIME.items(), strict=False):
+    for place, (measure, title) in zip(pairs(), LIFETIME_MEASURES.items(), strict=False):
         with place:
             figure = figures.lines(whole, "interval_number", measure, view.line, DECIMALS)
             figure.update_xaxes(title=f"{unit}s after the first event")

@@ -7,20 +7,20 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Page
 
-from support.dashboard import NARROW, TITLES, WIDE, Dashboard, Sight, look, picture_of
+from support.dashboard import NARROW, TITLES, Dashboard, Sight, look, picture_of
 from support.project import REPOSITORY, Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboard")]
+pytestmark = pytest.mark.slow
 PICTURES = REPOSITORY / "docs/images/dashboard"
 PATHS = [*TITLES]
 
 
 @pytest.fixture(scope="module", params=PATHS, ids=lambda path: path or "overview")
-def page(served: Dashboard, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[tuple[str, Sight]]:
+def page(served: Dashboard, window: Page, request: pytest.FixtureRequest) -> Iterator[tuple[str, Sight]]:
     """Each page, opened once: its path and the sight of it."""
-    with look(chromium, f"{served.url}/{request.param}") as sight:
+    with look(window, f"{served.url}/{request.param}") as sight:
         yield request.param, sight
 
 
@@ -66,8 +66,8 @@ def test_a_page_fits_a_phone_at_night(page: tuple[str, Sight], tmp_path: Path) -
     picture_of(sight, tmp_path / "narrow.png")
 
 
-def test_numbers_of_a_figure_unfold_as_a_table_and_a_file(served: Dashboard, chromium: Browser) -> None:
-    with look(chromium, f"{served.url}/retention") as sight:
+def test_numbers_of_a_figure_unfold_as_a_table_and_a_file(served: Dashboard, window: Page) -> None:
+    with look(window, f"{served.url}/retention") as sight:
         assert not sight.page.get_by_test_id("stDataFrame").count()
         sight.page.get_by_text("Numbers", exact=True).first.click()
         with sight.page.expect_download() as download:
@@ -82,7 +82,7 @@ def test_the_docs_have_a_picture_of_each_page() -> None:
     )
 
 
-def test_the_overview_has_the_numbers_of_gold(shop: Project, served: Dashboard, chromium: Browser) -> None:
+def test_the_overview_has_the_numbers_of_gold(shop: Project, served: Dashboard, window: Page) -> None:
     rows = shop.query("""
         SELECT metric_date::VARCHAR, active_users FROM gold.daily_metrics
         WHERE breakdown = 'all' AND metric_date BETWEEN DATE '2026-06-16' AND DATE '2026-06-30' ORDER BY 1
@@ -91,26 +91,18 @@ def test_the_overview_has_the_numbers_of_gold(shop: Project, served: Dashboard, 
         SELECT SUM(new_users)::BIGINT FROM gold.daily_metrics JOIN gold.days ON date = metric_date AND is_complete
         WHERE breakdown = 'all' AND metric_date BETWEEN DATE '2026-06-16' AND DATE '2026-06-30'
     """)[0]
-    with look(chromium, f"{served.url}/?days=2026-06-16&days=2026-06-30") as sight:
+    with look(window, f"{served.url}/?days=2026-06-16&days=2026-06-30") as sight:
         assert sight.tiles()["New users"] == f"{new_users:,}"
         lines = sight.points(0)
     drawn = {str(day)[:10]: value for _, x, y in lines for day, value in zip(x, y, strict=True)}
     assert drawn == dict(rows)
 
 
-def test_a_break_down_and_its_segments_stand_in_the_address(served: Dashboard, chromium: Browser) -> None:
-    with look(chromium, f"{served.url}/?by=platform&segment=iOS&segment=Web") as sight:
+def test_a_break_down_and_its_segments_stand_in_the_address(served: Dashboard, window: Page) -> None:
+    with look(window, f"{served.url}/?by=platform&segment=iOS&segment=Web") as sight:
         names = [name for name, _, _ in sight.points(0)]
         assert sorted(set(names)) == ["Web", "iOS"]
         sight.page.get_by_role("link", name="Data quality").click()
         sight.page.get_by_role("heading", name="Data quality", level=1).wait_for()
         assert "by=platform" in sight.page.url
         assert "segment=iOS" in sight.page.url
-
-
-def test_words_of_the_address_that_nothing_has_are_named(served: Dashboard, chromium: Browser) -> None:
-    with look(chromium, f"{served.url}/?by=platfrom&project=defalt&days=nonsense&segment=None", WIDE) as sight:
-        text = sight.text()
-    assert "by 'platfrom', which there is not. Did you mean 'platform'?" in text
-    assert "project 'defalt', which there is not. Did you mean 'default'?" in text
-    assert "the day 'nonsense'" in text

@@ -7,17 +7,18 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser
 
 from amplitude_source.charts.book import TYPES, compiled
 from amplitude_source.charts.definitions import read_words
+from board.markup import markdown
+from board.numbers import amount, count
 from board.sql import for_engine
 from board.view import View
 from screens import behaviour, growth, retention, revenue
-from support.dashboard import Dashboard, look
+from support.pages import Pages, figures, sentences
 from support.project import Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboard")]
+pytestmark = pytest.mark.slow
 FIRST, LAST = date(2026, 6, 1), date(2026, 6, 30)
 ALL = ("all", ("(all)",))
 PLATFORMS = ("platform", ("Web", "iOS", "(none)"))
@@ -174,60 +175,108 @@ def test_revenue_by_platform_adds_up(shop: Project) -> None:
     assert parts["revenue"].sum() == pytest.approx(whole["revenue"].sum())
 
 
-def test_a_funnel_of_the_project_is_drawn_as_gold_has_it(shop: Project, served: Dashboard, chromium: Browser) -> None:
+def test_a_funnel_of_the_project_is_drawn_as_gold_has_it(shop: Project, pages: Pages) -> None:
     gold = shop.query("SELECT platform, step, conversion_from_start FROM gold.chart_purchase ORDER BY 1, 2")
-    with look(chromium, f"{served.url}/funnels?funnel=purchase") as sight:
-        bars = sight.points(0)
-        text = sight.text()
-    drawn = {(name, int(str(x)[0])): y for name, xs, ys in bars for x, y in zip(xs, ys, strict=True)}
+    page = pages("funnels", "funnel=purchase")
+    (bars,) = figures(page)
+    drawn = {(line["name"], int(str(x)[0])): y for line in bars for x, y in zip(line["x"], line["y"], strict=True)}
     assert drawn == pytest.approx({(platform, step): share for platform, step, share in gold})
-    assert "From product to order within a week" in text
+    assert "From product to order within a week" in [each.value for each in page.text]
 
 
-def test_a_funnel_of_own_steps_is_what_the_chart_counts(shop: Project, served: Dashboard, chromium: Browser) -> None:
+def test_a_funnel_of_own_steps_is_what_the_chart_counts(shop: Project, pages: Pages) -> None:
     steps = ["Product Viewed", "Product Added", "Order Completed"]
     spec = {"type": "funnel", "steps": steps, "within": "7 days", "since": date(2026, 6, 8), "until": date(2026, 6, 14)}
     shares = chart(shop, spec).sort_values("step")["conversion_from_start"].tolist()
     over_time = chart(shop, {**spec, "show": "conversion_over_time"})
     address = "&".join(["within=7&days=2026-06-08&days=2026-06-14", *(f"step={step}" for step in steps)])
-    with look(chromium, f"{served.url}/funnels?funnel=(steps of your own)&{address}") as sight:
-        ((_, _, drawn),) = sight.points(0)
-        ((_, days, lines),) = sight.points(1)
-        times = sight.points(2)
-    assert drawn == pytest.approx(shares)
+    (drawn,), (over,), times = figures(pages("funnels", f"funnel=(steps of your own)&{address}"))
+    assert drawn["y"] == pytest.approx(shares)
     last = over_time[over_time["step"] == 3]
-    assert [str(day)[:10] for day in days] == [f"{day:%Y-%m-%d}" for day in sorted(last["period"])]
-    assert lines == pytest.approx(last.sort_values("period")["conversion_from_start"].tolist())
-    assert pd.Series([share for _, _, shares in times for share in shares]).sum() == pytest.approx(1)
+    assert [str(day)[:10] for day in over["x"]] == [f"{day:%Y-%m-%d}" for day in sorted(last["period"])]
+    assert over["y"] == pytest.approx(last.sort_values("period")["conversion_from_start"].tolist())
+    assert sum(share for line in times for share in line["y"]) == pytest.approx(1)
 
 
-def test_lifecycle_has_dormant_users_below_zero(shop: Project, served: Dashboard, chromium: Browser) -> None:
+def test_lifecycle_has_dormant_users_below_zero(shop: Project, pages: Pages) -> None:
     gold = shop.query("""
         SELECT new_users, current_users, resurrected_users, -dormant_users FROM gold.lifecycle_weekly
         WHERE breakdown = 'platform' AND segment = 'iOS' ORDER BY start_date
     """)
-    with look(
-        chromium, f"{served.url}/growth?interval=week&by=platform&of=iOS&days=2026-06-01&days=2026-06-30"
-    ) as sight:
-        bars = sight.points(0)
-    assert [name for name, _, _ in bars] == ["new", "current", "resurrected", "dormant"]
-    assert [tuple(row) for row in zip(*(ys for _, _, ys in bars), strict=True)] == gold
+    bars, *_ = figures(pages("growth", "interval=week&by=platform&of=iOS&days=2026-06-01&days=2026-06-30"))
+    assert [line["name"] for line in bars] == ["new", "current", "resurrected", "dormant"]
+    assert [tuple(row) for row in zip(*(line["y"] for line in bars), strict=True)] == gold
 
 
-def test_a_product_without_revenue_hears_what_counts(served: Dashboard, chromium: Browser) -> None:
-    with look(chromium, f"{served.url}/revenue?by=country&segment=Germany") as sight:
-        assert "The segments shown have 0.0 % of the revenue." in sight.text()
+def test_the_tiles_of_revenue_are_counted_from_the_same_events(shop: Project, pages: Pages) -> None:
+    days = "event_date BETWEEN DATE '2026-06-10' AND DATE '2026-06-19'"
+    ((revenue, payers, active_days),) = shop.query(f"""
+        SELECT SUM(revenue), COUNT(DISTINCT IF(revenue IS NULL, NULL, canonical_amplitude_id)),
+          COUNT(DISTINCT IF(is_active, (event_date, canonical_amplitude_id), NULL))
+        FROM gold.events WHERE {days}
+    """)
+    page = pages("revenue", "days=2026-06-10&days=2026-06-19")
+    assert {each.label: each.value for each in page.metric} == {
+        "Revenue": amount(revenue),
+        "Paying users": count(payers),
+        "Per paying user": amount(revenue / payers),
+        "Per daily active user": amount(revenue / active_days),
+    }
 
 
-def test_words_of_a_page_that_nothing_has_are_named(served: Dashboard, chromium: Browser) -> None:
-    with look(chromium, f"{served.url}/funnels?funnel=purchas") as sight:
-        assert "funnel 'purchas', which there is not. Did you mean 'purchase'?" in sight.text()
-    with look(chromium, f"{served.url}/funnels?funnel=(steps of your own)&step=Prodct Viewed&within=999") as sight:
-        text = sight.text()
-    assert "step 'Prodct Viewed', which there is not. Did you mean 'Product Viewed'?" in text
-    assert "within '999', which there is not." in text
-    assert "Choose 2 to 20 event types" in text
-    with look(chromium, f"{served.url}/behaviour?from=Product Vewed&search=<b>") as sight:
-        text = sight.text()
-    assert "from 'Product Vewed', which there is not. Did you mean 'Product Viewed'?" in text
-    assert "No event type of these days has that in its name." in text
+def test_lifetimes_are_counted_where_a_reader_wants_them(pages: Pages) -> None:
+    page = pages("revenue", "show=Lifetime&interval=week")
+    assert [len(lines) for lines in figures(page)] == [1, 1]
+    assert any("Counted from single events" in each.value for each in page.caption)
+    assert not any("Counted from single events" in each.value for each in pages("revenue").caption)
+
+
+def test_a_product_without_revenue_hears_what_counts(pages: Pages) -> None:
+    page = pages("revenue", "by=country&segment=Germany")
+    assert any("The segments shown have 0.0 % of the revenue." in each.value for each in page.text)
+
+
+@pytest.mark.parametrize(
+    ("path", "address", "said"),
+    [
+        (
+            "",
+            "by=platfrom&project=defalt&days=nonsense&segment=None",
+            [
+                "The address asks for by 'platfrom', which there is not. Did you mean 'platform'?",
+                "The address asks for project 'defalt', which there is not. Did you mean 'default'?",
+                "The address asks for the day 'nonsense'. default has 2026-06-01 to 2026-07-01.",
+            ],
+        ),
+        (
+            "funnels",
+            "funnel=purchas",
+            ["The address asks for funnel 'purchas', which there is not. Did you mean 'purchase'?"],
+        ),
+        (
+            "funnels",
+            "funnel=(steps of your own)&step=Prodct Viewed&within=999",
+            [
+                "The address asks for step 'Prodct Viewed', which there is not. Did you mean 'Product Viewed'?",
+                "The address asks for within '999', which there is not. Did you mean '99'?",
+            ],
+        ),
+        (
+            "behaviour",
+            "from=Product Vewed&search=<b>",
+            ["The address asks for from 'Product Vewed', which there is not. Did you mean 'Product Viewed'?"],
+        ),
+    ],
+)
+def test_words_of_an_address_that_nothing_has_are_named(pages: Pages, path: str, address: str, said: list[str]) -> None:
+    page = pages(path, address)
+    assert {markdown(each) for each in said} <= {each.value for each in page.warning}
+    assert not page.exception
+
+
+def test_a_choice_of_too_little_is_a_sentence(pages: Pages) -> None:
+    assert any(
+        "Choose 2 to 20 event types" in each for each in sentences(pages("funnels", "funnel=(steps of your own)"))
+    )
+    said = sentences(pages("behaviour", "search=<b>"))
+    assert "No event type of these days has that in its name." in said

@@ -13,7 +13,7 @@ from typing import Self
 
 import psutil
 import requests
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, sync_playwright
 
 from screens import PAGES
 
@@ -172,13 +172,13 @@ class Sight:
         found: list[str] = []
         while True:
             self.page.keyboard.press("Tab")
-            name = self.page.evaluate(f"""() => {{
+            place, name = self.page.evaluate(f"""() => {{
                 const each = document.activeElement;
-                return each === document.body ? null : ({FIELDS})().includes(each) ? ({NAME})(each) : '';
+                return [({FIELDS})().indexOf(each), each === document.body ? null : ({NAME})(each)];
             }}""")
-            if name is None:
+            if name is None or (place == 0 and found):
                 return found
-            found += [name] if name else []
+            found += [name] if place >= 0 else []
 
     def faint_words(self) -> list[str]:
         """The words that are hard to tell from their ground."""
@@ -197,15 +197,20 @@ def browser() -> Iterator[Browser]:
         raise FileNotFoundError("Pages are tested in Chromium, and there is none: make browser")
     with sync_playwright() as playwright:
         arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.getuid() == 0 else [])]  # of containers
+        arguments += ["--process-per-site"]  # windows share what Chromium has made of the scripts
         shown = playwright.chromium.launch(executable_path=program, args=arguments)
         yield shown
         shown.close()
 
 
 @contextmanager
-def look(browser: Browser, url: str, width: int = WIDE, *, dark: bool = False) -> Iterator[Sight]:
-    """Open a page, and wait until it is drawn."""
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
+def look(page: Page, url: str, width: int = WIDE, *, dark: bool = False) -> Iterator[Sight]:
+    """Go to an address in a window, and wait until its page is drawn.
+
+    A window that has shown a page before has read the scripts of Streamlit and Plotly, which takes longer than a page.
+    """
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
     sight = Sight(page)
     origin = "/".join(url.split("/")[:3])
 
@@ -213,13 +218,21 @@ def look(browser: Browser, url: str, width: int = WIDE, *, dark: bool = False) -
         if message.type == "error" and not message.location["url"].endswith(OF_STREAMLIT):
             sight.errors.append(message.text)
 
+    def note_error(error: Error) -> None:
+        sight.errors.append(str(error))
+
+    def note_request(request: Request) -> None:
+        if not is_own(request.url, origin):
+            sight.outside.append(request.url)
+
     page.on("console", note)
-    page.on("pageerror", lambda error: sight.errors.append(str(error)))
-    page.on("request", lambda request: None if is_own(request.url, origin) else sight.outside.append(request.url))
+    page.on("pageerror", note_error)
+    page.on("request", note_request)
     page.goto(url)
     sight.settle()
     yield sight
-    page.close()
+    for event, listener in (("console", note), ("pageerror", note_error), ("request", note_request)):
+        page.remove_listener(event, listener)
 
 
 def is_own(url: str, origin: str) -> bool:

@@ -3,13 +3,23 @@
 import base64
 import json
 import math
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
+from unittest import mock
+from urllib.parse import parse_qs
 
 import numpy as np
+import streamlit as st
 from streamlit.testing.v1 import AppTest
+
+from asking import files, question
+from board import warehouse
+from screens import PAGES
 
 from .project import REPOSITORY, Project, succeeded
 
@@ -18,10 +28,13 @@ SCRIPT = """
 from board.frame import draw
 from screens import PAGES
 
-draw(*PAGES[{section!r}][{path!r}])
+draw(*{{path: page for pages in PAGES.values() for path, page in pages.items()}}[{path!r}])
 """
+PATHS = [path for pages in PAGES.values() for path in pages]
 TOLERANCE = 1e-9
 
+Pages = Callable[..., AppTest]
+"""Opens a page by its path and, if there is one, an address."""
 Shown = dict[str, dict[str, Any]]
 """By page: tiles, figures, tables, sentences, exceptions."""
 
@@ -41,32 +54,70 @@ def pages_of(project: Project, address: str = "") -> Shown:
 
 def show_all(address: str) -> Shown:
     """Run each page, and return what it shows."""
-    from screens import PAGES
-
-    return {path: show(section, path, address) for section, pages in PAGES.items() for path in pages}
+    return {path: show(path, address) for path in PATHS}
 
 
-def show(section: str, path: str, address: str) -> dict[str, Any]:
-    """Run a page until its copy of gold is there."""
-    page = AppTest.from_string(SCRIPT.format(section=section, path=path), default_timeout=SECONDS)
-    for name, _, value in (each.partition("=") for each in address.split("&") if each):
-        page.query_params[name] = value
-    while True:
-        page.run()
-        sentences = [each.value for each in (*page.info, *page.warning, *page.error)]
-        if not any("is copied for the dashboard" in each for each in sentences):
-            break
-        time.sleep(0.1)
+def show(path: str, address: str) -> dict[str, Any]:
+    """Run a page, and return what it shows."""
+    page = opened(path, address)
     unfold_numbers(page)
     return {
         "tiles": {each.label: each.value for each in page.metric},
-        "figures": [figure(each.proto.spec) for each in page.get("plotly_chart")],
+        "figures": figures(page),
         "tables": [
             plain(json.loads(each.value.to_json(date_format="iso", orient="values"))) for each in page.dataframe
         ],
-        "sentences": sentences,
+        "sentences": sentences(page),
         "exceptions": [each.value for each in page.exception],
     }
+
+
+@contextmanager
+def settings_of(root: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """Have pages of this process show what the settings of a checkout name; they keep no answer of another."""
+    with mock.patch.dict(os.environ, env), ExitStack() as stack:
+        for module in (warehouse, question, files):
+            stack.enter_context(mock.patch.object(module, "ROOT", root))
+        folder = Path.cwd()
+        forget()
+        yield
+        forget()
+        os.chdir(folder)
+
+
+def forget() -> None:
+    """Forget all answers, and the warehouse that gave them."""
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def opened(path: str, address: str = "") -> AppTest:
+    """Run a page until its copy of gold is there; a traceback is the caller's to look for.
+
+    Args:
+        path: of the page.
+        address: what the reader has chosen, as `by=platform&segment=Web&segment=iOS`.
+    """
+    page = AppTest.from_string(SCRIPT.format(path=path), default_timeout=SECONDS)
+    for name, values in parse_qs(address).items():
+        page.query_params[name] = values
+    end = time.monotonic() + SECONDS
+    while True:
+        page.run()
+        if not any("is copied for the dashboard" in each for each in sentences(page)):
+            return page
+        assert time.monotonic() < end, "the copy is never made"
+        time.sleep(0.1)
+
+
+def sentences(page: AppTest) -> list[str]:
+    """What the page says in frames of their own: why there is nothing, or what is wrong."""
+    return [each.value for each in (*page.info, *page.warning, *page.error)]
+
+
+def figures(page: AppTest) -> list[Any]:
+    """The lines of each figure, as Plotly gets them."""
+    return [plain(json.loads(each.proto.spec)["data"]) for each in page.get("plotly_chart")]
 
 
 def unfold_numbers(page: AppTest) -> None:
@@ -76,11 +127,6 @@ def unfold_numbers(page: AppTest) -> None:
             _, mark, name = each.proto.id.partition("numbers-")
             page.session_state[mark + name] = True
     page.run()
-
-
-def figure(spec: str) -> Any:
-    """Return the data of a figure."""
-    return plain(json.loads(spec)["data"])
 
 
 def plain(value: Any) -> Any:

@@ -28,3 +28,14 @@ def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path
             folder.mkdir()
             note.write_text(str(build(folder)))
     return Path(note.read_text())
+
+
+def started_once(factory: pytest.TempPathFactory, name: str) -> None:
+    """Fails in a second process of the tests, where all that need something expensive have to share one.
+
+    Args:
+        factory: of temporary folders.
+        name: of what is expensive.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        (factory.getbasetemp().parent / f"{name}.started").touch(exist_ok=False)

@@ -80,6 +80,7 @@ BUILT_TABLES = (
     "gold.stickiness_monthly",
     "gold.events",
     "gold.event_values",
+    "gold.payments",
     "gold.event_adoption_daily",
     "gold.session_paths",
     "silver.export_repeats",

@@ -45,8 +45,8 @@ from ..settings import (
     AmplitudeSettings,
     format_hour,
 )
-from .logs import notice, status, warn
 from ..tables import IDS_OF_PERSONS
+from .logs import notice, status, warn
 from .reports import (
     out,
     progress_bar,
