@@ -3,7 +3,6 @@
 import json
 import secrets
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import dlt
 from ..bronze.destinations import kept_open
 from ..bronze.persons import ALIASES, Persons, has_aliases, id_tables, names_of_person
 from ..errors import AmplitudeError
-from ..invocation import CONSOLE_COMMAND, INVOKED_FROM, sqlmesh_command
+from ..invocation import INVOKED_FROM, ROOT, own_version, sqlmesh_command
 from ..lake.archive import Archive
 from ..lake.erased import Erased, Id, Unfinished, ids_of, nobody
 from ..rest.context import Asking
@@ -22,9 +21,10 @@ from ..rest.session import open_session
 from ..settings import GATEWAYS, AmplitudeSettings
 from .erasure import Erasure, erasures_of, kept_by_others
 from .loads import loading, looking
+from .logs import warn
 from .options import destination_option, project_option
 from .projects import chosen_projects
-from .reports import out, warn
+from .reports import out
 
 FOR_GOOD = ("submitted", "done")
 """Of deletion jobs: from one in another state, users can still be taken out."""
@@ -147,7 +147,7 @@ def erase_of_project(
     begun = Unfinished(
         f"{settings.present:%Y-%m-%dT%H%M%S}-{secrets.token_hex(4)}",
         settings.present.isoformat(timespec="seconds"),
-        own_version(),
+        own_version(ROOT),
         sorted(held.persons.hashes),
         {"archive": held.lines, **held.counts},
     )
@@ -214,14 +214,6 @@ def report(certificate: str, pipeline: dlt.Pipeline, settings: AmplitudeSettings
     out.print(f"Erased. The certificate is {certificate} in the lake.")
     for sentence in kept_by_others(str(pipeline.destination.destination_name), settings):
         warn(sentence)
-
-
-def own_version() -> str:
-    """Return the version of this package."""
-    try:
-        return version(CONSOLE_COMMAND)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 @click.command("export-user")

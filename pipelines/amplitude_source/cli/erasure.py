@@ -14,7 +14,6 @@ from pathlib import Path
 
 import dlt
 
-from .. import Progress
 from ..bronze import compaction
 from ..bronze.destinations import kept_open
 from ..bronze.files import BronzeFiles
@@ -33,6 +32,7 @@ from ..tables import IDS_OF_PERSONS
 from .dashboard import COPY_FOLDER
 from .loads import opened_ledgers, run_loads
 from .reports import out
+from .runs import noted
 
 ENVIRONMENTS = Path(__file__).parents[1] / "transform/environments.py"
 DOWNLOADS = "window-*.zip*"
@@ -100,10 +100,10 @@ class Erasure:
         if hours := [hour for hour in sorted({*rewritten, *self._hours_in_bronze()}) if self._differs(hour, ledger)]:
             read = (read() for read in self._archive.read_hours(hours))
             work = Work(read, hours[0], len(hours), self._archive, asks_amplitude=False)
-            progress = Progress()
-            run_loads(self._pipeline, self._settings, work, ledgers, progress)
-            if progress.error:
-                raise progress.error
+            with noted(self._pipeline, self._settings, "erase") as run:
+                run_loads(self._pipeline, self._settings, work, ledgers, run)
+                if run.progress.error:
+                    raise run.progress.error
         for hour in self._archive.announced():
             if hour in rewritten:
                 self._archive.settle(hour)
