@@ -224,9 +224,14 @@ def test_the_tiles_of_revenue_are_counted_from_the_same_events(shop: Project, pa
     }
 
 
-def test_lifetimes_are_counted_where_a_reader_wants_them(pages: Pages) -> None:
-    page = pages("revenue", "show=Lifetime&interval=week")
-    assert [len(lines) for lines in figures(page)] == [1, 1]
+def test_lifetimes_are_counted_where_a_reader_wants_them(shop: Project, pages: Pages) -> None:
+    days = {"since": date(2026, 6, 8), "until": date(2026, 6, 21)}
+    rows = chart(shop, {"type": "revenue", "interval": "week", **days})
+    expected = rows[rows["cohort"] == "(all)"].set_index("interval_number")["arpu"].to_dict()
+    page = pages("revenue", "show=Lifetime&interval=week&days=2026-06-08&days=2026-06-21")
+    per_new_user, _ = figures(page)
+    drawn = {x: y for line in per_new_user for x, y in zip(line["x"], line["y"], strict=True) if y is not None}
+    assert drawn == pytest.approx(expected)
     assert any("Counted from single events" in each.value for each in page.caption)
     assert not any("Counted from single events" in each.value for each in pages("revenue").caption)
 
