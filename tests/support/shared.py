@@ -18,9 +18,8 @@ def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path
         name: of the folder.
         build: called with the new folder.
     """
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return build(factory.mktemp(name))
-    folder = factory.getbasetemp().parent / f"shared-{name}"
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared-{name}"
     note = folder.with_suffix(".path")
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

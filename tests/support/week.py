@@ -1,6 +1,5 @@
 """A week that is loaded and built once, for tests that begin after that."""
 
-import functools
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +20,6 @@ def settle(project: Project, simulator: Simulator) -> None:
     project.set_clock(simulator.product.end + timedelta(days=1), simulator)
 
 
-@functools.cache
 def built_week(factory: pytest.TempPathFactory) -> Path:
     """The data of a project that has loaded and planned the week."""
 
