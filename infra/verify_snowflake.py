@@ -365,7 +365,9 @@ def check_rows(report: Report, connection: SnowflakeConnection, layer: str, here
 
 
 def columns_of(local: duckdb.DuckDBPyConnection, schema: str) -> dict[str, list[str]]:
-    """The columns of each table of a schema, without dlt's own; SQLMesh writes names in upper case, dlt does not.
+    """The columns of each table of a schema, without dlt's own and the list of runs, which are others here and there.
+
+    SQLMesh writes names in upper case, dlt does not.
 
     Raises:
         DoesNotHoldError: there is none, so that nothing would be compared.
@@ -375,6 +377,7 @@ def columns_of(local: duckdb.DuckDBPyConnection, schema: str) -> dict[str, list[
         SELECT LOWER(table_name), column_name
         FROM information_schema.columns
         WHERE LOWER(table_schema) = ? AND table_name NOT LIKE '!_dlt%' ESCAPE '!'
+            AND LOWER(table_name) <> 'pipeline_runs'
             AND column_name NOT ILIKE '!_dlt%' ESCAPE '!'
             AND column_name NOT ILIKE 'load!_id' ESCAPE '!'
         ORDER BY table_name, ordinal_position
