@@ -406,8 +406,8 @@ def without(policy: Policy, right: str) -> Policy:
 @pytest.mark.parametrize(
     ("right", "where"),
     [
-        ("s3:ListBucket", "amplitude/raw/project=default/hours/"),
-        ("s3:GetObject", "amplitude/raw/project=default/hours/"),
+        ("s3:ListBucket", "amplitude/raw/project=default/erased/"),
+        ("s3:GetObject", "amplitude/raw/project=default/erased"),
         ("s3:PutObject", f"amplitude/raw/project=default/app={SMALL_PRODUCT.app}/"),
         ("s3:DeleteObject", f"/{GONE.file_name}"),
     ],

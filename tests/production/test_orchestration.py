@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import pytest
 from ruamel.yaml import YAML
 
+from amplitude_source.cli.commands import cli
 from amplitude_source.settings import HOUR
 from simulator.faults import Fault, FaultPlan, LatePartition
 from simulator.product import Product
@@ -145,6 +146,15 @@ def commands(document: Document) -> list[str]:
     texts = [text for task in tasks(document) for text in (*task.get("beforeCommands", ()), *task.get("commands", ()))]
     scripts = [node["script"] for node in tasks(document) if "script" in node]
     return texts + scripts + [step["run"] for step in steps if "run" in step]
+
+
+@pytest.mark.parametrize("path", [*FLOWS, *WORKFLOWS], ids=lambda path: path.stem)
+def test_a_schedule_calls_commands_with_options_that_they_have(path: Path) -> None:
+    for command in commands(read(path)):
+        for name, rest in re.findall(r"pipelines/amplitude\.py (\S+)(.*)", command):
+            assert name in cli.commands, command
+            known = {option for each in cli.commands[name].params for option in each.opts}
+            assert {*re.findall(r"--[\w-]+", rest)} <= known, command
 
 
 @pytest.mark.parametrize("path", [*FLOWS, *WORKFLOWS], ids=lambda path: path.stem)
@@ -385,6 +395,7 @@ def assert_is_built(production: Production) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_the_backfill_hands_over_to_the_hourly_flow_which_takes_all_in_once(production: Production) -> None:
     """New hours, and one that has changed. Days come one after the other here: DuckDB has one writer at a time."""
     days, load, transform = flow("amplitude_backfill")["tasks"]
@@ -403,10 +414,11 @@ def test_the_backfill_hands_over_to_the_hourly_flow_which_takes_all_in_once(prod
     assert production.receiver.texts == [], "all is well"
 
 
-@pytest.mark.slow
-def test_a_backfill_of_days_in_the_wrong_order_is_refused(production: Production) -> None:
+def test_a_backfill_of_days_in_the_wrong_order_is_refused(tmp_path: Path, simulator: Simulator) -> None:
     days = flow("amplitude_backfill")["tasks"][0]
-    result = production.run_task(days, {"inputs.first_day": "2026-06-02", "inputs.last_day": "2026-06-01"})
+    with receiving() as receiver:
+        production = Production(tmp_path, tmp_path, simulator, {}, receiver)
+        result = production.run_task(days, {"inputs.first_day": "2026-06-02", "inputs.last_day": "2026-06-01"})
     assert result.returncode == 1
     assert result.stderr == "last_day 2026-06-01 lies before first_day 2026-06-02.\n"
 

@@ -1,6 +1,7 @@
 """A life of a warehouse on Snowflake, against the stand-in: the rows that DuckDB gives, and what is sent for them."""
 
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from simulator.server import Simulator
 from support import statements, warehouse
 from support.charts import write_charts
 from support.members import export_row, gzip_lines, hour_text
-from support.pages import differences, pages_of
+from support.pages import PATHS, differences, pages_of
 from support.project import Project, make_project, succeeded
 from support.snowflake_standin import SnowflakeProject
 from verify_snowflake import Checkout, Report, check_rows, expect_same_rows
@@ -53,6 +54,12 @@ segments:
   customers: {cohort: Customers}
 """
 LISTS = ("annotations", "cohorts", "cohort_members", "experiments")
+# A chart of each type, and a page: what is compared before a change lands. Each night, all are.
+OF_EACH_TYPE = (
+    *("orders", "comeback", "lifecycle", "stickiness", "monetization", "features", "plans", "usage", "funnel"),
+    *("sessions", "ways", "customers", "lists"),
+)
+PAGE = ("",)  # the overview
 # Charts that are views of gold, and so are built again and again; the others are asked once, because that is faster.
 VIEWS = ("orders", "comeback")
 CHARTS = {
@@ -151,8 +158,19 @@ class OtherRows(Change):
         return [members[0].edited(lambda _: self.data)]
 
 
+@pytest.mark.parametrize(
+    ("charts", "pages"),
+    [
+        pytest.param(OF_EACH_TYPE, PAGE, id="a chart of each type"),
+        pytest.param([*CHARTS], PATHS, id="every chart and page", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_warehouse_on_snowflake_ends_with_the_rows_of_one_on_duckdb(
-    tmp_path: Path, snowflake_project: SnowflakeProject, simulator: Simulator
+    tmp_path: Path,
+    snowflake_project: SnowflakeProject,
+    simulator: Simulator,
+    charts: Collection[str],
+    pages: Collection[str],
 ) -> None:
     """Load and plan; an hour that changed, on which an audit fails; a new column, in development and then promoted.
 
@@ -176,7 +194,7 @@ def test_a_warehouse_on_snowflake_ends_with_the_rows_of_one_on_duckdb(
         project.set_clock(day_before_last + 10 * HOUR, simulator)
         succeeded(project.load_here("--end", hour_text(day_before_last)))
         warehouse.plan(project)
-    assert_charts_are_the_same_on_both(snowflake, local)
+    assert_charts_are_the_same_on_both(snowflake, local, {name: CHARTS[name] for name in charts})
 
     rows = (export_row(app=DEMO.app, amplitude_id=user, device_id=f"{user}", new_key=1) for user in (1, 2))
     simulator.faults = FaultPlan(Fault(OtherRows(gzip_lines(*rows)), hour=CHANGED))
@@ -204,22 +222,22 @@ def test_a_warehouse_on_snowflake_ends_with_the_rows_of_one_on_duckdb(
     sent = [statement.sql for statement in snowflake.snowflake.statements()]
     statements.assert_keep_to_the_rules(sent)
     statements.assert_are_those_of_the_snapshots(sent)
-    assert_pages_show_the_same_on_both(snowflake, local)
+    assert_pages_show_the_same_on_both(snowflake, local, pages)
 
 
-def assert_pages_show_the_same_on_both(snowflake: SnowflakeProject, local: Project) -> None:
-    """Every page of the dashboard, with a break-down."""
-    theirs, ours = (pages_of(project, "by=platform") for project in (snowflake, local))
+def assert_pages_show_the_same_on_both(snowflake: SnowflakeProject, local: Project, paths: Collection[str]) -> None:
+    """Pages of the dashboard, with a break-down."""
+    theirs, ours = (pages_of(project, "by=platform", paths) for project in (snowflake, local))
     assert [page["exceptions"] for page in ours.values() if page["exceptions"]] == []
     assert [*differences(ours, theirs)] == []
 
 
-def assert_charts_are_the_same_on_both(snowflake: SnowflakeProject, local: Project) -> None:
-    """Each chart, and each function of conditions, of which there are no others; all count something."""
+def assert_charts_are_the_same_on_both(snowflake: SnowflakeProject, local: Project, asked: Mapping[str, str]) -> None:
+    """Charts, and each function of conditions, of which there are no others; all count something."""
     series = [{"event": "_all", "name": name, "where": where} for name, where in FUNCTIONS.items()]
     functions = {"type": "segmentation", "events": series, "measure": "totals", "interval": "quarter"}
     folder = local.root.parent / "asked"
-    charts = CHARTS | {"functions": json.dumps(functions)}
+    charts = {**asked, "functions": json.dumps(functions)}
     write_charts(folder, charts, properties=PROPERTIES, definitions=DEFINITIONS)
     words = read_words(folder)
     queries = {name: compiled(chart, words) for name, chart in read_charts(folder, words).items()}

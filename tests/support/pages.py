@@ -1,4 +1,4 @@
-"""What all pages of a project's dashboard show, without a browser: `python -m support.pages` prints it as JSON."""
+"""What pages of a project's dashboard show, without a browser: `python -m support.pages` prints it as JSON."""
 
 import base64
 import json
@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,22 +39,18 @@ Shown = dict[str, dict[str, Any]]
 """By page: tiles, figures, tables, sentences, exceptions."""
 
 
-def pages_of(project: Project, address: str = "") -> Shown:
-    """What the pages show, with the packages of this environment and the settings of the project.
+def pages_of(project: Project, address: str, paths: Iterable[str]) -> Shown:
+    """What pages show, with the packages of this environment and the settings of the project.
 
     Args:
         project: whose warehouse is shown.
         address: what the reader has chosen, as `by=platform`.
+        paths: of the pages.
     """
     folders = [project.root / "dashboard", project.root / "pipelines", REPOSITORY / "tests", REPOSITORY]
-    result = project.run("-m", "support.pages", address, PYTHONPATH=":".join(map(str, folders)))
+    result = project.run("-m", "support.pages", address, *paths, PYTHONPATH=":".join(map(str, folders)))
     shown: Shown = json.loads(succeeded(result).stdout.splitlines()[-1])
     return shown
-
-
-def show_all(address: str) -> Shown:
-    """Run each page, and return what it shows."""
-    return {path: show(path, address) for path in PATHS}
 
 
 def show(path: str, address: str) -> dict[str, Any]:
@@ -162,4 +158,4 @@ def differences(one: Any, other: Any, place: str = "") -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"\n{json.dumps(show_all(sys.argv[1]))}\n")
+    sys.stdout.write(f"\n{json.dumps({path: show(path, sys.argv[1]) for path in sys.argv[2:]})}\n")

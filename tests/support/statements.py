@@ -27,6 +27,7 @@ VOLATILE = [
     (r"\d{10}\.\d+\.[0-9a-f]{10}\.parquet", "<file>.parquet"),
     (r"\b\d{10}\.\d{1,7}\b", "<load>"),
     (r"(VALUES ?\().*(\))", r"\1<values>\2"),
+    (r'("PIPELINE_RUNS" SET ).*( WHERE run_id = ).*', r"\1<values>\2<run>"),
     (r"__temp_\w+|__TEMP_\w+", "<temporary>"),
     (r"__\d{5,10}(?=\b|_)", "__<version>"),
     (r"'[\d-]{10} \d\d:00:00'", "'<hour>'"),

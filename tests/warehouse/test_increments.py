@@ -26,7 +26,7 @@ from support.project import Project, make_project, succeeded
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 EPOCH, MILLISECOND = datetime(1970, 1, 1), timedelta(milliseconds=1)
 START, DAYS, SILENT_DAYS = datetime(2026, 6, 1), 75, 9
-HOURS_WITH_ROWS, ROWS_PER_HOUR, SLICES = 30, 12, 4
+HOURS_WITH_ROWS, ROWS_PER_HOUR, SLICES = 30, 12, 3
 USERS, MERGES = 12, 10
 DELAYS = (timedelta(seconds=3), timedelta(minutes=40), 5 * HOUR, 3 * DAY, 20 * DAY, 60 * DAY, -4 * DAY)
 WRONG_CLOCKS = (datetime(1970, 1, 1, 12), datetime(2100, 1, 1, 12))

@@ -81,7 +81,7 @@ def _from_tables(pipeline: dlt.Pipeline) -> tuple[list[dict[str, Any]], set[str]
     """The ledger's rows, and the loads that are finished."""
     dataset = pipeline.dataset()
     try:
-        known = pipeline.default_schema.get_table_columns("export_hours")  # an older warehouse lacks erased_rows
+        known = dataset.schema.get_table_columns("export_hours")  # an older warehouse lacks erased_rows
         names = [name for name in LEDGER_COLUMNS if name in known]
         rows = dataset["export_hours"].select(*names, "_dlt_load_id").fetchall()
         loads = dataset["_dlt_loads"].select("load_id", "status").fetchall()

@@ -3,7 +3,9 @@ MODEL (
   name bronze.pipeline_runs,
   kind EMBEDDED,
   owner data,
-  grain (run_id),
+  grain (
+    run_id
+  ),
   ignored_rules ('missingaudits', 'missingunittest')
 );
 
