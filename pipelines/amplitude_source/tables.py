@@ -309,7 +309,7 @@ MERGE_IDS_COLUMNS = {
 PIPELINE_RUNS_COLUMNS = {
     "project": Column("text", "The Amplitude project, as named in the settings"),
     "run_id": Column("text", "Id of the run; a command that loads several projects has a run for each"),
-    "command": Column("text", "The command: load, archive verify or declare-empty"),
+    "command": Column("text", "The command: load, archive verify, declare-empty or erase"),
     "version": Column("text", "Version of this pipeline"),
     "started_at": Column("timestamp", "When it began"),
     "ended_at": Column("timestamp", "When it ended; NULL while it is at work, and for good if it was killed"),

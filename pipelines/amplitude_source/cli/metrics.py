@@ -4,7 +4,7 @@ Names go by Prometheus' conventions: the unit is their end, and a time is the mo
 Source: https://prometheus.io/docs/practices/naming/ and https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 
@@ -112,29 +112,36 @@ def _of_days(found: Status, trust: Trust) -> Iterator[Metric]:
     yield from (proven, unproven, failed)
 
 
-def _of_runs(runs: Iterable[Run]) -> Iterator[Metric]:
-    begun = Metric("last_run_start_timestamp_seconds", "When the newest run of a load began.")
-    ended = Metric("last_run_end_timestamp_seconds", "When it ended; missing while it is at work or if it was killed.")
-    lasted = Metric("last_run_duration_seconds", "How long it took.")
-    good = Metric("last_run_success", "1 if it is done, 0 if anything was left out or it failed.")
-    hours = Metric("last_run_hours", "Hours that it loaded.")
-    rows = Metric("last_run_rows", "Rows that it loaded into bronze.events.")
-    rejected = Metric("last_run_rejected_rows", "Rows that it loaded into bronze.rejected_rows.")
-    size = Metric("last_run_archived_bytes", "Size of the files of its hours, compressed.")
-    retries = Metric("last_run_retries", "Requests to Amplitude that it made again after a fault.")
-    for run in runs:
-        label = {"project": run.project}
-        begun.samples.append((label, _seconds(run.started_at)))
-        if run.ended_at:
-            ended.samples.append((label, _seconds(run.ended_at)))
-            lasted.samples.append((label, (run.ended_at - run.started_at).total_seconds()))
-            good.samples.append((label, int(run.outcome == DONE)))
-        hours.samples.append((label, run.hours))
-        rows.samples.append((label, run.loaded_rows))
-        rejected.samples.append((label, run.rejected_rows))
-        size.samples.append((label, run.bytes))
-        retries.samples.append((label, run.retries))
-    yield from (begun, ended, lasted, good, hours, rows, rejected, size, retries)
+OF_RUNS: tuple[tuple[str, str, Callable[[Run], float | None]], ...] = (
+    ("start_timestamp_seconds", "When the newest run of a load began.", lambda run: _seconds(run.started_at)),
+    (
+        "end_timestamp_seconds",
+        "When it ended; missing while it is at work or if it was killed.",
+        lambda run: _seconds(run.ended_at) if run.ended_at else None,
+    ),
+    (
+        "duration_seconds",
+        "How long it took.",
+        lambda run: (run.ended_at - run.started_at).total_seconds() if run.ended_at else None,
+    ),
+    (
+        "success",
+        "1 if it is done, 0 if anything was left out or it failed.",
+        lambda run: int(run.outcome == DONE) if run.ended_at else None,
+    ),
+    ("hours", "Hours that it loaded.", lambda run: run.hours),
+    ("rows", "Rows that it loaded into bronze.events.", lambda run: run.loaded_rows),
+    ("rejected_rows", "Rows that it loaded into bronze.rejected_rows.", lambda run: run.rejected_rows),
+    ("archived_bytes", "Size of the files of its hours, compressed.", lambda run: run.bytes),
+    ("retries", "Requests to Amplitude that it made again after a fault.", lambda run: run.retries),
+)
+"""Metrics of the newest run, without the begin of their names; no value, no sample."""
+
+
+def _of_runs(runs: Sequence[Run]) -> Iterator[Metric]:
+    for name, description, value_of in OF_RUNS:
+        values = [({"project": run.project}, value_of(run)) for run in runs]
+        yield Metric(f"last_run_{name}", description, [(label, value) for label, value in values if value is not None])
 
 
 def _seconds(moment: datetime) -> float:

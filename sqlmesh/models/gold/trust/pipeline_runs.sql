@@ -24,7 +24,7 @@ MODEL (
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
   run_id::VARCHAR AS run_id, /* Id of the run; a command that loads several projects has a run for each */
-  command::VARCHAR AS command, /* The command: load, archive verify or declare-empty */
+  command::VARCHAR AS command, /* The command: load, archive verify, declare-empty or erase */
   version::VARCHAR AS version, /* Version of this pipeline */
   started_at::TIMESTAMPNTZ AS started_at, /* When it began (UTC) */
   ended_at::TIMESTAMPNTZ AS ended_at, /* When it ended (UTC); NULL while it is at work, and for good if it was killed */
