@@ -7,6 +7,10 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 # Three processes of tests for two processors, because tests wait for servers, for other processes and for the disk.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 
+# Tests write in memory where Linux has 4 GB for it, because a small load writes and syncs many files.
+IN_MEMORY := $(shell test "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 4000000 2>/dev/null && echo TMPDIR=/dev/shm)
+PYTEST = $(IN_MEMORY) $(BIN)/python -m pytest -n $(WORKERS)
+
 .PHONY: demo dashboard browser test test-landing test-nightly verify-snowflake lint lint-python lint-sql lint-docs format docs site lock clean
 
 demo: .venv/installed
@@ -18,17 +22,17 @@ dashboard: .venv/installed
 
 # The core, with the unit tests of the models (alone: `sqlmesh test`); about five minutes on two cores.
 test: .venv/installed
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+	$(PYTEST) --dist worksteal -m "not slow"
 
 # The core, and what is slow besides: every fault, kills at random points, many small runs, Snowflake's stand-in.
 # One session, because a second one would collect all tests again, start its own servers and end with idle processors.
 # Some share a process (IN_ONE_PROCESS in tests/conftest.py), because each would start a server and a browser of its own.
 test-landing: .venv/installed .venv-standin/installed
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 30 -m "not nightly"
+	$(PYTEST) --dist loadgroup --durations 30 -m "not nightly"
 
 # More of the same: further seeds, users, tools and whole lives, of which each kind has a test in `test-landing`.
 test-nightly: .venv/installed .venv-standin/installed
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 30 -m nightly
+	$(PYTEST) --dist loadgroup --durations 30 -m nightly
 
 # Chromium, in which the pages of the dashboard are tested; on Debian and Ubuntu, as root.
 browser:

@@ -39,8 +39,11 @@ LONGEST_FIRST = (
 """Files, and folders whose tests plan and run SQLMesh."""
 
 
-IN_ONE_PROCESS = ("test_dashboard_pages.py", "test_dashboard_product.py", "test_dashboard_questions.py")
-"""Files whose tests share a process, because each process would start a server and a browser of its own."""
+IN_ONE_PROCESS = (
+    ("test_dashboard_pages.py", "test_dashboard_product.py", "test_dashboard_questions.py"),
+    ("test_foreign_bronze.py",),
+)
+"""Files whose tests share a process, because each process would start a browser, or read all models, of its own."""
 
 COMPRESSED = (r"\x1f\x8b", r"PK\x03", "BZh9")
 """The first bytes of gzip, zip and bzip2, as pytest writes them into the name of a test."""
@@ -53,7 +56,8 @@ class Scheduling(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no typ
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "dashboard" if nodeid.partition("::")[0].endswith(IN_ONE_PROCESS) else nodeid
+        path = nodeid.partition("::")[0]
+        return next((files[0] for files in IN_ONE_PROCESS if path.endswith(files)), nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 from unittest import mock
 
 import duckdb
@@ -25,10 +25,6 @@ from dlt.common.configuration.specs import base_configuration
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from simulator.server import DEMO_CREDENTIALS, Simulator
-
-if TYPE_CHECKING:
-    pass
-
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -21,6 +21,7 @@ from sqlglot import exp
 from sqlmesh import Context, macro, signal
 from sqlmesh.core.config import Config, DuckDBConnectionConfig
 from sqlmesh.core.console import NoopConsole, set_console
+from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
 from sqlmesh.core.model import Model
 from sqlmesh.utils import UniqueKeyDict, yaml
 from sqlmesh.utils.cache import FileCache
@@ -148,6 +149,7 @@ def plan(
     start: str | None = None,
     environment: str | None = None,
     models: Collection[str] = (),
+    comments: bool = False,
 ) -> None:
     """`sqlmesh plan --auto-apply`, in this process; of production unless an environment is named.
 
@@ -157,8 +159,9 @@ def plan(
         start: from when on.
         environment: of SQLMesh.
         models: to build, with all that they are made of; by default every model.
+        comments: whether tables and columns get their comments in DuckDB, a statement each.
     """
-    with opened(project) as context:
+    with opened(project, comments=comments) as context:
         context.plan(
             environment,
             auto_apply=True,
@@ -225,12 +228,12 @@ def forget_macros() -> None:
 
 
 @contextmanager
-def opened(project: Project) -> Iterator[Context]:
+def opened(project: Project, *, comments: bool = False) -> Iterator[Context]:
     """SQLMesh's context of a checkout. It keeps DuckDB files by name for the whole process: names are absolute.
 
     Each context reads the unit tests anew, which nobody runs here, for over a second: a text is parsed once a process.
     And so is each optimized query, which SQLMesh reads from its cache three times a plan. Its many copies of queries
-    are made by `copied`.
+    are made by `copied`. DuckDB gets no comments unless asked for, because a fifteenth of a plan's time goes into them.
     """
     forget_macros()
     with (
@@ -239,6 +242,7 @@ def opened(project: Project) -> Iterator[Context]:
         mock.patch.object(Config, "fingerprint", property(fingerprint)),
         mock.patch.object(FileCache, "get", cached),
         mock.patch("sqlglot.expressions.core.deepcopy", copied),
+        mock.patch.object(DuckDBEngineAdapter, "comments_enabled", comments),
     ):
         set_console(FailingConsole())
         context = Context(paths=[str(project.root)])

@@ -5,12 +5,14 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 import duckdb
 import pytest
 import sqlglot
 from sqlglot import exp
+from sqlmesh import Context
 from sqlmesh.core.config import DuckDBConnectionConfig
 from sqlmesh.core.model import SqlModel
 from sqlmesh.core.snapshot import Snapshot, SnapshotChangeCategory
@@ -117,27 +119,69 @@ def test_columns_that_a_table_lacks_are_named() -> None:
     )
 
 
+def hashes(context: Context) -> dict[str, str]:
+    """Return what SQLMesh goes by to see whether a model has changed, of each model that is the project's."""
+    return {name: model.data_hash for name, model in context.models.items() if not model.kind.is_external}
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory, product: Product) -> dict[str, str]:
-    """What SQLMesh goes by to see whether a model has changed, of the models over this pipeline's own bronze."""
+    """The hashes of the models over this pipeline's own bronze."""
     with Simulator(product) as simulator:
         project = make_project(tmp_path_factory.mktemp("own"), simulator)
     with warehouse.opened(project) as context:
-        return {name: model.data_hash for name, model in context.models.items() if not model.kind.is_external}
+        return hashes(context)
 
 
-@pytest.mark.parametrize("bronze", BRONZES)
-def test_the_models_of_a_bronze_are_written_as_all_others_and_change_no_other(
-    project: Project, own: dict[str, str], bronze: str
-) -> None:
-    foreign.choose(project, bronze, TABLES)
+@dataclass(frozen=True)
+class Models:
+    """The models over the tables of a tool."""
+
+    tool: str
+    hashes: dict[str, str]
+    embedded: set[str]
+    are_formatted: bool
+    of_hour: dict[int, str]
+    """The events of some hours, as DuckDB is asked for them."""
+    events: str
+    """All of them."""
+
+
+@pytest.fixture(scope="module", params=BRONZES)
+def models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, product: Product) -> Models:
+    """Those of a tool, which the linter finds nothing in; they take seconds to read, so all tests share them."""
+    with Simulator(product) as simulator:
+        project = make_project(tmp_path_factory.mktemp(request.param), simulator)
+    foreign.choose(project, request.param, TABLES)
     with warehouse.opened(project) as context:
         context.lint_models()
-        assert context.format(check=True)
-        models = {name: model for name, model in context.models.items() if model.kind.is_embedded}
-        assert {model.name for model in models.values()} == {f"bronze.{name}" for name in (*SEAM, "exported_events")}
-        others = {name: model.data_hash for name, model in context.models.items() if name in own}
-        assert others == own
+        snapshots = {
+            name: Snapshot.from_node(model, nodes={**context.models}) for name, model in context.models.items()
+        }
+        events, exported = (
+            context.get_model(f"bronze.{name}", raise_if_missing=True) for name in ("events", "exported_events")
+        )
+        return Models(
+            request.param,
+            hashes(context),
+            {model.name for model in context.models.values() if model.kind.is_embedded},
+            context.format(check=True),
+            {
+                hour: events.render_query_or_raise(
+                    snapshots=snapshots, start=f"2026-06-01 {hour:02}:00", end=f"2026-06-01 {hour:02}:59"
+                ).sql("duckdb")
+                for hour in (5, 9)
+            },
+            exported.render_query_or_raise().sql("duckdb"),
+        )
+
+
+def test_the_models_of_a_tool_are_written_as_all_others_and_change_no_other(
+    models: Models, own: dict[str, str]
+) -> None:
+    assert models.are_formatted
+    assert models.embedded == {f"bronze.{name}" for name in (*SEAM, "exported_events")}
+    assert {name: each for name, each in models.hashes.items() if name in own} == own
 
 
 def test_each_unit_test_of_the_seam_holds(project: Project) -> None:
@@ -174,33 +218,20 @@ def test_the_models_that_read_the_events_of_bronze_read_the_hours_of_a_run(proje
     assert readers == {"silver.events": True, "silver.export_repeats": True, "silver.first_events": True}
 
 
-@pytest.mark.parametrize("bronze", BRONZES)
-def test_the_rows_of_an_hour_are_found_without_a_look_at_the_whole_table(project: Project, bronze: str) -> None:
+def test_the_rows_of_an_hour_are_found_without_a_look_at_the_whole_table(models: Models) -> None:
     """DuckDB goes by the least and the greatest time of each part of the table, before it reads any of it."""
-    foreign.choose(project, bronze, TABLES)
-    with warehouse.opened(project) as context:
-        nodes = {**context.models}
-        snapshots = {name: Snapshot.from_node(model, nodes={**nodes}) for name, model in nodes.items()}
-        model = context.get_model("bronze.events", raise_if_missing=True)
-        queries = [
-            model.render_query_or_raise(snapshots=snapshots, start=f"2026-06-01 {hour}:00", end=f"2026-06-01 {hour}:59")
-            for hour in ("05", "09")
-        ]
-    with tool_table(bronze) as connection:
-        plans = [str(connection.execute(f"EXPLAIN {query.sql('duckdb')}").fetchall()) for query in queries]
-    assert ["EMPTY_RESULT" in plan for plan in plans] == [False, True], "the only row is of hour 5"
+    with tool_table(models.tool) as connection:
+        plans = {hour: str(connection.execute(f"EXPLAIN {sql}").fetchall()) for hour, sql in models.of_hour.items()}
+    read = [hour for hour, plan in plans.items() if "EMPTY_RESULT" not in plan]
+    assert read == [5], "the only row is of hour 5"
 
 
-@pytest.mark.parametrize("bronze", BRONZES)
-def test_times_become_utc_and_values_the_types_of_silver(project: Project, bronze: str) -> None:
+def test_times_become_utc_and_values_the_types_of_silver(models: Models) -> None:
     """A row of each tool's types, with what is odd in them: another zone, an empty coordinate."""
-    foreign.choose(project, bronze, TABLES)
-    with warehouse.opened(project) as context:
-        query = context.get_model("bronze.exported_events", raise_if_missing=True).render_query_or_raise()
-    with tool_table(bronze) as connection:
-        if bronze == "fivetran":
+    with tool_table(models.tool) as connection:
+        if models.tool == "fivetran":
             connection.execute("UPDATE amplitude.other_tool.events SET location_lat = ''")
-        (row,) = connection.execute(query.sql("duckdb")).fetch_arrow_table().to_pylist()
+        (row,) = connection.execute(models.events).fetch_arrow_table().to_pylist()
     got = {name.lower(): value for name, value in row.items() if value is not None}
     assert got.pop("found_by").replace(tzinfo=None) == got["server_upload_time"]
     assert got == {
@@ -214,7 +245,7 @@ def test_times_become_utc_and_values_the_types_of_silver(project: Project, bronz
         "server_upload_time": datetime(2026, 6, 1, 5, 30, 0, 123456),
         "location_lng": 13.4,
         "event_properties": '{"a":[1,"ü"]}',
-        **({} if bronze == "amplitude" else {"_insert_id": "i"}),
+        **({} if models.tool == "amplitude" else {"_insert_id": "i"}),
     }
 
 

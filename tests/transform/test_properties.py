@@ -160,7 +160,7 @@ def test_declared_properties_are_columns_of_events_and_users_and_the_catalogue_s
     loaded: Project,
 ) -> None:
     write(loaded.root, DECLARED)
-    warehouse.plan(loaded, models=("gold.events", "gold.users", "gold.property_catalogue"))
+    warehouse.plan(loaded, models=("gold.events", "gold.users", "gold.property_catalogue"), comments=True)
     columns = "SELECT event_properties, user_properties, groups, total, plan, orders, path, company, seats, never_sent"
     rows = loaded.query(f"{columns} FROM gold.events")
     assert len(rows) > 500
