@@ -1,5 +1,6 @@
 """Which hours a run loads, and where each comes from: Amplitude, the archive, or a folder of exported files."""
 
+import logging
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,9 +17,10 @@ from .export.bucket import ExportBucket
 from .export.exported import Exported, Source, exported_files, exported_objects
 from .export.windows import ExportClient, export_hours
 from .invocation import load_command
-from .lake.archive import Archive, ExportHour, IncompleteHourError, check_all
+from .lake.archive import Archive, ExportHour, IncompleteHourError, RemovedHourError, check_all
 from .settings import HOUR, AmplitudeSettings, export_bucket, floor_hour, format_hour, hours_between
 
+LOG = logging.getLogger(__name__)
 MERGES_LATE = 24 * HOUR
 NO_LOOKS = Looks()
 # Times `recheck_hours`. Amplitude was once 34 hours late, and one look after 24 misses that: an empty hour is looked at
@@ -180,7 +182,7 @@ class Planner:
             hour, members = max((hour, members) for hour, members in exported.hours.items() if members)
             return ExportHour(hour, check_all(members), self._settings.present)
         for hour in reversed(self._archive.hours()):
-            if (found := self._archive.read_hour(hour)).members:
+            if not self._archive.removed_at(hour) and (found := self._archive.read_hour(hour)).members:
                 return found
         raise AmplitudeError("The archive holds no hour with data yet: load one, or name a folder of exported files.")
 
@@ -255,24 +257,46 @@ class Planner:
         return hour not in self._ledger and hour in self._archive
 
     def _archived(self, hours: list[datetime]) -> Iterator[ExportHour]:
-        for hour, read in zip(hours, self._archive.read_hours(hours), strict=True):
-            try:
-                yield read()
-            except IncompleteHourError:
-                yield from self._ask(hour, hour)
+        """Hours of the archive; those that are damaged or removed there from Amplitude."""
+        for is_there, group in groupby(self._tried(hours), lambda tried: isinstance(tried, ExportHour)):
+            if is_there:
+                yield from (hour for hour in group if isinstance(hour, ExportHour))
+                continue
+            errors = [error for error in group if not isinstance(error, ExportHour)]
+            if removed := [error for error in errors if isinstance(error, RemovedHourError)]:
+                LOG.warning(
+                    "%s This warehouse lacks them, so Amplitude is asked for them again.", removed_text(removed)
+                )
+            for first, last in neighbours(error.hour for error in errors):
+                yield from self._ask(first, last)
 
-    def _whole(self, hours: list[datetime]) -> Generator[ExportHour, None, None]:
-        """Hours of the archive.
-
-        Raises:
-            AmplitudeError: some are damaged; this comes after all the others.
-        """
-        damaged = []
+    def _tried(self, hours: list[datetime]) -> Iterator[ExportHour | IncompleteHourError | RemovedHourError]:
         for read in self._archive.read_hours(hours):
             try:
                 yield read()
-            except IncompleteHourError as error:
-                damaged.append(error)
+            except (IncompleteHourError, RemovedHourError) as error:
+                yield error
+
+    def _whole(self, hours: list[datetime]) -> Generator[ExportHour, None, None]:
+        """Hours of the archive. Those whose files retention has removed stay as the warehouse has them.
+
+        Raises:
+            AmplitudeError: some are damaged, or removed and not in the warehouse; this comes after all the others.
+        """
+        damaged, removed = list[IncompleteHourError](), list[RemovedHourError]()
+        for tried in self._tried(hours):
+            if isinstance(tried, ExportHour):
+                yield tried
+            elif isinstance(tried, RemovedHourError):
+                removed.append(tried)
+            else:
+                damaged.append(tried)
+        held = [error for error in removed if self._is_loaded(error.hour)]
+        if held:
+            LOG.warning("%s They stay as they are in the warehouse.", removed_text(held))
+        if lacking := [error for error in removed if error not in held]:
+            span = load_command("--start", format_hour(lacking[0].hour), "--end", format_hour(lacking[-1].hour))
+            raise AmplitudeError(f"{removed_text(lacking)} The warehouse lacks them, so ask Amplitude for them: {span}")
         if damaged:
             raise one_error(damaged)
         if strangers := self._archive.strangers():
@@ -280,6 +304,10 @@ class Planner:
                 f"{strangers[0]} is not the name of a manifest, so an hour may be missing in the archive: run "
                 f"{load_command('archive', 'verify')}, then remove the file."
             )
+
+    def _is_loaded(self, hour: datetime) -> bool:
+        row = self._ledger.get(hour)
+        return row is not None and row.is_final and self._archive.is_loaded(hour, row.sha256)
 
     def _recheck(self, hours: list[datetime], *, changed_only: bool = True) -> Iterator[ExportHour]:
         """Hours of the ledger of which Amplitude has other content."""
@@ -331,6 +359,14 @@ def neighbours(hours: Iterable[datetime]) -> Iterator[tuple[datetime, datetime]]
     for _, group in groupby(enumerate(hours), lambda place: place[1] - place[0] * HOUR):
         run = [hour for _, hour in group]
         yield run[0], run[-1]
+
+
+def removed_text(errors: list[RemovedHourError]) -> str:
+    """Say of which hours retention has removed the files, and when."""
+    hours = f"{format_hour(errors[0].hour)} to {format_hour(errors[-1].hour)}"
+    days = sorted({f"{error.removed_at:%Y-%m-%d}" for error in errors})
+    when = f"on {days[0]}" if len(days) == 1 else f"between {days[0]} and {days[-1]}"
+    return f"Retention removed the files of {len(errors):,} hours from the lake {when} ({hours})."
 
 
 def one_error(errors: list[IncompleteHourError]) -> AmplitudeError:

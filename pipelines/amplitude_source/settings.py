@@ -66,6 +66,10 @@ NOT_NEGATIVE = (
     "sampled_users",
 )
 
+NESTED: dict[str, type[BaseConfiguration]] = {"privacy": PrivacySettings, "lake": LakeConfiguration}
+"""The settings that are tables of their own."""
+RETENTION = "lake__retention_days"
+
 Spec = TypeVar("Spec", bound=BaseConfiguration)
 Settings = TypeVar("Settings", bound="FirstHour")
 
@@ -183,6 +187,12 @@ class AmplitudeSettings(FirstHour):
         return asked_at >= hour + HOUR + self.settle_hours * HOUR
 
     @property
+    def kept_from(self) -> datetime:
+        """Return the first hour whose files the lake keeps whatever happens."""
+        days = self.lake.retention_days
+        return datetime.min if days is None else floor_hour(self.present - timedelta(days=days))
+
+    @property
     def work_path(self) -> Path:
         return Path(self.work_dir).expanduser()
 
@@ -206,6 +216,11 @@ class AmplitudeSettings(FirstHour):
         for name in NOT_NEGATIVE:
             if (value := getattr(self, name)) < 0:
                 raise AmplitudeError(f"{self.variable(name)}: write 0 or more, not {value:g}.")
+        if self.lake.retention_days is not None and self.lake.retention_days < 1:
+            raise AmplitudeError(
+                f"{self.variable(RETENTION)}: write 1 or more, not {self.lake.retention_days}; leave it out to keep "
+                "all files."
+            )
         if self.sampled_users > MOST_SAMPLED_USERS:
             raise AmplitudeError(
                 f"{self.variable('sampled_users')}: write {MOST_SAMPLED_USERS} or less, not {self.sampled_users}."
@@ -371,6 +386,17 @@ def destination() -> str:
     return chosen
 
 
+def warehouses(chosen: str) -> list[str]:
+    """Return a warehouse, then each other one that the settings have credentials of."""
+    return [chosen, *(name for name in GATEWAYS if name != chosen and _is_named(name))]
+
+
+def _is_named(destination: str) -> bool:
+    prefix, table = f"DESTINATION__{destination.upper()}__CREDENTIALS", f"destination.{destination}.credentials"
+    in_environment = any(value for name, value in os.environ.items() if name.startswith(prefix))
+    return in_environment or any(provider.get(table) for provider in (dlt.config, dlt.secrets))
+
+
 def port(variable: str, default: int) -> int:
     """Return the port that a variable of the environment names.
 
@@ -503,7 +529,9 @@ def resolve(spec: Spec, sections: tuple[str, ...]) -> Spec:
     try:
         return resolve_configuration(spec, sections=sections)
     except ConfigValueCannotBeCoercedException as error:
-        nested = "privacy__" if error.field_name in PrivacySettings.get_resolvable_fields() else ""
+        nested = next(
+            (f"{name}__" for name, of in NESTED.items() if error.field_name in of.get_resolvable_fields()), ""
+        )
         name, kind = variable(f"{nested}{error.field_name}"), getattr(error.hint, "__name__", error.hint)
         raise AmplitudeError(f"{name}: {str(error.field_value)!r} is not of the type {kind}.") from error
     except ConfigFieldMissingException as error:

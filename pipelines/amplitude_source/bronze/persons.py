@@ -110,6 +110,17 @@ class Persons:
         with self._client.execute_query(f"SELECT {columns} FROM {table.address} WHERE {where[0]}", *where[1]) as cursor:
             return [each[0] for each in cursor.description], list(cursor.fetchall())
 
+    def rejected(self) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the rejected rows whose lines are theirs, and the names of the columns."""
+        table = self._client.make_qualified_table_name("rejected_rows")
+        try:
+            with self._client.execute_query(f"SELECT * FROM {table} WHERE _project = %s", self._project) as cursor:
+                names = [each[0] for each in cursor.description]
+                place = [name.lower() for name in names].index("line")
+                return names, [row for row in cursor.fetchall() if self._erased.owns((row[place] or "").encode())]
+        except DatabaseUndefinedRelation:
+            return [], []
+
     def delete(self, table: IdTable) -> None:
         """Delete the rows of these persons."""
         if where := self._where(table):

@@ -38,7 +38,9 @@ def damaged_hours(archive: Archive, ledger: Ledger, hours: Iterable[datetime]) -
         try:
             content = archive.verify(hour)
             if hour in ledger and ledger[hour].is_final and ledger[hour].sha256 != content:
-                raise IncompleteHourError(hour, "the warehouse has other files of it than the archive")
+                removed_at = archive.removed_at(hour)
+                when = f" had, from which retention removed them on {removed_at:%Y-%m-%d}" if removed_at else ""
+                raise IncompleteHourError(hour, f"the warehouse has other files of it than the archive{when}")
         except IncompleteHourError as error:
             damaged.append(error)
     return damaged

@@ -60,6 +60,7 @@ from .metrics import metrics_text
 from .options import destination_option, project_option
 from .privacy import privacy
 from .projects import chosen_projects
+from .prune import prune
 from .reports import (
     damage_text,
     out,
@@ -146,6 +147,7 @@ def cli(context: click.Context) -> None:
     amplitude.py dashboard         all of it in a browser
     amplitude.py privacy check     what the privacy rules do
     amplitude.py archive verify    check and mend the lake
+    amplitude.py archive prune     remove old files of the lake
     amplitude.py load-merges FILES load Amplitude's merges
     amplitude.py erase             forget a person for good
     amplitude.py export-user       all about one person
@@ -304,6 +306,9 @@ def archive_commands() -> None:
     """Look after the lake's archive."""
 
 
+archive_commands.add_command(prune)
+
+
 @archive_commands.command()
 @project_option
 @destination_option
@@ -329,6 +334,11 @@ def verify_project(pipeline: dlt.Pipeline, settings: AmplitudeSettings, run: Run
     hours = archived_hours(archive, ledger)
     damaged = damaged_hours(archive, ledger, hours)
     out.print(f"{len(hours):,} hours of the archive were compared with their checksums and the ledger.")
+    if removed := [hour for hour in hours if archive.removed_at(hour)]:
+        out.print(
+            f"Retention has removed the files of {len(removed):,} of them ({format_hour(removed[0])} to "
+            f"{format_hour(removed[-1])}), so only their manifests were compared."
+        )
     for path in archive.strangers():
         warn(f"{path} is not the name of a manifest; remove it once no hour is missing.")
     if not damaged:

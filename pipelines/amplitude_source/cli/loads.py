@@ -195,11 +195,22 @@ def load_hours(
 @contextmanager
 def loading(destination: str, projects: list[AmplitudeSettings]) -> Iterator[dlt.Pipeline]:
     """The pipeline of a destination for a command that loads: alone in the work folders of its projects."""
+    with alone(projects):
+        yield open_pipeline(destination, projects[0])
+
+
+@contextmanager
+def alone(projects: list[AmplitudeSettings]) -> Iterator[None]:
+    """Hold the work folders of projects, so that no load runs meanwhile.
+
+    Raises:
+        BusyError: another process has one.
+    """
     command = load_command(*sys.argv[1:])
     with ExitStack() as locks:
         for folder in sorted({settings.work_path.resolve() for settings in projects}):
             locks.enter_context(locked(folder, projects[0].present, command))
-        yield open_pipeline(destination, projects[0])
+        yield
 
 
 @contextmanager

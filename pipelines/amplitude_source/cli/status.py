@@ -119,7 +119,8 @@ def sample_damage(settings: AmplitudeSettings, ledger: Ledger) -> str | None:
     """Look at some hours of a project's archive; say what is wrong with them."""
     try:
         archive = Archive(settings.lake, settings.project, exports=settings.exports)
-        damaged = damaged_hours(archive, ledger, sample_hours(archive, ledger, Random()))
+        kept = {hour: row for hour, row in ledger.items() if hour >= settings.kept_from}
+        damaged = damaged_hours(archive, ledger, sample_hours(archive, kept, Random()))
     except LakeError as error:
         return f"The archive could not be looked at. {error}"
     return damage_text(damaged) if damaged else None

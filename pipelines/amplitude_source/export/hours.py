@@ -7,7 +7,7 @@ from datetime import datetime
 from ..bronze.disk import mend_of
 from ..bronze.ledger import Ledger, LedgerRow
 from ..errors import AmplitudeError
-from ..lake.archive import Archive, ExportHour, IncompleteHourError, Member
+from ..lake.archive import Archive, ExportHour, IncompleteHourError, Member, RemovedHourError
 from ..lake.storage import LAKE_VARIABLE, LakeError
 from ..settings import AmplitudeSettings, format_hour
 
@@ -59,7 +59,11 @@ def archive_hour(archive: Archive, sent: SentHour, row: LedgerRow | None) -> Exp
     """Put what Amplitude sent of an hour into the archive.
 
     Nothing sent for an hour that has data in the warehouse means that Amplitude no longer has it, not that it is empty:
-    the archive gives what it has. If that is damaged or older, the hour stays open, or as it is in the warehouse.
+    the archive gives what it has. If that is damaged, removed or older, the hour stays open, or as it is in the
+    warehouse.
+
+    Raises:
+        RemovedHourError: neither Amplitude, nor the archive, nor the warehouse has its data any more.
     """
     lost = row if row and row.status == "loaded" and not sent.members else None
     nothing = ExportHour(sent.hour, [], sent.asked_at, is_final=False)
@@ -68,4 +72,8 @@ def archive_hour(archive: Archive, sent: SentHour, row: LedgerRow | None) -> Exp
         exported = archive.store_hour(sent.hour, sent.members, sent.asked_at, is_final)
     except IncompleteHourError:
         return archive.store_empty(sent.hour, sent.asked_at) if row and row.status == "empty" else nothing
+    except RemovedHourError:
+        if not lost:
+            raise
+        return nothing
     return nothing if lost and exported.exported_at < lost.exported_at else exported

@@ -5,7 +5,8 @@ raw/project=<project>/hours/date=<yyyy-mm-dd>/hour=<HH>.json     the hour's mani
 raw/project=<project>/unloaded/<yyyy-mm-dd>T<HH>                 a note: the warehouse may lack a change of the hour
 raw/project=<project>/erased/                                    whom no file may be of: see `erased.py`
 
-A member that Amplitude wrote to a bucket of the user's own is not copied: the hour's manifest has its address.
+A member that Amplitude wrote to a bucket of the user's own is not copied: the hour's manifest has its address. An hour
+that retention has removed keeps its manifest, which says when.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import PurePosixPath
 from typing import IO, NamedTuple
 
@@ -35,7 +36,9 @@ from .storage import UNFINISHED, LakeError, Sink, Uploads, together
 
 MEMBER_NAME = re.compile(r"(?P<app>\d+)_(?P<date>\d{4}-\d\d-\d\d)_(?P<hour>\d{1,2})#(?P<part>\d+)\.json\.gz")
 MANIFEST_NAME = re.compile(r"/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>[01]\d|2[0-3])\.json$")
-MANIFEST_KEYS = {"exported_at", "sent", "members", "places", "erased"}
+HOUR_FOLDER = re.compile(r"/date=(?P<date>\d{4}-\d\d-\d\d)/hour=(?P<hour>[01]\d|2[0-3])/[^/]+$")
+MANIFEST_KEYS = {"exported_at", "sent", "members", "places", "erased", "removed_at"}
+LATER_KEYS: dict[str, object] = {"places": {}, "erased": {}, "removed_at": None}
 EXAMPLE_NAME = "100011471_2026-06-01_0#0.json.gz"
 READ_BYTES = 1 << 18
 PIECE_BYTES = 1 << 18  # of unzipped text
@@ -165,6 +168,8 @@ class Searched(NamedTuple):
     """How many files have lines of theirs."""
     paths: list[str]
     """Of all its files in the lake."""
+    is_removed: bool
+    """Whether retention has removed these, so that nothing was looked at."""
 
 
 class IncompleteHourError(AmplitudeError):
@@ -176,6 +181,19 @@ class IncompleteHourError(AmplitudeError):
         super().__init__(
             f"Hour {hour_} is not whole in the archive ({reason}): load it from Amplitude with --start {hour_} "
             f"--end {hour_}."
+        )
+
+
+class RemovedHourError(AmplitudeError):
+    """An hour whose files are asked for, and which retention has removed from the archive."""
+
+    def __init__(self, hour: datetime, removed_at: datetime, manifest_path: str) -> None:
+        self.hour, self.removed_at = hour, removed_at
+        hour_ = f"{hour:%Y-%m-%dT%H}"
+        super().__init__(
+            f"Retention removed the files of hour {hour_} from the lake on {removed_at:%Y-%m-%d}: ask Amplitude for it "
+            f"with --start {hour_} --end {hour_}. If Amplitude has nothing of it either, remove {manifest_path} from "
+            "the lake and declare the hour empty."
         )
 
 
@@ -191,21 +209,26 @@ class Manifest(NamedTuple):
     """The addresses of the members that are not in the archive itself."""
     erased: dict[str, int]
     """How many lines of erased persons the members lack; those that lack none are not in it."""
+    removed_at: datetime | None = None
+    """When retention removed the files from the lake, naive UTC; None while they are there."""
 
     @classmethod
     def parse(cls, text: bytes, hour: datetime) -> "Manifest":
         """Read the manifest of an hour. Those that were written before manifests had a checksum have none.
 
-        Those without places or erased lines, which came later, are written as they were then.
+        Those without what came later (`LATER_KEYS`) are written as they were then.
 
         Raises:
             ValueError: it is damaged, or it is another hour's.
         """
         try:
-            fields = {"places": {}, "erased": {}} | json.loads(text)
+            fields = LATER_KEYS | json.loads(text)
             stated = fields.pop("sha256", None)
             exported_at = datetime.fromisoformat(fields["exported_at"])
-            manifest = cls(exported_at, fields["sent"], fields["members"], fields["places"], fields["erased"])
+            removed_at = datetime.fromisoformat(fields["removed_at"]) if fields["removed_at"] else None
+            manifest = cls(
+                exported_at, fields["sent"], fields["members"], fields["places"], fields["erased"], removed_at
+            )
             names = [MemberName.parse(name) for name in manifest.members]
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"it lacks {error}") from None
@@ -225,8 +248,9 @@ class Manifest(NamedTuple):
         return json.dumps(fields, default=datetime.isoformat, indent=2).encode()
 
     def _stated(self) -> dict[str, object]:
-        count = 5 if self.erased else 4 if self.places else 3  # as before there were the others
-        return dict([*self._asdict().items()][:count])
+        fields = self._asdict()
+        last = max((name for name in LATER_KEYS if fields[name]), key=[*fields].index, default="members")
+        return dict([*fields.items()][: [*fields].index(last) + 1])  # as before there were the others
 
     @property
     def content(self) -> str | None:
@@ -290,12 +314,16 @@ class Archive:
         Raises:
             AmplitudeError: a member is no complete gzip file; the archive keeps what it held.
             IncompleteHourError: there are no members, and what the archive holds of the hour is damaged.
+            RemovedHourError: retention has removed what the archive would give.
         """
         sent = sorted(members, key=_by_name)
         before = self._sound_manifest(hour) if sent else self._manifest(hour)
         if not sent and before and before.members:  # Amplitude no longer has it
             return self.read_hour(hour)
-        kept = check_all(self._members_of_other_apps(before, {member.name.app for member in sent}))
+        others = self._members_of_other_apps(before, {member.name.app for member in sent})
+        if before and others:
+            self._check_files(hour, before)
+        kept = check_all(others)
         replaced = self._replace(sent)
         archived = sorted([*replaced, *kept], key=_by_name)
         if is_final:
@@ -381,6 +409,16 @@ class Archive:
         except (OSError, ValueError) as error:
             raise IncompleteHourError(hour, f"its manifest {path} is damaged: {error}") from error
 
+    def _known_manifest(self, hour: datetime) -> Manifest:
+        manifest = self._manifest(hour)
+        if not manifest:
+            raise IncompleteHourError(hour, "its manifest is missing")
+        return manifest
+
+    def _check_files(self, hour: datetime, manifest: Manifest) -> None:
+        if manifest.removed_at:
+            raise RemovedHourError(hour, manifest.removed_at, self._manifest_path(hour))
+
     def _sound_manifest(self, hour: datetime) -> Manifest | None:
         try:
             return self._manifest(hour)
@@ -407,12 +445,12 @@ class Archive:
         return sorted(self._hours_below(f"{self._root}/hours"))
 
     def _hours_below(self, folder: str) -> set[datetime]:
-        return {hour for path in self._lake.paths(folder) if (hour := manifest_hour(path))}
+        return {hour for path in self._lake.paths(folder) if (hour := hour_named(MANIFEST_NAME, path))}
 
     def strangers(self) -> list[str]:
         """List the files among the manifests that are none, by their names."""
         paths = self._lake.paths(f"{self._root}/hours")
-        return [path for path in paths if not manifest_hour(path) and not path.endswith(UNFINISHED)]
+        return [path for path in paths if not hour_named(MANIFEST_NAME, path) and not path.endswith(UNFINISHED)]
 
     def announce(self, hour: datetime) -> None:
         """Note, for good, that an hour which the warehouse has is about to change here.
@@ -461,12 +499,12 @@ class Archive:
 
         Raises:
             IncompleteHourError: it is not what its manifest says.
+            RemovedHourError: retention has removed its files.
         """
         if self._erased:
             self.purge(hour)
-        manifest = self._manifest(hour)
-        if not manifest:
-            raise IncompleteHourError(hour, "its manifest is missing")
+        manifest = self._known_manifest(hour)
+        self._check_files(hour, manifest)
         with _told_of_damage(hour):
             members = check_all(sorted(self._members(manifest), key=_by_name))
         if changed := [m.name.name for m in members if m.sha256 != manifest.members[m.name.name]]:
@@ -489,15 +527,17 @@ class Archive:
 
     def _search(self, hour: datetime, erased: Erased) -> "Searched":
         manifest = self._manifest(hour)
-        members = self._members(manifest) if manifest else []
+        is_removed = bool(manifest and manifest.removed_at)
+        members = self._members(manifest) if manifest and not is_removed else []
         with _told_of_damage(hour):
             found = [find_lines(member, erased) for member in members]
-        return Searched(hour, sum(found, Found()), sum(map(bool, found)), [self._path(m.name) for m in members])
+        paths = [self._path(member.name) for member in members]
+        return Searched(hour, sum(found, Found()), sum(map(bool, found)), paths, is_removed)
 
     def lines_of(self, persons: Erased) -> Iterator[bytes]:
-        """Yield the lines of persons, in pieces."""
+        """Yield the lines of persons, in pieces, from the hours whose files are there."""
         for hour in self.hours():
-            for member in self.read_hour(hour).members:
+            for member in self.read_hour(hour).members if not self.removed_at(hour) else ():
                 piece = b"\n"
                 for piece in persons.theirs(member.text()):
                     yield piece
@@ -514,7 +554,7 @@ class Archive:
             IncompleteHourError: it is neither what its manifest says, nor what an erasure made of it.
         """
         manifest = self._manifest(hour)
-        if not (self.erasures and self._erased and manifest):
+        if not (self.erasures and self._erased and manifest) or manifest.removed_at:
             return
         with _told_of_damage(hour):
             members = [member for member in self._members(manifest) if self._has_erased_lines(member)]
@@ -558,6 +598,48 @@ class Archive:
             if path.endswith(UNFINISHED) or (MemberName.parse(path) and path not in known):
                 self._lake.remove(path)
 
+    def removed_at(self, hour: datetime) -> datetime | None:
+        """Return when retention removed an hour's files; None while they are there, or if nothing is known of them."""
+        manifest = self._sound_manifest(hour)
+        return manifest.removed_at if manifest else None
+
+    def content(self, hour: datetime) -> str | None:
+        """Return the SHA-256 of an hour's files by its manifest, as the ledger has it; nothing else is looked at.
+
+        Raises:
+            IncompleteHourError: the manifest is missing or damaged.
+        """
+        return self._known_manifest(hour).content
+
+    def has_own_files(self, hour: datetime) -> bool:
+        """Return whether an hour's manifest names files that lie in the lake itself."""
+        manifest = self._sound_manifest(hour)
+        return bool(manifest and not manifest.removed_at and manifest.members.keys() - manifest.places.keys())
+
+    def files(self) -> dict[datetime, list[str]]:
+        """List the paths of each hour's files in the lake, those of killed runs too. Hours without any are left out."""
+        found: dict[datetime, list[str]] = {}
+        for page in self._lake.pages(f"{self._root}/app="):
+            for path in page:
+                if hour := hour_named(HOUR_FOLDER, path):
+                    found.setdefault(hour, []).append(path)
+        return found
+
+    def remove_files(self, files: Mapping[datetime, Collection[str]], at: datetime) -> None:
+        """Remove hours' files for good. First their manifests say so, so a run that was killed is finished by the next.
+
+        Args:
+            files: the paths of each hour, as `files` has them.
+            at: the present.
+        """
+        for hour in files:
+            manifest = self._known_manifest(hour)
+            if not manifest.removed_at:
+                self._write_manifest(hour, manifest._replace(removed_at=at))
+        self._lake.sync()
+        for path in chain.from_iterable(files.values()):
+            self._lake.remove(path)
+
     def apps(self, hour: datetime) -> set[int]:
         """Return Amplitude's numbers of the projects that an hour has files of; none if its manifest is damaged."""
         manifest = self._sound_manifest(hour)
@@ -567,16 +649,16 @@ class Archive:
     def verify(self, hour: datetime) -> str | None:
         """Compare an hour with its manifest by the checksums alone, which is faster than `read_hour`.
 
+        An hour that retention has removed is what its manifest says.
+
         Returns:
             The SHA-256 of its content, as the ledger has it.
 
         Raises:
             IncompleteHourError: it is not what its manifest says.
         """
-        manifest = self._manifest(hour)
-        if not manifest:
-            raise IncompleteHourError(hour, "its manifest is missing")
-        for member in self._members(manifest):
+        manifest = self._known_manifest(hour)
+        for member in [] if manifest.removed_at else self._members(manifest):
             with _told_of_damage(hour):
                 sha256 = _sha256(member)
             if sha256 != manifest.members[member.name.name]:
@@ -612,9 +694,9 @@ def _told_of_damage(hour: datetime) -> Iterator[None]:
         raise IncompleteHourError(hour, str(error)) from error
 
 
-def manifest_hour(path: str) -> datetime | None:
-    """Return the hour whose manifest a path names; None if it names none."""
-    match = MANIFEST_NAME.search(path)
+def hour_named(pattern: re.Pattern[str], path: str) -> datetime | None:
+    """Return the hour that a path names where it matches; None if it names none."""
+    match = pattern.search(path)
     try:
         return datetime.fromisoformat(f"{match['date']}T{match['hour']}") if match else None
     except ValueError:

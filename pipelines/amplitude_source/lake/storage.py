@@ -45,6 +45,8 @@ class LakeConfiguration(FilesystemConfiguration):
 
     bucket_url: str = "data/lake"
     """The lake: a folder, or `s3://bucket/prefix`."""
+    retention_days: int | None = None
+    """How many days after its end an hour's files stay before `archive prune` removes them. Default: for ever."""
 
     @resolve_type("credentials")
     def resolve_credentials_type(self) -> type[CredentialsConfiguration]:
