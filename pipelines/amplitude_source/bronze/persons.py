@@ -5,6 +5,7 @@ merged as one person (User Privacy API, Considerations).
 """
 
 import json
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import dlt
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 
-from ..lake.erased import Erased, Id
+from ..lake.erased import Erased, Found, Id
 from ..tables import IDS_OF_PERSONS
 from .cleanup import query
 from .renames import PROJECT_COLUMNS
@@ -42,6 +43,9 @@ STORED = "tables.table_type <> 'VIEW'"
 OF_PRODUCTION = "LOWER(tables.table_schema) IN ('bronze', 'silver', 'gold')"
 EVERYWHERE = f"({STORED} OR {OF_PRODUCTION})"
 """Views of gold say the same of tables that the loader of Snowflake may not read."""
+
+REJECTED = "bronze.rejected_rows"
+CLEARED_EXAMPLES = "UPDATE schema_changes SET example = NULL, _archive_row = NULL WHERE _archive_file = %s"
 
 Client = SqlClientBase[Any]
 
@@ -120,6 +124,20 @@ class Persons:
                 return names, [row for row in cursor.fetchall() if self._erased.owns((row[place] or "").encode())]
         except DatabaseUndefinedRelation:
             return [], []
+
+    def rejected_counts(self) -> dict[str, int]:
+        """Return the number of those rows as `counts` does."""
+        rows = len(self.rejected()[1])
+        return {REJECTED: rows} if rows else {}
+
+    def rejected_hashes(self) -> set[str]:
+        """Return the hashes of the ids of these persons that those rows have."""
+        names, rows = self.rejected()
+        place = [name.lower() for name in names].index("line") if rows else 0
+        found = Found()
+        for row in rows:
+            deque(self._erased.kept([row[place].encode()], found), maxlen=0)
+        return {hash_ for hashes in found for hash_ in hashes}
 
     def delete(self, table: IdTable) -> None:
         """Delete the rows of these persons."""

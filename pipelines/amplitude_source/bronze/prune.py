@@ -9,8 +9,10 @@ from typing import NamedTuple
 import dlt
 
 from ..lake.archive import Archive, IncompleteHourError
+from ..rows.typer import KEPT_LINE_BYTES
 from ..settings import HOUR, AmplitudeSettings, floor_hour, hours_between
 from .ledger import Ledger, LedgerRow, read_ledgers
+from .persons import Client, rows_of
 from .proof import DIFFERS, EXPLAINED, HOURS_AFTER, ProofDay, read_proof
 
 COUNTS = """
@@ -18,6 +20,12 @@ COUNTS = """
     WHERE _project = %s AND _export_hour BETWEEN %s AND %s
     GROUP BY _export_hour, _dlt_load_id
 """
+CUT_LINES = """
+    SELECT DISTINCT _export_hour FROM {table}
+    WHERE _project = %s AND _export_hour BETWEEN %s AND %s AND LENGTH(line) >= %s
+"""
+LEAST_CHARACTERS = KEPT_LINE_BYTES // 4
+"""Of a rejected line that bronze may have cut, because a character has up to 4 bytes."""
 Counts = Counter[tuple[datetime, str]]
 """Rows by hour and load."""
 
@@ -45,6 +53,8 @@ class Witness:
     """Of `bronze.events`."""
     rejected: Counts
     """Of `bronze.rejected_rows`."""
+    cut: Collection[datetime]
+    """Hours with rejected lines of which bronze may have the first part only."""
     doubtful: Collection[datetime]
     """Hours of days that have another number of events in Amplitude."""
 
@@ -64,6 +74,8 @@ class Witness:
             return Reason(f"{name} has loaded other files of them than the lake has: run archive verify", is_fault=True)
         if not self._has_rows_of(row):
             return Reason(f"{name} has not as many rows of them as its ledger says: run --replay", is_fault=True)
+        if hour in self.cut:
+            return Reason(f"{name} has only the first part of a rejected line of theirs", is_fault=False)
         if hour in self.doubtful:
             return Reason(f"Amplitude has another number of events of their days than {name}", is_fault=False)
         return None
@@ -73,9 +85,9 @@ class Witness:
         return (self.loaded[key], self.rejected[key]) == (row.loaded_rows, row.rejected_rows)
 
 
-def due_hours(archive: Archive, settings: AmplitudeSettings) -> dict[datetime, list[str]]:
-    """Return the hours that are old enough, with the paths of their files, in order."""
-    return {hour: paths for hour, paths in sorted(archive.files().items()) if hour < settings.kept_from}
+def due_hours(archive: Archive, kept_from: datetime) -> dict[datetime, list[str]]:
+    """Return the hours before one that have files in the lake, with the paths of these, in order."""
+    return {hour: paths for hour, paths in sorted(archive.files().items()) if hour < kept_from}
 
 
 def ask(pipeline: dlt.Pipeline, settings: AmplitudeSettings, hours: Collection[datetime]) -> Witness:
@@ -89,14 +101,18 @@ def ask(pipeline: dlt.Pipeline, settings: AmplitudeSettings, hours: Collection[d
     project = settings.project
     ledger = read_ledgers(pipeline).get(project, {})
     days = [day for day in read_proof(pipeline) if day.project == project]
-    loaded, rejected = Counts(), Counts()
-    if ledger:
-        with pipeline.sql_client() as client:
-            for name, counts in (("events", loaded), ("rejected_rows", rejected)):
-                sql = COUNTS.format(table=client.make_qualified_table_name(name))
-                with client.execute_query(sql, project, min(hours), max(hours)) as cursor:
-                    counts.update({(hour, load_id): rows for hour, load_id, rows in cursor.fetchall()})
-    return Witness(str(pipeline.destination.destination_name), ledger, loaded, rejected, doubtful_hours(days))
+    within = project, min(hours), max(hours)
+    with pipeline.sql_client() as client:
+        events, lines = map(client.make_qualified_table_name, ("events", "rejected_rows"))
+        loaded, rejected = (_counts(client, table, *within) for table in (events, lines))
+        cut = rows_of(client, CUT_LINES.format(table=lines), *within, LEAST_CHARACTERS)
+    name = str(pipeline.destination.destination_name)
+    return Witness(name, ledger, loaded, rejected, {hour for (hour,) in cut}, doubtful_hours(days))
+
+
+def _counts(client: Client, table: str, *within: object) -> Counts:
+    rows = rows_of(client, COUNTS.format(table=table), *within)
+    return Counts({(hour, load_id): count for hour, load_id, count in rows})
 
 
 def doubtful_hours(days: Iterable[ProofDay]) -> set[datetime]:

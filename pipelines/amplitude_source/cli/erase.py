@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import click
 import dlt
 
 from ..bronze.destinations import kept_open
-from ..bronze.persons import ALIASES, Persons, has_aliases, id_tables, names_of_person
+from ..bronze.persons import ALIASES, REJECTED, Persons, has_aliases, id_tables, names_of_person
 from ..errors import AmplitudeError
 from ..invocation import INVOKED_FROM, ROOT, own_version, sqlmesh_command
 from ..lake.archive import Archive
@@ -18,7 +19,7 @@ from ..lake.erased import Erased, Id, Unfinished, ids_of, nobody
 from ..rest.context import Asking
 from ..rest.listings import listed
 from ..rest.session import open_session
-from ..settings import GATEWAYS, AmplitudeSettings
+from ..settings import GATEWAYS, AmplitudeSettings, format_hour
 from .erasure import Erasure, erasures_of, kept_by_others
 from .loads import loading, looking
 from .logs import warn
@@ -48,6 +49,8 @@ class Holdings(NamedTuple):
     files: int
     counts: dict[str, int]
     """Rows by table."""
+    removed: list[datetime]
+    """Hours whose files retention has removed: only tables may have rows of theirs."""
 
 
 @click.command()
@@ -179,15 +182,17 @@ def holdings(
                 persons = empty.with_hashes(map(empty.hasher.of, names))
                 found = Persons(client, settings.project, persons)
                 tables = id_tables(client)
-                counts, seen = found.counts(tables), found.hashes(tables)
+                counts = found.counts(tables) | found.rejected_counts()
+                seen = found.hashes(tables) | found.rejected_hashes()
     if not is_warehouse:
         names |= named_in_archive(archive, empty.with_hashes(map(empty.hasher.of, names)))
     persons = empty.with_hashes(map(empty.hasher.of, names))
-    searched = [each for each in archive.search(persons) if each.found]
+    every = list(archive.search(persons))
+    searched, removed = [each for each in every if each.found], [each.hour for each in every if each.is_removed]
     seen |= {hash_ for each in searched for hashes in each.found for hash_ in hashes}
     given = {id_: not seen.isdisjoint(map(empty.hasher.of, empty.names_of(id_))) for id_ in ids}
     lines = sum(each.found.total() for each in searched)
-    return Holdings(persons, given, lines, len(searched), sum(each.files for each in searched), counts)
+    return Holdings(persons, given, lines, len(searched), sum(each.files for each in searched), counts, removed)
 
 
 def named_in_archive(archive: Archive, persons: Erased) -> set[Id]:
@@ -205,6 +210,11 @@ def show(held: Holdings) -> None:
     """Print what is held: counts, and no id."""
     out.print(f"{len(held.given):,} ids were given, {len(held.persons.hashes):,} belong to the persons.")
     out.print(f"Archive: {held.lines:,} rows in {held.files:,} files of {held.hours:,} hours.")
+    if held.removed:
+        out.print(
+            f"Retention has removed the files of {len(held.removed):,} hours ({format_hour(held.removed[0])} to "
+            f"{format_hour(held.removed[-1])}), so rows of theirs are in the tables alone."
+        )
     for table, rows in held.counts.items():
         out.print(f"{table}: {rows:,} rows.")
 
@@ -256,12 +266,11 @@ def export_of_project(destination: str, settings: AmplitudeSettings, ids: list[I
         if pipeline.destination.destination_name in GATEWAYS:
             with pipeline.sql_client() as client:
                 persons = Persons(client, settings.project, held.persons)
-                for table in id_tables(client):
-                    name = f"{table.title}.jsonl"
-                    columns, rows = persons.rows(table)
+                of_tables = ((table.title, persons.rows(table)) for table in id_tables(client))
+                for title, (columns, rows) in (*of_tables, (REJECTED, persons.rejected())):
                     lines = (as_line(dict(zip(columns, row, strict=True))) for row in rows)
                     if rows:
-                        files[name] = write_lines(folder / name, lines)
+                        files[f"{title}.jsonl"] = write_lines(folder / f"{title}.jsonl", lines)
     manifest = {
         "project": settings.project,
         "written_at": settings.present.isoformat(timespec="seconds"),

@@ -18,9 +18,10 @@ from ..bronze import compaction
 from ..bronze.destinations import kept_open
 from ..bronze.files import BronzeFiles
 from ..bronze.ledger import Ledger, read_ledgers
-from ..bronze.persons import EVERYWHERE, IdTable, Persons, id_tables
+from ..bronze.persons import CLEARED_EXAMPLES, EVERYWHERE, IdTable, Persons, id_tables
 from ..bronze.snowflake import STAGING
 from ..bronze.taken import bounds, read_taken, restatements
+from ..bronze.unarchived import delete_lines, in_hours, lines_of, rows_by_hour
 from ..errors import AmplitudeError
 from ..invocation import ROOT, load_command
 from ..lake.archive import Archive
@@ -36,7 +37,6 @@ from .runs import noted
 
 ENVIRONMENTS = Path(__file__).parents[1] / "transform/environments.py"
 DOWNLOADS = "window-*.zip*"
-CLEARED_EXAMPLES = "UPDATE schema_changes SET example = NULL, _archive_row = NULL WHERE _archive_file = %s"
 SNOWFLAKE_KEEPS = (
     "Snowflake keeps deleted rows of bronze for Time Travel (DATA_RETENTION_TIME_IN_DAYS, 1 to 90 days) and then 7 "
     "days for Fail-safe, which nobody can shorten; its query history keeps the text of statements for 365 days."
@@ -76,6 +76,7 @@ class Erasure:
                 BronzeFiles(self._pipeline).erase(self._persons, self._files_rewritten())
             else:
                 self._reload_hours()
+                self._delete_unarchived()
                 self._delete_rows()
                 self._restate()
             self._remove_copies()
@@ -108,6 +109,18 @@ class Erasure:
             if hour in rewritten:
                 self._archive.settle(hour)
 
+    def _delete_unarchived(self) -> None:
+        """Delete the rows of hours whose files retention has removed, so that no reload can replace them."""
+        ledger = opened_ledgers(self._pipeline, self._settings).get(self._settings.project, {})
+        with kept_open(self._pipeline), self._pipeline.sql_client() as client:
+            lines = lines_of(client, self._settings.project, self._persons)
+            rows = rows_by_hour(lines)
+            if removed := sorted(hour for hour in rows.keys() & ledger.keys() if self._archive.removed_at(hour)):
+                self._unfinished.unarchived |= {format_hour(hour): rows[hour] for hour in removed}
+                self._folder.note(self._unfinished)
+                theirs = in_hours(lines, removed)
+                delete_lines(client, self._settings.project, theirs, ledger, self._settings.present)
+
     def _hours_in_bronze(self) -> list[datetime]:
         """Return the hours of which bronze has rows of these persons."""
         if self._destination == "filesystem":
@@ -118,7 +131,7 @@ class Erasure:
             return [hour for table in events for (hour,) in persons.rows(table, "DISTINCT _export_hour")[1]]
 
     def _differs(self, hour: datetime, ledger: Ledger) -> bool:
-        is_known = hour in ledger and ledger[hour].is_final
+        is_known = hour in ledger and ledger[hour].is_final and not self._archive.removed_at(hour)
         return is_known and not self._archive.is_loaded(hour, ledger[hour].sha256)
 
     def _delete_rows(self) -> None:
@@ -173,7 +186,8 @@ class Erasure:
             AmplitudeError: a table still has rows of theirs.
         """
         with kept_open(self._pipeline), self._pipeline.sql_client() as client:
-            left = Persons(client, self._settings.project, self._persons).counts(id_tables(client, EVERYWHERE))
+            persons = Persons(client, self._settings.project, self._persons)
+            left = persons.counts(id_tables(client, EVERYWHERE)) | persons.rejected_counts()
         if left:
             named = ", ".join(f"{table} ({rows:,})" for table, rows in left.items())
             raise AmplitudeError(
@@ -219,6 +233,7 @@ class Erasure:
             "rows_before": self._unfinished.counts,
             "rows_after": dict.fromkeys(self._unfinished.counts, 0),
             "files": files,
+            "hours_without_files": self._unfinished.unarchived,
             "left_in_your_bucket": left,
             "kept_by_others": list(kept_by_others(self._destination, self._settings)),
         }

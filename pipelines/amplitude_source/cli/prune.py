@@ -65,7 +65,7 @@ def prune_project(settings: AmplitudeSettings, destinations: list[str], *, dry_r
         raise AmplitudeError(
             f"An erasure was interrupted, so nothing is removed: finish it with {load_command('erase')}."
         )
-    due = due_hours(archive, settings)
+    due = due_hours(archive, settings.kept_from)
     if not due:
         out.print(f"Nothing to remove: the lake has no files of hours before {format_hour(settings.kept_from)}.")
         return
@@ -88,15 +88,22 @@ def refuse_bronze_as_files(settings: AmplitudeSettings) -> None:
     """
     if any(open_lake(settings.lake).pages(f"{DATASET}/")):
         raise AmplitudeError(
-            f"The lake has bronze as files ({DATASET}/), which is no warehouse, so nothing is removed. If a warehouse has "
-            "taken its place, remove that folder first."
+            f"The lake has bronze as files ({DATASET}/), which is no warehouse, so nothing is removed. If a "
+            "warehouse has taken its place, remove that folder first."
         )
 
 
 def ask_warehouse(destination: str, settings: AmplitudeSettings, hours: Collection[datetime]) -> Witness:
-    """Ask a warehouse for hours, and change nothing there."""
-    with looking(destination, settings) as pipeline:
-        return ask(pipeline, settings, hours)
+    """Ask a warehouse for hours, and change nothing there.
+
+    Raises:
+        AmplitudeError: it cannot be asked.
+    """
+    try:
+        with looking(destination, settings) as pipeline:
+            return ask(pipeline, settings, hours)
+    except AmplitudeError as error:
+        raise AmplitudeError(f"{destination} cannot be asked for its hours, so nothing is removed. {error}") from error
 
 
 def show(

@@ -233,6 +233,8 @@ class Unfinished:
     restate_from: str | None = None
     """The first hour that silver and gold must take in again."""
     is_restated: bool = False
+    unarchived: dict[str, int] = field(default_factory=dict)
+    """How many rows bronze loses of each hour whose files retention has removed."""
 
 
 class ErasedFolder:
