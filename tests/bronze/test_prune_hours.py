@@ -70,7 +70,7 @@ class World:
 
     def change(self, hour: datetime, **fields: object) -> None:
         """Have the second warehouse hold an hour otherwise."""
-        self.ledgers[1][hour] = LedgerRow(**vars(self.ledgers[1][hour]) | fields)  # type: ignore[arg-type]
+        self.ledgers[1][hour] = LedgerRow(**vars(self.ledgers[1][hour]) | fields)
 
     def witnesses(self) -> list[Witness]:
         return [

@@ -362,6 +362,12 @@ BROKEN = {
         ("have more than 10% of their rows in bronze.rejected_rows",),
     ),
     "a damaged archive": Broken(damaged_archive, "archive", ("damaged", "archive verify")),
+    "files that retention should have removed": Broken(
+        set_to(**{f"{PREFIX}LAKE__RETENTION_DAYS": "1"}),
+        "archive",
+        ("RETENTION_DAYS=1", "archive prune"),
+        verdict="warn",
+    ),
     "silver that was never built": Broken(
         sql("DROP TABLE gold.export_hours_taken"), "newest built", ("are not built yet", "sqlmesh plan"), verdict="warn"
     ),

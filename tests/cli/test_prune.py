@@ -1,6 +1,7 @@
 """`archive prune`: old files leave the lake, and no command takes their hours for missing, empty or damaged."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -136,7 +137,7 @@ def test_an_hour_that_amplitude_lost_stays_in_bronze_and_a_changed_one_comes_bac
     assert "1 hours are gone from Amplitude" in succeeded(pruned.load_here(*span(OLD[0]))).stdout
     assert bronze(pruned) == before
     name = member_name(OLD[1], 9)
-    late = Member(f"{SMALL_PRODUCT.app}/{name}", OLD[1], gzip_lines(export_row()), {"click": 1})
+    late = Member(f"{SMALL_PRODUCT.app}/{name}", OLD[1], gzip_lines(export_row()), Counter(click=1))
     simulator.archive = Archive([*MEMBERS, late])
     succeeded(pruned.load_here(*span(OLD[1])))
     assert len(bronze(pruned)) == len(before) + 1
@@ -237,10 +238,11 @@ def test_a_person_leaves_the_hours_whose_files_are_gone_whatever_is_killed(aged:
     broken = f'{{"user_id":"{USER}", broken'.encode()
     first = next(member for member in MEMBERS if member.hour == OLD[0])
     name = member_name(OLD[0], 9)
-    late = Member(f"{SMALL_PRODUCT.app}/{name}", OLD[0], gzip_lines(broken), {})
+    late = Member(f"{SMALL_PRODUCT.app}/{name}", OLD[0], gzip_lines(broken), Counter())
     simulator.archive = Archive([*MEMBERS, late])
     aged.env |= KEY | {"SOURCES__AMPLITUDE__MAX_REJECTED_SHARE": "1"}
     succeeded(aged.load_here(*span(first.hour)))
+    succeeded(aged.load_here())  # which sees that the change is loaded
     assert aged.query("SELECT line FROM bronze.rejected_rows") == [(broken.decode(),)]
     succeeded(aged.load_here(*PRUNE))
     take_all_hours(aged)

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from cfnlint.api import lint_all
 from cfnlint.decode import cfn_yaml
 
+from amplitude_source.settings import HOUR
 from simulator.archive import Archive as Exports
 from simulator.bucket import bucket_files
 from simulator.server import Simulator
@@ -297,6 +298,29 @@ def test_the_loaders_policy_suffices_to_load_to_load_again_and_to_replay(
     assert "no complete gzip file" in sentence(replay_broken(project, tmp_path, "--destination", destination))
     succeeded(project.load_here("--replay", "--destination", destination))
     assert {"DeleteObject", "AbortMultipartUpload", "ListObjectsV2"} <= {asked.call for asked in own_stack.s3.asked}
+    assert [asked for asked in refused if asked.call != "HeadBucket"] == []
+
+
+def test_the_loaders_policy_suffices_to_settle_a_change_to_remove_old_files_and_to_erase(
+    own_stack: Stack, project: Project, simulator: Simulator
+) -> None:
+    policy = own_stack.loader_policy()
+    let_load(project, own_stack, policy)
+    project.env |= {
+        "SOURCES__AMPLITUDE__START_HOUR": hour_text(KEPT.hour),
+        "SOURCES__AMPLITUDE__LAKE__RETENTION_DAYS": "1",
+        "SOURCES__AMPLITUDE__PRIVACY__HASH_KEY": "a-secret-that-nobody-may-see",
+    }
+    project.set_clock(KEPT.hour + 26 * HOUR, simulator)
+    refused = refuse_what_is_not_allowed(own_stack.s3, policy)
+    succeeded(project.load_here(*ONE_HOUR))
+    simulator.archive = Exports([KEPT])
+    for arguments in (ONE_HOUR, (), ("archive", "prune")):
+        succeeded(project.load_here(*arguments))
+    ((person,),) = project.query("SELECT MIN(amplitude_id) FROM bronze.events WHERE _export_hour = ?", [KEPT.hour])
+    succeeded(project.load_here("erase", "--amplitude-id", str(person)))
+    removed = {asked.key.rpartition("/")[2] for asked in own_stack.s3.asked if asked.call == "DeleteObject"}
+    assert {GONE.file_name, KEPT.file_name, hour_text(KEPT.hour), "unfinished.json"} <= removed
     assert [asked for asked in refused if asked.call != "HeadBucket"] == []
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import dlt
@@ -26,6 +26,7 @@ CUT_LINES = """
 """
 LEAST_CHARACTERS = KEPT_LINE_BYTES // 4
 """Of a rejected line that bronze may have cut, because a character has up to 4 bytes."""
+DAY = timedelta(days=1)
 Counts = Counter[tuple[datetime, str]]
 """Rows by hour and load."""
 
@@ -143,9 +144,7 @@ def _need(archive: Archive, witnesses: Iterable[Witness], hour: datetime) -> Rea
     return next((doubt for witness in witnesses if (doubt := witness.doubt(hour, content))), None)
 
 
-def oldest_overdue(archive: Archive, ledger: Ledger, settings: AmplitudeSettings) -> datetime | None:
+def oldest_overdue(archive: Archive, ledger: Ledger, kept_from: datetime) -> datetime | None:
     """Return the oldest hour of the ledger if retention should have removed its files a day ago, and has not."""
-    oldest = min((hour for hour, row in ledger.items() if row.status == "loaded"), default=None)
-    if oldest is None or oldest + 24 * HOUR >= settings.kept_from:
-        return None
-    return oldest if archive.has_own_files(oldest) else None
+    oldest = min((hour for hour, row in ledger.items() if row.status == "loaded"), default=kept_from)
+    return oldest if oldest + DAY < kept_from and archive.has_own_files(oldest) else None

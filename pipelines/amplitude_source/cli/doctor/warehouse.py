@@ -7,11 +7,13 @@ import dlt
 
 from ...bronze.ledger import Ledger, coverage, read_ledgers, rejecting_hours
 from ...bronze.proof import read_proof
+from ...bronze.prune import oldest_overdue
 from ...bronze.runs import FAILED, STOPPED, Run, newest_runs
 from ...bronze.taken import Taken, bounds, built, newest_final, read_taken, restatements
 from ...invocation import load_command
+from ...lake.archive import Archive
 from ...rest.resources import read_failures
-from ...settings import GATEWAYS, HOUR, AmplitudeSettings, duckdb_path, format_hour, project_names
+from ...settings import GATEWAYS, HOUR, RETENTION, AmplitudeSettings, duckdb_path, format_hour, project_names
 from ..loads import looking
 from ..reports import gap_text, rejecting_text, restate_text
 from ..status import (
@@ -131,6 +133,18 @@ def _judge_hours(checkup: Checkup, settings: AmplitudeSettings, ledger: Ledger, 
         checkup.fail(ARCHIVE, f"{damage} Mend it: {load_command('archive', 'verify', *option)}", shown)
     else:
         checkup.ok(ARCHIVE, "A sample of its hours is whole, and as the ledger has it.", shown)
+        _judge_retention(checkup, settings, ledger, shown)
+
+
+def _judge_retention(checkup: Checkup, settings: AmplitudeSettings, ledger: Ledger, shown: str | None) -> None:
+    if settings.lake.retention_days is None:
+        return
+    with checkup.asking(ARCHIVE, shown):
+        archive = Archive(settings.lake, settings.project, exports=settings.exports)
+        if hour := oldest_overdue(archive, ledger, settings.kept_from):
+            days = f"{settings.variable(RETENTION)}={settings.lake.retention_days}"
+            text = f"The lake still has files of hour {format_hour(hour)} in spite of {days}: "
+            checkup.warn(ARCHIVE, text + load_command("archive", "prune"), shown)
 
 
 def _judge_runs(checkup: Checkup, newest: Sequence[Run] | None, projects: Sequence[AmplitudeSettings]) -> None:
