@@ -66,7 +66,7 @@ def _of_hours(found: Status, ledgers: Mapping[str, Ledger]) -> Iterator[Metric]:
     hours = Metric("hours", "Hours of the export, by their status.")
     rows = Metric("rows", "Rows in bronze.events.")
     rejected = Metric("rejected_rows", "Rows in bronze.rejected_rows.")
-    archived = Metric("archive_bytes", "Size of the files in the archive, compressed.")
+    archived = Metric("archive_bytes", "Size of all files that were archived, compressed.")
     newest = Metric("newest_hour_timestamp_seconds", "Begin of the newest finished hour.")
     damaged = Metric("archive_damaged", "1 if a sample of the archive is damaged, else 0.")
     rejecting = Metric("rejecting_hours", "Hours of which too many rows were rejected.")

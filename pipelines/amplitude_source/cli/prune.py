@@ -28,11 +28,9 @@ def prune(dry_run: bool, project: str | None, destination: str) -> None:
     """Remove files of the lake that are older than lake.retention_days.
 
     An hour goes only if every warehouse of the settings holds it just as the lake does. What stays is named with the
-    reason. The first time, look before you remove:
+    reason. Its manifest stays and says when the files went.
 
-    \b
-      SOURCES__AMPLITUDE__LAKE__RETENTION_DAYS=400 \\
-        python pipelines/amplitude.py archive prune --dry-run
+    To look first: python pipelines/amplitude.py archive prune --dry-run
 
     Exits with 1 if hours stay until somebody mends something.
     """
