@@ -114,7 +114,7 @@ STATES: dict[str, Callable[[World, datetime], object]] = {
 GO = {"held", "half removed"}
 
 
-@limits(max_examples=40, deadline=None)
+@limits(max_examples=25, deadline=None)
 @given(states=st.lists(st.sampled_from([*STATES, "held"]), min_size=1, max_size=8), kill=st.integers(0, 24))
 def test_the_hours_go_that_all_hold_and_a_kill_anywhere_changes_nothing(states: list[str], kill: int) -> None:
     with TemporaryDirectory() as folder:

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def others_of(product: Product, folder: Path, user: str, ids: list[int]) -> list
     return paths
 
 
+def remove_first_files(project: Project, ids: list[int]) -> None:
+    """Have retention remove files, so that some hours of a person have none and others still have theirs."""
+    ((newest,),) = project.query(
+        "SELECT MAX(_export_hour) FROM bronze.events WHERE list_contains(?, amplitude_id)", [ids]
+    )
+    age = datetime.fromisoformat(project.env["SOURCES__AMPLITUDE__NOW"]) - newest
+    project.env["SOURCES__AMPLITUDE__LAKE__RETENTION_DAYS"] = str(age.days + 1)
+    succeeded(project.load_here("archive", "prune"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_here", [True, pytest.param(False, marks=pytest.mark.nightly)], ids=["here", "processes"])
 def test_silver_and_gold_are_those_of_a_history_without_the_person(
@@ -76,6 +87,7 @@ def test_silver_and_gold_are_those_of_a_history_without_the_person(
     (project.root / "sqlmesh/models/custom/names.sql").write_text(OF_DEV)
     warehouse.plan(project, environment="dev", models=["custom.names"])
     assert project.query("SELECT 1 FROM custom__dev.names WHERE user_id = ?", [user]) == [(1,)]
+    remove_first_files(project, ids)
     copy = project.root / "data/dashboard/gold.duckdb"
     copy.parent.mkdir()
     copy.write_text(user)
@@ -92,6 +104,9 @@ def test_silver_and_gold_are_those_of_a_history_without_the_person(
         monkeypatch.setattr(erasure, "run_program", in_this_process)
     succeeded((project.load_here if is_here else project.load)("erase", "--user-id", user))
     assert traces(project, [user, *map(str, ids)]) == []
+    (certificate,) = [json.loads(path.read_bytes()) for path in project.lake.rglob("erased/2*.json")]
+    assert certificate["hours_without_files"]
+    assert certificate["files"]
     folder = tmp_path / "others"
     folder.mkdir()
     warehouse.assert_equals_oracle(project, others_of(WEEK, folder, user, ids))
