@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections import Counter
-from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -66,9 +66,9 @@ def remove_first_files(project: Project, ids: list[int]) -> None:
     ((newest,),) = project.query(
         "SELECT MAX(_export_hour) FROM bronze.events WHERE list_contains(?, amplitude_id)", [ids]
     )
-    age = datetime.fromisoformat(project.env["SOURCES__AMPLITUDE__NOW"]) - newest
-    project.env["SOURCES__AMPLITUDE__LAKE__RETENTION_DAYS"] = str(age.days + 1)
-    succeeded(project.load_here("archive", "prune"))
+    a_day_later = f"{newest + timedelta(days=1)}"
+    settings = {"SOURCES__AMPLITUDE__NOW": a_day_later, "SOURCES__AMPLITUDE__LAKE__RETENTION_DAYS": "1"}
+    succeeded(project.load_here("archive", "prune", **settings))
 
 
 @pytest.mark.slow
