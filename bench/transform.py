@@ -2,6 +2,9 @@
 
 - rebuild: all of silver and gold from bronze, by `sqlmesh plan`: rows/s, peak memory, and each model's share.
 - answers: after the rebuild, `amplitude.py chart` for some charts of docs/examples/charts, which builds nothing.
+- pages: then, with all charts of docs/examples/charts in gold, each page of the dashboard in Chromium, opened by the
+  menu after it has been seen once: the seconds from the click until its last figure is drawn, and the processor's
+  seconds of server and browser together.
 - charts: `sqlmesh run` for one new hour without charts and with all of docs/examples/charts, and what `sqlmesh plan`
   takes to build and audit those. A run does the latter once a day.
 - growth: `sqlmesh run` for one new hour, after a month and after a year of history, with 20,000 events a day: the time
@@ -25,13 +28,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import click
+import psutil
 from rich.table import Table
 
 from load import ROOT, WAREHOUSE, Contender, Run, count_rows, err, locations, out, run_alone, work_folder
+
+if TYPE_CHECKING:
+    from support.dashboard import Sight
 
 END = datetime(2026, 7, 1)
 HOUR = timedelta(hours=1)
@@ -41,7 +48,8 @@ NEW_HOURS = 3
 FIRST_NEW_HOUR = END - 12 * HOUR  # around noon, when there is traffic
 BUILD_SECONDS = 3_600
 
-GROWTH_GOAL, SHARE_GOAL = 1.3, 1 / 3
+GROWTH_GOAL, SHARE_GOAL, PAGE_GOAL = 1.3, 1 / 3, 1.0
+PAGE_LOOKS = 3
 EXAMPLES = ROOT / "docs" / "examples" / "charts"
 ANSWER_GOALS = {
     "active_users": 2.0,
@@ -81,7 +89,7 @@ class Project:
 
     def __init__(self, folder: Path, first: datetime, files: Path) -> None:
         self.folder, self._files = folder, files
-        for name in ("pipelines", "sqlmesh", ".dlt"):
+        for name in ("pipelines", "sqlmesh", ".dlt", "dashboard", "docs/reference"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".cache", ".env", "__pycache__"))
         shutil.copy(ROOT / "config.py", folder)
         self._environment = {
@@ -96,17 +104,22 @@ class Project:
         """Takes all examples into the project; gives their number."""
         return len([shutil.copy(path, self.folder / "sqlmesh/charts") for path in EXAMPLES.glob("*.yaml")])
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of each of its commands."""
+        return os.environ | self._environment | locations(self.folder)
+
     def load(self, first: datetime, last: datetime) -> None:
         """Loads the hours, and declares those without a file empty."""
         span = ["--start", f"{first:%Y-%m-%dT%H}", "--end", f"{last:%Y-%m-%dT%H}"]
-        self._pipeline("--replay", str(self._files), *span)
-        self._pipeline("declare-empty", *span)
+        self.pipeline("--replay", str(self._files), *span)
+        self.pipeline("declare-empty", *span)
 
-    def _pipeline(self, *arguments: str) -> None:
+    def pipeline(self, *arguments: str) -> None:
         result = subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "pipelines/amplitude.py", *arguments],
             cwd=self.folder,
-            env=os.environ | self._environment | locations(self.folder),
+            env=self.environment,
             capture_output=True,
             text=True,
         )
@@ -116,7 +129,7 @@ class Project:
     def answer(self, chart: Path) -> float:
         """The seconds that `amplitude.py chart` takes for a chart."""
         started = time.monotonic()
-        self._pipeline("chart", str(chart), "--csv")
+        self.pipeline("chart", str(chart), "--csv")
         return time.monotonic() - started
 
     def build(self, what: str) -> Build:
@@ -173,6 +186,7 @@ def rebuild(folder: Path, rows: int) -> None:
     share = seconds / sum(build.seconds_of.values())
     out.print(f"The longest model, {name}, takes {share:.2f} (goal < {SHARE_GOAL:.2f}: {verdict(share < SHARE_GOAL)})")
     show_answers(project)
+    show_pages(project)
 
 
 def show_answers(project: Project) -> None:
@@ -182,6 +196,49 @@ def show_answers(project: Project) -> None:
         seconds = min(project.answer(EXAMPLES / f"{name}.yaml") for _ in range(2))
         table.add_row(name, f"{seconds:.2f}", f"< {goal:.0f}: {verdict(seconds < goal)}")
     out.print(table)
+
+
+def show_pages(project: Project) -> None:
+    """Looks at each page of the dashboard, and shows the median of all looks but the first."""
+    sys.path[:0] = [str(ROOT), *(str(ROOT / name) for name in ("tests", "dashboard", "pipelines"))]
+    from support.dashboard import TITLES, Dashboard, browser, look
+    from support.project import Project as Checkout
+
+    err.print(f"building {project.add_charts()} charts, and looking at pages ...")
+    project.build("plan")
+    project.pipeline("dashboard", "--copy")
+    table = Table("page", "seconds", "goal", "of the processors", box=None)
+    with (
+        Dashboard(Checkout(project.folder, project.environment)) as served,
+        browser() as shown,
+        look(shown.new_page(), served.url) as sight,
+    ):
+        for title in TITLES.values():
+            turn_to(sight, title)
+        for title in TITLES.values():
+            turns = []
+            for _ in range(PAGE_LOOKS):
+                turn_to(sight, next(other for other in TITLES.values() if other != title))
+                turns.append(turn_to(sight, title))
+            seconds, busy = (median(each) for each in zip(*turns, strict=True))
+            table.add_row(title, f"{seconds:.2f}", f"< {PAGE_GOAL:.0f}: {verdict(seconds < PAGE_GOAL)}", f"{busy:.2f}")
+    out.print(table)
+
+
+def turn_to(sight: "Sight", title: str) -> tuple[float, float]:
+    """Turns to a page by the menu; gives the seconds until it is drawn, and the processor's seconds."""
+    before = processor_seconds()
+    sight.page.evaluate("() => { window.settledSince = undefined; window.turnedAt = Date.now(); }")
+    sight.page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
+    sight.page.get_by_role("heading", name=title, level=1, exact=True).wait_for()
+    sight.settle()
+    return sight.page.evaluate("() => (window.settledSince - window.turnedAt) / 1000"), processor_seconds() - before
+
+
+def processor_seconds() -> float:
+    """What the processes that this one has started have taken of the processors: server and browser."""
+    times = [each.cpu_times() for each in psutil.Process().children(recursive=True)]
+    return sum(each.user + each.system for each in times)
 
 
 def charts(folder: Path) -> None:

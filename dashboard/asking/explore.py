@@ -36,7 +36,7 @@ def explore(view: View) -> None:
     """
     words, events = words_of_files(), event_types(view)
     base, mark = begun(words, events)
-    with st.container(border=True):
+    with st.container(border=True, key="explorer-form"):
         type_ = choice("Type of chart", [*TYPES], base["type"], f"explorer-{mark}-type", width=280)
         offers = Offers(
             [*SPECIAL_EVENTS, *words.events, *events],

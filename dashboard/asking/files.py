@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from amplitude_source.charts.book import chart_files, name_of, read_chart
-from amplitude_source.charts.compared import FOLDER
+from amplitude_source.charts.book import name_of, read_chart
+from amplitude_source.charts.compared import FOLDER, chart_files
 from amplitude_source.charts.properties import COLUMN
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.invocation import sqlmesh_command
@@ -23,12 +23,12 @@ def faults(built: Mapping[str, str]) -> Iterator[str]:
         built: the definitions of gold.charts by the charts' names.
     """
     try:
-        words = words_of_files()
-    except UnansweredError as error:
+        words, files = words_of_files(), chart_files(ROOT)
+    except (UnansweredError, AmplitudeError) as error:
         yield str(error)
         return
     others: list[str] = []
-    for path in chart_files(ROOT):
+    for path in files:
         try:
             name, chart = name_of(path, ROOT), read_chart(path, ROOT, words)
         except AmplitudeError as error:
@@ -58,6 +58,8 @@ def save(name: str, content: Mapping[str, Any], *, over: bool) -> str:
         raise UnansweredError("Name the chart with small letters, digits and _ alone, such as orders_by_week.")
     path = next((each for each in chart_files(ROOT) if each.stem == name), ROOT / FOLDER / f"{name}.yaml")
     file = str(path.relative_to(ROOT))
+    if path.parent != ROOT / FOLDER:
+        raise UnansweredError(f"There is {file} already, which is not yours. Choose another name.")
     if path.exists() and not over:
         raise UnansweredError(f"There is {file} already. Choose another name, or replace it.")
     path.parent.mkdir(parents=True, exist_ok=True)

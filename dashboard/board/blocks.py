@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from board import figures
 from board.chart_figures import Definition, drawn
 from board.errors import BusyError, UnansweredError
 from board.markup import markdown
@@ -75,8 +74,6 @@ def show_figure(figure: go.Figure, name: str, alt: str) -> None:
         name: of the PNG.
         alt: what screen readers say of it.
     """
-    if st.context.theme.type != "dark":
-        figures.darken(figure)
     image = {"format": "png", "filename": name, "scale": 2}
     config = {"displaylogo": False, "modeBarButtonsToRemove": ZOOM, "toImageButtonOptions": image}
     st.plotly_chart(figure, key=f"figure-{name}", config=config, alt=alt)

@@ -114,7 +114,7 @@ def over_time(rows: pd.DataFrame, y: str, y_format: str = THOUSANDS) -> go.Figur
 def over_numbers(rows: pd.DataFrame, x: str, y: str, title: str, y_format: str) -> go.Figure:
     """Return lines over a number, such as that of days."""
     figure = line_figure(rows, x, y, y_format)
-    figure.update_xaxes(title=title, tickformat="d")
+    figures.count_along(figure, rows[x], title)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Figures. Their colours come from the theme, light or dark; `.streamlit/config.toml` has them."""
+"""Figures. Grounds and grids have the colours of the theme, light or dark, and words those of `style.css`."""
 
 import html
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ COLOURS = ("#1B87C9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#7
 DOWN = "#D55E00"
 LIFECYCLE = {"new": COLOURS[0], "current": COLOURS[5], "resurrected": COLOURS[2], "dormant": DOWN}
 """Colours of what users are, the same on each page."""
-GREY, INK = "#7F7F7F", "#5C6068"
+GREY = "#7F7F7F"
 BLUES, GREYS = ((0, "#EAF3FA"), (0.5, "#86BADD"), (1, "#00324F")), ((0, "#F0F0F0"), (1, "#A6A6A6"))
 """From nothing to the most."""
 THOUSANDS, DECIMALS, PERCENT = ",", ",.2f", ".0%"
@@ -27,7 +27,7 @@ LABELS = {
 }
 LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "title": None}
 
-MOST_NAMED, LONGEST_LABEL = 8, 16
+MOST_NAMED, MOST_COUNTED, LONGEST_LABEL = 8, 12, 16
 
 
 def plain(text: object) -> str:
@@ -124,18 +124,16 @@ def bars(
     return figure
 
 
-def darken(figure: go.Figure) -> None:
-    """Write in a grey that is easy to read on white; Streamlit's own has a contrast of 3.7, and 4.5 is needed."""
-    figure.update_layout(font_color=INK, legend_font_color=INK)
-    for update in (figure.update_xaxes, figure.update_yaxes):
-        update(tickfont_color=INK, title_font_color=INK)
-
-
 def mark_few(figure: go.Figure, days: pd.Series) -> None:
     """Have the axis name the days themselves where there are few: Plotly would part them into hours."""
     few = days.drop_duplicates()
     if 0 < len(few) <= MOST_NAMED and isinstance(few.iloc[0], date):
         figure.update_xaxes(tickvals=few, tickformat="%b %-d\n%Y")
+
+
+def count_along(figure: go.Figure, numbers: pd.Series, title: str) -> None:
+    """Have the axis count, such as days: of few numbers it has each, where Plotly would part them into halves."""
+    figure.update_xaxes(title=title, tickformat="d", dtick=1 if numbers.nunique() <= MOST_COUNTED else None)
 
 
 def heat(table: pd.DataFrame, x_title: str, hover: str, most: float, is_whole: pd.DataFrame) -> go.Figure:
@@ -260,9 +258,9 @@ def has_room(x: pd.Series, y: pd.Series) -> list[bool]:
 
 
 def mark_level(figure: go.Figure, level: float, label: str) -> None:
-    """Mark a value with a line across the figure."""
-    line = {"color": GREY, "width": 1, "dash": "dash"}
-    figure.add_hline(y=level, line=line, annotation_text=label, annotation_position="top left")
+    """Mark a value with a line across the figure. Its name is in the legend, where no other line crosses it."""
+    figure.add_hline(y=level, line={"color": GREY, "width": 1, "dash": "dash"}, name=label, showlegend=True)
+    figure.update_layout(showlegend=True)
 
 
 def mark_days(figure: go.Figure, days: Sequence[tuple[object, str]]) -> None:

@@ -129,10 +129,11 @@ def choose_days(project: str, first: date, frontier: date) -> tuple[date, date]:
         if not is_day_within(text, first, frontier):
             notices().warning(markdown(f"The address asks for the day {text!r}. {project} has {first} to {frontier}."))
     days = st.date_input("Days", default, first, frontier, key="days", bind="query-params", format="YYYY-MM-DD")
-    if not isinstance(days, tuple) or len(days) < 2:
-        st.caption("Choose the last day, too.")
-        return (days[0], frontier) if isinstance(days, tuple) and days else default
-    return days[0], days[1]
+    if not isinstance(days, tuple) or not days:
+        return default
+    if len(days) == 1:  # as in the address of a view of one day, which never has the same day twice
+        st.caption("This day alone, until you choose a last one.")
+    return days[0], days[-1]
 
 
 def is_day_within(text: str, first: date, last: date) -> bool:

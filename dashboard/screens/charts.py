@@ -1,4 +1,4 @@
-"""Every chart of `sqlmesh/charts/`, drawn as its type asks for."""
+"""Every chart of the project, drawn as its type asks for."""
 
 import json
 
@@ -50,6 +50,6 @@ def show_chart(view: View, name: str, title: object, table: str, definition: Def
     rows = ask(f"SELECT * FROM {table} WHERE {view.of_app}")
     rows = within(rows.sort_values([*rows.columns], kind="stable"), view.since, view.until)
     heading = title if isinstance(title, str) else name
-    st.header(markdown(heading), anchor=False, help=f"`sqlmesh/charts/{name}.yaml`")
+    st.header(markdown(heading), anchor=False, help=f"The view `{table}`, of the file `{name}.yaml`.")
     show_drawing(name, heading, definition, rows)
     link_to_explorer(definition)

@@ -47,7 +47,7 @@ def show_chart(view: View, table_name: str, spec: Spec) -> None:
     rows = ask(f"SELECT * FROM {table_name} WHERE {view.of_app}")
     rows = with_lines(rows.sort_values([*rows.columns], kind="stable"), spec.get("by", []))
     show_rows(rows, spec.get("show", "conversion"))
-    st.caption("A chart of sqlmesh/charts/ has days and break-downs of its own; those of the sidebar do not change it.")
+    st.caption("The chart's file has its days and break-downs; those of the sidebar do not change it.")
 
 
 def with_lines(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:

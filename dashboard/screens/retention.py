@@ -49,7 +49,7 @@ def show_curve(cells: pd.DataFrame, view: View, unit: str, counted: str) -> None
     """Show the share of all users who came back, by the interval after their first."""
     overall = curve(cells)
     figure = figures.lines(overall, "interval_number", "rate", view.line, PERCENT)
-    figure.update_xaxes(title=f"{unit}s after the first event", dtick=None if len(overall) > 12 else 1)
+    figures.count_along(figure, overall["interval_number"], f"{unit}s after the first event")
     show(
         f"Users who return {counted} a {unit}",
         figure,

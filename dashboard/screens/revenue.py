@@ -147,7 +147,7 @@ def show_lifetime(view: View, unit: str) -> None:
     for place, (measure, title) in zip(pairs(), LIFETIME_MEASURES.items(), strict=False):
         with place:
             figure = figures.lines(whole, "interval_number", measure, view.line, DECIMALS)
-            figure.update_xaxes(title=f"{unit}s after the first event")
+            figures.count_along(figure, whole["interval_number"], f"{unit}s after the first event")
             show(
                 f"{title}, by the {unit}",
                 figure,

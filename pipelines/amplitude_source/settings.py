@@ -55,6 +55,7 @@ DESTINATIONS = (*GATEWAYS, "filesystem")
 CATALOG = "amplitude"  # DuckDB names it after the file, and the views of silver and gold go by that name
 DUCKDB_VARIABLE = "DESTINATION__DUCKDB__CREDENTIALS"
 MEMORY_VARIABLE = "SQLMESH_DUCKDB_MEMORY_LIMIT"
+MORE_CHARTS_VARIABLE = "SQLMESH_MORE_CHARTS"
 
 NOT_NEGATIVE = (
     "settle_hours",
@@ -333,9 +334,10 @@ def all_names() -> Names:
     return Names(specs, PROJECTS_PREFIX, (*switches, *SQLMESH_VARIABLES, *DASHBOARD_VARIABLES))
 
 
-# DuckDB's memory, how sqlmesh signs in to Snowflake, and where it keeps its state: the environment has them, dlt's
-# files do not.
+# Charts, DuckDB's memory, how sqlmesh signs in to Snowflake, and where it keeps its state: the environment has them,
+# dlt's files do not.
 SQLMESH_VARIABLES = {
+    MORE_CHARTS_VARIABLE: "A folder of the repository with charts besides those of `sqlmesh/charts`, as the demo has.",
     MEMORY_VARIABLE: "How much memory DuckDB may take for silver and gold, as `4GB`. Default: half of the machine's.",
     "SQLMESH_SNOWFLAKE_USERNAME": "The user as whom sqlmesh signs in. Default: the pipeline's, as all of these.",
     "SQLMESH_SNOWFLAKE_PRIVATE_KEY_PATH": "The file of the user's private key.",

@@ -8,8 +8,10 @@ import pytest
 
 from amplitude_source.charts import vocabulary
 from amplitude_source.charts.book import changed, read_charts, unseen_events
+from amplitude_source.charts.compared import compared_charts
 from amplitude_source.charts.definitions import read_words
 from amplitude_source.errors import AmplitudeError
+from amplitude_source.settings import MORE_CHARTS_VARIABLE
 from support import warehouse
 from support.charts import write_charts
 from support.project import Project
@@ -285,9 +287,30 @@ def test_a_fault_of_the_definitions_is_one_sentence_with_the_line(
 def test_two_charts_of_one_name_and_a_name_that_is_no_table_are_refused(tmp_path: Path) -> None:
     write_charts(tmp_path, {"sales": CHART})
     (tmp_path / "sqlmesh/charts/sales.yml").write_text(CHART)
-    assert "there is a chart sales already" in refusal(tmp_path)
+    assert refusal(tmp_path) == (
+        "sqlmesh/charts/sales.yml: there is a chart sales already, in sqlmesh/charts/sales.yaml."
+    )
     (tmp_path / "sqlmesh/charts/sales.yml").rename(tmp_path / "sqlmesh/charts/Sales of June.yaml")
     assert "name the file with small letters, digits and _ alone" in refusal(tmp_path)
+
+
+def test_more_charts_come_from_the_folder_of_a_setting_and_from_nowhere_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_charts(tmp_path, {"sales": CHART})
+    more = tmp_path / "examples"
+    monkeypatch.setenv(MORE_CHARTS_VARIABLE, "examples")
+    assert refusal(tmp_path) == "SQLMESH_MORE_CHARTS: the repository has no folder examples."
+    more.mkdir()
+    (more / "steps.yaml").write_text(f"amplitude_chart: abc\n{CHART}")
+    assert [*read_charts(tmp_path)] == ["sales", "steps"]
+    assert compared_charts(tmp_path) == ["abc"]
+    (more / "sales.yaml").write_text(CHART)
+    assert refusal(tmp_path) == "examples/sales.yaml: there is a chart sales already, in sqlmesh/charts/sales.yaml."
+    monkeypatch.setenv(MORE_CHARTS_VARIABLE, str(tmp_path.parent))
+    assert refusal(tmp_path).startswith("SQLMESH_MORE_CHARTS: the repository has no folder /")
+    monkeypatch.delenv(MORE_CHARTS_VARIABLE)
+    assert [*read_charts(tmp_path)] == ["sales"]
 
 
 def test_an_option_that_means_nothing_is_refused_as_in_the_file(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from support.project import REPOSITORY, Project
 pytestmark = pytest.mark.slow
 PICTURES = REPOSITORY / "docs/images/dashboard"
 PATHS = [*TITLES]
+APP = "document.querySelector('[data-testid=stApp]')"
 
 
 @pytest.fixture(scope="module", params=PATHS, ids=lambda path: path or "overview")
@@ -64,6 +65,14 @@ def test_a_page_fits_a_phone_at_night(page: tuple[str, Sight], tmp_path: Path) -
     assert (sight.errors, sight.outside) == ([], [])
     assert sight.faint_words() == []
     picture_of(sight, tmp_path / "narrow.png")
+
+
+def test_words_stay_easy_to_read_when_the_theme_changes(served: Dashboard, window: Page) -> None:
+    with look(window, f"{served.url}/growth") as sight:
+        for scheme in ("dark", "light"):
+            sight.page.emulate_media(color_scheme=scheme)
+            sight.page.wait_for_function(f"() => getComputedStyle({APP}).colorScheme === '{scheme}'")
+            assert sight.faint_words() == []
 
 
 def test_numbers_of_a_figure_unfold_as_a_table_and_a_file(served: Dashboard, window: Page) -> None:

@@ -241,6 +241,13 @@ def test_a_product_without_revenue_hears_what_counts(pages: Pages) -> None:
     assert any("The segments shown have 0.0 % of the revenue." in each.value for each in page.text)
 
 
+@pytest.mark.parametrize("address", ["days=2026-06-16", "days=2026-06-16&days=2026-06-16"])
+def test_an_address_with_one_day_shows_that_day_alone(shop: Project, pages: Pages, address: str) -> None:
+    sql = "SELECT new_users FROM gold.daily_metrics WHERE breakdown = 'all' AND metric_date = DATE '2026-06-16'"
+    ((new_users,),) = shop.query(sql)
+    assert {each.label: each.value for each in pages("", address).metric}["New users"] == count(new_users)
+
+
 @pytest.mark.parametrize(
     ("path", "address", "said"),
     [

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from amplitude_source.charts.book import TYPES, compiled, read_charts
 from amplitude_source.charts.definitions import Words, read_words
 from amplitude_source.charts.vocabulary import ColumnType
+from amplitude_source.settings import MORE_CHARTS_VARIABLE
 from asking import files
 from asking.conditions import SQL, Condition, conditions_of, where_of
 from asking.fields import fields_of
@@ -265,6 +266,11 @@ def test_a_chart_is_saved_as_a_file_and_none_is_replaced_unasked(
     assert (tmp_path / "sqlmesh/charts/views.yaml").read_text(encoding="utf-8") == written
     files.save("views", content, over=True)
     assert read_charts(tmp_path)["views"].title is None
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples/steps.yaml").write_text(written, encoding="utf-8")
+    monkeypatch.setenv(MORE_CHARTS_VARIABLE, "examples")
+    with pytest.raises(UnansweredError, match=r"There is examples/steps\.yaml already, which is not yours"):
+        files.save("steps", content, over=True)
     for name in ("Views", "../views", "a b", "é"):
         with pytest.raises(UnansweredError, match="small letters, digits and _ alone"):
             files.save(name, content, over=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from amplitude_source.charts.book import read_charts
 from simulator import demo
 from support.dashboard import Dashboard
 from support.project import REPOSITORY, Project, Result, copy_checkout, succeeded
@@ -34,6 +35,7 @@ def test_the_demo_is_short_and_right_and_what_it_suggests_works_as_printed(tmp_p
     first = succeeded(run("python -m simulator demo", tmp_path))
     assert len(first.stdout.splitlines()) <= MOST_LINES
     assert_is_right(Demo(tmp_path, {}))
+    assert_has_charts(Demo(tmp_path, {}))
     suggested = re.findall(r"^  (?=\S)(.+)$", first.stdout.partition("What to try next:")[2], re.MULTILINE)
     assert suggested[: len(demo.TRIES)] == [*demo.TRIES]
     # Targets of make are these after a look at the environment, which the copy shares with all tests.
@@ -48,6 +50,15 @@ def assert_is_right(project: Project) -> None:
     equal = "FROM gold.reconciliation_daily WHERE verdict = 'equal' AND detail = '(all)' GROUP BY ALL"
     days = dict(project.query(f"SELECT measure, COUNT(*) {equal}"))
     assert {name: days[name] for name in MEASURES} == dict.fromkeys(MEASURES, COMPLETE_DAYS)
+
+
+def assert_has_charts(project: Project) -> None:
+    """Gold has a chart for each file of the demo, with rows; a project with other settings has none of them."""
+    tables = dict(project.query("SELECT chart, table_name FROM gold.charts"))
+    assert tables.keys() == {path.stem for path in (project.root / "simulator/demo_charts").glob("*.yaml")}
+    assert [table for table in tables.values() if project.query(f"SELECT COUNT(*) FROM {table}") == [(0,)]] == []
+    assert not tables.keys() & {path.stem for path in (project.root / "docs/examples/charts").glob("*.yaml")}
+    assert not read_charts(project.root)
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, ValidationError
 
 from ..errors import AmplitudeError
 from ..yaml_files import Strict, first_fault, read, sentence
-from .compared import ENDINGS, FOLDER
+from .compared import chart_files
 from .definitions import SPECIAL_EVENTS, VIEW, Words, parts_of, read_words
 from .properties import COLUMN
 from .queries import Compiled
@@ -83,18 +83,23 @@ def read_charts(root: Path, words: Words | None = None) -> Mapping[str, Chart]:
         AmplitudeError: what is wrong in a file, with the line.
     """
     words = words or read_words(root)
-    charts: dict[str, Chart] = {}
+    return {name: read_chart(path, root, words) for name, path in files_by_name(root).items()}
+
+
+def files_by_name(root: Path) -> Mapping[str, Path]:
+    """Return the files of a repository's charts by the charts' names.
+
+    Raises:
+        AmplitudeError: a file has no name for a chart, or two have the same.
+    """
+    files: dict[str, Path] = {}
     for path in chart_files(root):
         name = name_of(path, root)
-        if name in charts:
-            raise AmplitudeError(f"{path.relative_to(root)}: there is a chart {name} already, in {name}.yaml.")
-        charts[name] = read_chart(path, root, words)
-    return charts
-
-
-def chart_files(root: Path) -> list[Path]:
-    """Return the files of a repository's charts, in their order."""
-    return sorted(each for each in (root / FOLDER).glob("*") if each.suffix in ENDINGS)
+        if name in files:
+            other = files[name].relative_to(root)
+            raise AmplitudeError(f"{path.relative_to(root)}: there is a chart {name} already, in {other}.")
+        files[name] = path
+    return files
 
 
 def name_of(path: Path, root: Path) -> str:

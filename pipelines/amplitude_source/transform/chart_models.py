@@ -1,4 +1,4 @@
-"""The charts of `sqlmesh/charts/` as SQLMesh's models: a view `gold.chart_<name>` each."""
+"""The charts of a repository as SQLMesh's models: a view `gold.chart_<name>` each."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +7,8 @@ from typing import Any
 from sqlmesh.core.dialect import parse
 from sqlmesh.core.model import Model, load_sql_based_model
 
-from ..charts.book import Chart, compiled, event_types, read_charts
+from ..charts.book import Chart, compiled, event_types, files_by_name, read_chart, read_charts
 from ..charts.cohorts import cohorts_of
-from ..charts.compared import FOLDER
 from ..charts.definitions import Words, read_words
 from ..charts.expressions import DIALECT
 from ..charts.queries import Compiled
@@ -45,11 +44,10 @@ def chart_models(root: Path, **loading: Any) -> Iterator[Model]:
         AmplitudeError: what is wrong in a chart's file, with the line.
     """
     words = read_words(root)
-    for name, chart in read_charts(root, words).items():
-        text = model_text(name, chart, compiled(chart, words))
-        model = load_sql_based_model(
-            parse(text, default_dialect=DIALECT), path=root / FOLDER / f"{name}.yaml", dialect=DIALECT, **loading
-        )
+    for name, path in files_by_name(root).items():
+        chart = read_chart(path, root, words)
+        text = model_text(name, path.relative_to(root), chart, compiled(chart, words))
+        model = load_sql_based_model(parse(text, default_dialect=DIALECT), path=path, dialect=DIALECT, **loading)
         yield model.copy(update={"formatting": False})
 
 
@@ -58,9 +56,9 @@ def table_of(name: str) -> str:
     return f"chart_{name}"
 
 
-def model_text(name: str, chart: Chart, query: Compiled) -> str:
+def model_text(name: str, file: Path, chart: Chart, query: Compiled) -> str:
     """Return a chart as the text of a model."""
-    description = f"The {chart.type} chart of {FOLDER}/{name}.yaml{f': {chart.title}' if chart.title else ''}"
+    description = f"The {chart.type} chart of {file}{f': {chart.title}' if chart.title else ''}"
     header = HEADER.format(
         description=description.replace("*/", "* /"),
         table=table_of(name),
