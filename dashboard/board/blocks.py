@@ -1,7 +1,7 @@
 """Parts that pages are made of: a figure with its numbers, tiles, and sentences instead of numbers."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -102,14 +102,24 @@ def show_drawing(name: str, title: str, definition: Definition, rows: pd.DataFra
         st.info("There are no rows: no event of the chart has come on these days.")
         return
     drawing = drawn(definition, rows)
-    tabs = st.tabs([markdown(each) for each in drawing.figures]) if len(drawing.figures) > 1 else [st.container()]
-    for number, (tab, (part, figure)) in enumerate(zip(tabs, drawing.figures.items(), strict=True)):
-        with tab:
-            alt = f"{title}, {part}. {NUMBERS_FOLLOW}" if part else f"{title}. {NUMBERS_FOLLOW}"
-            show_figure(figure, f"{name}-{number}" if number else name, alt)
+    if len(drawing.figures) > 1:
+        show_tabs(name, title, drawing.figures)
+    else:
+        for figure in drawing.figures.values():
+            show_figure(figure, name, f"{title}. {NUMBERS_FOLLOW}")
     for note in drawing.notes:
         st.caption(markdown(note))
     show_numbers(rows.drop(columns=["project", "app"]), name)
+
+
+@st.fragment
+def show_tabs(name: str, title: str, parts: Mapping[str, go.Figure]) -> None:
+    """Show figures as tabs; each goes to the browser once its tab is open."""
+    tabs = st.tabs([markdown(part) for part in parts], key=f"tabs-{name}", on_change="rerun")
+    for number, (tab, (part, figure)) in enumerate(zip(tabs, parts.items(), strict=True)):
+        if tab.open:
+            with tab:
+                show_figure(figure, f"{name}-{number}", f"{title}, {part}. {NUMBERS_FOLLOW}")
 
 
 def link_to_explorer(definition: Definition | None = None) -> None:

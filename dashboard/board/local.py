@@ -4,6 +4,8 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -88,7 +90,7 @@ class DuckDBWarehouse:
             if self._copying and (self._copying.progress() or self._is_hopeless(self._copying, state)):
                 return self._copying
             self._copying = None
-            if state and state != copied_state(self._copy):
+            if state and state != copied(self._copy, self.version()).state:
                 self._state, self._copying = state, Copying(self._path, self._copy)
             return self._copying
 
@@ -97,11 +99,7 @@ class DuckDBWarehouse:
         return bool(copying.problem()) and not copying.was_busy and self._state == state
 
     def problems(self) -> list[str]:
-        if not copied_state(self._copy).startswith(f"{FORMAT} "):
-            return []
-        with duckdb.connect(self._copy, read_only=True) as connection:
-            found = connection.execute("SELECT name, problem FROM failed ORDER BY ALL").fetchall()
-        return [f"{name} cannot be read: {problem}" for name, problem in found]
+        return copied(self._copy, self.version()).problems
 
     def answer(self, sql: str, *, live: bool) -> pd.DataFrame:
         if not self._path.exists():
@@ -150,9 +148,29 @@ def rows_of(connection: duckdb.DuckDBPyConnection, query: str) -> pd.DataFrame:
     return found.rename(columns=str.lower)
 
 
-def copied_state(copy: Path) -> str:
-    """Return of which state of the warehouse a copy is; empty where there is none."""
-    if not copy.exists():
-        return ""
+@dataclass(frozen=True)
+class Copied:
+    """What a copy says of itself."""
+
+    state: str = ""
+    """The state of the warehouse that it is a copy of; empty where there is no copy."""
+    problems: list[str] = field(default_factory=list)
+    """A sentence for each table that could not be copied."""
+
+
+@lru_cache(maxsize=1)
+def copied(copy: Path, version: str) -> Copied:
+    """Read what a copy says of itself, once for each version, because every page asks.
+
+    Args:
+        copy: the file.
+        version: changes whenever the file does; empty where there is none.
+    """
+    if not version:
+        return Copied()
     with duckdb.connect(copy, read_only=True) as connection:
-        return str(connection.execute("SELECT state FROM copied").fetchall()[0][0])
+        ((state,),) = connection.execute("SELECT state FROM copied").fetchall()
+        if not state.startswith(f"{FORMAT} "):
+            return Copied(state)
+        failed = connection.execute("SELECT name, problem FROM failed ORDER BY ALL").fetchall()
+    return Copied(state, [f"{name} cannot be read: {problem}" for name, problem in failed])

@@ -8,11 +8,13 @@ import streamlit as st
 from board.blocks import kindly, link_to_explorer, pairs, show_drawing
 from board.chart_figures import Definition, within
 from board.markup import markdown
-from board.view import View, chosen, current
+from board.view import View, chosen, current, tab
 from board.warehouse import ask, has_package
 
 CHARTS = "SELECT chart, type, title, table_name, definition FROM gold.charts ORDER BY chart"
 EVERY = "all"
+MOST_CHARTS = 6
+"""That are drawn at once: a browser takes a tenth of a second for each."""
 NO_CHARTS = (
     "There are no charts yet. Build one by clicking in the explorer and save it, or write a file into "
     "`sqlmesh/charts/`, as docs/guides/charts.md shows. `sqlmesh plan` builds it."
@@ -28,11 +30,22 @@ def page() -> None:
         link_to_explorer()
         return
     picked = chosen("Chart", [EVERY, *charts["chart"]], "name")
-    shown = charts if picked == EVERY else charts[charts["chart"] == picked]
+    shown = some_of(charts) if picked == EVERY else charts[charts["chart"] == picked]
     places = pairs() if picked == EVERY else iter([st.container()])
     for place, chart in zip(places, shown.itertuples(index=False), strict=False):
         with place, kindly():
             show_chart(view, str(chart.chart), chart.title, str(chart.table_name), json.loads(str(chart.definition)))
+
+
+def some_of(charts: pd.DataFrame) -> pd.DataFrame:
+    """Return the charts that the reader has turned to, where there are more than can be drawn at once."""
+    if len(charts) <= MOST_CHARTS:
+        return charts
+    parts = {
+        f"{first + 1} to {min(first + MOST_CHARTS, len(charts))}": charts.iloc[first : first + MOST_CHARTS]
+        for first in range(0, len(charts), MOST_CHARTS)
+    }
+    return parts[tab([*parts], "charts")]
 
 
 def show_faults(charts: pd.DataFrame) -> None:
