@@ -232,13 +232,14 @@ def turn_to(sight: "Sight", title: str) -> tuple[float, float]:
     sight.page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
     sight.page.get_by_role("heading", name=title, level=1, exact=True).wait_for()
     sight.settle()
-    return sight.page.evaluate("() => (window.settledSince - window.turnedAt) / 1000"), processor_seconds() - before
+    seconds = float(sight.page.evaluate("() => (window.settledSince - window.turnedAt) / 1000"))
+    return seconds, processor_seconds() - before
 
 
 def processor_seconds() -> float:
     """What the processes that this one has started have taken of the processors: server and browser."""
     times = [each.cpu_times() for each in psutil.Process().children(recursive=True)]
-    return sum(each.user + each.system for each in times)
+    return float(sum(each.user + each.system for each in times))
 
 
 def charts(folder: Path) -> None:
