@@ -1,0 +1,58 @@
+"""A grammar of Snowflake's SQL that is not the one which writes it: sqlfluff's.
+
+It refuses some things that Snowflake takes. EXCUSED writes each of them in words that it knows, for the same thing, and
+has the page that says so.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from sqlfluff.api import APIParsingError, parse
+
+from support.statements import masked
+
+DOCUMENTATION = "https://docs.snowflake.com/en/sql-reference/"
+EXCUSED = (
+    (r"\bTIMESTAMP(?=[NL]?TZ\b)", "TIMESTAMP_", DOCUMENTATION + "data-types-datetime"),
+    (r"(?<=^GRANT USAGE ON )COMPUTE POOL\b", "WAREHOUSE", DOCUMENTATION + "sql/grant-privilege"),
+    (r"\bCLONE \S+ (?=WITH MANAGED ACCESS$)", "", DOCUMENTATION + "sql/create-schema"),
+    (r"^CREATE OR REPLACE STREAMLIT .*", "SELECT 1", DOCUMENTATION + "sql/create-streamlit"),
+    # In no page of Snowflake's, but in SQLMesh, which tries it on an account.
+    (
+        r"\bALTER VIEW(?= \S+ ALTER COLUMN \S+ COMMENT )",
+        "ALTER TABLE",
+        "https://github.com/TobikoData/sqlmesh/pull/2369",
+    ),
+)
+
+
+def refusals(statements: Iterable[str]) -> list[str]:
+    """The statements that are refused, each with the place."""
+    return [f"{error}\n{sql[:500]}" for sql in statements for error in _refused(sql)]
+
+
+def assert_takes(statements: Iterable[str]) -> None:
+    refused = refusals(statements)
+    assert refused == [], "\n".join(["sqlfluff's grammar refuses what is sent:", *refused])
+
+
+def different(statements: Iterable[str]) -> list[str]:
+    """One statement of several that differ by the run alone."""
+    return [*{masked(sql): sql for sql in statements}.values()]
+
+
+def one_of_each_kind(statements: Iterable[str]) -> list[str]:
+    """The shortest statement of each that begin with the same two words."""
+    shortest: dict[str, str] = {}
+    for sql in sorted(statements, key=len, reverse=True):
+        shortest[" ".join(masked(sql).upper().split()[:2])] = sql
+    return [*shortest.values()]
+
+
+def _refused(sql: str) -> Iterator[str]:
+    for pattern, known, _ in EXCUSED:
+        sql = re.sub(pattern, known, sql)
+    try:
+        parse(f"{sql}\n", "snowflake")
+    except APIParsingError as error:
+        yield str(error)
