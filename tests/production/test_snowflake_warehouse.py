@@ -15,12 +15,13 @@ from simulator.archive import StoredMember
 from simulator.faults import Change, Fault, FaultPlan
 from simulator.product import Product
 from simulator.server import Simulator
-from support import analyser, grammar, statements, warehouse
+from support import grammar, statements, warehouse
 from support.charts import write_charts
 from support.members import export_row, gzip_lines, hour_text
 from support.pages import PATHS, differences, pages_of
 from support.project import Project, make_project, succeeded
 from support.snowflake_standin import SnowflakeProject
+from support.witnesses import assert_take_what_was_sent
 from verify_snowflake import Checkout, Report, check_rows, expect_same_rows
 from verify_snowflake import query as send
 
@@ -224,10 +225,7 @@ def test_a_warehouse_on_snowflake_ends_with_the_rows_of_one_on_duckdb(
     statements.assert_keep_to_the_rules(sent)
     statements.assert_are_those_of_the_snapshots(sent)
     assert_pages_show_the_same_on_both(snowflake, local, pages)
-    # Without those that failed: dlt and SQLMesh also ask for tables before they make them.
-    sent = [*(statement.sql for statement in snowflake.snowflake.statements() if statement.ok), *asked]
-    analyser.assert_takes(sent)
-    grammar.assert_takes(parsed(sent))
+    assert_take_what_was_sent(snowflake, after=asked, parsed=parsed)
 
 
 def assert_pages_show_the_same_on_both(snowflake: SnowflakeProject, local: Project, paths: Collection[str]) -> None:

@@ -3,8 +3,8 @@
 It is that of the npm package in zetasql/. It judges queries and changes of rows, as sqlglot reads them, and learns from
 statements before what tables and views there are. Statements of other kinds are left to the grammar (grammar.py).
 
-It refuses some things that Snowflake takes. `Respelling` writes each of them in words that it knows, for the same thing;
-FUNCTIONS and VIEWS are what it lacks. Beside each stands its page of Snowflake's documentation, under DOCUMENTATION.
+It refuses some things that Snowflake takes. `Respelling` writes each of them in words that it knows, and FUNCTIONS and
+VIEWS are what it lacks. Beside each stands its page under https://docs.snowflake.com/en/sql-reference/.
 """
 
 import json
@@ -12,7 +12,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, cast
+from typing import IO, Any, ClassVar, cast
 
 import sqlglot
 from sqlglot import exp
@@ -23,7 +23,6 @@ from sqlglot.optimizer.scope import walk_in_scope
 from support.project import REPOSITORY
 
 FOLDER = REPOSITORY / "tests/support/zetasql"
-DOCUMENTATION = "https://docs.snowflake.com/en/sql-reference/"
 SESSION_SCHEMA = "BRONZE"
 """Where a table is whose schema is not named: that of dlt's sessions."""
 SAME = re.compile(r"/\* SQLMESH_\w+: \w+ \*/|(?<=')\d{4}-\d\d-\d\d[^']*(?=')|\d{10}\.\d+")
@@ -128,7 +127,7 @@ class Analyser:
 def analysing() -> Iterator[Analyser]:
     """Start the analyser."""
     assert (FOLDER / "node_modules").exists(), "the analyser is missing: make analyser"
-    command = ["node", FOLDER / "analyse.mjs"]
+    command = ["node", str(FOLDER / "analyse.mjs")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
@@ -170,7 +169,7 @@ def _is_whole(type_: exp.DataType) -> bool:
 class Respelling(SnowflakeGenerator):
     """Writes a statement in words that the analyser knows, for the same thing."""
 
-    TRANSFORMS = {
+    TRANSFORMS: ClassVar = {
         type_: write for type_, write in SnowflakeGenerator.TRANSFORMS.items() if type_ is not exp.GroupConcat
     }
 
@@ -246,11 +245,15 @@ class Respelling(SnowflakeGenerator):
 
     def withingroup_sql(self, group: exp.WithinGroup) -> str:
         """PERCENTILE_CONT has its values in WITHIN GROUP: functions/percentile_cont."""
+        if not isinstance(group.this, exp.PercentileCont):
+            return super().withingroup_sql(group)
         (value,) = group.expression.expressions
         return self.func("PERCENTILE_OF", value.this, group.this.this)
 
     def groupconcat_sql(self, call: exp.GroupConcat) -> str:
         """LISTAGG has its order in WITHIN GROUP: functions/listagg."""
+        if not isinstance(call.this, exp.Order):
+            return self.func("LISTAGG", call.this, call.args["separator"])
         (order,) = call.this.expressions
         return self.func("LISTAGG_IN_ORDER", call.this.this, call.args["separator"], order.this)
 
