@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, ClassVar, cast
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError
 from sqlglot.generators.snowflake import SnowflakeGenerator
 from sqlglot.optimizer.scope import walk_in_scope
 
 from support.project import REPOSITORY
+from support.statements import trees
 
 FOLDER = REPOSITORY / "tests/support/zetasql"
 SESSION_SCHEMA = "BRONZE"
@@ -65,11 +65,11 @@ class Analyser:
 
     def _judge(self, sql: str) -> Iterator[str]:
         try:
-            trees = sqlglot.parse(sql, dialect="snowflake")
+            parsed = trees(sql)
         except ParseError as error:
             yield str(error)
             return
-        for tree in filter(None, trees):
+        for tree in parsed:
             if isinstance(tree, exp.Create) and tree.kind in ("TABLE", "VIEW"):
                 yield from self._make(tree)
             elif isinstance(tree, exp.Alter) and tree.kind == "TABLE":
@@ -88,7 +88,7 @@ class Analyser:
         if not tree.expression:
             columns = [_column(part) for part in parts if isinstance(part, exp.ColumnDef)]
         else:
-            answer = self._ask(tree.expression)
+            answer = self._ask(tree.expression, wanted=True)
             if "error" in answer:
                 yield answer["error"]
                 return
@@ -98,8 +98,9 @@ class Analyser:
                 columns = [(name, kind) for name, (_, kind) in zip(names, columns, strict=True)]
         self._tables[_key(tree.find(exp.Table))] = columns
 
-    def _ask(self, tree: exp.Expr) -> Json:
-        request = {"sql": Respelling().generate(tree), "catalog": self._catalog(tree)}
+    def _ask(self, tree: exp.Expr, wanted: bool = False) -> Json:
+        """The answer about a query or change, with its columns if they are wanted."""
+        request = {"sql": Respelling().generate(tree), "catalog": self._catalog(tree), "wanted": wanted}
         self._requests.write(f"{json.dumps(request)}\n")
         self._requests.flush()
         return cast(Json, json.loads(self._answers.readline()))

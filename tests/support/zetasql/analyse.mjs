@@ -1,6 +1,6 @@
-// Analyses SQL for Snowflake. Each line of standard input is a statement with the tables that it may name,
-// {"sql": ..., "catalog": ...}; its answer is a line, {"columns": [[name, kind of type], ...]} or {"error": ...}.
-// Ends when standard input does.
+// Analyses SQL for Snowflake. Each line of standard input is a statement, with the tables and functions that it may name
+// and whether its columns are asked for: {"sql": ..., "catalog": ..., "wanted": ...}. Its answer is a line:
+// {"columns": [[name, kind of type], ...]}, {} or {"error": ...}. Ends when standard input does.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,6 +8,7 @@ import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 
 const require = createRequire(import.meta.url);
 const PACKAGE = "@fivetrandevelopers/zetasql-snowflake";
@@ -29,10 +30,16 @@ async function freePort() {
   return port;
 }
 
-// The columns of a query; a change of rows has none.
-function columns({ resolvedStatement }) {
-  const query = Object.values(resolvedStatement).find((node) => node?.outputColumnList);
-  return (query?.outputColumnList ?? []).map(({ name, column }) => [name, column.type.typeKind]);
+// The answer is read only for its columns, because it has the whole statement, and reading takes longer than analysing.
+function analyze(client, request) {
+  const { path, requestSerialize } = client.constructor.service.Analyze;
+  return promisify(client.makeUnaryRequest).call(client, path, requestSerialize, (bytes) => bytes, request);
+}
+
+function columns(client, bytes) {
+  const { resolvedStatement } = client.constructor.service.Analyze.responseDeserialize(bytes);
+  const { outputColumnList } = Object.values(resolvedStatement).find((node) => node?.outputColumnList);
+  return outputColumnList.map(({ name, column }) => [name, column.type.typeKind]);
 }
 
 function refusal(error) {
@@ -43,16 +50,17 @@ function refusal(error) {
 const port = await freePort();
 const server = startServer(port);
 ZetaSQLClient.init(port);
-const client = ZetaSQLClient.getInstance();
-if (!(await client.testConnection())) throw new Error("The analyser does not start.");
+if (!(await ZetaSQLClient.getInstance().testConnection())) throw new Error("The analyser does not start.");
+const api = ZetaSQLClient.API;
 const languageOptions = (await new LanguageOptions().enableMaximumLanguageFeatures()).serialize();
 for await (const line of createInterface({ input: process.stdin })) {
-  const { sql, catalog } = JSON.parse(line);
+  const { sql, catalog, wanted } = JSON.parse(line);
   const simpleCatalog = { ...catalog, builtinFunctionOptions: { languageOptions } };
-  const answer = await client
-    .analyze({ sqlStatement: sql, simpleCatalog, options: { languageOptions } })
-    .then((analysis) => ({ columns: columns(analysis) }), refusal);
+  const answer = await analyze(api, { sqlStatement: sql, simpleCatalog, options: { languageOptions } }).then(
+    (bytes) => (wanted ? { columns: columns(api, bytes) } : {}),
+    refusal,
+  );
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 server.kill();
-client.constructor.API.close();
+api.close();
