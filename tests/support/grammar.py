@@ -25,6 +25,9 @@ EXCUSED = (
 )
 
 
+KIND = re.compile(r"(CREATE|ALTER)( OR REPLACE)?( TRANSIENT)? \w+|\w+", re.IGNORECASE)
+
+
 def refusals(statements: Iterable[str]) -> list[str]:
     """The statements that are refused, each with the place."""
     return [f"{error}\n{sql[:500]}" for sql in statements for error in _refused(sql)]
@@ -37,15 +40,21 @@ def assert_takes(statements: Iterable[str]) -> None:
 
 def different(statements: Iterable[str]) -> list[str]:
     """One statement of several that differ by the run alone."""
-    return [*{masked(sql): sql for sql in statements}.values()]
+    return [*{_of_any_run(sql): sql for sql in statements}.values()]
 
 
 def one_of_each_kind(statements: Iterable[str]) -> list[str]:
-    """The shortest statement of each that begin with the same two words."""
+    """The shortest statement of each verb, and of each kind of object that is made or altered."""
     shortest: dict[str, str] = {}
     for sql in sorted(statements, key=len, reverse=True):
-        shortest[" ".join(masked(sql).upper().split()[:2])] = sql
+        kind = KIND.match(_of_any_run(sql))
+        assert kind, f"a statement without a verb: {sql}"
+        shortest[kind[0].upper()] = sql
     return [*shortest.values()]
+
+
+def _of_any_run(sql: str) -> str:
+    return masked(re.sub(r"/\* SQLMESH_\w+: \w+ \*/", "", sql))
 
 
 def _refused(sql: str) -> Iterator[str]:
