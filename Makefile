@@ -103,6 +103,7 @@ site: .venv-docs/installed
 analyser: $(ANALYSER)
 
 $(ANALYSER): tests/support/zetasql/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed and was not found."; exit 1; }
 	npm ci --prefix tests/support/zetasql --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
