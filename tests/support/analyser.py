@@ -67,7 +67,8 @@ class Analyser:
         try:
             parsed = trees(sql)
         except ParseError as error:
-            yield str(error)
+            if not sql.startswith("LIST "):  # of a stage; sqlglot reads no LIST
+                yield str(error)
             return
         for tree in parsed:
             if isinstance(tree, exp.Create) and tree.kind in ("TABLE", "VIEW"):
@@ -83,9 +84,11 @@ class Analyser:
                 yield "sqlglot does not know its form, so the analyser cannot be asked"
 
     def _make(self, tree: exp.Create) -> Iterator[str]:
-        """A table or view, of a query or of columns with types."""
+        """A table or view: like another, of columns with types, or of a query."""
         parts = tree.this.expressions
-        if not tree.expression:
+        if like := tree.find(exp.LikeProperty):
+            columns = [*self._tables.get(_key(like.this), [])]
+        elif not tree.expression:
             columns = [_column(part) for part in parts if isinstance(part, exp.ColumnDef)]
         else:
             answer = self._ask(tree.expression, wanted=True)
@@ -294,6 +297,7 @@ FLATTENED = _rows(SEQ=NUMBER, KEY=TEXT, PATH=TEXT, INDEX=NUMBER, VALUE=VARIANT, 
 FUNCTIONS = [
     _function("COUNT_IF", _of(BOOLEAN), gives=_of(NUMBER), mode="AGGREGATE", **OVER),  # functions/count_if
     _function("CURRENT_DATABASE", gives=_of(TEXT)),  # functions/current_database
+    _function("CURRENT_ROLE", gives=_of(TEXT)),  # functions/current_role
     _function(  # functions/flatten
         "FLATTENED",
         *(_named("INPUT", VARIANT), _named("MODE", TEXT, **OPTIONAL), _named("OUTER", BOOLEAN, **OPTIONAL)),
@@ -323,6 +327,6 @@ VIEWS: dict[tuple[str, str], Columns] = {
     ),
     ("INFORMATION_SCHEMA", "SCHEMATA"): _view("CATALOG_NAME SCHEMA_NAME"),  # info-schema/schemata
     ("INFORMATION_SCHEMA", "TABLES"): _view(  # info-schema/tables
-        "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME TABLE_TYPE IS_DYNAMIC CLUSTERING_KEY COMMENT"
+        "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME TABLE_TYPE IS_DYNAMIC IS_TRANSIENT CLUSTERING_KEY COMMENT"
     ),
 }
