@@ -11,7 +11,10 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 IN_MEMORY := $(shell test "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 4000000 2>/dev/null && echo TMPDIR=/dev/shm)
 PYTEST = $(IN_MEMORY) $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: demo dashboard browser test test-landing test-nightly verify-snowflake lint lint-python lint-sql lint-docs format docs site lock clean
+# npm writes this file last.
+ANALYSER := tests/support/zetasql/node_modules/.package-lock.json
+
+.PHONY: analyser demo dashboard browser test test-landing test-nightly verify-snowflake lint lint-python lint-sql lint-docs format docs site lock clean
 
 demo: .venv/installed
 	$(BIN)/python -m simulator demo
@@ -27,11 +30,11 @@ test: .venv/installed
 # The core, and what is slow besides: every fault, kills at random points, many small runs, Snowflake's stand-in.
 # One session, because a second one would collect all tests again, start its own servers and end with idle processors.
 # Some share a process (IN_ONE_PROCESS in tests/conftest.py), because each would start a server and a browser of its own.
-test-landing: .venv/installed .venv-standin/installed
+test-landing: .venv/installed .venv-standin/installed $(ANALYSER)
 	$(PYTEST) --dist loadgroup --durations 30 -m "not nightly"
 
 # More of the same: further seeds, users, tools and whole lives, of which each kind has a test in `test-landing`.
-test-nightly: .venv/installed .venv-standin/installed
+test-nightly: .venv/installed .venv-standin/installed $(ANALYSER)
 	$(PYTEST) --dist loadgroup --durations 30 -m nightly
 
 # Chromium, in which the pages of the dashboard are tested; on Debian and Ubuntu, as root.
@@ -96,6 +99,14 @@ site: .venv-docs/installed
 	.venv-standin/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+# The analyser of Snowflake's SQL, for the tests.
+analyser: $(ANALYSER)
+
+$(ANALYSER): tests/support/zetasql/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed and was not found."; exit 1; }
+	npm ci --prefix tests/support/zetasql --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 # The site has an environment of its own, because nothing else needs its packages.
 .venv-docs/installed: docs/requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found."; exit 1; }
@@ -113,6 +124,7 @@ lock:
 		--no-header tests/support/standin/requirements.in -o tests/support/standin/requirements.lock
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header \
 		--group docs -o docs/requirements.lock
+	npm update --prefix tests/support/zetasql --package-lock-only --omit-lockfile-registry-resolved --silent
 
 clean:
-	rm -rf .venv .venv-docs .venv-lock .venv-standin data logs site .cache sqlmesh/.cache
+	rm -rf .venv .venv-docs .venv-lock .venv-standin tests/support/zetasql/node_modules data logs site .cache sqlmesh/.cache

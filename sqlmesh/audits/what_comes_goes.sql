@@ -7,22 +7,22 @@ WITH ends AS (
   SELECT
     @EACH(@keys, key -> key),
     IFF(@source = '(start)', '(end)', @source) AS node,
-    @amount AS balance
+    @amount AS flow
   FROM @this_model
   UNION ALL
   SELECT
     @EACH(@keys, key -> key),
     @target AS node,
-    -@amount AS balance
+    -@amount AS flow
   FROM @this_model
 )
 SELECT
   @EACH(@keys, key -> key),
   node,
-  SUM(balance) AS balance
+  SUM(flow) AS balance
 FROM ends
 GROUP BY
   @EACH(@keys, key -> key),
   node
 HAVING
-  SUM(balance) <> 0
+  SUM(flow) <> 0

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from simulator.product import Product
+from support import grammar
 from support.project import succeeded
 from support.snowflake_standin import ROLE, STAGE, Fault, SnowflakeProject, make_key
 
@@ -36,8 +37,11 @@ def test_each_part_of_snowflake_is_asked_for_itself(snowflake_project: Snowflake
     usual = {"versions", "settings", "clock", "newest loaded", "newest built", "SQLMesh's state"}
     project.snowflake.forget()
     assert set(unwell(project)) == usual
-    sent = {each.sql.split()[0].upper() for each in project.snowflake.statements()}
-    assert sent <= {"SELECT", "SHOW", "DESC", "LIST", "ROLLBACK", "ALTER"}, "nothing is changed"
+    sent = grammar.different(each.sql for each in project.snowflake.statements())
+    grammar.assert_takes(sent)
+    assert {sql.split()[0].upper() for sql in sent} <= {"SELECT", "SHOW", "DESC", "LIST", "ROLLBACK", "ALTER"}, (
+        "nothing is changed"
+    )
 
     refused = "SQL access control error:\nInsufficient privileges to operate on integration 'AMPLITUDE_LAKE'"
     project.snowflake.fail(Fault("^LIST", refused, "003001", "42501", times=9))

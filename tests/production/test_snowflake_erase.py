@@ -9,6 +9,7 @@ import pytest
 from support.members import SMALL_PRODUCT
 from support.project import succeeded
 from support.snowflake_standin import SnowflakeProject
+from support.witnesses import assert_take_what_was_sent
 
 ROWS = [row for _, rows in SMALL_PRODUCT.rows() for row in rows]
 USER = Counter(str(row["user_id"]) for row in ROWS if row["user_id"]).most_common(1)[0][0]
@@ -38,3 +39,4 @@ def test_a_person_leaves_snowflake_and_the_bucket_and_hours_without_files(snowfl
     assert certificate["hours_without_files"], "rows of hours whose files are gone are deleted from Snowflake itself"
     assert any("Fail-safe" in sentence for sentence in certificate["kept_by_others"])
     assert project.query("SELECT SUM(erased_rows) FROM bronze.export_hours") == [(len(ROWS) - len(OTHERS),)]
+    assert_take_what_was_sent(project)

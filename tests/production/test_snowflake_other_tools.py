@@ -11,6 +11,7 @@ from simulator.server import Simulator
 from support import foreign, statements, warehouse
 from support.project import Project, make_project, succeeded
 from support.snowflake_standin import SnowflakeProject
+from support.witnesses import assert_take_what_was_sent
 from verify_snowflake import Checkout, Report, check_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly]
@@ -43,7 +44,7 @@ def test_amplitudes_own_export_gives_on_snowflake_what_it_gives_on_duckdb(
     there = {kind: f"{SCHEMA}.{name.partition('.')[2]}" for kind, name in tables.items()}
     foreign.choose(snowflake_project, "amplitude", there)
     columns = "amplitude_id, merged_amplitude_id, merge_event_time, merge_server_time"
-    create(snowflake_project, there)
+    made = create(snowflake_project, there)
     snowflake_project.database.parent.mkdir()  # for SQLMesh's state
     for number, part in enumerate((members[: len(members) // 2], members[len(members) // 2 :])):
         foreign.write_events(local, "amplitude", part)
@@ -61,17 +62,21 @@ def test_amplitudes_own_export_gives_on_snowflake_what_it_gives_on_duckdb(
             check_rows(report, connection, layer, Checkout(local.root, {}))
     assert report.failed == []
     statements.assert_keep_to_the_rules([each.sql for each in snowflake_project.snowflake.statements()])
+    assert_take_what_was_sent(snowflake_project, before=made)
 
 
-def create(project: SnowflakeProject, tables: dict[str, str]) -> None:
-    """Make Amplitude's tables, empty."""
-    project.snowflake.query(f"CREATE SCHEMA {SCHEMA}")
+def create(project: SnowflakeProject, tables: dict[str, str]) -> list[str]:
+    """Make Amplitude's tables, empty, and return the statements."""
     columns = ", ".join(f"{name} {TYPES[name]}" for name in foreign.COLUMNS["amplitude"])
-    project.snowflake.query(f"CREATE TABLE {tables['events']} ({columns})")
-    project.snowflake.query(
+    making = [
+        f"CREATE SCHEMA {SCHEMA}",
+        f"CREATE TABLE {tables['events']} ({columns})",
         f"CREATE TABLE {tables['merge_ids']} (amplitude_id NUMBER(38, 0), merge_event_time TIMESTAMP, "
-        "merge_server_time TIMESTAMP, merged_amplitude_id NUMBER(38, 0))"
-    )
+        "merge_server_time TIMESTAMP, merged_amplitude_id NUMBER(38, 0))",
+    ]
+    for statement in making:
+        project.snowflake.query(statement)
+    return making
 
 
 def copy_rows(local: Project, project: SnowflakeProject, source: str, target: str) -> None:

@@ -1,7 +1,7 @@
 """A life of a warehouse on Snowflake, against the stand-in: the rows that DuckDB gives, and what is sent for them."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,12 +15,13 @@ from simulator.archive import StoredMember
 from simulator.faults import Change, Fault, FaultPlan
 from simulator.product import Product
 from simulator.server import Simulator
-from support import statements, warehouse
+from support import grammar, statements, warehouse
 from support.charts import write_charts
 from support.members import export_row, gzip_lines, hour_text
 from support.pages import PATHS, differences, pages_of
 from support.project import Project, make_project, succeeded
 from support.snowflake_standin import SnowflakeProject
+from support.witnesses import assert_take_what_was_sent
 from verify_snowflake import Checkout, Report, check_rows, expect_same_rows
 from verify_snowflake import query as send
 
@@ -159,10 +160,10 @@ class OtherRows(Change):
 
 
 @pytest.mark.parametrize(
-    ("charts", "pages"),
+    ("charts", "pages", "parsed"),
     [
-        pytest.param(OF_EACH_TYPE, PAGE, id="a chart of each type"),
-        pytest.param([*CHARTS], PATHS, id="every chart and page", marks=pytest.mark.nightly),
+        pytest.param(OF_EACH_TYPE, PAGE, grammar.one_of_each_kind, id="a chart of each type"),
+        pytest.param([*CHARTS], PATHS, grammar.different, id="every chart and page", marks=pytest.mark.nightly),
     ],
 )
 def test_a_warehouse_on_snowflake_ends_with_the_rows_of_one_on_duckdb(
@@ -171,11 +172,12 @@ def test_a_warehouse_on_snowflake_ends_with_the_rows_of_one_on_duckdb(
     simulator: Simulator,
     charts: Collection[str],
     pages: Collection[str],
+    parsed: Callable[[Iterable[str]], list[str]],
 ) -> None:
     """Load and plan; an hour that changed, on which an audit fails; a new column, in development and then promoted.
 
     Properties of each type are columns, and lists of the REST APIs are loaded. All that was sent for it keeps to the
-    rules, and is that of the snapshots.
+    rules, is that of the snapshots, and is taken by the analyser; sqlfluff parses some of it, or each night all.
     """
     snowflake, local = snowflake_project, make_project(tmp_path / "local", simulator)
     both = (snowflake, local)
@@ -194,7 +196,7 @@ def test_a_warehouse_on_snowflake_ends_with_the_rows_of_one_on_duckdb(
         project.set_clock(day_before_last + 10 * HOUR, simulator)
         succeeded(project.load_here("--end", hour_text(day_before_last)))
         warehouse.plan(project)
-    assert_charts_are_the_same_on_both(snowflake, local, {name: CHARTS[name] for name in charts})
+    asked = assert_charts_are_the_same_on_both(snowflake, local, {name: CHARTS[name] for name in charts})
 
     rows = (export_row(app=DEMO.app, amplitude_id=user, device_id=f"{user}", new_key=1) for user in (1, 2))
     simulator.faults = FaultPlan(Fault(OtherRows(gzip_lines(*rows)), hour=CHANGED))
@@ -223,6 +225,7 @@ def test_a_warehouse_on_snowflake_ends_with_the_rows_of_one_on_duckdb(
     statements.assert_keep_to_the_rules(sent)
     statements.assert_are_those_of_the_snapshots(sent)
     assert_pages_show_the_same_on_both(snowflake, local, pages)
+    assert_take_what_was_sent(snowflake, after=asked, parsed=parsed)
 
 
 def assert_pages_show_the_same_on_both(snowflake: SnowflakeProject, local: Project, paths: Collection[str]) -> None:
@@ -232,8 +235,14 @@ def assert_pages_show_the_same_on_both(snowflake: SnowflakeProject, local: Proje
     assert [*differences(ours, theirs)] == []
 
 
-def assert_charts_are_the_same_on_both(snowflake: SnowflakeProject, local: Project, asked: Mapping[str, str]) -> None:
-    """Charts, and each function of conditions, of which there are no others; all count something."""
+def assert_charts_are_the_same_on_both(
+    snowflake: SnowflakeProject, local: Project, asked: Mapping[str, str]
+) -> list[str]:
+    """Charts, and each function of conditions, of which there are no others; all count something.
+
+    Returns:
+        The queries that Snowflake was asked.
+    """
     series = [{"event": "_all", "name": name, "where": where} for name, where in FUNCTIONS.items()]
     functions = {"type": "segmentation", "events": series, "measure": "totals", "interval": "quarter"}
     folder = local.root.parent / "asked"
@@ -248,11 +257,13 @@ def assert_charts_are_the_same_on_both(snowflake: SnowflakeProject, local: Proje
             expect_same_rows(send(connection, query.for_engine("snowflake")), rows[name])
             place = [each.name for each in query.columns].index(query.value)
             assert max(row[place] or 0 for row in rows[name]) > 0, name
-    statements.assert_keep_to_the_rules([query.for_engine("snowflake") for query in queries.values()])
+    sent = [query.for_engine("snowflake") for query in queries.values()]
+    statements.assert_keep_to_the_rules(sent)
     places = {each.name: place for place, each in enumerate(queries["functions"].columns)}
     counted = {row[places["series"]]: row[places["value"]] for row in rows["functions"]}
     assert [name for name, value in counted.items() if not value] == [], "the conditions take no event"
     assert counted.keys() - {"%"} == {*expressions.FUNCTIONS.split(", ")}
+    return sent
 
 
 def merges_of_two_users(project: Project, path: Path) -> Path:

@@ -24,6 +24,7 @@ from simulator.server import Simulator
 from support.grants import GRANTED, SCRIPT, rights
 from support.project import REPOSITORY
 from support.snowflake_standin import SnowflakeProject
+from support.witnesses import assert_take_what_was_sent
 from verify_snowflake import Checkout, DoesNotHoldError, Report
 
 OF_A_SETTING = {"cohort_requests"}
@@ -99,6 +100,7 @@ def test_all_of_it_holds_on_the_standin_but_what_an_account_alone_can_show(snowf
     assert result.stderr == f"Error: {len(NOT_SHOWN_BY_THE_STANDIN)} things do not hold.\n"
     assert result.returncode == 1
     assert any('"GOLD"."DAILY_METRICS"' in each.sql and "Replaced: " in each.sql for each in database.statements())
+    assert_take_what_was_sent(project)
     assert project.s3.files(project.bucket, "amplitude/raw/") == {}, "what the check has archived is still there"
     assert not (project.root / "data").exists(), "the check has to have its own state and lake"
 
