@@ -83,12 +83,16 @@ docs: .venv/installed
 site: .venv-docs/installed
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
 
+# Installs a lock into an environment. A lock is complete, and pip itself would compile on one processor alone.
+install = $(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes -r $(2) && \
+	$(1)/bin/python -m compileall -q -j 0 $(1)/lib
+
 # The environment, from the lock alone: every package in its pinned version, with its hash. The project itself is
 # installed in place, because its command works on this folder: its settings, its models and its lake.
 .venv/installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(call install,.venv,requirements.lock)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -96,7 +100,7 @@ site: .venv-docs/installed
 .venv-standin/installed: tests/support/standin/requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found."; exit 1; }
 	$(PYTHON) -m venv .venv-standin
-	.venv-standin/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(call install,.venv-standin,$<)
 	@touch $@
 
 # The analyser of Snowflake's SQL, for the tests.
@@ -111,7 +115,7 @@ $(ANALYSER): tests/support/zetasql/package-lock.json
 .venv-docs/installed: docs/requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found."; exit 1; }
 	$(PYTHON) -m venv .venv-docs
-	.venv-docs/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(call install,.venv-docs,$<)
 	@touch $@
 
 # Solves the versions anew, for every platform and Python; uv is fetched into an environment of its own.

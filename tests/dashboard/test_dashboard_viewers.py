@@ -12,6 +12,7 @@ from support.dashboard import TITLES, Dashboard, Sight, browser, look
 from support.project import Project, succeeded
 
 PAUSE_SECONDS = 5.0
+VIEWERS, SECONDS = 10, 120
 PATHS = [*TITLES]
 SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
 PLAN = (*SQLMESH, "plan", "--auto-apply", "--no-prompts", "--skip-tests")
@@ -62,15 +63,15 @@ class Viewers(threading.Thread):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "seconds"), [(3, 0), pytest.param(10, 120, marks=pytest.mark.nightly)])
-def test_nobody_waits_for_viewers_and_none_of_them_sees_an_error(project: Project, number: int, seconds: float) -> None:
+@pytest.mark.nightly
+def test_nobody_waits_for_viewers_and_none_of_them_sees_an_error(project: Project) -> None:
     succeeded(project.load_here("--end", f"{project.first_hour + timedelta(days=1):%Y-%m-%dT%H}"))
     succeeded(project.run(*PLAN))
     with Dashboard(project) as served:
-        viewers = Viewers(served.url, number)
+        viewers = Viewers(served.url, VIEWERS)
         viewers.start()
         assert viewers.ready.wait(120), "the viewers do not see the first page"
-        end = time.monotonic() + seconds
+        end = time.monotonic() + SECONDS
         succeeded(project.load())
         succeeded(project.run(*SQLMESH, "run"))
         succeeded(project.run(*PLAN, "dev", "--include-unmodified"))
@@ -81,4 +82,4 @@ def test_nobody_waits_for_viewers_and_none_of_them_sees_an_error(project: Projec
             succeeded(project.run(*SQLMESH, "run"))
         viewers.end()
     assert viewers.faults == []
-    assert viewers.seen >= number
+    assert viewers.seen >= VIEWERS

@@ -138,6 +138,7 @@ def test_each_merge_of_a_large_file_is_kept_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_merges_between_runs_count_as_if_they_had_always_been_there(project: Project, simulator: Simulator) -> None:
     """Of all users the odd ones into the next, so that chains of them wait for users to come, and one in a circle."""
     told: list[oracle.Merge] = []

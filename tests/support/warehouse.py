@@ -30,6 +30,7 @@ from sqlmesh.utils.concurrency import NodeExecutionFailedError
 import oracle
 from amplitude_source.charts.properties import read_properties
 from amplitude_source.settings import HOUR
+from amplitude_source.transform.duckdb_connection import DuckDBFile
 from oracle import acquisition as oracle_acquisition
 from oracle import activity as oracle_activity
 from oracle import behaviour as oracle_behaviour
@@ -233,7 +234,8 @@ def opened(project: Project, *, comments: bool = False) -> Iterator[Context]:
 
     Each context reads the unit tests anew, which nobody runs here, for over a second: a text is parsed once a process.
     And so is each optimized query, which SQLMesh reads from its cache three times a plan. Its many copies of queries
-    are made by `copied`. DuckDB gets no comments unless asked for, because a fifteenth of a plan's time goes into them.
+    are made by `copied`. DuckDB gets no comments unless asked for, because a fifteenth of a plan's time goes into them,
+    and one thread, because a sixth goes into sharing out the few rows of a test.
     """
     forget_macros()
     with (
@@ -243,6 +245,7 @@ def opened(project: Project, *, comments: bool = False) -> Iterator[Context]:
         mock.patch.object(FileCache, "get", cached),
         mock.patch("sqlglot.expressions.core.deepcopy", copied),
         mock.patch.object(DuckDBEngineAdapter, "comments_enabled", comments),
+        mock.patch.object(DuckDBFile, "_connect", connect_with_one_thread),
     ):
         set_console(FailingConsole())
         context = Context(paths=[str(project.root)])
@@ -250,6 +253,15 @@ def opened(project: Project, *, comments: bool = False) -> Iterator[Context]:
             yield context
         finally:
             context.close()
+
+
+connect_with_all_threads = DuckDBFile._connect
+
+
+def connect_with_one_thread(file: DuckDBFile, **options: object) -> duckdb.DuckDBPyConnection:
+    connection = connect_with_all_threads(file, **options)
+    connection.execute("SET threads = 1")
+    return connection
 
 
 whole_fingerprint = Config.fingerprint.fget  # type: ignore[attr-defined]  # of a property

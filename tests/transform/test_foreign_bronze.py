@@ -290,7 +290,10 @@ OF_TWO_PROJECTS = {
 }
 
 
-@pytest.mark.parametrize("bronze", BRONZES)
+@pytest.mark.parametrize(
+    "bronze",
+    [BRONZES[0], *(pytest.param(each, marks=[pytest.mark.slow, pytest.mark.nightly]) for each in BRONZES[1:])],
+)
 def test_snowflake_gets_sql_that_parses_and_reads_the_tools_tables_alone(project: Project, bronze: str) -> None:
     foreign.choose(project, bronze, OF_TWO_PROJECTS)
     project.env |= SNOWFLAKE

@@ -93,7 +93,7 @@ def test_plan_run_and_a_development_environment(planned: Project, postgres: Post
         r"start again\.\n",
         refused.stdout + refused.stderr,
     )
-    succeeded(sqlmesh(planned, "run"))
+    warehouse.run(planned)
     warehouse.assert_equals_oracle(planned, archived(planned))
     succeeded(sqlmesh(planned, "plan", "dev", "--auto-apply", "--include-unmodified", "--skip-tests"))
     in_dev, in_production = (planned.query(f"FROM {name}.daily_metrics") for name in ("gold__dev", "gold"))
@@ -208,7 +208,7 @@ def test_a_killed_restatement_and_postgresql_away_lose_nothing(
         finally:
             postgres.start()
     assert_postgresql_is_gone(postgres, away.returncode, away.stdout + away.stderr)
-    succeeded(sqlmesh(planned, "run"))
+    warehouse.run(planned)
     warehouse.assert_equals_oracle(planned, archived(planned))
     assert "\nSilver and gold hold the hours " in succeeded(planned.load_here("status")).stdout
 
@@ -216,7 +216,7 @@ def test_a_killed_restatement_and_postgresql_away_lose_nothing(
 @pytest.mark.slow
 def test_a_warehouse_restored_without_its_state_is_refused_and_mended(planned: Project, simulator: Simulator) -> None:
     copy = planned.database.read_bytes()
-    succeeded(sqlmesh(planned, "run"))
+    warehouse.run(planned)
     planned.database.write_bytes(copy)
     assert "if that finds nothing to do" in planned.load_here("status").stdout
     planned.set_clock(simulator.product.end + timedelta(days=2), simulator)
@@ -229,7 +229,7 @@ def test_a_warehouse_restored_without_its_state_is_refused_and_mended(planned: P
     )
     assert printed, refused.stdout + refused.stderr
     succeeded(sqlmesh(planned, *printed[0], "--auto-apply", "--no-prompts"))
-    succeeded(sqlmesh(planned, "run"))
+    warehouse.run(planned)
     warehouse.assert_equals_oracle(planned, archived(planned))
 
 

@@ -184,6 +184,7 @@ def documented(text: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_two_projects_with_a_query_of_the_users_own(tmp_path: Path, exported: Exported) -> None:
     """Each has its table; silver goes as far as both do."""
     project = make_project(tmp_path, exported.simulator)

@@ -117,6 +117,7 @@ def test_rows_that_amplitude_withheld_are_found_and_fetched(shop: Project, ampli
     assert_all_equal(shop)
 
 
+@pytest.mark.nightly
 def test_another_zone_a_merge_not_loaded_and_a_history_that_begins_later_are_named(
     shop: Project, amplitude: Simulator
 ) -> None:

@@ -71,8 +71,10 @@ def runs_of(project: Project, simulator: Simulator, hours: int) -> Iterator[date
         yield end
 
 
+@pytest.mark.slow
+@pytest.mark.nightly
 def test_slices_in_any_order_with_replays_give_what_one_run_gives(project: Project, simulator: Simulator) -> None:
-    """One history, quick enough for the core; test_increments.py draws others."""
+    """With the demo's traits; test_increments.py draws others, of which one comes before each landing."""
     settle(project, simulator)
     build_shuffled(project, simulator, random.Random(1), slices=3)
     warehouse.assert_equals_oracle(project, archived(project))

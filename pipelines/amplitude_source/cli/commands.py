@@ -147,7 +147,7 @@ def cli(context: click.Context) -> None:
     amplitude.py dashboard         all of it in a browser
     amplitude.py privacy check     what the privacy rules do
     amplitude.py archive verify    check and mend the lake
-    amplitude.py archive prune     remove old files of the lake
+    amplitude.py archive prune     remove its old files
     amplitude.py load-merges FILES load Amplitude's merges
     amplitude.py erase             forget a person for good
     amplitude.py export-user       all about one person
