@@ -15,6 +15,6 @@ def refresh_dynamic_table(evaluator: MacroEvaluator) -> list[exp.Expr]:
     None where a plan makes the table, which fills it, and for a preview, which is an ordinary table.
     """
     table = exp.to_table(evaluator.this_model, dialect=evaluator.dialect)
-    if evaluator.runtime_stage != RuntimeStage.EVALUATING.value or table.name.lower().endswith(PREVIEW):
+    if evaluator.locals["runtime_stage"] != RuntimeStage.EVALUATING.value or table.name.lower().endswith(PREVIEW):
         return []
     return [exp.Alter(this=table, kind="DYNAMIC TABLE", actions=[exp.var("REFRESH")])]
