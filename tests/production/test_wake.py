@@ -4,6 +4,7 @@ Snowflake's part cannot run here. The query behind its stream runs on DuckDB; th
 which knows no policies of queues.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -14,12 +15,13 @@ import duckdb
 import pytest
 import sqlglot
 from cfnlint.api import lint_all
+from click.testing import CliRunner
 from sqlfluff.api import parse
 
 from support.grants import LOADER, SETUP, Right, rights, statements
 from support.project import REPOSITORY
 from support.s3 import S3Server
-from when_hours_land import answer
+from when_hours_land import answer, main
 
 SCRIPT = SETUP.with_name("wake.sql").read_text()
 TEMPLATE = REPOSITORY / "infra/aws/wake.yaml"
@@ -155,6 +157,15 @@ def test_a_message_whose_command_fails_comes_again(wake: Wake, capsys: pytest.Ca
     wake.queue.set_queue_attributes(QueueUrl=wake.url, Attributes={"VisibilityTimeout": "0"})
     wake.send()
     assert answer(wake.queue, wake.url, (sys.executable, "-c", ""), seconds=0) == 0
+
+
+def test_a_queue_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    result = CliRunner().invoke(main, ["https://sqs.example.com/1/wake", "sqlmesh", "run", "--ignore-cron"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: The queue https://sqs.example.com/1/wake cannot be read: You must specify")
 
 
 def test_each_side_may_do_its_part_alone() -> None:

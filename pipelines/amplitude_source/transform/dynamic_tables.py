@@ -29,9 +29,12 @@ LAG = re.compile(r"[1-9]\d* (minute|hour|day)s?")
 # SQLMesh itself asks for target_lag and adds the warehouse. A run replaces some tables of silver as a whole. Snowflake
 # then tracks their changes no more, which all other modes of refreshing need (user-guide/dynamic-tables/create).
 PROPERTIES = {"refresh_mode": exp.var("FULL")}
-MANAGED = "MODEL (name gold.managed, kind MANAGED, physical_properties (target_lag = '')); SELECT 1 AS one; {statement}"
-STATEMENT = "@refresh_dynamic_table()"
-"""Of macros/dynamic_tables.py."""
+MANAGED = """
+MODEL (name gold.managed, kind MANAGED, physical_properties (target_lag = ''));
+SELECT 1 AS one;
+@refresh_dynamic_table()
+"""
+"""Has the kind and the statement, which is of macros/dynamic_tables.py, in SQLMesh's own form."""
 
 
 def read_dynamic_tables(root: Path, variables: Mapping[str, Any], engine: str) -> dict[str, str]:
@@ -82,12 +85,11 @@ def dynamic_models(
     if not lags:
         return {}
     charts = {model.name: model for model in models.values() if is_chart(root, model)}
-    for name in lags.keys() - charts.keys():
+    for name in [each for each in lags if each not in charts]:
         near = get_close_matches(name, charts, n=1)
         hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(sorted(charts))}."
         raise complaint(root, name, f"is no chart that is a view: {hint}")
-    text = parse(MANAGED.format(statement=STATEMENT), default_dialect=DIALECT)
-    managed = load_sql_based_model(text, dialect=DIALECT, **loading)
+    managed = load_sql_based_model(parse(MANAGED, default_dialect=DIALECT), dialect=DIALECT, **loading)
     return {charts[name].fqn: dynamic(charts[name], managed, lag) for name, lag in lags.items()}
 
 
