@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from simulator.server import Simulator
-from support import statements, warehouse
+from support import statements, warehouse, witnesses
 from support.members import hour_text
 from support.project import make_project, succeeded
 from support.snowflake_standin import SnowflakeProject
@@ -37,3 +37,4 @@ def test_charts_have_the_rows_of_duckdb_after_a_plan_and_after_a_run(
     sent = [each.sql for each in snowflake_project.snowflake.statements()]
     assert len([sql for sql in sent if "REFRESH_MODE=FULL" in sql]) == len(CHARTS)
     statements.assert_keep_to_the_rules(sent)
+    witnesses.assert_take_what_was_sent(snowflake_project)

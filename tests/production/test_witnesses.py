@@ -16,7 +16,7 @@ from support.analyser import Analyser, analysing
 from support.grants import SETUP, statements
 
 SCRIPTS = sorted(SETUP.parent.glob("*.sql"))
-VALUES = {"staging_url": "s3://lake/staging/"}
+VALUES = {"staging_url": "s3://lake/staging/", "export_url": "s3://lake/export/"}
 """Of the scripts' placeholders; any word does for the others."""
 
 TABLE = "CREATE TABLE SILVER.EVENTS (UUID VARCHAR, EVENT_TIME TIMESTAMP_NTZ, REVENUE DOUBLE, PROPERTIES VARIANT)"
