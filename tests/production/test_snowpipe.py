@@ -37,7 +37,7 @@ def test_each_key_goes_into_the_column_of_its_name_and_type() -> None:
             assert key.removeprefix("$") in {column.strip("_$") for column in EXPORT_COLUMNS}
 
 
-def test_the_table_has_what_the_query_reads_in_the_types_that_the_tests_of_silver_use() -> None:
+def test_the_table_has_what_the_query_reads_in_the_types_of_the_tests_of_silver() -> None:
     bronze = read_bronze(REPOSITORY, {"bronze": "snowpipe", "bronze_tables": {"events": "AMPLITUDE.SNOWPIPE.EVENTS"}})
     assert bronze
     assert {name.upper() for name in bronze.columns["events"]} <= COLUMNS.keys()
