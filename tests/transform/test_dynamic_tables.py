@@ -181,3 +181,14 @@ def test_each_chart_gives_the_same_rows_whenever_it_is_refreshed(snapshots: dict
     assert {chart.name for chart in charts} == {f"gold.{name}" for name in CHARTS}
     for chart in charts:
         assert not [*chart.render_query_or_raise(snapshots=snapshots).find_all(*NEVER_TWICE_THE_SAME)], chart.name
+
+
+def test_no_chart_reads_another_chart(snapshots: dict[str, Snapshot]) -> None:
+    """Snowflake refuses a dynamic table that reads another through a view (user-guide/dynamic-tables-limitations)."""
+    charts = {name for name, each in snapshots.items() if each.model.kind.is_managed}
+    parents = {name: each.model.depends_on for name, each in snapshots.items()}
+    read = list(charts)
+    for name in read:
+        read += [each for each in parents.get(name, ()) if each not in read]
+    assert '"AMPLITUDE"."SILVER"."EVENTS"' in read
+    assert not charts & {each for name in read for each in parents.get(name, ())}
