@@ -186,7 +186,7 @@ def test_each_chart_gives_the_same_rows_whenever_it_is_refreshed(snapshots: dict
 def test_no_chart_reads_another_chart(snapshots: dict[str, Snapshot]) -> None:
     """Snowflake refuses a dynamic table that reads another through a view (user-guide/dynamic-tables-limitations)."""
     charts = {name for name, each in snapshots.items() if each.model.kind.is_managed}
-    parents = {name: each.model.depends_on for name, each in snapshots.items()}
+    parents = {name: each.model.depends_on or set() for name, each in snapshots.items()}
     read = list(charts)
     for name in read:
         read += [each for each in parents.get(name, ()) if each not in read]
