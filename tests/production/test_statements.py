@@ -30,6 +30,10 @@ from support.statements import (
             keeps_a_fail_safe_of_what_can_be_rebuilt,
             'CREATE TABLE IF NOT EXISTS "AMPLITUDE"."GOLD_TABLES"."T" (A INT)',
         ),
+        (
+            keeps_a_fail_safe_of_what_can_be_rebuilt,
+            """CREATE OR REPLACE DYNAMIC TABLE "AMPLITUDE"."GOLD_TABLES"."T" TARGET_LAG='1 hour' AS SELECT 1 AS A""",
+        ),
     ],
 )
 def test_a_rule_finds_what_breaks_it(rule: Callable[[str], bool], sql: str) -> None:

@@ -16,7 +16,7 @@ from support.analyser import Analyser, analysing
 from support.grants import SETUP, statements
 
 SCRIPTS = sorted(SETUP.parent.glob("*.sql"))
-VALUES = {"staging_url": "s3://lake/staging/"}
+VALUES = {"staging_url": "s3://lake/staging/", "export_url": "s3://lake/export/"}
 """Of the scripts' placeholders; any word does for the others."""
 
 TABLE = "CREATE TABLE SILVER.EVENTS (UUID VARCHAR, EVENT_TIME TIMESTAMP_NTZ, REVENUE DOUBLE, PROPERTIES VARIANT)"
@@ -81,7 +81,7 @@ RIGHT = {
     "MAX_BY and MIN_BY": "SELECT MAX_BY(UUID, EVENT_TIME) AS A, MIN_BY(UUID, EVENT_TIME) AS B FROM SILVER.EVENTS",
     "SPLIT_PART": "SELECT SPLIT_PART(UUID, '-', 1) AS A FROM SILVER.EVENTS",
     "STARTSWITH": "SELECT STARTSWITH(UUID, 'a') AS A FROM SILVER.EVENTS",
-    "the session's names": "SELECT CURRENT_DATABASE() AS D, CURRENT_ROLE() AS R",
+    "the session's names": "SELECT CURRENT_DATABASE() AS D, CURRENT_ROLE() AS R, CURRENT_WAREHOUSE() AS W",
     "a name that ZetaSQL reserves": "WITH GROUPS AS (SELECT UUID FROM SILVER.EVENTS) SELECT UUID FROM GROUPS",
     "a view of Snowflake's": "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE IS_DYNAMIC = 'YES'",
 }

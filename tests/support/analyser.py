@@ -298,6 +298,7 @@ FUNCTIONS = [
     _function("COUNT_IF", _of(BOOLEAN), gives=_of(NUMBER), mode="AGGREGATE", **OVER),  # functions/count_if
     _function("CURRENT_DATABASE", gives=_of(TEXT)),  # functions/current_database
     _function("CURRENT_ROLE", gives=_of(TEXT)),  # functions/current_role
+    _function("CURRENT_WAREHOUSE", gives=_of(TEXT)),  # functions/current_warehouse
     _function(  # functions/flatten
         "FLATTENED",
         *(_named("INPUT", VARIANT), _named("MODE", TEXT, **OPTIONAL), _named("OUTER", BOOLEAN, **OPTIONAL)),

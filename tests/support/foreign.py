@@ -9,8 +9,8 @@ import duckdb
 from support.project import Project
 
 SCHEMA = "other_tool"
-TABLES = {"amplitude": "EVENTS_189524", "fivetran": "event", "airbyte": "events"}
-LISTS = {"amplitude": "events_list", "fivetran": "event_type", "airbyte": "events_list"}
+TABLES = {"amplitude": "EVENTS_189524", "fivetran": "event", "airbyte": "events", "snowpipe": "events"}
+LISTS = {"amplitude": "events_list", "fivetran": "event_type", "airbyte": "events_list", "snowpipe": "events_list"}
 
 TEXTS = (
     *("uuid", "device_id", "event_type", "user_id", "platform", "os_name", "os_version", "device_family"),
@@ -56,6 +56,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "session_id": "session_id::DOUBLE",
         "_airbyte_raw_id": "uuid()::VARCHAR",
     },
+}
+# The table of infra/snowflake/snowpipe.sql: the types of Amplitude's own, and the insert_id.
+COLUMNS["snowpipe"] = {
+    **{name: sql for name, sql in COLUMNS["amplitude"].items() if name != "sample_rate"},
+    "insert_id": '"$insert_id"',
+    "file": "'export/187520/187520_2026-06-01_5#1.json.gz'",
+    "loaded_at": "TIMESTAMPTZ '2026-06-30 00:00:00+00'",
 }
 EXPORTED = {
     **dict.fromkeys((*TEXTS, *TIMES, "$insert_id"), "VARCHAR"),

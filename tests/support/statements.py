@@ -143,7 +143,7 @@ def tells_a_secret(sql: str) -> bool:
 
 def keeps_a_fail_safe_of_what_can_be_rebuilt(sql: str) -> bool:
     """Snowflake keeps a week of every table that is not transient, for money; only bronze is worth that."""
-    return bool(re.match(r'(/\*.*?\*/ )?CREATE (OR REPLACE )?TABLE (?!(IF NOT EXISTS )?"BRONZE)', sql))
+    return bool(re.match(r'(/\*.*?\*/ )?CREATE (OR REPLACE )?(DYNAMIC )?TABLE (?!(IF NOT EXISTS )?"BRONZE)', sql))
 
 
 RULES: tuple[Callable[[str], bool], ...] = (

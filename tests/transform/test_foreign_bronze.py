@@ -24,7 +24,12 @@ from simulator.server import Simulator
 from support import foreign, warehouse
 from support.project import REPOSITORY, Project, make_project
 
-BRONZES = sorted(path.stem for path in (REPOSITORY / "sqlmesh/bronze").glob("*.sql"))
+NIGHTLY = ("snowpipe",)
+"""Those whose tables are nearly those of another: they are read each night, because each takes ten seconds."""
+BRONZES = [
+    pytest.param(path.stem, marks=(pytest.mark.slow, pytest.mark.nightly) if path.stem in NIGHTLY else ())
+    for path in sorted((REPOSITORY / "sqlmesh/bronze").glob("*.sql"))
+]
 SEAM = {path.stem for path in (REPOSITORY / "sqlmesh/bronze/seam").glob("*.sql")}
 EVENTS = {"events": "other_tool.events"}
 SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
@@ -43,7 +48,7 @@ def fault(variables: Mapping[str, object]) -> str:
         pytest.param({"bronze": "fivetrn"}, "bronze is 'fivetrn': did you mean fivetran?", id="misspelt"),
         pytest.param(
             {"bronze": "segment"},
-            "bronze is 'segment': write amplitude_warehouse, airbyte, amplitude or fivetran.",
+            "bronze is 'segment': write amplitude_warehouse, airbyte, amplitude, fivetran or snowpipe.",
             id="unknown",
         ),
         pytest.param(

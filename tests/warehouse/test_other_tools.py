@@ -16,7 +16,7 @@ from support.members import hour_text
 from support.project import REPOSITORY, Project, make_project, succeeded
 
 HOUR = timedelta(hours=1)
-BRONZES = ("amplitude", "fivetran", "airbyte")
+BRONZES = ("amplitude", "fivetran", "airbyte", "snowpipe")
 WITHOUT_INSERT_ID = {"amplitude"}
 MERGES = "MERGE_IDS_189524"
 MERGE_COLUMNS = "amplitude_id, merged_amplitude_id, merge_event_time, merge_server_time"

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from sqlglot import exp
 from sqlmesh.core.config import Config, PostgresConnectionConfig
 from sqlmesh.core.context import GenericContext
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader, get_variables
-from sqlmesh.core.model import SqlModel
+from sqlmesh.core.model import Model, SqlModel
 from sqlmesh.core.test import ModelTestMetadata
 
 from ..charts.properties import check_columns
@@ -20,6 +21,7 @@ from ..settings import alert_settings, duckdb_path
 from .chart_cohorts import COHORTS, faults_of_cohorts
 from .chart_models import chart_models
 from .duckdb_connection import DuckDBFile, say_if_full
+from .dynamic_tables import dynamic_models, read_dynamic_tables
 from .foreign_bronze import (
     GATED,
     ForeignBronze,
@@ -81,12 +83,13 @@ class ProjectLoader(SqlMeshLoader):
         if self._subcommand != "test":  # whose models have no columns of a user's
             for chart in chart_models(self.config_path.parent, **self._loading(project)):
                 project.models[chart.fqn] = chart
+        loading = self._loading(project)
+        project.models |= self._dynamic_tables(project.models, loading)
         custom = self.config_path / CUSTOM_MODELS
         own = {name: model for name, model in project.models.items() if model._path and custom in model._path.parents}
         if bronze := read_bronze(self.config_path.parent, self.config.variables):
             if self._subcommand in USER_COMMANDS:
                 self._stop_without_tables(bronze)
-            loading = self._loading(project)
             embedded = {model.fqn: model for model in foreign_models(bronze, **loading)}
             check_readers(embedded, own.values())
             gated = {
@@ -99,6 +102,15 @@ class ProjectLoader(SqlMeshLoader):
             self._stop_without_cohorts(project, bronze)
         project.models |= {name: model.copy(update={"formatting": False}) for name, model in own.items()}
         return project
+
+    def _dynamic_tables(self, models: Mapping[str, Model], loading: Mapping[str, Any]) -> dict[str, Model]:
+        """Return the charts that are dynamic tables."""
+        root = self.config_path.parent
+        try:
+            lags = read_dynamic_tables(root, self.config.variables, loading["variables"]["engine"])
+            return dynamic_models(root, lags, models, **loading)
+        except AmplitudeError as error:
+            raise click.ClickException(str(error)) from error
 
     def _stop_without_tables(self, bronze: ForeignBronze) -> None:
         try:

@@ -37,6 +37,8 @@ from ..settings import (
 from ..text_files import read_text
 from .chart_models import listed_charts
 from .duckdb_connection import DuckDBFile, check_memory
+from .dynamic_tables import VARIABLE as DYNAMIC_TABLES
+from .dynamic_tables import read_dynamic_tables
 from .foreign_bronze import CHOICE, OWN, TABLES, read_bronze
 from .state_database import StateDatabase, state_place
 from .variables import check_variables
@@ -100,7 +102,7 @@ def project_config(root: Path, command: str | None) -> Config:
         ) from error
     check_variables(config.variables, path.relative_to(root))
     if command == "test":  # whose models read this pipeline's own bronze
-        config.variables |= {CHOICE: OWN, TABLES: None}
+        config.variables |= {CHOICE: OWN, TABLES: None, DYNAMIC_TABLES: None}
     read_bronze(root, config.variables)
     # The columns of a unit test's model come from here, and not from the variables of the test.
     config.variables["properties"] = [] if command == "test" else read_properties(root).variable()
@@ -128,6 +130,7 @@ def project_config(root: Path, command: str | None) -> Config:
             config.model_defaults.on_virtual_update = ["@mask_personal_data()"]  # of macros/masking.py
     config.gateways.pop("", None)  # SQLMesh's own, in memory
     config.default_gateway = gateway
+    read_dynamic_tables(root, config.variables, config.get_connection(gateway).type_)
     for name, each in config.gateways.items():
         each.variables["engine"] = config.get_connection(name).type_  # by it macros/properties.py writes its SQL
     first_hour, now, freshness_hours = DEVELOPER_FIRST_HOUR, "", 12

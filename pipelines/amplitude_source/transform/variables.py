@@ -16,8 +16,8 @@ RETIRED = {
 }
 """Variables that charts have taken the place of, and what to do instead."""
 
-OTHERS = ("bronze", "bronze_tables")
-"""Variables that `foreign_bronze.py` checks, and that may be left out."""
+OTHERS = ("bronze", "bronze_tables", "dynamic_tables")
+"""Variables that `foreign_bronze.py` and `dynamic_tables.py` check, and that may be left out."""
 
 # Zones that tzdata lists and that are none of the world's.
 NO_ZONES = {"localtime", "Factory", "posixrules"}

@@ -64,6 +64,11 @@ COLUMN_COMMENT = re.compile(r"""COLUMN ("[^"]+") COMMENT ('(?:[^'\\]|\\.|'')*')"
 PARQUET_TYPES = {"VARCHAR": "TEXT", "BIGINT": "NUMBER(38,0)", "DOUBLE": "REAL"}
 ACCOUNT_ZONE = "America/Los_Angeles"  # of a session that names none
 
+MADE_DYNAMIC = re.compile(r' DYNAMIC (TABLE (\S+)) .*? TARGET_LAG=.*? WAREHOUSE="\w+" AS (?=WITH|SELECT)', re.DOTALL)
+REFRESHED = re.compile(r"(?:/\*.*?\*/\s*)?ALTER DYNAMIC TABLE (\S+) REFRESH")
+DYNAMIC_TABLES: dict[str, str] = {}
+"""By name, the statement that makes a dynamic table as an ordinary one, which refreshes it, too."""
+
 STORAGE_TABLE = "_fs_global._fs_information_schema._fs_storage"
 CREATE_STORAGE_TABLE = f"""create table if not exists {STORAGE_TABLE} (
     catalog varchar, schema varchar, name varchar, transient varchar, clustering_key varchar,
@@ -105,6 +110,15 @@ def comments_within(create: exp.Expr) -> list[str]:
     return [f"COMMENT ON COLUMN {table}.{name} IS {text.this.sql('duckdb')}" for name, text in comments.items() if text]
 
 
+def ordinary(sql: str) -> str:
+    """The statement for an ordinary table instead of a dynamic one, which nothing refreshes here unless asked to."""
+    if made := MADE_DYNAMIC.search(sql):
+        DYNAMIC_TABLES[made[2]] = sql = MADE_DYNAMIC.sub(r" \1 AS ", sql)
+    if refreshed := REFRESHED.fullmatch(sql):
+        return DYNAMIC_TABLES[refreshed[1]]
+    return sql.replace("DROP DYNAMIC TABLE", "DROP TABLE")
+
+
 def digestible(
     sql: str, bindings: Bindings, session: Session, columns_of: Callable[[str], list[tuple[str, str]]]
 ) -> tuple[str, Bindings]:
@@ -112,8 +126,10 @@ def digestible(
 
     `columns_of` gives the names and DuckDB's types of the columns of Parquet files, for INFER_SCHEMA.
     """
+    sql = ordinary(sql)
     asked = [
         (r"^SELECT CURRENT_ROLE\(\)$", f"SELECT '{session.role}'"),
+        (r"^(?:/\*.*?\*/\s*)?SELECT CURRENT_WAREHOUSE\(\)$", "SELECT 'AMPLITUDE_WH'"),
         (
             r"^SHOW PARAMETERS LIKE 'TIMEZONE' IN SESSION$",
             f"SELECT 'TIMEZONE' AS \"key\", '{session.zone}' AS \"value\"",
