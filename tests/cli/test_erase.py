@@ -9,6 +9,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -163,7 +164,7 @@ def test_deletion_jobs_say_who_goes_unless_they_can_be_revoked(held: Project, si
     assert "No deletion job" in succeeded(held.load_here("erase", "--from-deletion-jobs")).stdout
 
 
-def steps() -> Iterator[tuple[str, Any]]:
+def steps() -> Iterator[tuple[str, AbstractContextManager[object]]]:
     yield "after the note", mock.patch.object(Erasure, "_rewrite_archive", side_effect=KeyboardInterrupt)
     yield "in the archive", mock.patch.object(Archive, "_write_manifest", side_effect=KeyboardInterrupt)
     yield "before bronze", mock.patch.object(Erasure, "_reload_hours", side_effect=KeyboardInterrupt)

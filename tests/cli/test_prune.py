@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from unittest import mock
@@ -235,7 +236,7 @@ def assert_erased(project: Project, rejected: int) -> None:
     assert sums == (len(ROWS) - len(THEIRS), 0, len(THEIRS) + rejected)
 
 
-def steps() -> Iterator[tuple[str, object]]:
+def steps() -> Iterator[tuple[str, AbstractContextManager[object]]]:
     yield "before the rows", mock.patch("amplitude_source.cli.erasure.delete_lines", side_effect=KeyboardInterrupt)
     yield "among them", mock.patch("amplitude_source.bronze.unarchived.NEW_COUNTS", "no SQL")
     yield "after them", mock.patch.object(Erasure, "_delete_rows", side_effect=KeyboardInterrupt)
@@ -258,7 +259,7 @@ def test_a_person_leaves_the_hours_whose_files_are_gone_whatever_is_killed(aged:
     assert "so rows of theirs are in the tables alone" in succeeded(aged.load_here(*arguments, "--dry-run")).stdout
     with mock.patch("amplitude_source.cli.erasure.run_program"):
         for step, kill in steps():
-            with kill:  # type: ignore[attr-defined]
+            with kill:
                 assert aged.load_here(*arguments).returncode in (1, 130), step
             arguments = ("erase",)
         succeeded(aged.load_here("erase"))
