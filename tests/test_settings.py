@@ -126,7 +126,9 @@ def test_the_environment_wins_over_dotenv_and_empty_values_are_none(checkout: Pr
 def test_sqlmesh_as_a_command_lets_the_environment_win_too(checkout: Project) -> None:
     write(checkout, ".env", f"{START}=2025-01-01\n{PREFIX}NOW=2025-02-01\n")
     (checkout.root / "data").mkdir()
-    code = "import sys; sys.argv = ['sqlmesh', 'info']; from sqlmesh.cli.main import cli; cli(standalone_mode=False); "
+    code = (
+        "import sys; sys.argv = ['sqlmesh', 'migrate']; from sqlmesh.cli.main import cli; cli(standalone_mode=False); "
+    )
     code += "import os; print(os.environ['SOURCES__AMPLITUDE__START_HOUR'], os.environ['SOURCES__AMPLITUDE__NOW'])"
     result = checkout.run("-c", code, **{START: "2025-03-01", f"{PREFIX}NOW": ""})
     assert result.returncode == 0, result.stdout + result.stderr

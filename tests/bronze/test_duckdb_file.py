@@ -15,9 +15,8 @@ from amplitude_source.bronze import duckdb_file
 from amplitude_source.errors import AmplitudeError
 from amplitude_source.lock import BUSY_EXIT, BusyError
 from support.members import hour_text
-from support.project import Project, succeeded
+from support.project import SQLMESH, Project, succeeded
 
-SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
 READER = "import duckdb, sys; held = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == 'ro'); print(); input()"
 
 

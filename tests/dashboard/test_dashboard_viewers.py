@@ -9,12 +9,11 @@ from itertools import count
 import pytest
 
 from support.dashboard import TITLES, Dashboard, Sight, browser, look
-from support.project import Project, succeeded
+from support.project import SQLMESH, Project, succeeded
 
 PAUSE_SECONDS = 5.0
 VIEWERS, SECONDS = 10, 120
 PATHS = [*TITLES]
-SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
 PLAN = (*SQLMESH, "plan", "--auto-apply", "--no-prompts", "--skip-tests")
 
 

@@ -26,7 +26,7 @@ from simulator.product import Product
 from simulator.server import DEMO_CREDENTIALS, Simulator
 from support import warehouse
 from support.members import hour_text
-from support.project import REPOSITORY, Project, Result, make_project, succeeded
+from support.project import REPOSITORY, SQLMESH, Project, Result, make_project, succeeded
 from support.receiver import Receiver, receiving
 from support.shared import built_once
 
@@ -357,8 +357,7 @@ def build_first_day(folder: Path) -> Path:
         project = make_project(folder, simulator)
         succeeded(project.load_here("--end", hour_text(SECOND - HOUR)))
         # As a process of its own: what other tests imported in this one, SQLMesh would note as imports of the macros.
-        sqlmesh = "-c", "from sqlmesh.cli.main import cli; cli()"
-        succeeded(project.run(*sqlmesh, "plan", "--auto-apply", "--no-prompts", "--skip-tests"))
+        succeeded(project.run(*SQLMESH, "plan", "--auto-apply", "--no-prompts", "--skip-tests"))
     return project.root / "data"
 
 

@@ -37,6 +37,13 @@ NOT_COPIED = ("__pycache__", ".cache", "logs", "*.duckdb*")
 
 COMMAND = "pipelines/amplitude.py"
 
+# The arguments with which Python is `sqlmesh`.
+SQLMESH = (
+    "-c",
+    f"import sys; sys.path.append({str(REPOSITORY / 'tests')!r}); from support import shared_models; sys.path.pop(); "
+    "shared_models.main()",
+)
+
 COMMAND_TIMEOUT_SECONDS = 300
 
 Result: TypeAlias = subprocess.CompletedProcess[str]
@@ -79,7 +86,7 @@ class Project:
         self.env["SOURCES__AMPLITUDE__NOW"] = now.isoformat()
 
     def run(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """Runs Python with these arguments in the checkout, as a process of its own: `run("-m", "sqlmesh", "plan")`."""
+        """Runs Python with these arguments in the checkout, as a process of its own: `run(*SQLMESH, "plan")`."""
         return subprocess.run(
             [sys.executable, *command],
             cwd=self.root,

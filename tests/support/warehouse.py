@@ -40,6 +40,7 @@ from oracle import retention as oracle_retention
 from oracle.properties import declared_value
 from simulator.catalog import INACTIVE_EVENT_TYPES
 from support.project import REPOSITORY, Project
+from support.shared_models import fingerprint
 
 # Each table that the oracle computes too, with the columns that both have, in the oracle's order.
 ORACLE_TABLES = {
@@ -262,18 +263,6 @@ def connect_with_one_thread(file: DuckDBFile, **options: object) -> duckdb.DuckD
     connection = connect_with_all_threads(file, **options)
     connection.execute("SET threads = 1")
     return connection
-
-
-whole_fingerprint = Config.fingerprint.fget  # type: ignore[attr-defined]  # of a property
-
-
-def fingerprint(config: Config) -> str:
-    """What models are cached by: the configuration without a checkout's paths and its present, by which no model goes.
-
-    So checkouts whose models and other variables are alike share their models, which take seconds to read.
-    """
-    variables = {name: value for name, value in config.variables.items() if name != "now"}
-    return str(whole_fingerprint(config.copy(update={"gateways": {}, "variables": variables})))
 
 
 def copied(value: Any) -> Any:

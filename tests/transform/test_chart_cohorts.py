@@ -9,9 +9,8 @@ from amplitude_source.transform.chart_cohorts import COHORTS, faults_of_cohorts
 from macros.charts import empty_cohorts
 from support import warehouse
 from support.charts import write_charts
-from support.project import Project
+from support.project import SQLMESH, Project
 
-SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
 SEGMENTS = "segments:\n  payers: {cohort: Paying users}\n  web: {where: platform = 'Web'}\n"
 TABLES = {
     "cohorts": COHORTS_COLUMNS,

@@ -22,7 +22,7 @@ from amplitude_source.transform.foreign_bronze import OWN, check_tables, read_br
 from simulator.product import Product
 from simulator.server import Simulator
 from support import foreign, warehouse
-from support.project import REPOSITORY, Project, make_project
+from support.project import REPOSITORY, SQLMESH, Project, make_project
 
 NIGHTLY = ("snowpipe",)
 """Those whose tables are nearly those of another: they are read each night, because each takes ten seconds."""
@@ -32,7 +32,6 @@ BRONZES = [
 ]
 SEAM = {path.stem for path in (REPOSITORY / "sqlmesh/bronze/seam").glob("*.sql")}
 EVENTS = {"events": "other_tool.events"}
-SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
 TABLES = {kind: f"other_tool.{kind}" for kind in ("events", "merge_ids", "events_list")}
 
 

@@ -23,7 +23,7 @@ from oracle.properties import as_declared, list_values
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
-from support.project import REPOSITORY, Project, make_project
+from support.project import REPOSITORY, SQLMESH, Project, make_project
 
 KEYS = (
     "plain",
@@ -290,7 +290,7 @@ def test_no_file_and_one_without_entries_declare_nothing(tmp_path: Path, text: s
 
 def test_a_column_that_gold_events_has_is_refused(loaded: Project) -> None:
     write(loaded.root, "plan: {from: user}\ncountry: {from: event}\n")
-    result = loaded.run("-c", "from sqlmesh.cli.main import cli; cli()", "plan", "--auto-apply", "--no-prompts")
+    result = loaded.run(*SQLMESH, "plan", "--auto-apply", "--no-prompts")
     assert result.returncode != 0
     assert f"{FILE}, line 2: gold.events has a column country already" in result.stdout + result.stderr
 

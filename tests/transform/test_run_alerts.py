@@ -5,7 +5,7 @@ import pytest
 
 from amplitude_source.transform.run_alerts import RunAlerts
 from support import warehouse
-from support.project import Project, Result
+from support.project import SQLMESH, Project, Result
 from support.receiver import receiving
 
 MODEL = """MODEL (
@@ -17,7 +17,6 @@ MODEL = """MODEL (
 SELECT event_time::DATE AS day, COUNT(*) AS events FROM bronze.events GROUP BY 1
 """
 LATE = "UPDATE bronze.events SET event_time = event_time + INTERVAL ({years}) YEAR WHERE _archive_row = 1"
-SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
 
 
 def sqlmesh_run(project: Project) -> Result:

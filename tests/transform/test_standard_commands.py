@@ -9,7 +9,7 @@ from sqlmesh.utils.errors import LinterError
 
 from data_dictionary import dictionary
 from support import warehouse
-from support.project import REPOSITORY, Project
+from support.project import REPOSITORY, SQLMESH, Project
 
 SIX_LINES = """MODEL (name marts.daily_events, kind FULL);
 
@@ -56,7 +56,7 @@ def test_the_readme_of_the_users_folder_shows_a_model_of_six_lines() -> None:
 
 def test_create_external_models_is_refused_in_one_sentence(project: Project) -> None:
     before = {path: path.read_bytes() for path in project.root.rglob("*.yaml")}
-    result = project.run("-c", "from sqlmesh.cli.main import cli; cli()", "create_external_models")
+    result = project.run(*SQLMESH, "create_external_models")
     assert result.returncode == 1
     assert re.fullmatch(r"Error: `sqlmesh create_external_models` would replace .*\n", result.stderr + result.stdout)
     assert {path: path.read_bytes() for path in project.root.rglob("*.yaml")} == before

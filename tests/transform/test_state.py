@@ -22,13 +22,12 @@ from support import postgres as postgres_module
 from support import warehouse
 from support.members import export_row, gzip_lines, hour_text
 from support.postgres import Postgres, find_binaries
-from support.project import COMMAND_TIMEOUT_SECONDS, Project, Result, make_project, succeeded
+from support.project import COMMAND_TIMEOUT_SECONDS, SQLMESH, Project, Result, make_project, succeeded
 from support.shared import built_once
 
 PLANNED = "planned"
 STATE = "state.sql"
 OUTPUT = "output.txt"
-SQLMESH = ("-c", "from sqlmesh.cli.main import cli; cli()")
 PLAN = ("plan", "--auto-apply", "--no-prompts", "--skip-tests")
 
 

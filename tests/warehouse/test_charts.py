@@ -23,7 +23,7 @@ from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
 from support.charts import DEFINITIONS_OF_GUIDE, EXAMPLES, GUIDE, PROPERTIES_OF_GUIDE, of_guide, write_charts
-from support.project import REPOSITORY, Project, make_project
+from support.project import REPOSITORY, SQLMESH, Project, make_project
 from support.shared import built_once
 
 ORDERS = """\
@@ -53,7 +53,6 @@ odd: {from: event, property: 'It''s "odd" 100%'}
 DEFINITIONS = DEFINITIONS_OF_GUIDE.replace("segments:\n", "segments:\n  web: {where: platform = 'Web'}\n")
 CHARTS = {"orders": ORDERS, "rate": RATE}
 PLANNED = "plan.txt"
-SQLMESH = "from sqlmesh.cli.main import cli; cli()"
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +63,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, product: Product) -> Iterato
         project = make_project(folder, simulator)
         assert project.load_here().returncode == 0
         write_charts(project.root, CHARTS, properties=PROPERTIES, definitions=DEFINITIONS)
-        result = project.run("-c", SQLMESH, "plan", "--auto-apply", "--no-prompts")
+        result = project.run(*SQLMESH, "plan", "--auto-apply", "--no-prompts")
         assert result.returncode == 0, result.stdout + result.stderr
         (project.root / "data" / PLANNED).write_text(" ".join((result.stdout + result.stderr).split()))
         return project.root / "data"

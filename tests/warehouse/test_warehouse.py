@@ -16,7 +16,7 @@ from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
 from support.members import export_row, gzip_lines, hour_text, member_name
-from support.project import Project, make_project
+from support.project import SQLMESH, Project, make_project
 from support.week import WEEK, copy_week, settle
 
 HOUR = timedelta(hours=1)
@@ -324,7 +324,7 @@ KEYS_SINCE_2020 = {"$insert_key", "data_type", "global_user_properties", "partne
 
 def test_sqlmesh_in_the_folder_of_the_models_refers_to_the_root(project: Project) -> None:
     """There it would not have the settings, and would build with others."""
-    result = project.run("-c", "from sqlmesh.cli.main import cli; cli()", "-p", "sqlmesh", "plan", "--auto-apply")
+    result = project.run(*SQLMESH, "-p", "sqlmesh", "plan", "--auto-apply")
     assert result.returncode == 1
     assert "start-sqlmesh-in-the-root-of-the-repository" in result.stdout + result.stderr
 
@@ -334,11 +334,10 @@ def test_sqlmesh_in_the_folder_of_the_models_refers_to_the_root(project: Project
 def test_kills_at_random_points_change_nothing_in_the_end(project: Project, simulator: Simulator) -> None:
     """`kill -9` of the load and of SQLMesh, again and again; test_state.py kills at chosen points."""
     chance = random.Random(0)
-    sqlmesh = "-c", "from sqlmesh.cli.main import cli; cli()"
-    plan = *sqlmesh, "plan", "--auto-apply", "--no-prompts", "--skip-tests"
+    plan = *SQLMESH, "plan", "--auto-apply", "--no-prompts", "--skip-tests"
     for number, end in enumerate((simulator.product.start + 100 * HOUR, simulator.product.end)):
         project.set_clock(end + 9 * HOUR, simulator)
-        build = (*sqlmesh, "run") if number else plan
+        build = (*SQLMESH, "run") if number else plan
         for _ in range(3):
             project.kill_after(chance.uniform(1.0, 4.5), "pipelines/amplitude.py")
         assert project.load().returncode == 0
