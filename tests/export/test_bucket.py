@@ -81,7 +81,10 @@ def test_a_bucket_gives_what_the_api_gives_and_the_api_is_not_asked_for_hours(
     assert project.query("SELECT COUNT(*) > 0 FROM bronze.events_list") == [(True,)], "the small endpoints are asked"
 
 
-@pytest.mark.parametrize(("lake", "prefix"), [("folder", ""), ("S3", "exports/amplitude/")])
+@pytest.mark.parametrize(
+    ("lake", "prefix"),
+    [pytest.param("folder", "", marks=(pytest.mark.slow, pytest.mark.nightly)), ("S3", "exports/amplitude/")],
+)
 def test_the_same_from_s3_whatever_folder_amplitude_writes_to(
     project: Project, s3: S3Server, loaded_data: Path, tmp_path: Path, lake: str, prefix: str
 ) -> None:

@@ -324,6 +324,23 @@ def test_the_loaders_policy_suffices_to_settle_a_change_to_remove_old_files_and_
     assert [asked for asked in refused if asked.call != "HeadBucket"] == []
 
 
+def test_a_project_gets_its_new_name_and_an_administrator_removes_the_old_folder(
+    own_stack: Stack, project: Project
+) -> None:
+    let_load(project, own_stack, own_stack.loader_policy())
+    succeeded(project.load_here(*ONE_HOUR))
+    for key in ("API_KEY", "SECRET_KEY"):
+        project.env[f"SOURCES__AMPLITUDE__PROJECTS__WEB__{key}"] = project.env.pop(f"SOURCES__AMPLITUDE__{key}")
+    result = project.load_here("rename-project", "default", "web")
+    assert "remove raw/project=default/ from the lake with the rights of an administrator" in sentence(result)
+    assert "Project default is web now" in result.stdout
+    assert project.query("SELECT DISTINCT project FROM bronze.export_hours") == [("web",)]
+    succeeded(project.load_here("archive", "verify"))
+    own_stack.s3.check_rights(float("inf"))
+    left = own_stack.s3.client("s3").list_objects_v2(Bucket=own_stack.bucket, Prefix="amplitude/raw/project=default/")
+    assert {KEPT.file_name} < {each["Key"].rpartition("/")[2] for each in left["Contents"]}, "it is whole"
+
+
 def test_the_loaders_policy_suffices_for_snowflake_and_each_right_is_used(
     own_stack: Stack, snowflake_project: SnowflakeProject
 ) -> None:

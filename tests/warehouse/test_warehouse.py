@@ -275,6 +275,7 @@ def test_every_model_is_compared_with_a_rebuild_or_excused(project: Project) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_project_with_a_new_name_is_what_it_was_under_the_old_one(built: Project) -> None:
     project = built
     before = warehouse.tables(project)

@@ -42,7 +42,8 @@ def retirement(project: str, ledger: Ledger, now: datetime) -> LedgerRow:
 def rename(pipeline: dlt.Pipeline, settings: AmplitudeSettings, old: str, ledgers: dict[str, Ledger]) -> None:
     """Give a project's rows and its archive the name that it has in the settings now.
 
-    A run that is killed on the way is finished by the same command: each step leaves alone what is done.
+    The archive stays under the old name, too. A run that is killed on the way is finished by the same command: each
+    step leaves alone what is done.
 
     Raises:
         AmplitudeError: bronze has no such project, or hours of both.

@@ -407,6 +407,7 @@ def rename_project(old: str, new: str, destination: str) -> None:
     out.print(f"Project {old} is {new} now, in bronze and in the archive.")
     for hours in changed:
         out.print(restate_text(hours))
+    Archive(settings.lake, old).remove()
 
 
 @cli.command("declare-empty")

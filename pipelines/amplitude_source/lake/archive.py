@@ -286,17 +286,34 @@ class Archive:
         """Whether an erasure was begun and is not finished."""
 
     def take_over(self, project: str) -> None:
-        """Copy the archive of a project that has this one's name now; then forget it under its old name."""
-        paths = self._lake.paths(f"raw/project={project}")
-        for path in paths:
+        """Copy the archive of a project that has this one's name now; it stays under its old name, too."""
+        for path in self._lake.paths(f"raw/project={project}"):
             target = path.replace(f"raw/project={project}/", f"{self._root}/", 1)
             data = self._lake.read(path)
             if target == f"{self._root}/{PERSONS}" and target in self._lake.paths(self._root):
                 data = joined(data, self._lake.read(target))
             self._lake.write(target, data)
-        for path in paths:
-            self._lake.remove(path)
         self._days.clear()
+
+    def remove(self) -> None:
+        """Remove all of the archive, of a project whose name is another now.
+
+        Manifests go before the files that they name, because a loader on AWS may not remove them: then all of it stays.
+
+        Raises:
+            AmplitudeError: the lake refuses.
+        """
+        paths = self._lake.paths(self._root)
+        try:
+            for path in sorted(paths, key=lambda path: not path.startswith(f"{self._root}/hours/")):
+                self._lake.remove(path)
+        except AmplitudeError as error:
+            raise AmplitudeError(
+                f"Nothing but the old folder is left: remove {self._root}/ from the lake with the rights of an "
+                "administrator, because the loader may not remove manifests."
+            ) from error
+        finally:
+            self._days.clear()
 
     @property
     def redacts(self) -> bool:
