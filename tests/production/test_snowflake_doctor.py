@@ -57,6 +57,11 @@ def test_each_part_of_snowflake_is_asked_for_itself(snowflake_project: Snowflake
     assert f"GRANT USAGE ON WAREHOUSE OTHER_WH TO ROLE {ROLE};" in found["rights"][1]
     assert "SQLMESH_STATE_HOST is missing" in found["SQLMesh's state"][1]
 
+    config = project.root / "sqlmesh/config.yaml"
+    assert "  dynamic_tables:\n" in config.read_text()
+    config.write_text(config.read_text().replace("  dynamic_tables:", "  dynamic_tables: {gold.daily_metrics: 1 hour}"))
+    assert "lacks CREATE DYNAMIC TABLE on schema" in unwell(project)["SQLMesh's rights"][1]
+
     make_key(tmp_path / "other.pem")  # as if SQLMesh's user had a key that Snowflake does not know
     project.query(f"CREATE OR REPLACE STAGE {STAGE} URL = '{project.staging}'")
     own = {"SQLMESH_SNOWFLAKE_PRIVATE_KEY_PATH": str(tmp_path / "other.pem"), "SQLMESH_SNOWFLAKE_USERNAME": "BUILDER"}

@@ -34,11 +34,12 @@ def loaders_rights() -> list[Right]:
     ]
 
 
-def transformers_rights(*, is_loaded: bool) -> list[Right]:
+def transformers_rights(*, is_loaded: bool, has_dynamic_tables: bool = False) -> list[Right]:
     """Return what it grants to the role of SQLMesh; a role that reads a table of bronze reads all of them.
 
     Args:
         is_loaded: whether bronze has tables to have a right on.
+        has_dynamic_tables: whether charts are some, for which `infra/snowflake/dynamic_tables.sql` grants a right.
     """
     database = credential("database").upper()
     warehouse = os.environ.get("SQLMESH_SNOWFLAKE_WAREHOUSE") or credential("warehouse")
@@ -50,6 +51,7 @@ def transformers_rights(*, is_loaded: bool) -> list[Right]:
         Right("CREATE SCHEMA", "DATABASE", database),
         *_on_schemas(database, ("SILVER", "GOLD"), ("USAGE", "CREATE VIEW")),
         *_on_schemas(database, ("SILVER_TABLES", "GOLD_TABLES"), ("USAGE", "CREATE TABLE", "CREATE VIEW")),
+        *(_on_schemas(database, ("GOLD_TABLES",), ("CREATE DYNAMIC TABLE",)) if has_dynamic_tables else []),
     ]
 
 

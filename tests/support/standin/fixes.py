@@ -54,8 +54,12 @@ GRANTS = """
         ('USAGE', 'SCHEMA', CURRENT_DATABASE() || '.SILVER'),
         ('CREATE VIEW', 'SCHEMA', CURRENT_DATABASE() || '.SILVER'),
         ('CREATE VIEW', 'SCHEMA', CURRENT_DATABASE() || '.GOLD'),
-        ('OWNERSHIP', 'SCHEMA', CURRENT_DATABASE() || '.SILVER_TABLES'),
-        ('OWNERSHIP', 'SCHEMA', CURRENT_DATABASE() || '.GOLD_TABLES')
+        ('USAGE', 'SCHEMA', CURRENT_DATABASE() || '.SILVER_TABLES'),
+        ('CREATE TABLE', 'SCHEMA', CURRENT_DATABASE() || '.SILVER_TABLES'),
+        ('CREATE VIEW', 'SCHEMA', CURRENT_DATABASE() || '.SILVER_TABLES'),
+        ('USAGE', 'SCHEMA', CURRENT_DATABASE() || '.GOLD_TABLES'),
+        ('CREATE TABLE', 'SCHEMA', CURRENT_DATABASE() || '.GOLD_TABLES'),
+        ('CREATE VIEW', 'SCHEMA', CURRENT_DATABASE() || '.GOLD_TABLES')
 """
 # Texts and comments, in which Snowflake looks for no session variables, as in '$revenue'.
 TEXTS = re.compile(r"'(?:[^'\\]|\\.|'')*'|/\*.*?\*/", re.DOTALL)

@@ -1,5 +1,6 @@
 """The configuration: files and names of settings, each project's values, and SQLMesh's own file with the charts."""
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -104,13 +105,17 @@ def check_alerts(checkup: Checkup) -> None:
             checkup.ok(ALERTS, "None are set up; docs/guides/monitoring.md shows how.")
 
 
+def models_variables(root: Path) -> dict[str, Any]:
+    """Return the variables of `sqlmesh/config.yaml`, unchecked."""
+    return read(root / SQLMESH_FILE, root, SqlmeshFile).variables
+
+
 def check_models(checkup: Checkup) -> None:
     """Read what SQLMesh's models go by: the variables, and what users declare beside them."""
     root = checkup.root
-    path = root / SQLMESH_FILE
     before = len(checkup.findings)
     with checkup.asking(MODELS):
-        check_variables(read(path, root, SqlmeshFile).variables, path.relative_to(root))
+        check_variables(models_variables(root), Path(SQLMESH_FILE))
     with checkup.asking(MODELS):
         read_properties(root)
     with checkup.asking(MODELS):

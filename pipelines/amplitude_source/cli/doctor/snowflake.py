@@ -21,9 +21,12 @@ from ...bronze.snowflake_rights import (
 )
 from ...errors import AmplitudeError
 from ...settings import port
+from .configuration import models_variables
 from .findings import Checkup
 
 RIGHTS, STAGE, SQLMESH_RIGHTS = "rights", "stage", "SQLMesh's rights"
+DYNAMIC_TABLES = "dynamic_tables"
+"""The variable of `sqlmesh/config.yaml` by which SQLMesh makes some."""
 SQLMESH_PREFIX = "SQLMESH_SNOWFLAKE_"
 SQLMESH_LOGIN = [f"{SQLMESH_PREFIX}{name}" for name in ("USERNAME", "PRIVATE_KEY_PATH", "ROLE", "WAREHOUSE")]
 
@@ -71,7 +74,10 @@ def check_transformer(checkup: Checkup, *, is_loaded: bool) -> None:
                     cursor.execute(sql)
                     return cursor.fetchall()
 
-                _compare(checkup, SQLMESH_RIGHTS, ask, transformers_rights(is_loaded=is_loaded))
+                dynamic = bool(models_variables(checkup.root).get(DYNAMIC_TABLES))
+                _compare(
+                    checkup, SQLMESH_RIGHTS, ask, transformers_rights(is_loaded=is_loaded, has_dynamic_tables=dynamic)
+                )
         except connector.Error as error:
             own = {"variables": SQLMESH_PREFIX} if os.environ.get(f"{SQLMESH_PREFIX}PRIVATE_KEY_PATH") else {}
             own |= {name: parameters[name] for name in ("user", "role", "warehouse") if parameters.get(name)}
