@@ -101,6 +101,7 @@ def test_nothing_of_a_person_is_left_and_all_else_is_as_it_was(held: Project) ->
     assert [id_ for id_ in IDS if id_ in text] == []
 
 
+@pytest.mark.slow
 def test_no_replay_reload_or_answer_brings_the_person_back(held: Project, simulator: Simulator) -> None:
     succeeded(held.load_here("erase", "--amplitude-id", f"{AMPLITUDE_IDS[0]}", "--user-id", USER))
     succeeded(held.load_here("--replay"))
@@ -176,6 +177,7 @@ def steps() -> Iterator[tuple[str, AbstractContextManager[object]]]:
     yield "after it", mock.patch.object(ErasedFolder, "close", side_effect=KeyboardInterrupt)
 
 
+@pytest.mark.slow
 def test_an_erasure_that_is_killed_at_every_step_is_finished_by_the_next(held: Project) -> None:
     first: tuple[str, ...] = ("erase", "--user-id", USER)
     for name, kill in steps():

@@ -242,6 +242,7 @@ def steps() -> Iterator[tuple[str, AbstractContextManager[object]]]:
     yield "after them", mock.patch.object(Erasure, "_delete_rows", side_effect=KeyboardInterrupt)
 
 
+@pytest.mark.slow
 def test_a_person_leaves_the_hours_whose_files_are_gone_whatever_is_killed(aged: Project, simulator: Simulator) -> None:
     broken = f'{{"user_id":"{USER}", broken'.encode()
     first = next(member for member in MEMBERS if member.hour == OLD[0])

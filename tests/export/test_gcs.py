@@ -36,6 +36,7 @@ def no_waiting_for_google(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asyncio.sleep", at_once)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "exports/amplitude/"])
 def test_the_same_from_gcs_as_from_the_api_and_from_its_archive_once_the_setting_is_gone(
     on_gcs: Project, gcs: GcsServer, loaded_data: Path, prefix: str

@@ -1,6 +1,7 @@
 """Cohorts that segments name, looked at before anything is built."""
 
 import duckdb
+import pytest
 from sqlmesh.core.config import DuckDBConnectionConfig
 from sqlmesh.core.macros import MacroEvaluator
 
@@ -53,6 +54,7 @@ def with_bronze(connection: duckdb.DuckDBPyConnection, name: str) -> None:
         connection.execute(f"INSERT INTO bronze.{table} BY NAME SELECT UNNEST({row})")
 
 
+@pytest.mark.slow
 def test_a_plan_stops_where_no_cohorts_are_loaded(project: Project) -> None:
     write_charts(project.root, definitions=SEGMENTS)
     project.database.parent.mkdir()

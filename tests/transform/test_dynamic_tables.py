@@ -156,6 +156,7 @@ def sent(snapshots: dict[str, Snapshot], deployable: DeployabilityIndex, *names:
     return [call.args[0] for call in cursor.execute.call_args_list]
 
 
+@pytest.mark.slow
 def test_a_plan_makes_the_tables_and_a_run_refreshes_them(snapshots: dict[str, Snapshot]) -> None:
     """Looked at as a snapshot, without the charts' own queries, and by the rules and the grammar of all statements."""
     charts = ("chart_orders", "daily_metrics", "lifecycle_weekly")
@@ -183,6 +184,7 @@ def test_each_chart_gives_the_same_rows_whenever_it_is_refreshed(snapshots: dict
         assert not [*chart.render_query_or_raise(snapshots=snapshots).find_all(*NEVER_TWICE_THE_SAME)], chart.name
 
 
+@pytest.mark.slow
 def test_no_chart_reads_another_chart(snapshots: dict[str, Snapshot]) -> None:
     """Snowflake refuses a dynamic table that reads another through a view (user-guide/dynamic-tables-limitations)."""
     charts = {name for name, each in snapshots.items() if each.model.kind.is_managed}

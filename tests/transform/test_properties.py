@@ -105,6 +105,7 @@ SCALARS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(values=st.lists(SCALARS, min_size=len(KEYS), max_size=len(KEYS)))
 def test_every_key_is_found_and_a_value_that_does_not_fit_its_type_is_null(
     odd_columns: duckdb.DuckDBPyConnection, values: list[Any]
@@ -141,6 +142,7 @@ def list_values_of(tmp_path_factory: pytest.TempPathFactory, product: Product) -
         yield connection
 
 
+@pytest.mark.slow
 @given(
     properties=st.dictionaries(
         st.sampled_from(KEYS_OF_LISTS), st.one_of(INNER, OBJECTS, st.lists(st.one_of(VALUES, OBJECTS), max_size=3))
@@ -156,6 +158,7 @@ def test_a_list_has_the_values_that_amplitude_splits_a_property_into(
     assert sorted(rows) == sorted(expected)
 
 
+@pytest.mark.slow
 def test_declared_properties_are_columns_of_events_and_users_and_the_catalogue_says_what_was_sent(
     loaded: Project,
 ) -> None:
@@ -229,6 +232,7 @@ def test_the_guides_example_is_right_and_names_all_keys_and_types(tmp_path: Path
     assert {word for word in words if f"`{word}`" not in guide} == set()
 
 
+@pytest.mark.slow
 def test_a_property_that_is_declared_later_rebuilds_no_table(loaded: Project) -> None:
     models = ("gold.events", "gold.users", "gold.property_catalogue")
     warehouse.plan(loaded, models=models)

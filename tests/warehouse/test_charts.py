@@ -26,6 +26,8 @@ from support.charts import DEFINITIONS_OF_GUIDE, EXAMPLES, GUIDE, PROPERTIES_OF_
 from support.project import REPOSITORY, SQLMESH, Project, make_project
 from support.shared import built_once
 
+pytestmark = pytest.mark.slow
+
 ORDERS = """\
 type: segmentation
 title: "Orders */ by country, it's {weekly}"

@@ -117,6 +117,7 @@ def test_a_hole_holds_back_what_follows_until_it_is_filled(project: Project, sim
     warehouse.assert_equals_oracle(project, archived(project))
 
 
+@pytest.mark.slow
 def test_two_projects_with_the_same_app_and_ids_stay_apart_and_wait_for_each_other(
     project: Project, simulator: Simulator
 ) -> None:
@@ -218,6 +219,7 @@ def test_an_event_type_that_becomes_inactive_or_active_again_counts_so_for_all_t
     warehouse.assert_equals_oracle(project, archived(project), inactive=types[1])
 
 
+@pytest.mark.slow
 def test_an_hour_with_another_content_is_restated_by_the_printed_command(built: Project, tmp_path: Path) -> None:
     project = built
     largest = max(archived(project), key=lambda path: path.stat().st_size)
@@ -294,6 +296,7 @@ def test_a_project_with_a_new_name_is_what_it_was_under_the_old_one(built: Proje
     assert project.load_here("status").returncode == 0
 
 
+@pytest.mark.slow
 def test_exports_of_several_apps_and_years_load_and_no_session_is_minus_one(project: Project, tmp_path: Path) -> None:
     """The shapes that real exports have had: 49 keys in 2020, groups, an id that is no UUID, an event ten days late."""
     hours = [datetime(2020, 11, 24, 9), datetime(2020, 12, 1, 19), datetime(2021, 1, 2, 15)]
