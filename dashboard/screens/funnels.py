@@ -130,7 +130,7 @@ def show_steps(rows: pd.DataFrame) -> None:
 
 def step_label(row: Any) -> str:
     """Return what stands on a bar: the share of all, that of the step before, and how long users took."""
-    parts = [f"<b>{share(row.conversion_from_start)}</b>", count(row.users)]  # on one line they are too wide for a phone
+    parts = [f"<b>{share(row.conversion_from_start)}</b>", count(row.users)]  # one line would be too wide for a phone
     if row.step > 1 and pd.notna(row.conversion_from_previous):
         parts.append(f"{share(row.conversion_from_previous)} of {row.step - 1}.")
     if row.step > 1 and pd.notna(row.median_seconds):
