@@ -9,6 +9,7 @@ from typing import Self, TypeAlias
 import psycopg2
 from psycopg2.extensions import connection
 
+from ..bronze.ducklake import PORT, SSLMODE, lake_catalogue
 from ..errors import AmplitudeError
 from ..settings import port
 
@@ -48,6 +49,19 @@ class StateDatabase:
             sslmode=os.environ.get("SQLMESH_STATE_SSLMODE", "require"),
         )
 
+    @classmethod
+    def of_catalogue(cls) -> Self:
+        """Return the database that has DuckLake's catalogue: the state has a schema of its own there."""
+        catalogue = lake_catalogue()
+        return cls(
+            host=catalogue.host or "",
+            port=catalogue.port or PORT,
+            database=catalogue.database or "",
+            user=catalogue.username or "",
+            password=catalogue.password or "",
+            sslmode=(catalogue.query or {}).get("sslmode", SSLMODE),
+        )
+
     def connect(self, who: str) -> Connection:
         """Open a connection, which others see under the name of `who`.
 
@@ -80,9 +94,10 @@ def state_place(destination: str) -> StateDatabase | Path | None:
     """Return where SQLMesh keeps its state for a warehouse: in PostgreSQL, in a file of DuckDB, or beside the tables.
 
     Beside Snowflake that is PostgreSQL, where many small writes belong. A file (SQLMESH_STATE_FILE) is for trials.
+    DuckLake has a PostgreSQL anyway.
 
     Args:
-        destination: the warehouse, `duckdb` or `snowflake`.
+        destination: the warehouse, `duckdb`, `ducklake` or `snowflake`.
 
     Returns:
         None for the warehouse itself.
@@ -94,6 +109,8 @@ def state_place(destination: str) -> StateDatabase | Path | None:
         return Path(file)
     if os.environ.get("SQLMESH_STATE_HOST"):
         return StateDatabase.of_environment()
+    if destination == "ducklake":
+        return StateDatabase.of_catalogue()
     if destination == "snowflake":
         raise AmplitudeError("SQLMESH_STATE_HOST is missing: with Snowflake, SQLMesh keeps its state in PostgreSQL.")
     return None
