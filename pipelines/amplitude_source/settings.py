@@ -50,7 +50,12 @@ EXPERIMENT_REGIONS = {"us": "https://experiment.amplitude.com", "eu": "https://e
 MOST_SAMPLED_USERS = 360  # which Amplitude allows in an hour
 
 DESTINATION_VARIABLE, GATEWAY_VARIABLE = "AMPLITUDE_DESTINATION", "SQLMESH_GATEWAY"
-GATEWAYS = {"duckdb": "local", "ducklake": "ducklake", "snowflake": "snowflake"}  # of SQLMesh, by the destination that it builds on
+GATEWAYS = {
+    "duckdb": "local",
+    "ducklake": "ducklake",
+    "snowflake": "snowflake",
+}  # of SQLMesh, by the destination that it builds on
+ENGINES = {"duckdb": "duckdb", "ducklake": "duckdb", "snowflake": "snowflake"}  # whose SQL they take
 DESTINATIONS = (*GATEWAYS, "filesystem")
 CATALOG = "amplitude"  # DuckDB names it after the file, and the views of silver and gold go by that name
 DUCKDB_VARIABLE = "DESTINATION__DUCKDB__CREDENTIALS"

@@ -2,8 +2,12 @@
 
 import itertools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from amplitude_source.bronze.ducklake import connect, lake_credentials
 from amplitude_source.settings import load_projects
@@ -18,10 +22,26 @@ _NUMBERS = itertools.count(1)
 class DuckLakeProject(Project):
     """Such a checkout."""
 
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A connection to its tables."""
+        with self.entered():
+            return connect(lake_credentials(load_projects()[0].lake))
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """DuckDB signs in once for the queries within."""
+        with self.connect():
+            yield
+
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query on the tables of DuckLake."""
-        with self.entered(), connect(lake_credentials(load_projects()[0].lake)) as connection:
+        with self.connect() as connection:
             return connection.execute(sql, parameters).fetchall()
+
+    @property
+    def bucket(self) -> str:
+        """The bucket of its lake."""
+        return self.env["SOURCES__AMPLITUDE__LAKE__BUCKET_URL"].removeprefix("s3://").partition("/")[0]
 
 
 def make_ducklake_project(folder: Path, simulator: Simulator, postgres: Postgres, s3: S3Server) -> DuckLakeProject:

@@ -22,7 +22,6 @@ from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema
 from dlt.common.storages import FilesystemConfiguration
 from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTransientException
-from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.impl.ducklake.configuration import DuckLakeClientConfiguration, DuckLakeCredentials
 from dlt.destinations.impl.ducklake.ducklake import DuckLakeClient, DuckLakeCopyJob
 from dlt.destinations.impl.ducklake.sql_client import DuckLakeSqlClient
@@ -35,13 +34,13 @@ from ..settings import CATALOG, CATALOGUE_VARIABLE, DuckLakeSettings, resolve
 EXTENSIONS = ("httpfs", "postgres_scanner", "ducklake")
 INSTALL = ".venv/bin/pip install --editable '.[ducklake]'"
 FOLDER = "ducklake"  # of the lake
+NAME = CATALOG.upper()  # as SQLMesh writes names, which it looks for by their letters
 METADATA_SCHEMA = "ducklake"  # of the catalogue's database
 SSLMODE, CONNECT_SECONDS, PORT = "require", 10, 5432
 DRIVERS = ("postgres", "postgresql")
 # A conflict means that another process has committed meanwhile, which a load of an hour does some ten times.
 CONFLICT = "Transaction conflict"
 ATTEMPTS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 40, 0.05, 2.0
-# DuckLake itself tries again where two commits only want the same number; ten times by default, which loaders use up.
 COMMIT_ATTEMPTS = 100
 
 Result = TypeVar("Result")
@@ -55,7 +54,7 @@ def lake_credentials(lake: LakeConfiguration) -> DuckLakeCredentials:
     """
     storage = lake.copy()
     storage.bucket_url = f"{lake.bucket_url.rstrip('/')}/{FOLDER}"
-    return DuckLakeCredentials(CATALOG, METADATA_SCHEMA, lake_catalogue(), storage)
+    return DuckLakeCredentials(NAME, METADATA_SCHEMA, lake_catalogue(), storage)
 
 
 def lake_catalogue() -> ConnectionStringCredentials:
@@ -83,23 +82,16 @@ def catalogue_fault(fault: str) -> str:
 def connect(credentials: DuckLakeCredentials) -> duckdb.DuckDBPyConnection:
     """Open DuckDB with the tables of DuckLake as its current catalog.
 
-    All connections of this process to one lake share a DuckDB in memory while any is open, so that only the first of
-    them signs in. Secrets are DuckDB's own, which it never shows; none is part of a statement that fails later.
+    All connections of this process to one lake share a DuckDB in memory while any is open: the first one signs in.
 
     Raises:
         AmplitudeError: the extensions are not installed, or the catalogue or its files cannot be used.
     """
     connection = duckdb.connect(f":memory:{credentials.catalog_location()} {credentials.storage_url}")
     try:
-        for name in EXTENSIONS:
-            connection.execute(f"LOAD {literal(extension_file(name))}")
-        for statement in secrets(credentials):
-            connection.execute(statement)
-        connection.execute(f"SET GLOBAL ducklake_max_retry_count = {COMMIT_ATTEMPTS}")
-        connection.execute("SET GLOBAL TimeZone = 'UTC'")
-        # Without inlined rows: PostgreSQL has no text with the character 0, and a person's rows lie in files alone.
-        connection.execute(f"ATTACH IF NOT EXISTS 'ducklake:{CATALOG}' AS {CATALOG} (DATA_INLINING_ROW_LIMIT 0)")
-        connection.execute(f"USE {CATALOG}")
+        if not connection.execute(f"FROM duckdb_databases() WHERE database_name = '{NAME}'").fetchall():
+            attach(connection, credentials)
+        connection.execute(f'USE "{NAME}"')
     except duckdb.Error as error:
         connection.close()
         raise AmplitudeError(refusal(error, credentials)) from error
@@ -107,6 +99,19 @@ def connect(credentials: DuckLakeCredentials) -> duckdb.DuckDBPyConnection:
         connection.close()
         raise
     return connection
+
+
+def attach(connection: duckdb.DuckDBPyConnection, credentials: DuckLakeCredentials) -> None:
+    """Have DuckDB sign in, by secrets of its own, which it never shows."""
+    for name in EXTENSIONS:
+        connection.execute(f"LOAD {literal(extension_file(name))}")
+    for statement in secrets(credentials):
+        connection.execute(statement)
+    # DuckLake itself tries again where two commits only want the same number, by default ten times.
+    connection.execute(f"SET GLOBAL ducklake_max_retry_count = {COMMIT_ATTEMPTS}")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    # Without inlined rows: PostgreSQL has no text with the character 0, and a person's rows lie in files alone.
+    connection.execute(f"ATTACH IF NOT EXISTS 'ducklake:{CATALOG}' AS \"{NAME}\" (DATA_INLINING_ROW_LIMIT 0)")
 
 
 def extension_file(name: str) -> str:
@@ -140,10 +145,14 @@ def secrets(credentials: DuckLakeCredentials) -> Iterator[str]:
     options = {"connect_timeout": CONNECT_SECONDS, "sslmode": SSLMODE, **(catalogue.query or {})}
     path = " ".join(f"{name}={value}" for name, value in options.items())
     parameters = f"MAP {{'TYPE': 'postgres', 'SECRET': '{CATALOG}_catalogue'}}"
-    place = {"METADATA_PATH": path, "METADATA_SCHEMA": credentials.metadata_schema, "DATA_PATH": credentials.storage_url}
+    place = {
+        "METADATA_PATH": path,
+        "METADATA_SCHEMA": METADATA_SCHEMA,
+        "DATA_PATH": credentials.storage_url,
+    }
     yield secret(CATALOG, "ducklake", place, f", METADATA_PARAMETERS {parameters}")
     if not storage.is_local_filesystem:
-        yield secret(f"{CATALOG}_files", "s3", s3_login(storage), ", USE_SSL " + str(is_https(storage)).lower())
+        yield secret(f"{CATALOG}_files", "s3", s3_login(storage))
 
 
 def secret(name: str, kind: str, values: dict[str, Any], more: str = "") -> str:
@@ -156,13 +165,14 @@ def s3_login(storage: FilesystemConfiguration) -> dict[str, Any]:
     """Return what DuckDB needs to know of S3, as the lake has it."""
     with told_credentials():
         keys = storage.credentials.to_session_credentials()
-    address = endpoint(storage)
+    scheme, _, address = endpoint(storage).partition("://")
     return {
         "KEY_ID": keys["aws_access_key_id"],
         "SECRET": keys["aws_secret_access_key"],
         "SESSION_TOKEN": keys["aws_session_token"],
         "REGION": storage.credentials.region_name,
-        "ENDPOINT": address.partition("://")[2],
+        "ENDPOINT": address,
+        "USE_SSL": scheme == "https",
         "URL_STYLE": storage.credentials.s3_url_style or "path",
         "SCOPE": storage.bucket_url,
     }
@@ -175,11 +185,6 @@ def endpoint(storage: FilesystemConfiguration) -> str:
     given = storage.credentials.endpoint_url
     client = boto3.Session(region_name=storage.credentials.region_name).client("s3", endpoint_url=given)
     return str(client.meta.endpoint_url)
-
-
-def is_https(storage: FilesystemConfiguration) -> bool:
-    """Return whether S3 is asked by https, as it is except on this machine."""
-    return endpoint(storage).startswith("https:")
 
 
 def literal(value: object) -> str:
@@ -211,7 +216,7 @@ def again(act: Callable[[], Result]) -> Result:
         except (DatabaseTransientException, duckdb.TransactionException) as error:
             if CONFLICT not in str(error):
                 raise
-        time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - so that two do not meet again and again
+        time.sleep(random.uniform(pause / 2, pause))
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
     return act()
 
@@ -225,7 +230,7 @@ class SqlClient(DuckLakeSqlClient):
         """Open a connection whose tables are those of the dataset."""
         self._conn = connect(self.credentials)
         if self.has_dataset():
-            self._conn.execute(f"SET search_path = {literal(f'{CATALOG}.{self.dataset_name}')}")
+            self._conn.execute(f"SET search_path = {literal(f'{NAME}.{self.dataset_name}')}")
         return self._conn
 
     def close_connection(self) -> None:

@@ -1,5 +1,6 @@
 """SQLMesh's state: whether it can be reached, who is at work, and which version wrote it."""
 
+import os
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -10,11 +11,12 @@ import psycopg2
 from ...bronze.duckdb_file import patiently
 from ...errors import AmplitudeError
 from ...invocation import sqlmesh_command
-from ...settings import duckdb_path
+from ...settings import CATALOGUE_VARIABLE, duckdb_path
 from ...transform.state_database import Connection, at_work, holder, state_place
 from .findings import Checkup
 
 STATE = "SQLMesh's state"
+STATE_VARIABLE = "SQLMESH_STATE_HOST"
 VERSIONS = "SELECT sqlmesh_version, sqlglot_version FROM sqlmesh._versions"
 
 
@@ -27,6 +29,7 @@ def check_state(checkup: Checkup, destination: str) -> None:
     """
     with checkup.asking(STATE):
         place = state_place(destination) or duckdb_path(checkup.root)
+        setting = STATE_VARIABLE if os.environ.get(STATE_VARIABLE) else CATALOGUE_VARIABLE
         if isinstance(place, Path):
             _compare(checkup, _versions_of_file(place))
             return
@@ -36,7 +39,7 @@ def check_state(checkup: Checkup, destination: str) -> None:
                     checkup.warn(STATE, f"{at_work(held)}: wait until it has ended.")
                 _compare(checkup, _versions_of_database(connection))
         except psycopg2.Error as error:
-            raise AmplitudeError(f"{place.gone(error)} Start it, or check SQLMESH_STATE_HOST and its login.") from error
+            raise AmplitudeError(f"{place.gone(error)} Start it, or check {setting} and its login.") from error
 
 
 def _versions_of_file(path: Path) -> tuple[str, str] | None:
