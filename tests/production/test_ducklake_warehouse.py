@@ -17,9 +17,8 @@ from support.project import Project, make_project, succeeded
 pytestmark = pytest.mark.slow
 
 HOUR = timedelta(hours=1)
-# What is compared before a change lands: the chain of incremental models with its first view, and the last table of
-# all. Each night, every table is.
-SOME = ("silver.events", "silver.user_aliases", "silver.user_days", "gold.export_hours_taken", "gold.daily_metrics")
+# What is built before a change lands: the first incremental models, and what an audit reads. Each night, all is.
+SOME = ("silver.events", "silver.apps", "gold.export_coverage")
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,13 @@ def test_a_warehouse_on_ducklake_ends_with_the_rows_of_one_on_duckdb(
         project.set_clock(end, simulator)
         succeeded(project.load_here("--start", hour_text(changed), "--end", hour_text(changed)))
         succeeded(project.load_here())
-    with pytest.raises(AssertionError, match=r"EXPORT_RECONCILIATION.*Audits failed"):  # the old hour is in silver
-        warehouse.run(lake)
+    if is_whole:
+        with pytest.raises(AssertionError, match=r"EXPORT_RECONCILIATION.*Audits failed"):  # silver has the old hour
+            warehouse.run(lake)
     warehouse.plan(lake, restate=["silver.events"], start=str(changed), models=models)
     warehouse.run(lake)
     warehouse.plan(local, models=models)
-    assert_same_rows_on_both(lake, local, warehouse.BUILT_TABLES if is_whole else SOME)
+    assert_same_rows_on_both(lake, local, warehouse.BUILT_TABLES if is_whole else SOME[:2])
 
 
 def assert_same_rows_on_both(lake: DuckLakeProject, local: Project, names: tuple[str, ...]) -> None:

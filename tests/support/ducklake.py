@@ -4,13 +4,14 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 
-from amplitude_source.bronze.ducklake import connect, lake_credentials
-from amplitude_source.settings import load_projects
+from amplitude_source.bronze.ducklake import connect, lake_credentials, shared
+from amplitude_source.settings import CATALOGUE_VARIABLE, load_projects
 from simulator.server import Simulator
 from support.postgres import USER, Postgres
 from support.project import Project, make_project
@@ -19,18 +20,28 @@ from support.s3 import S3Server
 _NUMBERS = itertools.count(1)
 
 
+@dataclass
 class DuckLakeProject(Project):
     """Such a checkout."""
+
+    s3: S3Server = field(kw_only=True)
+    bucket: str = field(kw_only=True)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A connection to its tables."""
         with self.entered():
             return connect(lake_credentials(load_projects()[0].lake))
 
+    def with_settings(self, **env: str) -> Self:
+        """The same checkout and warehouse with other settings."""
+        return replace(self, env={**self.env, **env})
+
     @contextmanager
     def opened(self) -> Iterator[None]:
         """DuckDB signs in once for the queries within."""
-        with self.connect():
+        with self.entered():
+            credentials = lake_credentials(load_projects()[0].lake)
+        with shared(credentials):
             yield
 
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
@@ -38,10 +49,15 @@ class DuckLakeProject(Project):
         with self.connect() as connection:
             return connection.execute(sql, parameters).fetchall()
 
+    def archived(self) -> dict[str, bytes]:
+        """The lake's members by their names."""
+        files = self.s3.files(self.bucket, "amplitude/raw/")
+        return {Path(key).name: data for key, data in files.items() if key.endswith(".json.gz")}
+
     @property
-    def bucket(self) -> str:
-        """The bucket of its lake."""
-        return self.env["SOURCES__AMPLITUDE__LAKE__BUCKET_URL"].removeprefix("s3://").partition("/")[0]
+    def database(self) -> str:  # type: ignore[override]  # it is no file here
+        """The database of its catalogue."""
+        return self.env[CATALOGUE_VARIABLE].rpartition("/")[2].partition("?")[0]
 
 
 def make_ducklake_project(folder: Path, simulator: Simulator, postgres: Postgres, s3: S3Server) -> DuckLakeProject:
@@ -49,12 +65,9 @@ def make_ducklake_project(folder: Path, simulator: Simulator, postgres: Postgres
     project = make_project(folder, simulator)
     database = f"lake_{os.getpid()}_{next(_NUMBERS)}"
     postgres.execute("postgres", f"CREATE DATABASE {database}")
-    env = {
-        **s3.env(s3.new_bucket()),
-        "AMPLITUDE_DESTINATION": "ducklake",
-        "DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG": catalogue(postgres, database),
-    }
-    return DuckLakeProject(project.root, project.env | env)
+    bucket = s3.new_bucket()
+    chosen = {"AMPLITUDE_DESTINATION": "ducklake", CATALOGUE_VARIABLE: catalogue(postgres, database)}
+    return DuckLakeProject(project.root, project.env | s3.env(bucket) | chosen, s3=s3, bucket=bucket)
 
 
 def catalogue(postgres: Postgres, database: str) -> str:

@@ -15,7 +15,7 @@ from dlt.extract import DltSource
 from ..settings import AmplitudeSettings, duckdb_path
 from .duckdb_destination import DuckDB
 from .duckdb_file import patiently
-from .ducklake import DuckLake, lake_credentials
+from .ducklake import DuckLake, lake_credentials, shared
 from .files import DATASET, LAYOUT
 from .snowflake import STAGING, snowflake_destination
 
@@ -92,7 +92,7 @@ def make_destination(destination: str, settings: AmplitudeSettings, *, read_only
         credentials.global_config = DUCKDB_CONFIG
         return DuckDB(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
     if destination == "ducklake":
-        return DuckLake(credentials=lake_credentials(settings.lake))
+        return DuckLake(credentials=lake_credentials(settings.lake, read_only=read_only))
     return snowflake_destination(settings.lake.bucket_url.rstrip("/"))
 
 
@@ -111,7 +111,7 @@ def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
         with patiently(lambda: duckdb.connect(path, read_only=read_only), path):
             yield
     elif pipeline.destination.destination_name == "ducklake":
-        with pipeline.sql_client():
+        with shared(pipeline.sql_client().credentials):
             yield
     else:
         yield

@@ -1,23 +1,21 @@
 """DuckLake as the destination: tables in Parquet files of the lake, and PostgreSQL as their catalogue.
 
-DuckDB reads and writes them in this process. Several processes may do so at once: a commit that meets another one's is
-undone by DuckLake and then tried again here.
+DuckDB reads and writes them in this process. Several processes may do so at once: they read, ask and type at the same
+time, and write one after the other.
 """
 
-import random
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any
 
 import dlt
 import duckdb
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
+from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import ConnectionStringCredentials
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import LoadJob
-from dlt.common.destination.dataset import DBApiCursor
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema
 from dlt.common.storages import FilesystemConfiguration
@@ -25,11 +23,11 @@ from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTrans
 from dlt.destinations.impl.ducklake.configuration import DuckLakeClientConfiguration, DuckLakeCredentials
 from dlt.destinations.impl.ducklake.ducklake import DuckLakeClient, DuckLakeCopyJob
 from dlt.destinations.impl.ducklake.sql_client import DuckLakeSqlClient
-from dlt.destinations.typing import DBTransaction
 
 from ..errors import AmplitudeError, without_logins
 from ..lake.storage import LAKE_VARIABLE, LakeConfiguration, told_credentials
-from ..settings import CATALOG, CATALOGUE_VARIABLE, DuckLakeSettings, resolve
+from ..lock import BusyError
+from ..settings import CATALOG, CATALOGUE_VARIABLE, DuckLakeSettings
 
 EXTENSIONS = ("httpfs", "postgres_scanner", "ducklake")
 INSTALL = ".venv/bin/pip install --editable '.[ducklake]'"
@@ -38,23 +36,26 @@ NAME = CATALOG.upper()  # as SQLMesh writes names, which it looks for by their l
 METADATA_SCHEMA = "ducklake"  # of the catalogue's database
 SSLMODE, CONNECT_SECONDS, PORT = "require", 10, 5432
 DRIVERS = ("postgres", "postgresql")
-# A conflict means that another process has committed meanwhile, which a load of an hour does some ten times.
-CONFLICT = "Transaction conflict"
-ATTEMPTS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 40, 0.05, 2.0
-COMMIT_ATTEMPTS = 100
-
-Result = TypeVar("Result")
+# Numbers of PostgreSQL's own, in the catalogue's database: of who writes bronze, and of who builds silver and gold.
+LOADERS_LOCK, BUILDERS_LOCK = 20260602, 20260601
+LONGEST_WAIT_SECONDS = 3_600
 
 
-def lake_credentials(lake: LakeConfiguration) -> DuckLakeCredentials:
+def lake_credentials(lake: LakeConfiguration, *, read_only: bool = True) -> DuckLakeCredentials:
     """Return the catalogue of the settings, and the folder of the lake that has the files.
+
+    Args:
+        lake: of any project.
+        read_only: whether bronze is only read, so that loads need not wait.
 
     Raises:
         AmplitudeError: as for `lake_catalogue`.
     """
     storage = lake.copy()
     storage.bucket_url = f"{lake.bucket_url.rstrip('/')}/{FOLDER}"
-    return DuckLakeCredentials(NAME, METADATA_SCHEMA, lake_catalogue(), storage)
+    credentials = DuckLakeCredentials(NAME, METADATA_SCHEMA, lake_catalogue(), storage)
+    credentials.read_only = read_only
+    return credentials
 
 
 def lake_catalogue() -> ConnectionStringCredentials:
@@ -64,9 +65,11 @@ def lake_catalogue() -> ConnectionStringCredentials:
         AmplitudeError: the catalogue is not named, or its address is none of PostgreSQL's. The sentence has no address.
     """
     try:
-        catalogue = resolve(DuckLakeSettings(), ("destination", FOLDER)).credentials.catalog
+        catalogue = resolve_configuration(DuckLakeSettings(), sections=("destination", FOLDER)).credentials.catalog
     except ConfigFieldMissingException as error:
         raise AmplitudeError(catalogue_fault("is missing")) from error
+    except ConfigurationException as error:
+        raise AmplitudeError(catalogue_fault("is no address of PostgreSQL")) from error
     if catalogue.drivername not in DRIVERS:
         raise AmplitudeError(catalogue_fault("is no address of PostgreSQL"))
     if missing := [name for name in ("host", "database", "username") if not getattr(catalogue, name)]:
@@ -79,17 +82,94 @@ def catalogue_fault(fault: str) -> str:
     return f"{CATALOGUE_VARIABLE} {fault}: write it like postgresql://user:password@host:5432/database."
 
 
+_shared: dict[str, duckdb.DuckDBPyConnection] = {}
+
+
+@contextmanager
+def shared(credentials: DuckLakeCredentials) -> Iterator[None]:
+    """Have what connects within share a DuckDB, so that only the first signs in; those who write are alone within.
+
+    A database in memory with a name would be shared, too, but DuckDB 1.5.5 may hang as it opens that again.
+
+    Raises:
+        BusyError: another process writes, and goes on for an hour.
+    """
+    place = place_of(credentials)
+    if place in _shared:
+        yield
+        return
+    with ExitStack() as stack:
+        if not credentials.read_only:
+            stack.enter_context(locked(credentials.catalog, LOADERS_LOCK))
+        _shared[place] = stack.enter_context(connect(credentials))
+        try:
+            yield
+        finally:
+            del _shared[place]
+
+
+@contextmanager
+def locked(catalogue: ConnectionStringCredentials, lock: int, *, waits: bool = True) -> Iterator[bool]:
+    """Hold a lock of the catalogue's database; it ends with its holder, be that killed.
+
+    Loads of several machines write one after the other, because DuckLake is not safe for those who delete at once: of
+    two commits that delete from a file with deleted rows, the second takes back what the first did (1.5.5). Also, dlt's
+    loads share tables for what is to be merged.
+
+    Args:
+        catalogue: whose lock it is.
+        lock: its number.
+        waits: whether to wait for another holder.
+
+    Yields:
+        Whether it is held.
+
+    Raises:
+        BusyError: another process holds it for an hour.
+        AmplitudeError: the database cannot be reached.
+    """
+    import psycopg2  # only here: most commands do without
+
+    try:
+        connection = psycopg2.connect(
+            host=catalogue.host,
+            port=catalogue.port or PORT,
+            dbname=catalogue.database,
+            user=catalogue.username,
+            password=catalogue.password,
+            **options_of(catalogue),
+            keepalives_idle=60,  # seconds; what lies between may forget a connection that is still for minutes
+        )
+    except psycopg2.OperationalError as error:
+        raise AmplitudeError(unreachable(catalogue, str(error))) from error
+    with closing(connection):
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = '{LONGEST_WAIT_SECONDS}s'")
+            try:
+                cursor.execute(f"SELECT {'pg_advisory_lock' if waits else 'pg_try_advisory_lock'}(%s)", [lock])
+            except psycopg2.errors.LockNotAvailable as error:
+                raise BusyError(
+                    "Another load writes to DuckLake for an hour already: end it, then run again."
+                ) from error
+            yield waits or cursor.fetchone() == (True,)
+
+
+def place_of(credentials: DuckLakeCredentials) -> str:
+    """Return what tells one DuckLake from another."""
+    return f"{credentials.catalog_location()} {credentials.storage_url}"
+
+
 def connect(credentials: DuckLakeCredentials) -> duckdb.DuckDBPyConnection:
     """Open DuckDB with the tables of DuckLake as its current catalog.
-
-    All connections of this process to one lake share a DuckDB in memory while any is open: the first one signs in.
 
     Raises:
         AmplitudeError: the extensions are not installed, or the catalogue or its files cannot be used.
     """
-    connection = duckdb.connect(f":memory:{credentials.catalog_location()} {credentials.storage_url}")
+    known = _shared.get(place_of(credentials))
+    connection = known.cursor() if known else duckdb.connect()
     try:
-        if not connection.execute(f"FROM duckdb_databases() WHERE database_name = '{NAME}'").fetchall():
+        if not known:
             attach(connection, credentials)
         connection.execute(f'USE "{NAME}"')
     except duckdb.Error as error:
@@ -107,11 +187,9 @@ def attach(connection: duckdb.DuckDBPyConnection, credentials: DuckLakeCredentia
         connection.execute(f"LOAD {literal(extension_file(name))}")
     for statement in secrets(credentials):
         connection.execute(statement)
-    # DuckLake itself tries again where two commits only want the same number, by default ten times.
-    connection.execute(f"SET GLOBAL ducklake_max_retry_count = {COMMIT_ATTEMPTS}")
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     # Without inlined rows: PostgreSQL has no text with the character 0, and a person's rows lie in files alone.
-    connection.execute(f"ATTACH IF NOT EXISTS 'ducklake:{CATALOG}' AS \"{NAME}\" (DATA_INLINING_ROW_LIMIT 0)")
+    connection.execute(f"ATTACH 'ducklake:{CATALOG}' AS \"{NAME}\" (DATA_INLINING_ROW_LIMIT 0)")
 
 
 def extension_file(name: str) -> str:
@@ -142,8 +220,7 @@ def secrets(credentials: DuckLakeCredentials) -> Iterator[str]:
         "PASSWORD": catalogue.password or "",
     }
     yield secret(f"{CATALOG}_catalogue", "postgres", login)
-    options = {"connect_timeout": CONNECT_SECONDS, "sslmode": SSLMODE, **(catalogue.query or {})}
-    path = " ".join(f"{name}={value}" for name, value in options.items())
+    path = " ".join(f"{name}={value}" for name, value in options_of(catalogue).items())
     parameters = f"MAP {{'TYPE': 'postgres', 'SECRET': '{CATALOG}_catalogue'}}"
     place = {
         "METADATA_PATH": path,
@@ -153,6 +230,11 @@ def secrets(credentials: DuckLakeCredentials) -> Iterator[str]:
     yield secret(CATALOG, "ducklake", place, f", METADATA_PARAMETERS {parameters}")
     if not storage.is_local_filesystem:
         yield secret(f"{CATALOG}_files", "s3", s3_login(storage))
+
+
+def options_of(catalogue: ConnectionStringCredentials) -> dict[str, Any]:
+    """Return libpq's options for the catalogue: ours, and those of its address."""
+    return {"connect_timeout": CONNECT_SECONDS, "sslmode": SSLMODE, **(catalogue.query or {})}
 
 
 def secret(name: str, kind: str, values: dict[str, Any], more: str = "") -> str:
@@ -200,31 +282,20 @@ def refusal(error: duckdb.Error, credentials: DuckLakeCredentials) -> str:
             f"The catalogue of DuckLake knows its files at another place than {credentials.storage_url}: set "
             f"{LAKE_VARIABLE} to the lake that it was made with, or {CATALOGUE_VARIABLE} to another database."
         )
-    catalogue = credentials.catalog
+    return unreachable(credentials.catalog, text)
+
+
+def unreachable(catalogue: ConnectionStringCredentials, reason: str) -> str:
+    """Say that the catalogue's database cannot be used."""
+    short = " ".join(reason.rpartition("failed: ")[2].split())
     return (
-        f"The catalogue of DuckLake, PostgreSQL on {catalogue.host}:{catalogue.port or PORT}, cannot be used: "
-        f"{text.rpartition('failed: ')[2]} {CATALOGUE_VARIABLE} names it."
+        f"The catalogue of DuckLake, PostgreSQL on {catalogue.host}:{catalogue.port or PORT}, cannot be used: {short} "
+        f"{CATALOGUE_VARIABLE} names it."
     )
 
 
-def again(act: Callable[[], Result]) -> Result:
-    """Act, once more as long as other processes commit first. Nothing of an attempt before is in the tables then."""
-    pause = FIRST_PAUSE_SECONDS
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return act()
-        except (DatabaseTransientException, duckdb.TransactionException) as error:
-            if CONFLICT not in str(error):
-                raise
-        time.sleep(random.uniform(pause / 2, pause))
-        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-    return act()
-
-
 class SqlClient(DuckLakeSqlClient):
-    """Opens DuckLake by `connect`, and does statements again that other processes were in the way of."""
-
-    _is_in_transaction = False
+    """Opens DuckLake by `connect`."""
 
     def open_connection(self) -> duckdb.DuckDBPyConnection:
         """Open a connection whose tables are those of the dataset."""
@@ -238,27 +309,6 @@ class SqlClient(DuckLakeSqlClient):
         if self._conn:
             self._conn.close()
             self._conn = None
-
-    @contextmanager
-    def begin_transaction(self) -> Iterator[DBTransaction]:
-        """Begin one, of which no single statement can be done again."""
-        self._is_in_transaction = True
-        try:
-            with super().begin_transaction() as transaction:
-                yield transaction
-        finally:
-            self._is_in_transaction = False
-
-    @contextmanager
-    def execute_query(self, query: str, *args: Any, **kwargs: Any) -> Iterator[DBApiCursor]:
-        """Execute a statement, by itself or as part of a transaction."""
-        of_parent = super().execute_query
-        with ExitStack() as stack:
-
-            def execute() -> DBApiCursor:
-                return stack.enter_context(of_parent(query, *args, **kwargs))
-
-            yield execute() if self._is_in_transaction else again(execute)
 
 
 class CopyJob(DuckLakeCopyJob):

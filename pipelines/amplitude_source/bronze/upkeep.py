@@ -3,7 +3,7 @@
 import dlt
 
 from .cleanup import LONGEST_LOAD_SECONDS
-from .ducklake import METADATA_SCHEMA, NAME, SqlClient
+from .ducklake import BUILDERS_LOCK, METADATA_SCHEMA, NAME, SqlClient, locked
 
 # An hour's load and its run make some hundred files. From so many on a run puts them in order, about twice a day.
 SMALL_BYTES, MANY_SMALL_FILES = 10 << 20, 2_000
@@ -17,12 +17,19 @@ OPTIONS = ("expire_older_than", "delete_older_than")
 
 
 def put_in_order(pipeline: dlt.Pipeline) -> None:
-    """Have DuckLake join its small files, and remove what is older than it is kept, if there are many by now."""
+    """Have DuckLake join its small files, and remove what is older than it is kept, if there are many by now.
+
+    Nobody may build silver and gold meanwhile, because they delete from the same files: then a later run does it.
+    """
     if pipeline.destination.destination_name != "ducklake":
         return
     with pipeline.sql_client() as client:
         ((small,),) = client.execute_sql(SMALL_FILES) or [(0,)]
-        if small >= MANY_SMALL_FILES:
+        if small < MANY_SMALL_FILES:
+            return
+        with locked(client.credentials.catalog, BUILDERS_LOCK, waits=False) as is_alone:
+            if not is_alone:
+                return
             for option in OPTIONS:
                 client.execute_sql(f"CALL {NAME}.set_option('{option}', '{KEPT}')")
             client.execute_sql(f"CHECKPOINT {NAME}")

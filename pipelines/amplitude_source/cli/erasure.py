@@ -43,7 +43,10 @@ SNOWFLAKE_KEEPS = (
     "Snowflake keeps deleted rows of bronze for Time Travel (DATA_RETENTION_TIME_IN_DAYS, 1 to 90 days) and then 7 "
     "days for Fail-safe, which nobody can shorten; its query history keeps the text of statements for 365 days."
 )
-DUCKLAKE_KEEPS = f"Files that a killed load left in the lake's folder {FOLDER} are in no table; a later load removes them after {KEPT}."
+DUCKLAKE_KEEPS = (
+    f"Files that a killed load left in the lake's folder {FOLDER} belong to no table; a later load removes them after "
+    f"{KEPT}."
+)
 S3_KEEPS = "A bucket with versions keeps the old files until its lifecycle rule deletes them."
 
 
@@ -205,7 +208,7 @@ class Erasure:
             for path in lake.paths(STAGING.rstrip("/")):
                 lake.remove(path)
         if self._destination == "ducklake":
-            with self._pipeline.sql_client() as client:
+            with kept_open(self._pipeline), self._pipeline.sql_client() as client:
                 forget_deleted(client)
         if self._destination == "duckdb":
             file = duckdb_path(Path.cwd())  # the repository's root

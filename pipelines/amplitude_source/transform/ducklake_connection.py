@@ -2,26 +2,17 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import click
 import duckdb
 from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
 from pydantic import PrivateAttr
 from sqlmesh.core.config import DuckDBConnectionConfig
-from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
 
-from ..bronze.ducklake import NAME, again, connect
+from ..bronze.ducklake import NAME, connect
 from ..errors import AmplitudeError
 from ..settings import CATALOG
 from .duckdb_connection import memory_limit
-
-
-class DuckLakeAdapter(DuckDBEngineAdapter):
-    """Does a statement again that a loader was in the way of; each is a transaction of its own."""
-
-    def _execute(self, sql: str, track_rows_processed: bool = False, **kwargs: Any) -> None:
-        again(lambda: super(DuckLakeAdapter, self)._execute(sql, track_rows_processed, **kwargs))
 
 
 class DuckLakeConnection(DuckDBConnectionConfig):
@@ -42,10 +33,6 @@ class DuckLakeConnection(DuckDBConnectionConfig):
         connection = cls(catalogs=attached, connector_config=session, register_comments=False)
         connection._credentials = credentials
         return connection
-
-    @property
-    def _engine_adapter(self) -> type[DuckLakeAdapter]:
-        return DuckLakeAdapter
 
     @property
     def _connection_factory(self) -> Callable[..., duckdb.DuckDBPyConnection]:

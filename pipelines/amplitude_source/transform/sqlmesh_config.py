@@ -119,7 +119,8 @@ def project_config(root: Path, command: str | None) -> Config:
     gateway = os.environ.get(GATEWAY_VARIABLE) or GATEWAYS.get(destination())
     if gateway is None:
         raise AmplitudeError(
-            f"{DESTINATION_VARIABLE}=filesystem has no warehouse for silver and gold: choose duckdb, ducklake or snowflake."
+            f"{DESTINATION_VARIABLE}=filesystem has no warehouse for silver and gold: choose duckdb, ducklake or "
+            "snowflake."
         )
     if gateway == "local":
         file = ":memory:" if command in DEVELOPER_COMMANDS else str(duckdb_path(root))

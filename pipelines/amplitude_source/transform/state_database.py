@@ -9,11 +9,11 @@ from typing import Self, TypeAlias
 import psycopg2
 from psycopg2.extensions import connection
 
-from ..bronze.ducklake import PORT, SSLMODE, lake_catalogue
+from ..bronze.ducklake import BUILDERS_LOCK, PORT, SSLMODE, lake_catalogue
 from ..errors import AmplitudeError
 from ..settings import port
 
-LOCK = 20260601  # in the state's own database, so any number does
+LOCK = BUILDERS_LOCK
 HOLDER = f"""
     SELECT application_name, backend_start AT TIME ZONE 'UTC'
     FROM pg_locks
@@ -94,7 +94,7 @@ def state_place(destination: str) -> StateDatabase | Path | None:
     """Return where SQLMesh keeps its state for a warehouse: in PostgreSQL, in a file of DuckDB, or beside the tables.
 
     Beside Snowflake that is PostgreSQL, where many small writes belong. A file (SQLMESH_STATE_FILE) is for trials.
-    DuckLake has a PostgreSQL anyway.
+    DuckLake has it beside its catalogue, where loads that put files in order see whether models are built.
 
     Args:
         destination: the warehouse, `duckdb`, `ducklake` or `snowflake`.
@@ -105,12 +105,12 @@ def state_place(destination: str) -> StateDatabase | Path | None:
     Raises:
         AmplitudeError: beside Snowflake it has no place.
     """
+    if destination == "ducklake":
+        return StateDatabase.of_catalogue()
     if destination == "snowflake" and (file := os.environ.get("SQLMESH_STATE_FILE")):
         return Path(file)
     if os.environ.get("SQLMESH_STATE_HOST"):
         return StateDatabase.of_environment()
-    if destination == "ducklake":
-        return StateDatabase.of_catalogue()
     if destination == "snowflake":
         raise AmplitudeError("SQLMESH_STATE_HOST is missing: with Snowflake, SQLMesh keeps its state in PostgreSQL.")
     return None

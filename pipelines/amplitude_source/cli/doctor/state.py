@@ -1,6 +1,5 @@
 """SQLMesh's state: whether it can be reached, who is at work, and which version wrote it."""
 
-import os
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,6 @@ from ...transform.state_database import Connection, at_work, holder, state_place
 from .findings import Checkup
 
 STATE = "SQLMesh's state"
-STATE_VARIABLE = "SQLMESH_STATE_HOST"
 VERSIONS = "SELECT sqlmesh_version, sqlglot_version FROM sqlmesh._versions"
 
 
@@ -29,7 +27,7 @@ def check_state(checkup: Checkup, destination: str) -> None:
     """
     with checkup.asking(STATE):
         place = state_place(destination) or duckdb_path(checkup.root)
-        setting = STATE_VARIABLE if os.environ.get(STATE_VARIABLE) else CATALOGUE_VARIABLE
+        setting = CATALOGUE_VARIABLE if destination == "ducklake" else "SQLMESH_STATE_HOST"
         if isinstance(place, Path):
             _compare(checkup, _versions_of_file(place))
             return
