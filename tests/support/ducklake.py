@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -39,9 +39,9 @@ class DuckLakeProject(Project):
     @contextmanager
     def opened(self) -> Iterator[None]:
         """DuckDB signs in once for the queries within."""
-        with self.entered():
-            credentials = lake_credentials(load_projects()[0].lake)
-        with shared(credentials):
+        with ExitStack() as stack:
+            with self.entered():
+                stack.enter_context(shared(lake_credentials(load_projects()[0].lake)))
             yield
 
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
