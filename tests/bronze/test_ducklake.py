@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from amplitude_source.bronze import ducklake
+from amplitude_source.errors import AmplitudeError
 from amplitude_source.settings import CATALOGUE_VARIABLE, load_projects
 from support.ducklake import DuckLakeProject
 from support.project import Project, sentence
@@ -33,7 +34,6 @@ def test_a_catalogue_that_cannot_be_is_refused_by_both_tools(project: Project, a
     assert part in told
     assert CATALOGUE_VARIABLE in told
     with project.entered():
-        from amplitude_source.errors import AmplitudeError
         from amplitude_source.transform.sqlmesh_config import ducklake as connection
 
         with pytest.raises((AmplitudeError, SystemExit)):
@@ -65,7 +65,7 @@ def test_a_wrong_password_and_another_lake_are_named(ducklake_project: DuckLakeP
 
 def test_extensions_of_another_duckdb_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duckdb, "__version__", "0.0.1")
-    with pytest.raises(ducklake.AmplitudeError, match=r"another version than 0\.0\.1: run .*pip install"):
+    with pytest.raises(AmplitudeError, match=r"another version than 0\.0\.1: run .*pip install"):
         ducklake.extension_file("ducklake")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from amplitude_source.bronze import upkeep
 from amplitude_source.bronze.destinations import make_pipeline
-from amplitude_source.bronze.ducklake import BUILDERS_LOCK, lake_credentials, locked
+from amplitude_source.bronze.ducklake import BUILDERS_LOCK, NAME, lake_credentials, locked
 from amplitude_source.settings import load_projects
 from support.ducklake import DuckLakeProject
 from support.members import SMALL_PRODUCT, hour_text
@@ -75,6 +75,4 @@ def test_a_run_joins_small_files_and_leaves_every_row(
         upkeep.put_in_order(pipeline)
     assert project.query(upkeep.SMALL_FILES) < small
     assert project.query("FROM bronze.events ORDER BY ALL") == before
-    assert project.query(f"SELECT COUNT(*) > 1 FROM ducklake_snapshots('{upkeep.NAME}')") == [(True,)], (
-        "too young to go"
-    )
+    assert project.query(f"SELECT COUNT(*) > 1 FROM ducklake_snapshots('{NAME}')") == [(True,)], "too young to go"

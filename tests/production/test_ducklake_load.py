@@ -15,7 +15,7 @@ from support.members import hour_text
 from support.project import COMMAND, succeeded
 from support.s3 import Asked, S3Server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 HOUR = timedelta(hours=1)
 DAY = Product(seed=3, days=1, events_per_day=60)
@@ -68,10 +68,7 @@ def own_machine(project: DuckLakeProject, number: int) -> DuckLakeProject:
     return project.with_settings(SOURCES__AMPLITUDE__WORK_DIR=f"data/work-{number}")
 
 
-@pytest.mark.parametrize(
-    "table",
-    ["events", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("export_hours", "_dlt_loads"))],
-)
+@pytest.mark.parametrize("table", ["events", "export_hours", "_dlt_loads"])
 def test_a_load_that_is_killed_leaves_nothing_that_counts(
     ducklake_project: DuckLakeProject, s3: S3Server, table: str
 ) -> None:

@@ -7,13 +7,13 @@ time, and write one after the other.
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 import dlt
 import duckdb
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
 from dlt.common.configuration.resolve import resolve_configuration
-from dlt.common.configuration.specs import ConnectionStringCredentials
+from dlt.common.configuration.specs import AwsCredentials, ConnectionStringCredentials
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
@@ -245,28 +245,28 @@ def secret(name: str, kind: str, values: dict[str, Any], more: str = "") -> str:
 
 def s3_login(storage: FilesystemConfiguration) -> dict[str, Any]:
     """Return what DuckDB needs to know of S3, as the lake has it."""
+    credentials = cast(AwsCredentials, storage.credentials)
     with told_credentials():
-        keys = storage.credentials.to_session_credentials()
-    scheme, _, address = endpoint(storage).partition("://")
+        keys = credentials.to_session_credentials()
+    given = credentials.endpoint_url or (storage.client_kwargs or {}).get("endpoint_url")
+    scheme, _, address = endpoint(given, credentials.region_name).partition("://")
     return {
         "KEY_ID": keys["aws_access_key_id"],
         "SECRET": keys["aws_secret_access_key"],
         "SESSION_TOKEN": keys["aws_session_token"],
-        "REGION": storage.credentials.region_name,
+        "REGION": credentials.region_name,
         "ENDPOINT": address,
         "USE_SSL": scheme == "https",
-        "URL_STYLE": storage.credentials.s3_url_style or "path",
+        "URL_STYLE": credentials.s3_url_style or "path",
         "SCOPE": storage.bucket_url,
     }
 
 
-def endpoint(storage: FilesystemConfiguration) -> str:
+def endpoint(given: str | None, region: str | None) -> str:
     """Return the address of S3 that AWS' own library takes, by its variables and files too."""
     import boto3  # only here: its import takes a third of a second
 
-    given = storage.credentials.endpoint_url
-    client = boto3.Session(region_name=storage.credentials.region_name).client("s3", endpoint_url=given)
-    return str(client.meta.endpoint_url)
+    return str(boto3.Session(region_name=region).client("s3", endpoint_url=given).meta.endpoint_url)
 
 
 def literal(value: object) -> str:
@@ -308,7 +308,7 @@ class SqlClient(DuckLakeSqlClient):
         """Close it; others of this process stay open."""
         if self._conn:
             self._conn.close()
-            self._conn = None
+            self._conn = None  # type: ignore[assignment]  # as dlt marks a client without a connection
 
 
 class CopyJob(DuckLakeCopyJob):

@@ -1,9 +1,12 @@
 """The files of DuckLake: small ones become large ones, and what nothing refers to any more goes."""
 
+from typing import Any
+
 import dlt
+from dlt.destinations.sql_client import SqlClientBase
 
 from .cleanup import LONGEST_LOAD_SECONDS
-from .ducklake import BUILDERS_LOCK, METADATA_SCHEMA, NAME, SqlClient, locked
+from .ducklake import BUILDERS_LOCK, METADATA_SCHEMA, NAME, locked
 
 # An hour's load and its run make some hundred files. From so many on a run puts them in order, about twice a day.
 SMALL_BYTES, MANY_SMALL_FILES = 10 << 20, 2_000
@@ -35,7 +38,7 @@ def put_in_order(pipeline: dlt.Pipeline) -> None:
             client.execute_sql(f"CHECKPOINT {NAME}")
 
 
-def forget_deleted(client: SqlClient) -> None:
+def forget_deleted(client: SqlClientBase[Any]) -> None:
     """Have no file and no statistics hold what was deleted from the tables; earlier states of them are gone, too."""
     client.execute_sql(f"CALL ducklake_rewrite_data_files('{NAME}', delete_threshold => 0)")
     client.execute_sql(f"CALL ducklake_expire_snapshots('{NAME}', older_than => NOW())")

@@ -8,6 +8,7 @@ import duckdb
 from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
 from pydantic import PrivateAttr
 from sqlmesh.core.config import DuckDBConnectionConfig
+from sqlmesh.core.config.connection import DuckDBAttachOptions
 
 from ..bronze.ducklake import NAME, connect
 from ..errors import AmplitudeError
@@ -29,8 +30,8 @@ class DuckLakeConnection(DuckDBConnectionConfig):
             session: the settings of DuckDB.
         """
         # The catalog's name is as for the DuckDB file. Comments are left out, because each would be a commit.
-        attached = {NAME: {"type": "ducklake", "path": f"ducklake:{CATALOG}"}}
-        connection = cls(catalogs=attached, connector_config=session, register_comments=False)
+        attached = {NAME: DuckDBAttachOptions(type="ducklake", path=f"ducklake:{CATALOG}")}
+        connection = cls(catalogs={**attached}, connector_config=session, register_comments=False)
         connection._credentials = credentials
         return connection
 
