@@ -51,7 +51,8 @@ def test_a_warehouse_on_ducklake_ends_with_the_rows_of_one_on_duckdb(
     """
     lake, local = ducklake_project, make_project(tmp_path / "local", simulator)
     models = () if is_whole else SOME
-    end, changed = simulator.now, lake.first_hour + 19 * HOUR
+    members = list(simulator.product.members())
+    end, changed = simulator.now, members[len(members) // 2].hour
     for project in (lake, local):
         project.set_clock(end - 14 * HOUR, simulator)
         succeeded(project.load_here())
