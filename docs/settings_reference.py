@@ -14,8 +14,10 @@ sys.path.insert(0, str(ROOT / "pipelines"))
 from amplitude_source.lake.privacy import PrivacySettings
 from amplitude_source.lake.storage import LakeConfiguration
 from amplitude_source.settings import (
+    CATALOGUE_VARIABLE,
     DASHBOARD_VARIABLES,
     DESTINATIONS,
+    GATEWAYS,
     SQLMESH_VARIABLES,
     AlertSettings,
     AmplitudeSettings,
@@ -55,9 +57,13 @@ a name. Its own come first, whatever place they stand in.
 KINDS = {"TSecretStrValue": "secret", "str": "text", "int": "whole number", "float": "number", "list[str]": "a list"}
 WAREHOUSE = {
     "AMPLITUDE_DESTINATION": f"Where bronze lies, for both tools: {', '.join(DESTINATIONS)}. Default: duckdb.",
-    "SQLMESH_GATEWAY": "SQLMesh's own switch (local, snowflake). It may be left out; it must not contradict.",
+    "SQLMESH_GATEWAY": f"SQLMesh's own switch ({', '.join(GATEWAYS.values())}). It may be left out; it must not "
+    "contradict.",
     "DESTINATION__DUCKDB__CREDENTIALS": "The DuckDB file; its name is amplitude.duckdb, in any folder. "
     "Default: data/amplitude.duckdb.",
+    CATALOGUE_VARIABLE: "The PostgreSQL that has DuckLake's catalogue and SQLMesh's state, as "
+    "postgresql://user:password@host:5432/database, or HOST, PORT, DATABASE, USERNAME and PASSWORD below it. "
+    "Options of libpq may follow, as ?sslmode=disable. Default of sslmode: require.",
     "DESTINATION__SNOWFLAKE__CREDENTIALS": "dlt's credentials of Snowflake: an address, or HOST, USERNAME, "
     "PRIVATE_KEY_PATH, DATABASE, WAREHOUSE and ROLE below it.",
     "DESTINATION__SNOWFLAKE__STAGE_NAME": "The stage over the lake's staging area. Default: BRONZE.LAKE_STAGING.",

@@ -18,6 +18,7 @@ from simulator.server import Simulator
 from support.postgres import Postgres
 
 if TYPE_CHECKING:
+    from support.ducklake import DuckLakeProject
     from support.gcs import GcsServer
     from support.s3 import S3Server
     from support.snowflake_standin import SnowflakeProject, Standin
@@ -214,5 +215,17 @@ def snowflake_project(
     from support.snowflake_standin import make_snowflake_project
 
     project = make_snowflake_project(tmp_path, simulator, standin, s3)
+    yield project
+    assert_no_secret_is_kept(project)
+
+
+@pytest.fixture
+def ducklake_project(
+    tmp_path: Path, simulator: Simulator, postgres: Postgres, s3: "S3Server"
+) -> Iterator["DuckLakeProject"]:
+    """The same checkout for DuckLake, with its catalogue in PostgreSQL and its files on S3."""
+    from support.ducklake import make_ducklake_project
+
+    project = make_ducklake_project(tmp_path, simulator, postgres, s3)
     yield project
     assert_no_secret_is_kept(project)

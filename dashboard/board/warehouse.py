@@ -1,4 +1,4 @@
-"""The one place where the dashboard asks the warehouse: DuckDB or Snowflake, for reading alone.
+"""The one place where the dashboard asks the warehouse: DuckDB, DuckLake or Snowflake, for reading alone.
 
 Each question has a connection of its own, which is closed with the answer. On DuckDB the pages read a copy of gold, so
 that no load and no run ever waits for a viewer. Only what needs single events asks the warehouse itself.
@@ -93,6 +93,10 @@ def of_the_settings() -> Warehouse:
         from board.snowflake import SnowflakeWarehouse
 
         return SnowflakeWarehouse()
+    if destination() == "ducklake":
+        from board.ducklake import DuckLakeWarehouse
+
+        return DuckLakeWarehouse()
     from board.local import DuckDBWarehouse
 
     return DuckDBWarehouse(duckdb_path(ROOT))

@@ -18,7 +18,7 @@ from dlt.common.configuration.exceptions import ConfigFieldMissingException, Con
 from dlt.common.configuration.providers import DictionaryProvider, EnvironProvider
 from dlt.common.configuration.providers.toml import SettingsTomlProvider
 from dlt.common.configuration.resolve import resolve_configuration
-from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.configuration.specs import BaseConfiguration, ConnectionStringCredentials
 from dlt.common.configuration.specs.base_configuration import NotResolved
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.typing import TSecretStrValue
@@ -50,10 +50,16 @@ EXPERIMENT_REGIONS = {"us": "https://experiment.amplitude.com", "eu": "https://e
 MOST_SAMPLED_USERS = 360  # which Amplitude allows in an hour
 
 DESTINATION_VARIABLE, GATEWAY_VARIABLE = "AMPLITUDE_DESTINATION", "SQLMESH_GATEWAY"
-GATEWAYS = {"duckdb": "local", "snowflake": "snowflake"}  # of SQLMesh, by the destination that it builds on
+GATEWAYS = {
+    "duckdb": "local",
+    "ducklake": "ducklake",
+    "snowflake": "snowflake",
+}  # of SQLMesh, by the destination that it builds on
+ENGINES = {"duckdb": "duckdb", "ducklake": "duckdb", "snowflake": "snowflake"}  # whose SQL they take
 DESTINATIONS = (*GATEWAYS, "filesystem")
 CATALOG = "amplitude"  # DuckDB names it after the file, and the views of silver and gold go by that name
 DUCKDB_VARIABLE = "DESTINATION__DUCKDB__CREDENTIALS"
+CATALOGUE_VARIABLE = "DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG"
 MEMORY_VARIABLE = "SQLMESH_DUCKDB_MEMORY_LIMIT"
 MORE_CHARTS_VARIABLE = "SQLMESH_MORE_CHARTS"
 
@@ -283,6 +289,21 @@ class DuckDbFile(BaseConfiguration):
     credentials: Any = "data/amplitude.duckdb"
 
 
+@configspec
+class DuckLakeCredentials(BaseConfiguration):
+    """`DESTINATION__DUCKLAKE__CREDENTIALS__*`, by dlt's names."""
+
+    catalog: ConnectionStringCredentials = None  # type: ignore[assignment]  # dlt resolves it
+    """The PostgreSQL that has the catalogue, as `postgresql://user:password@host:5432/database`."""
+
+
+@configspec
+class DuckLakeSettings(BaseConfiguration):
+    """`DESTINATION__DUCKLAKE__*`."""
+
+    credentials: DuckLakeCredentials = None  # type: ignore[assignment]  # as above
+
+
 def settle_settings(root: Path, started_with: Mapping[str, str] = os.environ) -> None:
     """Have dlt read the repository's files, make the environment whole from `.env`, and refuse unknown names.
 
@@ -328,6 +349,7 @@ def all_names() -> Names:
         VARIABLE_PREFIX: AmplitudeSettings,
         ALERTS_PREFIX: AlertSettings,
         "DESTINATION__DUCKDB__": DuckDbClientConfiguration,
+        "DESTINATION__DUCKLAKE__": DuckLakeSettings,
         "DESTINATION__SNOWFLAKE__": SnowflakeClientConfiguration,
     }
     switches = (DESTINATION_VARIABLE, GATEWAY_VARIABLE)
@@ -365,7 +387,7 @@ DASHBOARD_VARIABLES = {
 
 
 def destination() -> str:
-    """Return where bronze lies: `duckdb`, `snowflake` or `filesystem`.
+    """Return where bronze lies: `duckdb`, `ducklake`, `snowflake` or `filesystem`.
 
     `AMPLITUDE_DESTINATION` chooses for both tools. `SQLMESH_GATEWAY`, SQLMesh's own switch, chooses where it stands
     alone.
@@ -378,7 +400,7 @@ def destination() -> str:
     if chosen is None:
         return by_gateway or DESTINATIONS[0]
     if chosen not in DESTINATIONS:
-        nearest = (*get_close_matches(chosen, DESTINATIONS, 1), "duckdb, snowflake or filesystem")[0]
+        nearest = (*get_close_matches(chosen, DESTINATIONS, 1), "duckdb, ducklake, snowflake or filesystem")[0]
         raise AmplitudeError(f"{DESTINATION_VARIABLE}: write {nearest}, not {chosen!r}.")
     if by_gateway and by_gateway != chosen:
         raise AmplitudeError(

@@ -15,6 +15,7 @@ from dlt.extract import DltSource
 from ..settings import AmplitudeSettings, duckdb_path
 from .duckdb_destination import DuckDB
 from .duckdb_file import patiently
+from .ducklake import DuckLake, lake_credentials, shared
 from .files import DATASET, LAYOUT
 from .snowflake import STAGING, snowflake_destination
 
@@ -50,7 +51,7 @@ def make_pipeline(
     """Make the dlt pipeline of a destination.
 
     Args:
-        destination: `duckdb`, `snowflake` or `filesystem`.
+        destination: `duckdb`, `ducklake`, `snowflake` or `filesystem`.
         settings: of any project; all share one destination.
         pipelines: the folder for dlt's working files.
         read_only: whether other processes may read the DuckDB file at the same time.
@@ -90,6 +91,8 @@ def make_destination(destination: str, settings: AmplitudeSettings, *, read_only
         credentials.read_only = read_only
         credentials.global_config = DUCKDB_CONFIG
         return DuckDB(credentials=credentials, max_parallel_load_jobs=PARALLEL_INSERTS)
+    if destination == "ducklake":
+        return DuckLake(credentials=lake_credentials(settings.lake, read_only=read_only))
     return snowflake_destination(settings.lake.bucket_url.rstrip("/"))
 
 
@@ -97,7 +100,7 @@ def make_destination(destination: str, settings: AmplitudeSettings, *, read_only
 def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
     """Keep a connection to DuckDB, so that no other process takes the file, and what dlt opens opens at once.
 
-    DuckDB puts its file in order, at some cost, whenever the last connection closes.
+    DuckDB puts its file in order, at some cost, whenever the last connection closes; to DuckLake it signs in anew.
 
     Raises:
         BusyError: another process holds the file, and goes on holding it for some seconds.
@@ -106,6 +109,9 @@ def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
         client = pipeline.sql_client()
         path, read_only = Path(client.credentials.database), client.credentials.read_only
         with patiently(lambda: duckdb.connect(path, read_only=read_only), path):
+            yield
+    elif pipeline.destination.destination_name == "ducklake":
+        with shared(pipeline.sql_client().credentials):
             yield
     else:
         yield

@@ -22,7 +22,7 @@ from ..charts.definitions import Words, read_words
 from ..charts.queries import Compiled
 from ..errors import AmplitudeError
 from ..invocation import INVOKED_FROM, sqlmesh_command
-from ..settings import GATEWAYS, load_projects
+from ..settings import ENGINES, GATEWAYS, load_projects
 from .chart_report import Row, show_answer
 from .loads import looking
 from .logs import warn
@@ -88,7 +88,7 @@ def chart(chart: str | None, form: str | None, engine: str | None, destination: 
     asked = changed(chosen(chart, root, words), changes, words)
     query = compiled(asked, words)
     if engine is not None:
-        click.echo(query.for_engine(engine or destination))
+        click.echo(query.for_engine(engine or ENGINES[destination]))
         return
     wanted = cohorts_of(asked.segments, words.segments)
     rows, types, listed = answer(query, destination, bool(wanted))
@@ -141,7 +141,7 @@ def answer(query: Compiled, destination: str, has_cohorts: bool) -> tuple[list[R
 
     Args:
         query: the chart's.
-        destination: `duckdb` or `snowflake`.
+        destination: a warehouse.
         has_cohorts: whether its segments name any.
 
     Returns:
@@ -151,9 +151,9 @@ def answer(query: Compiled, destination: str, has_cohorts: bool) -> tuple[list[R
         AmplitudeError: gold is not built yet, or has not the columns that the chart names.
     """
     settings = load_projects()[0]
-    sql = f"{query.for_engine(destination)}\nORDER BY {', '.join(query.keys)}"
+    sql = f"{query.for_engine(ENGINES[destination])}\nORDER BY {', '.join(query.keys)}"
     with looking(destination, settings) as pipeline, pipeline.sql_client() as client:
-        if destination == "duckdb":
+        if ENGINES[destination] == "duckdb":
             client.execute_sql(DUCKDB_SESSION)
         try:
             with client.execute_query(sql) as cursor:

@@ -401,7 +401,7 @@ def rename_project(old: str, new: str, destination: str) -> None:
     """Give a project the name that it has in the settings now, in bronze and in the archive."""
     refuse_files(destination)
     (settings,) = chosen_projects(new)
-    with loading(destination, [settings]) as pipeline:
+    with loading(destination, [settings]) as pipeline, kept_open(pipeline):
         rename(pipeline, settings, old, opened_ledgers(pipeline, settings))
         changed = restatements(read_ledgers(pipeline), read_taken(pipeline))
     out.print(f"Project {old} is {new} now, in bronze and in the archive.")

@@ -34,7 +34,7 @@ def dashboard(port: int, only_copy: bool) -> None:
     amplitude.py dashboard --copy
     """
     if destination() not in GATEWAYS:
-        raise click.UsageError("A lake of files has no gold to show: set AMPLITUDE_DESTINATION to duckdb or snowflake.")
+        raise click.UsageError("A lake of files has no gold to show: set AMPLITUDE_DESTINATION to a warehouse.")
     if not find_spec("streamlit") or not find_spec("plotly"):
         raise AmplitudeError(
             "The dashboard's packages are not installed: run `make .venv/installed`, or `pip install "
@@ -58,12 +58,12 @@ def copy_gold() -> None:
     """Make the copy of gold that pages and other tools read.
 
     Raises:
-        click.UsageError: Snowflake needs none.
+        click.UsageError: Snowflake and DuckLake need none.
         BusyError: a load or a run has the DuckDB file.
         AmplitudeError: the file cannot be copied.
     """
     if destination() != "duckdb":
-        raise click.UsageError("On Snowflake there is no copy: other tools read gold itself.")
+        raise click.UsageError(f"On {destination()} there is no copy: other tools read gold itself.")
     source = duckdb_path(ROOT)
     if not source.exists():
         raise AmplitudeError(f"There is no {source} to copy: load something first, by `{load_command()}`.")

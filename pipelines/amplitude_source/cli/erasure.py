@@ -16,12 +16,14 @@ import dlt
 
 from ..bronze import compaction
 from ..bronze.destinations import kept_open
+from ..bronze.ducklake import FOLDER
 from ..bronze.files import BronzeFiles
 from ..bronze.ledger import Ledger, read_ledgers
 from ..bronze.persons import CLEARED_EXAMPLES, EVERYWHERE, IdTable, Persons, id_tables
 from ..bronze.snowflake import STAGING
 from ..bronze.taken import bounds, read_taken, restatements
 from ..bronze.unarchived import delete_lines, in_hours, lines_of, rows_by_hour
+from ..bronze.upkeep import KEPT, forget_deleted
 from ..errors import AmplitudeError
 from ..invocation import ROOT, load_command
 from ..lake.archive import Archive
@@ -40,6 +42,10 @@ DOWNLOADS = "window-*.zip*"
 SNOWFLAKE_KEEPS = (
     "Snowflake keeps deleted rows of bronze for Time Travel (DATA_RETENTION_TIME_IN_DAYS, 1 to 90 days) and then 7 "
     "days for Fail-safe, which nobody can shorten; its query history keeps the text of statements for 365 days."
+)
+DUCKLAKE_KEEPS = (
+    f"Files that a killed load left in the lake's folder {FOLDER} belong to no table; a later load removes them after "
+    f"{KEPT}."
 )
 S3_KEEPS = "A bucket with versions keeps the old files until its lifecycle rule deletes them."
 
@@ -201,6 +207,9 @@ class Erasure:
             lake = open_lake(self._settings.lake)
             for path in lake.paths(STAGING.rstrip("/")):
                 lake.remove(path)
+        if self._destination == "ducklake":
+            with kept_open(self._pipeline), self._pipeline.sql_client() as client:
+                forget_deleted(client)
         if self._destination == "duckdb":
             file = duckdb_path(Path.cwd())  # the repository's root
             shutil.rmtree(file.with_name(COPY_FOLDER), ignore_errors=True)
@@ -243,6 +252,8 @@ def kept_by_others(destination: str, settings: AmplitudeSettings) -> Iterable[st
     """Yield a sentence on each place that keeps what was deleted for some time."""
     if destination == "snowflake":
         yield SNOWFLAKE_KEEPS
+    if destination == "ducklake":
+        yield DUCKLAKE_KEEPS
     if not settings.lake.is_local_filesystem:
         yield S3_KEEPS
 

@@ -31,6 +31,7 @@ from ..bronze.files import BronzeFiles
 from ..bronze.ledger import Ledger, read_ledgers
 from ..bronze.proof import doubtful_days, read_proof
 from ..bronze.taken import read_taken, restatements
+from ..bronze.upkeep import put_in_order
 from ..charts.compared import compared_charts
 from ..errors import PartlyLoadedError, RejectedRowsError
 from ..export.client import ExportClient
@@ -271,6 +272,7 @@ def opened_ledgers(pipeline: dlt.Pipeline, settings: AmplitudeSettings) -> dict[
     with kept_open(pipeline):
         ledgers = tidied_ledgers(pipeline, settings)
         remove_leftovers(pipeline, ledgers)
+        put_in_order(pipeline)
     return ledgers
 
 

@@ -41,8 +41,8 @@ def prune(dry_run: bool, project: str | None, destination: str) -> None:
         )
     if destination not in GATEWAYS:
         raise AmplitudeError(
-            "Without a warehouse the lake is all there is, so nothing of it is removed: load into DuckDB or Snowflake "
-            "first, and name that with --destination."
+            "Without a warehouse the lake is all there is, so nothing of it is removed: load into a warehouse first, "
+            "and name that with --destination."
         )
     with alone(projects):
         for_each_project(projects, lambda settings: prune_project(settings, warehouses(destination), dry_run=dry_run))

@@ -18,6 +18,7 @@ from sqlmesh.core.config import (
 from sqlmesh.core.config.connection import ConnectionConfig
 from sqlmesh.core.config.loader import load_config_from_paths
 
+from ..bronze.ducklake import lake_credentials
 from ..bronze.snowflake import credential
 from ..charts.channels import read_channel_groups
 from ..charts.properties import read_properties
@@ -31,12 +32,14 @@ from ..settings import (
     destination,
     duckdb_path,
     first_hours,
+    load_projects,
     port,
     settle_settings,
 )
 from ..text_files import read_text
 from .chart_models import listed_charts
 from .duckdb_connection import DuckDBFile, check_memory
+from .ducklake_connection import DuckLakeConnection
 from .dynamic_tables import VARIABLE as DYNAMIC_TABLES
 from .dynamic_tables import read_dynamic_tables
 from .foreign_bronze import CHOICE, OWN, TABLES, read_bronze
@@ -116,11 +119,16 @@ def project_config(root: Path, command: str | None) -> Config:
     gateway = os.environ.get(GATEWAY_VARIABLE) or GATEWAYS.get(destination())
     if gateway is None:
         raise AmplitudeError(
-            f"{DESTINATION_VARIABLE}=filesystem has no warehouse for silver and gold: choose duckdb or snowflake."
+            f"{DESTINATION_VARIABLE}=filesystem has no warehouse for silver and gold: choose duckdb, ducklake or "
+            "snowflake."
         )
     if gateway == "local":
         file = ":memory:" if command in DEVELOPER_COMMANDS else str(duckdb_path(root))
         config.gateways["local"] = GatewayConfig(connection=duckdb(file), state_connection=state_connection("duckdb"))
+    elif gateway == "ducklake":
+        config.gateways["ducklake"] = GatewayConfig(
+            connection=ducklake(), state_connection=state_connection("ducklake")
+        )
     elif gateway == "snowflake":
         config.gateways["snowflake"] = GatewayConfig(
             connection=snowflake(), state_connection=state_connection("snowflake")
@@ -160,6 +168,12 @@ def duckdb(path: str) -> DuckDBFile:
     """
     check_memory()
     return DuckDBFile(catalogs={CATALOG.upper(): path.replace("'", "''")}, connector_config=DUCKDB_SESSION)
+
+
+def ducklake() -> DuckLakeConnection:
+    """Return the connection to DuckLake, whose files lie in the lake of the first project."""
+    check_memory()
+    return DuckLakeConnection.to(lake_credentials(load_projects()[0].lake), DUCKDB_SESSION)
 
 
 def snowflake() -> SnowflakeConnectionConfig:

@@ -9,10 +9,11 @@ from typing import Self, TypeAlias
 import psycopg2
 from psycopg2.extensions import connection
 
+from ..bronze.ducklake import BUILDERS_LOCK, PORT, SSLMODE, lake_catalogue
 from ..errors import AmplitudeError
 from ..settings import port
 
-LOCK = 20260601  # in the state's own database, so any number does
+LOCK = BUILDERS_LOCK
 HOLDER = f"""
     SELECT application_name, backend_start AT TIME ZONE 'UTC'
     FROM pg_locks
@@ -48,6 +49,19 @@ class StateDatabase:
             sslmode=os.environ.get("SQLMESH_STATE_SSLMODE", "require"),
         )
 
+    @classmethod
+    def of_catalogue(cls) -> Self:
+        """Return the database that has DuckLake's catalogue: the state has a schema of its own there."""
+        catalogue = lake_catalogue()
+        return cls(
+            host=catalogue.host or "",
+            port=catalogue.port or PORT,
+            database=catalogue.database or "",
+            user=catalogue.username or "",
+            password=catalogue.password or "",
+            sslmode=(catalogue.query or {}).get("sslmode", SSLMODE),
+        )
+
     def connect(self, who: str) -> Connection:
         """Open a connection, which others see under the name of `who`.
 
@@ -80,9 +94,10 @@ def state_place(destination: str) -> StateDatabase | Path | None:
     """Return where SQLMesh keeps its state for a warehouse: in PostgreSQL, in a file of DuckDB, or beside the tables.
 
     Beside Snowflake that is PostgreSQL, where many small writes belong. A file (SQLMESH_STATE_FILE) is for trials.
+    DuckLake has it beside its catalogue, where loads that put files in order see whether models are built.
 
     Args:
-        destination: the warehouse, `duckdb` or `snowflake`.
+        destination: the warehouse, `duckdb`, `ducklake` or `snowflake`.
 
     Returns:
         None for the warehouse itself.
@@ -90,6 +105,8 @@ def state_place(destination: str) -> StateDatabase | Path | None:
     Raises:
         AmplitudeError: beside Snowflake it has no place.
     """
+    if destination == "ducklake":
+        return StateDatabase.of_catalogue()
     if destination == "snowflake" and (file := os.environ.get("SQLMESH_STATE_FILE")):
         return Path(file)
     if os.environ.get("SQLMESH_STATE_HOST"):

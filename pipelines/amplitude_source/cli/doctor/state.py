@@ -10,7 +10,7 @@ import psycopg2
 from ...bronze.duckdb_file import patiently
 from ...errors import AmplitudeError
 from ...invocation import sqlmesh_command
-from ...settings import duckdb_path
+from ...settings import CATALOGUE_VARIABLE, duckdb_path
 from ...transform.state_database import Connection, at_work, holder, state_place
 from .findings import Checkup
 
@@ -27,6 +27,7 @@ def check_state(checkup: Checkup, destination: str) -> None:
     """
     with checkup.asking(STATE):
         place = state_place(destination) or duckdb_path(checkup.root)
+        setting = CATALOGUE_VARIABLE if destination == "ducklake" else "SQLMESH_STATE_HOST"
         if isinstance(place, Path):
             _compare(checkup, _versions_of_file(place))
             return
@@ -36,7 +37,7 @@ def check_state(checkup: Checkup, destination: str) -> None:
                     checkup.warn(STATE, f"{at_work(held)}: wait until it has ended.")
                 _compare(checkup, _versions_of_database(connection))
         except psycopg2.Error as error:
-            raise AmplitudeError(f"{place.gone(error)} Start it, or check SQLMESH_STATE_HOST and its login.") from error
+            raise AmplitudeError(f"{place.gone(error)} Start it, or check {setting} and its login.") from error
 
 
 def _versions_of_file(path: Path) -> tuple[str, str] | None:
