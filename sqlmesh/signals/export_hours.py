@@ -1,5 +1,6 @@
 """The gates: which export hours silver may take in, and which of them the models behind it."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlmesh import DatetimeRanges, ExecutionContext, signal
@@ -59,7 +60,7 @@ def export_hours_landed(batch: DatetimeRanges, context: ExecutionContext) -> boo
             "pipelines/amplitude.py`; or give this role the right to read the schema bronze."
         ) from error
     landed = {hour for (hour,) in rows}
-    return leading(batch, [as_naive(start) in landed for start, _ in batch])
+    return leading(batch, lambda start, _: as_naive(start) in landed)
 
 
 @signal()
@@ -101,11 +102,12 @@ def parents_have_run(batch: DatetimeRanges, snapshot: Snapshot, context: Executi
         for parent in parents
         if parent.is_incremental
     ]
-    ranges = [(to_timestamp(start), to_timestamp(end)) for start, end in batch]
-    return leading(
-        batch,
-        [all(any(low <= start and end <= high for low, high in spans) for spans in done) for start, end in ranges],
-    )
+
+    def is_done(start: datetime, end: datetime) -> bool:
+        span = to_timestamp(start), to_timestamp(end)
+        return all(any(low <= span[0] and span[1] <= high for low, high in spans) for spans in done)
+
+    return leading(batch, is_done)
 
 
 def last_hour(context: ExecutionContext, table: str) -> datetime | None:
@@ -116,9 +118,10 @@ def last_hour(context: ExecutionContext, table: str) -> datetime | None:
     return hour  # type: ignore[no-any-return]  # the column is a timestamp
 
 
-def leading(batch: DatetimeRanges, is_ready: list[bool]) -> bool | DatetimeRanges:
-    """The ranges before the first that is not ready; True where all are, as SQLMesh looks up each one of a list."""
-    return True if all(is_ready) else batch[: is_ready.index(False)]
+def leading(batch: DatetimeRanges, is_ready: Callable[[datetime, datetime], bool]) -> bool | DatetimeRanges:
+    """Return the ranges before the first that is not ready; True if all are: SQLMesh looks up each one of a list."""
+    first = next((number for number, span in enumerate(batch) if not is_ready(*span)), None)
+    return True if first is None else batch[:first]
 
 
 def as_naive(time: datetime) -> datetime:

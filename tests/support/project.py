@@ -130,14 +130,18 @@ class Project:
     def entered(self, env: Mapping[str, str] | None = None) -> Iterator[None]:
         """This process as one that was started in the checkout: folder, environment, time zone, dlt's settings.
 
-        And without connections to S3, which would have another environment's credentials.
+        And without connections to S3, which would have another environment's credentials. What a command keeps this
+        process from importing can be imported again later.
         """
         before, run_context = Path.cwd(), Container()[PluggableRunContext]
         umask = os.umask(0o022)
         if used := sys.modules.get("amplitude_source.lake.s3"):
             used.TellingFileSystem.clear_instance_cache()
         try:
-            with mock.patch.dict(os.environ, {**self.env, **(env or {})}, clear=True):
+            with (
+                mock.patch.dict(os.environ, {**self.env, **(env or {})}, clear=True),
+                mock.patch.object(sys, "meta_path", [*sys.meta_path]),
+            ):
                 os.chdir(self.root)
                 time.tzset()
                 run_context.reload(str(self.root))

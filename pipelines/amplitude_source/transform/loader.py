@@ -1,6 +1,7 @@
 """Reads the SQLMesh project of the repository, whatever folder the command was started in."""
 
 import gc
+import os
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 from sqlglot import exp
+from sqlmesh.core import constants
 from sqlmesh.core.config import Config, PostgresConnectionConfig
 from sqlmesh.core.context import GenericContext
 from sqlmesh.core.loader import LoadedProject, SqlMeshLoader, get_variables
@@ -178,6 +180,7 @@ def complete_config(root: Path) -> Config:
         config.notification_targets.append(RunAlerts())
     if subcommand():
         collect_garbage_seldom()
+        read_cache_alone(root / (config.cache_dir or constants.CACHE))
     return config
 
 
@@ -188,3 +191,12 @@ def collect_garbage_seldom() -> None:
     """
     gc.freeze()
     gc.set_threshold(70_000, 10, 100)
+
+
+def read_cache_alone(cache: Path) -> None:
+    """Have SQLMesh start no processes to read its cache, because queries take longer between processes than from files.
+
+    They are of use while there is no cache, because each renders some of the models.
+    """
+    if "MAX_FORK_WORKERS" not in os.environ and (cache / "optimized_query").is_dir():
+        constants.MAX_FORK_WORKERS = 1

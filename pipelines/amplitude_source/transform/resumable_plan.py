@@ -1,21 +1,25 @@
 """Plans of SQLMesh whose restatements survive a kill, and which go by the state alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
+from sqlglot import exp
 from sqlmesh.core.config import Config
 from sqlmesh.core.config.scheduler import BuiltInSchedulerConfig
 from sqlmesh.core.context import GenericContext
+from sqlmesh.core.model import SqlModel
 from sqlmesh.core.plan import BuiltInPlanEvaluator, EvaluatablePlan
 from sqlmesh.core.plan.stages import BackfillStage
-from sqlmesh.core.snapshot import Snapshot
+from sqlmesh.core.snapshot import Snapshot, SnapshotId
 from sqlmesh.core.snapshot.cache import SnapshotCache
 from sqlmesh.core.state_sync import EngineAdapterStateSync, StateSync
 from sqlmesh.utils.cache import FileCache
 from sqlmesh.utils.date import now_timestamp, to_timestamp
 
 MINUTE_IN_MS = 60_000
+
+ColumnTypes: TypeAlias = dict[str, exp.DataType] | None
 
 
 class ResumablePlanEvaluator(BuiltInPlanEvaluator):
@@ -45,19 +49,46 @@ class ResumablePlanEvaluator(BuiltInPlanEvaluator):
 
 
 class SnapshotsOfTheState(SnapshotCache):
-    """Reads each snapshot from the state, and keeps the models' queries alone in files.
+    """Reads each snapshot from the state, and keeps in files which tables and columns its model's query has.
 
     SQLMesh would keep snapshots in files by their fingerprints. After a second state (another DuckDB file, one that was
     deleted and made anew) a file says where the tables of the first one lie: plans fail, or write there. Reading the
     snapshots takes 0.3 s longer (measured with 56 of them).
+
+    It would also read the query of every model, optimized, from a file. That is most of the work of a run that builds
+    little or nothing. Which tables a query reads and which columns it has is all that is asked of most of them.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._snapshot_cache = FileCache(path, prefix="no_snapshots")
+        self._queries: FileCache[tuple[set[str], ColumnTypes]] = FileCache(path, prefix="tables_and_columns")
+
+    def get_or_load(
+        self, snapshot_ids: set[SnapshotId], loader: Callable[[set[SnapshotId]], Collection[Snapshot]]
+    ) -> tuple[dict[SnapshotId, Snapshot], set[SnapshotId]]:
+        """Return the snapshots, none of them from a file."""
+        snapshots = {snapshot.snapshot_id: snapshot for snapshot in loader(snapshot_ids)}
+        for snapshot in snapshots.values():
+            self._update_node_hash_cache(snapshot)
+            self.put(snapshot)
+        return snapshots, set()
 
     def put(self, snapshot: Snapshot) -> None:
-        """Write nothing, so that nothing is found there."""
+        """Keep what the query of a new snapshot says, and not the snapshot: it is in the state alone."""
+        if snapshot.is_model and isinstance(snapshot.model, SqlModel):
+            self._complete(snapshot.model, self._entry_name(snapshot.snapshot_id))
+
+    def _complete(self, model: SqlModel, name: str) -> None:
+        """Give a model what its query says, which follows from its fingerprint alone."""
+        known = self._queries.get(name)
+        if known is None:
+            try:
+                known = model.full_depends_on, model.columns_to_types
+            except Exception:  # an older model may need code that is gone; a step that needs its query meets the error
+                return
+            self._queries.put(name, value=known)
+        depends_on, model._columns_to_types = known
+        model._full_depends_on = depends_on  # type: ignore[misc]  # SQLMesh itself sets it so
 
 
 class ResumableScheduler(BuiltInSchedulerConfig):
