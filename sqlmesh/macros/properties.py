@@ -36,6 +36,13 @@ TYPE_NAMES = """
     END
 """
 
+TOUCHES = tuple(
+    f"{prefix}{name}"
+    for prefix in ("", "initial_")
+    for name in ("utm_source", "utm_medium", "utm_campaign", "referring_domain")
+)
+"""The attribution properties, of which a model takes several of each event."""
+
 LEVELS = 3  # of nested values that filters reach: an array, its objects, their arrays
 
 
@@ -54,7 +61,19 @@ def parsed_json(evaluator: MacroEvaluator, text: exp.Expr) -> exp.Expr:
 @macro()
 def property_text(evaluator: MacroEvaluator, properties: exp.Expr, key: exp.Expr) -> exp.Expr:
     """Return the value of a key as text, NULL if it is absent or null. A key may have blanks and brackets."""
+    if key.name in TOUCHES and engine_of(evaluator) == "duckdb":
+        return touch_of_all(evaluator, properties, TOUCHES.index(key.name))
     return value_at(evaluator, properties, key.name)
+
+
+def touch_of_all(evaluator: MacroEvaluator, properties: exp.Expr, number: int) -> exp.Expr:
+    """Return the text of an attribution property, taken from the list of all.
+
+    DuckDB would read a JSON anew for each property. It computes the list once, because it is the same in each column.
+    """
+    paths = [value_at(evaluator, properties, name).expressions[1] for name in TOUCHES]
+    every = exp.Anonymous(this="JSON_EXTRACT_STRING", expressions=[properties, exp.Array(expressions=paths)])
+    return exp.Anonymous(this="LIST_ELEMENT", expressions=[every, exp.Literal.number(number + 1)])
 
 
 @macro()

@@ -50,6 +50,7 @@ WITH events AS (
     aliases.canonical_amplitude_id AS amplitude_id,
     events.session_id,
     events.event_time,
+    events.uuid,
     COALESCE(events.client_event_time, events.event_time) AS client_event_time,
     events.event_type,
     events.device_id,
@@ -59,11 +60,7 @@ WITH events AS (
     @touch_text(events.user_properties, 'utm_source') AS source,
     @touch_text(events.user_properties, 'utm_medium') AS medium,
     @touch_text(events.user_properties, 'utm_campaign') AS campaign,
-    @touch_text(events.user_properties, 'referring_domain') AS referrer,
-    ROW_NUMBER() OVER (
-      PARTITION BY events.project, events.app, aliases.canonical_amplitude_id, events.session_id
-      ORDER BY events.event_time, events.uuid
-    ) AS event_number
+    @touch_text(events.user_properties, 'referring_domain') AS referrer
   FROM @rows_of_run(
     silver.events,
     (project, app, session_id),
@@ -78,6 +75,12 @@ WITH events AS (
     ON outside.project = events.project AND outside.event_type = events.event_type
   WHERE
     NOT events.session_id IS NULL AND outside.event_type IS NULL
+), numbered AS (
+  /* Apart from the step before, so that no JSON is sorted. */
+  SELECT
+    *,
+    ROW_NUMBER() OVER (PARTITION BY project, app, amplitude_id, session_id ORDER BY event_time, uuid) AS event_number
+  FROM events
 )
 SELECT
   project::VARCHAR AS project, /* The Amplitude project, as named in the settings */
@@ -102,7 +105,7 @@ SELECT
   @first_value(medium, event_number)::VARCHAR AS medium, /* First utm_medium, NULL for none */
   @first_value(campaign, event_number)::VARCHAR AS campaign, /* First utm_campaign, NULL for none */
   @first_value(referrer, event_number)::VARCHAR AS referrer /* First domain of a referrer, NULL for none */
-FROM events
+FROM numbered
 GROUP BY
   project,
   app,
