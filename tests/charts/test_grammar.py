@@ -11,7 +11,11 @@ from support.charts import DEFINITIONS_OF_GUIDE, EXAMPLES, PROPERTIES_OF_GUIDE, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(path, marks=() if place % 4 == 0 else pytest.mark.nightly) for place, path in enumerate(EXAMPLES)],
+    ids=lambda path: path.stem,
+)
 def test_sqlfluff_takes_the_sql_of_an_example_for_snowflakes(tmp_path: Path, example: Path) -> None:
     write_charts(tmp_path, properties=PROPERTIES_OF_GUIDE, definitions=DEFINITIONS_OF_GUIDE)
     words = read_words(tmp_path)

@@ -79,6 +79,7 @@ def test_numbers_of_a_figure_unfold_as_a_table_and_a_file(served: Dashboard, win
     with look(window, f"{served.url}/retention") as sight:
         assert not sight.page.get_by_test_id("stDataFrame").count()
         sight.page.get_by_text("Numbers", exact=True).first.click()
+        sight.settle()  # the page draws the button once more when it is through
         with sight.page.expect_download() as download:
             sight.page.get_by_role("button", name="CSV", exact=True).click()
         assert download.value.suggested_filename == "retention-curve.csv"

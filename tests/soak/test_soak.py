@@ -32,7 +32,7 @@ PLANS = int(os.environ.get("AMPLITUDE_SOAK_PLANS", "50"))
 SECONDS = float(os.environ.get("AMPLITUDE_SOAK_SECONDS", "200"))
 PRODUCT = Product(days=2, events_per_day=80)
 BAD_LINES = (b'{"uuid": "cut sho', b"[]")
-LANDING_PLANS = 12  # before a change lands; each night come the others
+LANDING_PLANS = 8  # before a change lands; each night come the others
 START_SECONDS = 60  # in which a run has asked its first question, on however busy a machine
 FEWEST_PLANS = 20  # of a process, however slow the machine
 ENOUGH_KILLS = 10  # to judge by how many of them came in time

@@ -95,6 +95,7 @@ def test_each_measure_equals_amplitude_s_in_its_time_zone_while_rows_still_come(
     assert f"Amplitude's own numbers prove the events of each day up to {newest}." in shop.load_here("status").stdout
 
 
+@pytest.mark.nightly
 def test_rows_that_amplitude_withheld_are_found_and_fetched(shop: Project, amplitude: Simulator) -> None:
     """An hour that is empty for the load, and a file that comes late: no look is due at either."""
     shop.env["SOURCES__AMPLITUDE__RECHECK_HOURS"] = "0"
