@@ -112,6 +112,16 @@ class LatePartition(Change):
         return members[:-1]
 
 
+@dataclass(frozen=True, repr=False)
+class OtherRows(Change):
+    """The hour has other rows, in one file."""
+
+    data: bytes
+
+    def apply(self, members: list[StoredMember]) -> list[StoredMember]:
+        return [members[0].edited(lambda _: self.data)]
+
+
 class _Edit(Change):
     """The hour's first member has other bytes."""
 

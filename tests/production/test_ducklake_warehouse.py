@@ -1,13 +1,11 @@
 """A life of a warehouse on DuckLake, with a real PostgreSQL and the S3 of the tests: the rows that DuckDB gives."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from simulator.archive import StoredMember
-from simulator.faults import Change, Fault, FaultPlan
+from simulator.faults import Fault, FaultPlan, OtherRows
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
@@ -27,16 +25,6 @@ SOME = ("silver.events",)
 def product(request: pytest.FixtureRequest) -> Product:
     """The shop of three days for the whole, else a day."""
     return SMALL_PRODUCT if request.node.callspec.params["is_whole"] else DAY
-
-
-@dataclass(frozen=True)
-class OtherRows(Change):
-    """The hour has other rows, in one file."""
-
-    data: bytes
-
-    def apply(self, members: list[StoredMember]) -> list[StoredMember]:
-        return [members[0].edited(lambda _: self.data)]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import pytest
 from amplitude_source.charts import expressions
 from amplitude_source.charts.book import compiled, read_charts
 from amplitude_source.charts.definitions import read_words
-from simulator.archive import StoredMember
-from simulator.faults import Change, Fault, FaultPlan
+from simulator.faults import Fault, FaultPlan, OtherRows
 from simulator.product import Product
 from simulator.server import Simulator
 from support import grammar, statements, warehouse
@@ -147,16 +145,6 @@ FUNCTIONS = {
 def product() -> Product:
     """The demo's, with late and repeated rows."""
     return DEMO
-
-
-@dataclass(frozen=True)
-class OtherRows(Change):
-    """The hour has other rows, in one file."""
-
-    data: bytes
-
-    def apply(self, members: list[StoredMember]) -> list[StoredMember]:
-        return [members[0].edited(lambda _: self.data)]
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,9 @@ import gzip
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from amplitude_source.tables import EXPORT_COLUMNS
 from simulator.product import Product
-
-if TYPE_CHECKING:
-    pass
-
 from support.project import _NUMBERS
 
 SMALL_PRODUCT = Product(days=3, events_per_day=200)
