@@ -310,7 +310,7 @@ class Archive:
         except AmplitudeError as error:
             raise AmplitudeError(
                 f"Nothing but the old folder is left: remove {self._root}/ from the lake with the rights of an "
-                "administrator, because the loader may not remove manifests."
+                f"administrator. The lake said: {error}"
             ) from error
         finally:
             self._days.clear()
