@@ -339,6 +339,7 @@ def test_a_variable_that_means_nothing_is_refused_by_its_line(checkout: Project,
     assert part in edited(checkout, line, by)
 
 
+@pytest.mark.slow
 @limits(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     hours=st.dictionaries(

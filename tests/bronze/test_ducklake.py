@@ -48,6 +48,7 @@ def test_a_misspelt_setting_of_the_catalogue_is_named(project: Project) -> None:
     assert SECRET not in told
 
 
+@pytest.mark.slow
 def test_a_wrong_password_and_another_lake_are_named(ducklake_project: DuckLakeProject) -> None:
     project = ducklake_project
     project.query("SELECT 1")  # which makes the catalogue

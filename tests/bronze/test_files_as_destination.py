@@ -119,6 +119,7 @@ def test_a_new_machine_goes_on_where_the_files_end(project: Project, simulator: 
     assert asked == {f"{START + 6 * HOUR:%Y%m%dT%H}"}
 
 
+@pytest.mark.slow
 def test_many_files_of_the_ledger_become_one_that_says_the_same(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,13 @@
 
 from datetime import date
 
+import pytest
+
 from oracle.experiments import Exposure, exposures
 from support.chart_world import CUSTOMERS, REGULARS, SHOP, World
 from support.warehouse import assert_same_rows
+
+pytestmark = pytest.mark.slow
 
 VARIANTS = {("one-page-checkout", "control"), ("one-page-checkout", "treatment")}
 

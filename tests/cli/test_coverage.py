@@ -4,6 +4,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from amplitude_source.invocation import load_command, sqlmesh_command
 from amplitude_source.settings import HOUR, hours_between
 from simulator.server import Simulator
@@ -22,6 +24,8 @@ from support.loads import (
 )
 from support.members import hour_text
 from support.project import Project, succeeded
+
+pytestmark = pytest.mark.slow
 
 
 def test_status_shows_the_sums_of_each_status_and_asks_for_nothing_but_the_next_load(loaded: Project) -> None:

@@ -41,7 +41,7 @@ OTHERS = {row["uuid"] for row in ROWS} - THEIRS
 assert len(THEIRS) > sum(row["user_id"] == USER for row in ROWS)
 BRONZE = "SELECT * EXCLUDE (_dlt_load_id, _archive_row) FROM bronze.events ORDER BY ALL"
 
-pytestmark = pytest.mark.usefixtures("no_waiting")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_waiting")]
 
 
 @pytest.fixture
@@ -101,7 +101,6 @@ def test_nothing_of_a_person_is_left_and_all_else_is_as_it_was(held: Project) ->
     assert [id_ for id_ in IDS if id_ in text] == []
 
 
-@pytest.mark.slow
 def test_no_replay_reload_or_answer_brings_the_person_back(held: Project, simulator: Simulator) -> None:
     succeeded(held.load_here("erase", "--amplitude-id", f"{AMPLITUDE_IDS[0]}", "--user-id", USER))
     succeeded(held.load_here("--replay"))
@@ -177,7 +176,6 @@ def steps() -> Iterator[tuple[str, AbstractContextManager[object]]]:
     yield "after it", mock.patch.object(ErasedFolder, "close", side_effect=KeyboardInterrupt)
 
 
-@pytest.mark.slow
 def test_an_erasure_that_is_killed_at_every_step_is_finished_by_the_next(held: Project) -> None:
     first: tuple[str, ...] = ("erase", "--user-id", USER)
     for name, kill in steps():
@@ -214,7 +212,6 @@ def test_a_load_after_a_kill_says_so_and_brings_nobody_back(held: Project) -> No
 
 
 @pytest.mark.nightly
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_kills_at_random_times_leave_what_one_run_leaves(held: Project, seed: int) -> None:
     chance = random.Random(seed)

@@ -18,6 +18,8 @@ from support.assertions import assert_no_secret_is_kept, rows_that_do_not_count,
 from support.members import SMALL_PRODUCT, export_row, gzip_lines, hour_text, member_name
 from support.project import Project, make_project, sentence, succeeded
 
+pytestmark = pytest.mark.slow
+
 START, END = SMALL_PRODUCT.start, SMALL_PRODUCT.end
 MEMBERS = list(SMALL_PRODUCT.members())
 SECOND_DAY = START + timedelta(days=1)
@@ -65,7 +67,6 @@ def add(simulator: Simulator, hour: datetime, rows: int = 2) -> None:
     simulator.archive = Archive([*MEMBERS, late])
 
 
-@pytest.mark.slow
 def test_hours_that_were_young_when_loaded_are_compared_once_and_then_left_alone(
     young: Project, simulator: Simulator
 ) -> None:
@@ -195,7 +196,6 @@ def test_each_project_is_loaded_with_its_own_keys_address_and_first_hour(two: Pr
     assert two.query("SELECT DISTINCT _project FROM bronze.events_list ORDER BY ALL") == [("ios_app",), ("web",)]
 
 
-@pytest.mark.slow
 def test_a_second_run_finds_nothing_new_in_either_project(two: Project) -> None:
     succeeded(two.load_here())
     before = two.query("SELECT * FROM bronze.export_hours ORDER BY ALL")
@@ -325,7 +325,6 @@ def test_a_project_that_is_given_up_is_retired_and_no_longer_waited_for(two: Pro
     assert "is retired already" in sentence(two.load_here("retire-project", "ios_app"))
 
 
-@pytest.mark.slow
 def test_a_project_that_gets_another_name_takes_its_hours_and_archive_along(two: Project) -> None:
     succeeded(two.load_here())
     take_all_hours(two)

@@ -31,7 +31,7 @@ OLD = sorted({member.hour for member in MEMBERS if member.hour < LIMIT})
 FILES = [member for member in MEMBERS if member.hour < LIMIT]
 PRUNE = ("archive", "prune")
 
-pytestmark = pytest.mark.usefixtures("no_waiting")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_waiting")]
 
 
 @pytest.fixture
@@ -242,7 +242,6 @@ def steps() -> Iterator[tuple[str, AbstractContextManager[object]]]:
     yield "after them", mock.patch.object(Erasure, "_delete_rows", side_effect=KeyboardInterrupt)
 
 
-@pytest.mark.slow
 def test_a_person_leaves_the_hours_whose_files_are_gone_whatever_is_killed(aged: Project, simulator: Simulator) -> None:
     broken = f'{{"user_id":"{USER}", broken'.encode()
     first = next(member for member in MEMBERS if member.hour == OLD[0])

@@ -29,7 +29,7 @@ LAST = END + 9 * HOUR  # the newest hour at noon after the last day
 ALL_ROWS = sum(member.rows for member in MEMBERS)
 NOW = "SOURCES__AMPLITUDE__NOW"
 
-pytestmark = pytest.mark.usefixtures("no_waiting")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_waiting")]
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +120,6 @@ def test_a_kill_between_the_files_of_a_reloaded_hour_is_mended_by_the_next_plain
 # --- R1: an older warehouse beside newer other things
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("is_work_lost", [False, True])
 def test_an_older_database_that_was_put_back_goes_on_where_it_ended(project: Project, is_work_lost: bool) -> None:
     succeeded(project.load_here("--end", hour_text(START + 30 * HOUR)))
@@ -212,7 +211,6 @@ def test_hours_found_empty_by_a_clock_that_was_ahead_are_asked_for_again(
     assert rows(project) == ALL_ROWS
 
 
-@pytest.mark.slow
 def test_an_empty_hour_is_asked_for_again_after_three_days(project: Project, simulator: Simulator) -> None:
     """Amplitude was once 34 hours late."""
     files = [member for member in MEMBERS if member.hour == BUSY_HOUR]
@@ -232,7 +230,6 @@ def test_an_empty_hour_is_asked_for_again_after_three_days(project: Project, sim
     assert f"{BUSY_HOUR:%Y%m%dT%H}" not in asked_for(simulator)
 
 
-@pytest.mark.slow
 def test_a_file_that_comes_36_hours_late_is_found_by_the_last_look_after_a_week_and_no_later_run_asks(
     project: Project, simulator: Simulator
 ) -> None:

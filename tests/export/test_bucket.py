@@ -34,6 +34,8 @@ from support.members import export_row, gzip_lines, hour_text
 from support.project import COMMAND, REPOSITORY, Project, sentence, succeeded
 from support.s3 import Refusal, S3Server
 
+pytestmark = pytest.mark.slow
+
 HOUR = timedelta(hours=1)
 LAKE = "SOURCES__AMPLITUDE__LAKE__BUCKET_URL"
 
@@ -81,10 +83,9 @@ def test_a_bucket_gives_what_the_api_gives_and_the_api_is_not_asked_for_hours(
     assert project.query("SELECT COUNT(*) > 0 FROM bronze.events_list") == [(True,)], "the small endpoints are asked"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lake", "prefix"),
-    [pytest.param("folder", "", marks=(pytest.mark.slow, pytest.mark.nightly)), ("S3", "exports/amplitude/")],
+    [pytest.param("folder", "", marks=pytest.mark.nightly), ("S3", "exports/amplitude/")],
 )
 def test_the_same_from_s3_whatever_folder_amplitude_writes_to(
     project: Project, s3: S3Server, loaded_data: Path, tmp_path: Path, lake: str, prefix: str
@@ -105,7 +106,6 @@ def test_the_same_from_s3_whatever_folder_amplitude_writes_to(
     assert bronze(project) == bronze(Project(loaded_data.parent))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(1, 6))])
 def test_changes_of_the_source_and_kills_at_random_points_lose_and_double_nothing(
     project: Project, simulator: Simulator, loaded_data: Path, tmp_path: Path, seed: int
@@ -125,7 +125,6 @@ def test_changes_of_the_source_and_kills_at_random_points_lose_and_double_nothin
     assert_same_as_one_load(project, loaded_data)
 
 
-@pytest.mark.slow
 @pytest.mark.nightly
 def test_silver_and_gold_of_hours_from_both_sources_equal_the_oracle(
     project: Project, simulator: Simulator, tmp_path: Path
@@ -299,7 +298,6 @@ def test_a_file_of_the_bucket_that_is_gone_or_another_is_told_and_the_warehouse_
     assert count - len(bronze(project)) in (0, sum(m.rows for m in MEMBERS if m.hour == BUSY_HOUR) - 1)
 
 
-@pytest.mark.slow
 def test_without_the_bucket_an_archive_on_s3_is_read_with_the_lakes_own_credentials_and_else_one_sentence_tells(
     project: Project, s3: S3Server, tmp_path: Path
 ) -> None:
@@ -432,7 +430,6 @@ def test_copies_in_many_folders_are_no_source(
     assert "more than 3 folders" in sentence(project.load_here())
 
 
-@pytest.mark.slow
 def test_a_run_lists_the_newest_days_of_a_long_history_and_not_all_of_it(
     project: Project, s3: S3Server, tmp_path: Path
 ) -> None:
@@ -465,7 +462,6 @@ def test_a_few_days_are_listed_one_by_one_and_many_by_the_month(hours: list[date
 # --- replay
 
 
-@pytest.mark.slow
 def test_a_bucket_is_replayed_as_it_is_with_its_merges_and_marks(
     project: Project, s3: S3Server, loaded_data: Path, tmp_path: Path
 ) -> None:

@@ -12,6 +12,8 @@ from support.gcs import ACCOUNT, Answer, Asked, GcsServer, refusal
 from support.loads import START, assert_same_as_one_load, bronze
 from support.project import Project, sentence, succeeded
 
+pytestmark = pytest.mark.slow
+
 BUCKET = "company-amplitude"
 KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
 
@@ -36,7 +38,6 @@ def no_waiting_for_google(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asyncio.sleep", at_once)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "exports/amplitude/"])
 def test_the_same_from_gcs_as_from_the_api_and_from_its_archive_once_the_setting_is_gone(
     on_gcs: Project, gcs: GcsServer, loaded_data: Path, prefix: str

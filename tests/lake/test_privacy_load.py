@@ -4,12 +4,16 @@ import gzip
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from amplitude_source.lake.privacy import SETTINGS
 from simulator.product import Product
 from simulator.server import Simulator
 from support.assertions import take_all_hours
 from support.members import hour_text
 from support.project import Project, sentence, succeeded
+
+pytestmark = pytest.mark.slow
 
 RULES = {
     f"{SETTINGS}__PROFILE": "ip_and_location",

@@ -11,6 +11,8 @@ from simulator.server import Simulator
 from support.members import SMALL_PRODUCT
 from support.project import Project, partly, succeeded
 
+pytestmark = pytest.mark.slow
+
 NOON = SMALL_PRODUCT.end + timedelta(hours=12)
 DAY = timedelta(days=1)
 MEMBERS = ("--only", "cohort_members")

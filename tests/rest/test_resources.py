@@ -14,6 +14,8 @@ from simulator.server import Simulator
 from support.members import SMALL_PRODUCT, hour_text
 from support.project import Project, partly, sentence, succeeded
 
+pytestmark = pytest.mark.slow
+
 START, END = SMALL_PRODUCT.start, SMALL_PRODUCT.end
 NOON = END + timedelta(hours=12)
 DAY = timedelta(days=1)
@@ -196,7 +198,6 @@ def test_a_selection_that_means_nothing_is_refused(asking: Project, arguments: l
     assert named in result.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize(("name", "path", "reply"), EACH_FAULT)
 def test_an_answer_that_is_none_fails_its_resource_alone(

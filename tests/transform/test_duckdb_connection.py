@@ -56,6 +56,7 @@ def test_a_limit_of_the_users_holds(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert settings_of(folder / "amplitude.duckdb")[0] == "512.0 MiB"
 
 
+@pytest.mark.slow
 def test_a_query_beyond_the_limit_goes_beside_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MEMORY_VARIABLE, "100MB")
     adapter = connection_to(str(folder / "amplitude.duckdb")).create_engine_adapter()

@@ -169,6 +169,7 @@ def test_a_plan_makes_the_tables_and_a_run_refreshes_them(snapshots: dict[str, S
     grammar.assert_takes(grammar.one_of_each_kind(short))
 
 
+@pytest.mark.slow
 def test_a_preview_is_an_ordinary_table_that_no_run_refreshes(snapshots: dict[str, Snapshot]) -> None:
     """SQLMesh makes it where a change is not to be built as it is; it fails to refresh as a dynamic table."""
     made = sent(snapshots, DeployabilityIndex.none_deployable(), "daily_metrics")

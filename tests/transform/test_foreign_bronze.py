@@ -24,10 +24,12 @@ from simulator.server import Simulator
 from support import foreign, warehouse
 from support.project import REPOSITORY, SQLMESH, Project, make_project
 
+pytestmark = pytest.mark.slow
+
 NIGHTLY = ("snowpipe",)
 """Those whose tables are nearly those of another: they are read each night, because each takes ten seconds."""
 BRONZES = [
-    pytest.param(path.stem, marks=(pytest.mark.slow, pytest.mark.nightly) if path.stem in NIGHTLY else ())
+    pytest.param(path.stem, marks=pytest.mark.nightly if path.stem in NIGHTLY else ())
     for path in sorted((REPOSITORY / "sqlmesh/bronze").glob("*.sql"))
 ]
 SEAM = {path.stem for path in (REPOSITORY / "sqlmesh/bronze/seam").glob("*.sql")}
@@ -93,7 +95,6 @@ def test_a_misspelt_variable_is_named_with_the_nearest(project: Project) -> None
     assert result.stderr.endswith("bronce is not a variable of this project; did you mean bronze?\n")
 
 
-@pytest.mark.slow
 def test_a_plan_names_the_table_or_the_columns_that_are_missing(project: Project) -> None:
     project.database.parent.mkdir()
     foreign.choose(project, "fivetran", EVENTS)
@@ -181,7 +182,6 @@ def models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         )
 
 
-@pytest.mark.slow
 def test_the_models_of_a_tool_are_written_as_all_others_and_change_no_other(
     models: Models, own: dict[str, str]
 ) -> None:
@@ -190,7 +190,6 @@ def test_the_models_of_a_tool_are_written_as_all_others_and_change_no_other(
     assert {name: each for name, each in models.hashes.items() if name in own} == own
 
 
-@pytest.mark.slow
 def test_each_unit_test_of_the_seam_holds(project: Project) -> None:
     """SQLMesh finds tests in one folder alone; there, they would name models that the default bronze has not."""
     foreign.choose(project, "amplitude", TABLES)
@@ -203,7 +202,6 @@ def test_each_unit_test_of_the_seam_holds(project: Project) -> None:
     assert result.wasSuccessful(), "\n".join(text for _, text in [*result.errors, *result.failures])
 
 
-@pytest.mark.slow
 def test_a_model_of_the_users_own_may_not_read_the_events_of_bronze_of_which_it_would_miss_some(
     project: Project,
 ) -> None:
@@ -298,10 +296,9 @@ OF_TWO_PROJECTS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "bronze",
-    [BRONZES[0], *(pytest.param(each, marks=[pytest.mark.slow, pytest.mark.nightly]) for each in BRONZES[1:])],
+    [BRONZES[0], *(pytest.param(each, marks=pytest.mark.nightly) for each in BRONZES[1:])],
 )
 def test_snowflake_gets_sql_that_parses_and_reads_the_tools_tables_alone(project: Project, bronze: str) -> None:
     foreign.choose(project, bronze, OF_TWO_PROJECTS)

@@ -292,6 +292,7 @@ def test_no_file_and_one_without_entries_declare_nothing(tmp_path: Path, text: s
     assert read_properties(tmp_path).variable() == []
 
 
+@pytest.mark.slow
 def test_a_column_that_gold_events_has_is_refused(loaded: Project) -> None:
     write(loaded.root, "plan: {from: user}\ncountry: {from: event}\n")
     result = loaded.run(*SQLMESH, "plan", "--auto-apply", "--no-prompts")

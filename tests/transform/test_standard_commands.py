@@ -20,6 +20,7 @@ group by 1
 """
 
 
+@pytest.mark.slow
 def test_a_six_line_model_of_the_user_plans_and_is_left_alone(loaded: Project) -> None:
     model = loaded.root / "sqlmesh/models/custom/team/daily_events.sql"
     model.parent.mkdir()
@@ -67,6 +68,7 @@ def documented_variables() -> dict[str, str]:
     return dict(re.findall(r"^export (\w+)=(\S+)$", text, re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_dlts_own_commands_find_the_pipeline_with_the_documented_variables(project: Project) -> None:
     assert project.load_here().returncode == 0
     before = set(project.root.iterdir())

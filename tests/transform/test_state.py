@@ -30,6 +30,18 @@ STATE = "state.sql"
 OUTPUT = "output.txt"
 PLAN = ("plan", "--auto-apply", "--no-prompts", "--skip-tests")
 
+# Models that no other one here is made of. The state notes each model in the same way, so fewer show the same.
+LEFT_OUT = (
+    *("gold.acquisition", "gold.lifecycle_daily", "gold.lifecycle_weekly", "gold.lifecycle_monthly"),
+    *("gold.retention_24h", "gold.retention_calendar", "gold.stickiness_weekly", "gold.stickiness_monthly"),
+    *("gold.days", "gold.hours", "gold.events", "gold.event_values", "gold.payments", "gold.users"),
+    *("gold.experiment_exposures", "gold.new_users_daily", "gold.property_catalogue"),
+    *("gold.proven_days", "gold.reconciliation_daily"),
+    *("silver.amplitude_numbers", "silver.own_numbers", "silver.zone_matches"),
+    *("silver.annotations", "silver.experiments"),
+    *("silver.event_types", "silver.property_values", "silver.group_states"),
+)
+
 
 @pytest.fixture(scope="module")
 def planned_data(tmp_path_factory: pytest.TempPathFactory, product: Product, postgres: Postgres) -> Path:
@@ -40,6 +52,7 @@ def planned_data(tmp_path_factory: pytest.TempPathFactory, product: Product, pos
         postgres.execute("postgres", f"CREATE DATABASE {database}")
         with Simulator(product) as simulator:
             project = make_project(folder, simulator)
+            warehouse.leave_out(project, LEFT_OUT)
             project.env |= postgres.settings(database)
             last = product.start + timedelta(days=2, hours=-1)
             succeeded(project.load_here("--start", hour_text(product.start), "--end", hour_text(last)))
@@ -58,6 +71,7 @@ def planned_data(tmp_path_factory: pytest.TempPathFactory, product: Product, pos
 @pytest.fixture
 def planned(project: Project, planned_data: Path, postgres: Postgres, request: pytest.FixtureRequest) -> Project:
     """A copy of that project and of its state; the product's last day is loaded, and not yet built."""
+    warehouse.leave_out(project, LEFT_OUT)
     shutil.copytree(planned_data, project.root / "data", ignore=shutil.ignore_patterns("work", STATE))
     database = re.sub(r"\W", "_", request.node.name)
     postgres.execute("postgres", f"CREATE DATABASE {database} TEMPLATE {PLANNED}")
@@ -93,7 +107,7 @@ def test_plan_run_and_a_development_environment(planned: Project, postgres: Post
         refused.stdout + refused.stderr,
     )
     warehouse.run(planned)
-    warehouse.assert_equals_oracle(planned, archived(planned))
+    warehouse.assert_equals_oracle(planned, archived(planned), without=LEFT_OUT)
     succeeded(sqlmesh(planned, "plan", "dev", "--auto-apply", "--include-unmodified", "--skip-tests"))
     in_dev, in_production = (planned.query(f"FROM {name}.daily_metrics") for name in ("gold__dev", "gold"))
     warehouse.assert_same_rows("daily_metrics", in_dev, in_production)
@@ -208,7 +222,7 @@ def test_a_killed_restatement_and_postgresql_away_lose_nothing(
             postgres.start()
     assert_postgresql_is_gone(postgres, away.returncode, away.stdout + away.stderr)
     warehouse.run(planned)
-    warehouse.assert_equals_oracle(planned, archived(planned))
+    warehouse.assert_equals_oracle(planned, archived(planned), without=LEFT_OUT)
     assert "\nSilver and gold hold the hours " in succeeded(planned.load_here("status")).stdout
 
 
@@ -229,7 +243,7 @@ def test_a_warehouse_restored_without_its_state_is_refused_and_mended(planned: P
     assert printed, refused.stdout + refused.stderr
     succeeded(sqlmesh(planned, *printed[0], "--auto-apply", "--no-prompts"))
     warehouse.run(planned)
-    warehouse.assert_equals_oracle(planned, archived(planned))
+    warehouse.assert_equals_oracle(planned, archived(planned), without=LEFT_OUT)
 
 
 def errors_of(process: "subprocess.Popen[str]") -> str:

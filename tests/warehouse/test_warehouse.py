@@ -368,6 +368,7 @@ def test_a_stale_export_and_a_missing_hour_are_warned_of(project: Project, simul
     assert {name for name in warned_of if warehouse.fails(project, name)} == set()
 
 
+@pytest.mark.slow
 def test_an_edited_gold_model_is_built_alone_in_dev_and_compared(built: Project) -> None:
     project = built
     model = project.root / "sqlmesh/models/gold/charts/daily_metrics.sql"

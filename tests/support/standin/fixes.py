@@ -258,7 +258,7 @@ def apply() -> None:
     """Puts the fixes in place."""
     cursor = fakesnow.cursor.FakeSnowflakeCursor
     transform, execute, answer = cursor._transform, cursor._execute, cursor.execute
-    inline_variables = cursor._inline_variables
+    inline_variables, describe = cursor._inline_variables, cursor._describe_last_sql
     timestamps, comment_table = arrow.timestamp_to_sf_struct, info_schema.insert_table_comment_sql
 
     def fixed_transform(self: Any, expression: exp.Expr, params: Any) -> exp.Expr:
@@ -274,8 +274,16 @@ def apply() -> None:
         if isinstance(expression, exp.Merge):
             expression = merge_by_duckdb(self, expression)
         execute(self, expression, params)
+        is_of_before = expression.args.get("result_scan_sfqid")
+        self._columns = None if is_of_before else self._duck_conn.description
         for comment in comments_within(expression):
             self._duck_conn.execute(comment)
+
+    def fixed_describe(self: Any) -> list[tuple[Any, ...]]:
+        """DuckDB has the types of a result with it; fakesnow would have it plan the whole query once more."""
+        if self._columns is None:
+            return list(describe(self))
+        return [(name, str(type_), *[None] * 4) for name, type_, *_ in self._columns]
 
     def fixed_answer(self: Any, *args: Any, **kwargs: Any) -> Any:
         """What DuckDB or fakesnow cannot do is an error of SQL: a client would try anything else again and again."""
@@ -299,7 +307,7 @@ def apply() -> None:
         return pa.StructArray.from_arrays(filled.flatten(), fields=list(filled.type), mask=times.is_null())
 
     cursor._transform, cursor._execute, cursor.execute = fixed_transform, fixed_execute, fixed_answer
-    cursor._inline_variables = fixed_variables
+    cursor._inline_variables, cursor._describe_last_sql = fixed_variables, fixed_describe
     arrow.timestamp_to_sf_struct = fixed_timestamps
     fakesnow.cursor.transforms.flatten = entries
     fakesnow.cursor.transforms.merge = lambda expression: [expression]
