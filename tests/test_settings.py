@@ -123,6 +123,7 @@ def test_the_environment_wins_over_dotenv_and_empty_values_are_none(checkout: Pr
     assert config.variables["first_hour"] == "2025-03-01 00:00:00"
 
 
+@pytest.mark.slow
 def test_sqlmesh_as_a_command_lets_the_environment_win_too(checkout: Project) -> None:
     write(checkout, ".env", f"{START}=2025-01-01\n{PREFIX}NOW=2025-02-01\n")
     (checkout.root / "data").mkdir()

@@ -330,6 +330,7 @@ def test_an_event_that_never_came_is_named_with_the_nearest_and_those_of_amplitu
     ]
 
 
+@pytest.mark.slow
 def test_the_columns_that_conditions_name_are_those_of_the_models(project: Project) -> None:
     """All of them but JSON, keys and the mark of days that no chart shows."""
     sql = {kind: {type_} for kind, type_ in vocabulary.SQL_TYPES.items()}

@@ -57,6 +57,7 @@ def open_files(project: Project) -> list[str]:
     return sorted(path.name for path in (project.lake / "bronze/_alerts/open").glob("*"))
 
 
+@pytest.mark.slow
 def test_an_incident_is_reported_once_and_so_is_its_end(watched: Project, receiver: Receiver) -> None:
     assert succeeded(alert(watched)).stdout.endswith("0 incidents are open.\n")
     assert (receiver.texts, receiver.beats) == ([], 1)

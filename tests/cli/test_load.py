@@ -241,6 +241,7 @@ STEPS: dict[str, list[Any]] = {
 }
 
 
+@pytest.mark.slow
 def test_runs_stopped_in_each_step_leave_no_half_hour_and_are_healed(project: Project) -> None:
     last = START + 14 * HOUR
     for step, effects in STEPS.items():

@@ -177,6 +177,7 @@ def test_a_preview_is_an_ordinary_table_that_no_run_refreshes(snapshots: dict[st
     assert not [sql for sql in made if re.search("DYNAMIC TABLE|TARGET_LAG|REFRESH", sql)]
 
 
+@pytest.mark.slow
 def test_each_chart_gives_the_same_rows_whenever_it_is_refreshed(snapshots: dict[str, Snapshot]) -> None:
     """Snowflake refreshes when it will: a chart that looked at the clock or at its reader would change by that."""
     charts = [each.model for each in snapshots.values() if each.model.kind.is_managed]

@@ -33,6 +33,7 @@ def test_a_six_line_model_of_the_user_plans_and_is_left_alone(loaded: Project) -
     assert loaded.query("SELECT COUNT(*) FROM bronze.events WHERE user_id IS NOT NULL") == [(events,)]
 
 
+@pytest.mark.slow
 def test_the_same_model_is_refused_among_ours(loaded: Project) -> None:
     (loaded.root / "sqlmesh/models/gold/daily_events.sql").write_text(SIX_LINES)
     with warehouse.opened(loaded) as context:
@@ -55,6 +56,7 @@ def test_the_readme_of_the_users_folder_shows_a_model_of_six_lines() -> None:
     assert model.splitlines()[0] == "MODEL (name marts.daily_users, kind FULL);"
 
 
+@pytest.mark.slow
 def test_create_external_models_is_refused_in_one_sentence(project: Project) -> None:
     before = {path: path.read_bytes() for path in project.root.rglob("*.yaml")}
     result = project.run(*SQLMESH, "create_external_models")

@@ -155,7 +155,8 @@ def test_rows_that_come_late_show_and_the_documented_command_takes_them_in(tmp_p
         hour = f"DATE_TRUNC('hour', server_upload_time) = TIMESTAMPTZ '{late}+00'"
         connection.execute(f"CREATE TABLE late AS FROM {table} WHERE {hour} ORDER BY uuid LIMIT 2")
         connection.execute(f"DELETE FROM {table} WHERE uuid IN (SELECT uuid FROM late)")
-    warehouse.plan(project, models=("gold.export_reconciliation", "gold.export_coverage"))
+    models = ("gold.export_reconciliation", "gold.export_coverage")
+    warehouse.plan(project, models=models)
     assert not warehouse.fails(project, "no_hour_is_missing")
     assert differences(project) == {0}
     assert project.query(documented("SELECT coverage")) == []
@@ -167,7 +168,7 @@ def test_rows_that_come_late_show_and_the_documented_command_takes_them_in(tmp_p
     command = re.search(r"--restate-model (\S+) --start '(.+?)'", documented("sqlmesh plan --restate-model"))
     assert command
     assert datetime.fromisoformat(command[2])
-    warehouse.plan(project, restate=[command[1]], start=f"{first}")
+    warehouse.plan(project, restate=[command[1]], start=f"{first}", models=models)
     assert differences(project) == {0}
     assert project.query("SELECT COUNT(*) FROM silver.events WHERE uuid IN (SELECT uuid FROM late)") == [(2,)]
 
