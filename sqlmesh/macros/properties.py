@@ -7,9 +7,21 @@ from sqlmesh import macro
 from sqlmesh.core.macros import MacroEvaluator
 
 # What no SQL does for both engines: how a JSON object is taken apart, into rows of `key` and `value` (of what is no
-# object into none), and then the type and the text of a value.
+# object into none), and then the type and the text of a value. Of a key that comes twice the last value counts, which
+# is the only one that Snowflake's variants hold. On DuckDB the object without the others is taken apart: a window over
+# the rows would hold all of them in memory. The path is put together, because sqlglot knows no literal with a wildcard.
+KEYS, VALUES = "LIST_REVERSE(JSON_KEYS(source.{column}))", "LIST_REVERSE(JSON_EXTRACT(source.{column}, '$.' || '*'))"
+IS_LAST = f"LIST_TRANSFORM({KEYS}, (key, number) -> LIST_POSITION({KEYS}, key) = number)"
 ENTRIES = {
-    "duckdb": "JSON_EACH(CASE WHEN JSON_TYPE(source.{column}) = 'OBJECT' THEN source.{column} END)",
+    "duckdb": f"""
+        JSON_EACH(
+            CASE
+                WHEN JSON_TYPE(source.{{column}}) <> 'OBJECT' THEN NULL
+                WHEN LIST_UNIQUE({KEYS}) = LIST_COUNT({KEYS}) THEN source.{{column}}
+                ELSE TO_JSON(MAP_FROM_ENTRIES(LIST_WHERE(LIST_ZIP({KEYS}, {VALUES}), {IS_LAST})))
+            END
+        )
+    """,
     "snowflake": "LATERAL FLATTEN(INPUT => source.{column}, MODE => 'OBJECT')",
 }
 # The same of the text of an array or an object; the keys of an array are numbers.

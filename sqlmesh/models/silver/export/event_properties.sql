@@ -1,5 +1,5 @@
 /* Every property of every event, by its name at the top of event_properties. Of a name that comes twice in one event, which JSON allows and
- * Amplitude never writes, one value is kept. */
+ * Amplitude never writes, the last value counts. */
 MODEL (
   name silver.event_properties,
   kind INCREMENTAL_BY_TIME_RANGE (
@@ -41,5 +41,3 @@ FROM @properties_of(
 ) AS properties
 WHERE
   export_hour BETWEEN @start_ts AND @end_ts
-QUALIFY
-  ROW_NUMBER() OVER (PARTITION BY project, app, uuid, property ORDER BY value_text) = 1
