@@ -20,10 +20,16 @@ def breakdowns(evaluator: MacroEvaluator) -> exp.Expr:
 
 
 @macro()
+def by_breakdown(
+    evaluator: MacroEvaluator, breakdown: exp.Expr, in_all: exp.Expr, by_platform: exp.Expr, by_country: exp.Expr
+) -> exp.Expr:
+    """Return which of three values a breakdown has."""
+    by, *values = (each.sql(evaluator.dialect) for each in (breakdown, in_all, by_platform, by_country))
+    return evaluator.parse_one("CASE {} WHEN 'all' THEN {} WHEN 'platform' THEN {} ELSE {} END".format(by, *values))
+
+
+@macro()
 def segment(evaluator: MacroEvaluator, breakdown: exp.Expr, platform: exp.Expr, country: exp.Expr) -> exp.Expr:
     """Return the segment of an event in a breakdown."""
-    by, platform_, country_ = (each.sql(evaluator.dialect) for each in (breakdown, platform, country))
-    return evaluator.parse_one(
-        f"CASE {by} WHEN 'all' THEN '{ALL}' WHEN 'platform' THEN COALESCE({platform_}, '{NONE}') "
-        f"ELSE COALESCE({country_}, '{NONE}') END"
-    )
+    named = (exp.func("COALESCE", each, exp.Literal.string(NONE)) for each in (platform, country))
+    return by_breakdown(evaluator, breakdown, exp.Literal.string(ALL), *named)

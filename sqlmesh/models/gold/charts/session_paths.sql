@@ -76,19 +76,30 @@ WITH touched AS (
     AND touched.event_date = events.event_date
   WHERE
     NOT events.session_id IS NULL
-), segment_events AS (
+), numbered AS (
+  /* Apart from the step after, so that no uuid is sorted again. */
   SELECT
     events.project,
     events.app,
     aliases.canonical_amplitude_id AS amplitude_id,
     events.session_id,
-    breakdowns.breakdown,
-    @segment(breakdowns.breakdown, events.platform, events.country) AS segment,
+    @segment('platform', events.platform, events.country) AS platform,
+    @segment('country', events.platform, events.country) AS country,
     events.event_date,
     events.event_type,
-    events.event_time,
-    events.uuid,
-    apps.first_date
+    apps.first_date,
+    ROW_NUMBER() OVER (
+      PARTITION BY events.project, events.app, aliases.canonical_amplitude_id, events.session_id
+      ORDER BY events.event_time, events.uuid
+    ) AS number_in_all,
+    LEAD(events.event_type) OVER (
+      PARTITION BY events.project, events.app, aliases.canonical_amplitude_id, events.session_id
+      ORDER BY events.event_time, events.uuid
+    ) AS next_in_all,
+    FIRST_VALUE(events.event_date) OVER (
+      PARTITION BY events.project, events.app, aliases.canonical_amplitude_id, events.session_id
+      ORDER BY events.event_time, events.uuid
+    ) AS start_in_all
   FROM silver.events AS events
   JOIN sessions
     ON sessions.project = events.project
@@ -104,59 +115,55 @@ WITH touched AS (
     AND aliases.amplitude_id = events.amplitude_id
   LEFT JOIN @event_types_outside_sessions(@end_ts) AS outside
     ON outside.project = events.project AND outside.event_type = events.event_type
-  CROSS JOIN @breakdowns() AS breakdowns
   WHERE
     outside.event_type IS NULL
 ), steps AS (
+  /* A row an event: a row for each breakdown would take three times the memory to sort. */
   SELECT
-    project,
-    app,
-    amplitude_id,
-    session_id,
-    breakdown,
-    segment,
-    event_date,
-    event_type,
-    ROW_NUMBER() OVER (
-      PARTITION BY project, app, amplitude_id, session_id, breakdown, segment
-      ORDER BY event_time, uuid
-    ) AS event_number,
-    LEAD(event_type) OVER (
-      PARTITION BY project, app, amplitude_id, session_id, breakdown, segment
-      ORDER BY event_time, uuid
-    ) AS next_event_type
-  FROM segment_events
-  QUALIFY
-    FIRST_VALUE(event_date) OVER (
-      PARTITION BY project, app, amplitude_id, session_id, breakdown, segment
-      ORDER BY event_time, uuid
-    ) >= first_date
+    *,
+    @EACH(
+      [platform, country],
+      x -> ROW_NUMBER() OVER (PARTITION BY project, app, amplitude_id, session_id, @x ORDER BY number_in_all) AS number_in_@x
+    ),
+    @EACH(
+      [platform, country],
+      x -> LEAD(event_type) OVER (PARTITION BY project, app, amplitude_id, session_id, @x ORDER BY number_in_all) AS next_in_@x
+    ),
+    @EACH(
+      [platform, country],
+      x -> FIRST_VALUE(event_date) OVER (PARTITION BY project, app, amplitude_id, session_id, @x ORDER BY number_in_all) AS start_in_@x
+    )
+  FROM numbered
 ), edges AS (
+  /* Each event begins an edge, and the first ends one, too. */
   SELECT
-    project,
-    app,
-    amplitude_id,
-    session_id,
-    breakdown,
-    segment,
-    event_date,
-    event_type AS from_event_type,
-    COALESCE(next_event_type, '(end)') AS to_event_type
+    steps.project,
+    steps.app,
+    steps.amplitude_id,
+    steps.session_id,
+    breakdowns.breakdown,
+    @segment(breakdowns.breakdown, steps.platform, steps.country) AS segment,
+    steps.event_date,
+    IFF(ends.is_start, '(start)', steps.event_type) AS from_event_type,
+    IFF(
+      ends.is_start,
+      steps.event_type,
+      COALESCE(
+        @by_breakdown(breakdowns.breakdown, next_in_all, next_in_platform, next_in_country),
+        '(end)'
+      )
+    ) AS to_event_type
   FROM steps
-  UNION ALL
-  SELECT
-    project,
-    app,
-    amplitude_id,
-    session_id,
-    breakdown,
-    segment,
-    event_date,
-    '(start)' AS from_event_type,
-    event_type AS to_event_type
-  FROM steps
+  CROSS JOIN @breakdowns() AS breakdowns
+  CROSS JOIN (VALUES
+    (FALSE),
+    (TRUE)) AS ends(is_start)
   WHERE
-    event_number = 1
+    first_date <= @by_breakdown(breakdowns.breakdown, start_in_all, start_in_platform, start_in_country)
+    AND (
+      NOT ends.is_start
+      OR @by_breakdown(breakdowns.breakdown, number_in_all, number_in_platform, number_in_country) = 1
+    )
 ), session_edges AS (
   SELECT
     edges.project,
