@@ -66,6 +66,13 @@ def test_a_query_beyond_the_limit_goes_beside_the_file(folder: Path, monkeypatch
     assert [path.name for path in folder.iterdir()] == ["amplitude.duckdb"], "what was spilled goes with the connection"
 
 
+def test_rows_wait_for_no_order_of_tables(folder: Path) -> None:
+    """DuckDB would hold what one thread has written until the rows before it are there."""
+    adapter = connection_to(str(folder / "amplitude.duckdb")).create_engine_adapter()
+    assert adapter.fetchone("SELECT current_setting('preserve_insertion_order')") == (False,)
+    adapter.close()
+
+
 @pytest.mark.parametrize("size", ["lots", "4", "50%", "0GB", "-5GB", "4 apples", "4gigs"])
 def test_what_is_no_size_is_named(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """DuckDB takes a negative size for no limit."""

@@ -35,7 +35,7 @@ class DuckDBFile(DuckDBConnectionConfig):
 
     def _connect(self, **options: object) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(**options)  # type: ignore[arg-type]  # SQLMesh's own options, passed on
-        bound_memory(connection)
+        connection.execute(f"SET memory_limit = '{memory_limit(connection)}'")
         for name, path in (self.catalogs or {}).items():
             attach = f"ATTACH IF NOT EXISTS '{path}' AS \"{name}\""  # as SQLMesh writes it
             try:
@@ -47,15 +47,6 @@ class DuckDBFile(DuckDBConnectionConfig):
                 click.echo(f"Error: {error}", err=True)
                 sys.exit(BUSY_EXIT if isinstance(error, BusyError) else 1)
         return connection
-
-
-def bound_memory(connection: duckdb.DuckDBPyConnection) -> None:
-    """Have DuckDB build silver and gold in a part of the machine's memory.
-
-    Tables have no order, so no row waits in memory for those before it. A write then takes half of the time, too.
-    """
-    connection.execute(f"SET memory_limit = '{memory_limit(connection)}'")
-    connection.execute("SET preserve_insertion_order = FALSE")
 
 
 def memory_limit(connection: duckdb.DuckDBPyConnection) -> str:

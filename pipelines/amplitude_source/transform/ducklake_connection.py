@@ -13,7 +13,7 @@ from sqlmesh.core.config.connection import DuckDBAttachOptions
 from ..bronze.ducklake import NAME, connect
 from ..errors import AmplitudeError
 from ..settings import CATALOG
-from .duckdb_connection import bound_memory
+from .duckdb_connection import memory_limit
 
 
 class DuckLakeConnection(DuckDBConnectionConfig):
@@ -45,5 +45,5 @@ class DuckLakeConnection(DuckDBConnectionConfig):
         except AmplitudeError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(1)
-        bound_memory(connection)
+        connection.execute(f"SET memory_limit = '{memory_limit(connection)}'")
         return connection
