@@ -86,11 +86,25 @@ def retention_cells(evaluator: MacroEvaluator, reached_number: exp.Expr, is_comp
     reached, complete = (each.sql(evaluator.dialect) for each in (reached_number, is_complete))
     keys = ("project", "app", "interval_unit", "breakdown", "segment", "cohort_date")
     cohort = ", ".join(f"cohorts.{key}" for key in keys)
-    joins = "\n".join(
-        f"LEFT JOIN {table} ON {' AND '.join(f'{table}.{key} = cohorts.{key}' for key in keys)} "
-        f"AND {table}.interval_number = numbers.n"
-        for table in ("returned", "last_returned")
-    )
+    own = ", ".join(keys)
+
+    def of_cohort(table: str) -> str:
+        return " AND ".join(f"{table}.{key} = cohorts.{key}" for key in keys)
+
+    # Within a span, as many members return in an interval or later: those whose last interval is its end or later. The
+    # last span has none. Spans are few, and a sum over the many cells would sort them all.
+    spans = f"""
+        SELECT
+            {own},
+            LAG(interval_number, 1, -1) OVER (PARTITION BY {own} ORDER BY interval_number) + 1 AS first_number,
+            interval_number AS last_number,
+            SUM(users) OVER (PARTITION BY {own} ORDER BY interval_number DESC) AS users
+        FROM (
+            SELECT {own}, interval_number, users FROM last_returned WHERE NOT interval_number IS NULL
+            UNION ALL
+            SELECT {own}, {LONGEST_EXPORT_DAYS} AS interval_number, 0 AS users FROM cohorts
+        ) AS last_intervals
+    """
     # One number more than there are days: where clocks were set back, they have more than 24 hours each.
     grid = f"""
         SELECT
@@ -98,14 +112,16 @@ def retention_cells(evaluator: MacroEvaluator, reached_number: exp.Expr, is_comp
             numbers.n AS interval_number,
             cohorts.users AS cohort_users,
             COALESCE(returned.users, 0) AS returned_on,
-            SUM(COALESCE(last_returned.users, 0)) OVER (PARTITION BY {cohort} ORDER BY numbers.n DESC)
-                AS returned_on_or_after,
+            spans.users AS returned_on_or_after,
             {complete} AS is_complete
         FROM cohorts
         JOIN silver.apps AS apps ON apps.project = cohorts.project AND apps.app = cohorts.app
+        JOIN ({spans}) AS spans ON {of_cohort("spans")}
         JOIN {numbers(evaluator, exp.Literal.number(LONGEST_EXPORT_DAYS)).sql(evaluator.dialect)} AS numbers
-            ON numbers.n <= DATEDIFF(DAY, apps.first_date, apps.frontier_date) + 1 AND numbers.n <= {reached}
-        {joins}
+            ON numbers.n BETWEEN spans.first_number AND spans.last_number
+            AND numbers.n <= DATEDIFF(DAY, apps.first_date, apps.frontier_date) + 1
+            AND numbers.n <= {reached}
+        LEFT JOIN returned ON {of_cohort("returned")} AND returned.interval_number = numbers.n
     """
     return evaluator.parse_one(
         f"""(

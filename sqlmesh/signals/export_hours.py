@@ -39,7 +39,7 @@ LANDED_HOURS = f"""
 
 
 @signal()
-def export_hours_landed(batch: DatetimeRanges, context: ExecutionContext) -> bool | DatetimeRanges:
+def export_hours_landed(batch: DatetimeRanges, context: ExecutionContext) -> bool:
     """Lets hours through in order, up to the first that some project lacks: it is neither loaded nor empty there.
 
     In order, because which copy of a re-sent event counts depends on the hours before, and a run cannot write outside
@@ -87,7 +87,7 @@ def table_is_what_the_state_says(batch: DatetimeRanges, snapshot: Snapshot, cont
 
 
 @signal()
-def parents_have_run(batch: DatetimeRanges, snapshot: Snapshot, context: ExecutionContext) -> bool | DatetimeRanges:
+def parents_have_run(batch: DatetimeRanges, snapshot: Snapshot, context: ExecutionContext) -> bool:
     """Lets hours through that every incremental parent has taken in, or takes in in this run.
 
     Where parents work in the same run, SQLMesh itself holds back from a model what it holds back from them. Where they
@@ -118,10 +118,15 @@ def last_hour(context: ExecutionContext, table: str) -> datetime | None:
     return hour  # type: ignore[no-any-return]  # the column is a timestamp
 
 
-def leading(batch: DatetimeRanges, is_ready: Callable[[datetime, datetime], bool]) -> bool | DatetimeRanges:
-    """Return the ranges before the first that is not ready; True if all are: SQLMesh looks up each one of a list."""
-    first = next((number for number, span in enumerate(batch) if not is_ready(*span)), None)
-    return True if first is None else batch[:first]
+def leading(batch: DatetimeRanges, is_ready: Callable[[datetime, datetime], bool]) -> bool:
+    """Leave in the batch the ranges before the first that is not ready.
+
+    SQLMesh goes on with the batch if it is given True. It would look up each range of a list in the whole batch, which
+    takes half a minute for five years of hours.
+    """
+    first = next((number for number, span in enumerate(batch) if not is_ready(*span)), len(batch))
+    del batch[first:]
+    return True
 
 
 def as_naive(time: datetime) -> datetime:
