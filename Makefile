@@ -23,7 +23,7 @@ demo: .venv/installed
 dashboard: .venv/installed
 	$(BIN)/python pipelines/amplitude.py dashboard
 
-# The core, with the unit tests of the models (alone: `sqlmesh test`); about six minutes on two cores.
+# The core, with the unit tests of the models (alone: `sqlmesh test`); four minutes on two cores.
 test: .venv/installed
 	$(PYTEST) --dist worksteal -m "not slow"
 
