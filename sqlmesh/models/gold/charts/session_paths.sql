@@ -1,13 +1,11 @@
-/* What follows what in sessions: for each day, in all and by platform and country, how often one
- * event was followed by another.
- * A session begins with (start) and ends with (end), so each event is the start of one edge and
- * the end of one. The date of an edge is that of the event that it starts from; the date of
- * (start) is that of the session's first event. Events are in order of their time; the uuid
- * decides between events at one time. They are those of silver.segment_sessions: a segment's paths
- * consist of its own events alone, without inactive and deleted types ("Interpret your User
- * Sessions chart", "How Amplitude calculates session length").
- * Sessions of more than a day have paths, because only the User Sessions chart leaves them out.
- * Sessions that began before the days that charts show (silver.apps) have none. */
+/* What follows what in sessions: for each day, in all and by platform and country, how often one event was followed by
+ * another. A session begins with (start) and ends with (end), so each event is the start of one edge and the end of
+ * one. The date of an edge is that of the event that it starts from; the date of (start) is that of the session's
+ * first event. Events are in order of their time; the uuid decides between events at one time. They are those of
+ * silver.segment_sessions: a segment's paths consist of its own events alone, without inactive and deleted types
+ * ("Interpret your User Sessions chart", "How Amplitude calculates session length"). Sessions of more than a day have
+ * paths, because only the User Sessions chart leaves them out. Sessions that began before the days that charts show
+ * (silver.apps) have none. */
 MODEL (
   name gold.session_paths,
   kind INCREMENTAL_UNMANAGED (
@@ -155,9 +153,13 @@ WITH touched AS (
     ) AS to_event_type
   FROM steps
   CROSS JOIN @breakdowns() AS breakdowns
-  CROSS JOIN (VALUES
-    (FALSE),
-    (TRUE)) AS ends(is_start)
+  CROSS JOIN (
+    SELECT
+      FALSE AS is_start
+    UNION ALL
+    SELECT
+      TRUE AS is_start
+  ) AS ends
   WHERE
     first_date <= @by_breakdown(breakdowns.breakdown, start_in_all, start_in_platform, start_in_country)
     AND (
