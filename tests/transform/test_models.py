@@ -70,7 +70,8 @@ def many_events(context: Context, tmp_path_factory: pytest.TempPathFactory) -> P
             INSERT INTO silver.apps BY NAME
             SELECT 'shop' AS project, 1 AS app, DATE '2026-06-01' AS first_date, DATE '2026-06-30' AS frontier_date;
             INSERT INTO silver.user_aliases BY NAME
-            SELECT 'shop' AS project, 1 AS app, range AS amplitude_id, range AS canonical_amplitude_id FROM range(5_000);
+            SELECT 'shop' AS project, 1 AS app, range AS amplitude_id, range AS canonical_amplitude_id
+            FROM range(5_000);
             INSERT INTO silver.events BY NAME
             SELECT
                 'shop' AS project, 1 AS app, LPAD(HASH(range)::TEXT, 36, '0') AS uuid,
