@@ -10,7 +10,7 @@ from sqlmesh.core.macros import MacroEvaluator
 # object into none), and then the type and the text of a value. Of a key that comes twice the last value counts, which
 # is the only one that Snowflake's variants hold. On DuckDB the object without the others is taken apart: a window over
 # the rows would hold all of them in memory. The path is put together, because sqlglot knows no literal with a wildcard.
-KEYS, VALUES = "LIST_REVERSE(JSON_KEYS(source.{column}))", "LIST_REVERSE(JSON_EXTRACT(source.{column}, '$.' || '*'))"
+KEYS, VALUES = "LIST_REVERSE(JSON_KEYS(source.{column}))", "LIST_REVERSE(JSON_EXTRACT(source.{column}, ('$.' || '*')))"
 IS_LAST = f"LIST_TRANSFORM({KEYS}, (key, number) -> LIST_POSITION({KEYS}, key) = number)"
 ENTRIES = {
     "duckdb": f"""
