@@ -193,7 +193,7 @@ def run(project: Project) -> None:
 
 
 def leave_out(project: Project, tables: Collection[str]) -> None:
-    """Removes models that no other one is made of; a file of several goes with the first."""
+    """Removes models that no other one is made of, such as lifecycle.sql, which has three, with each of their names."""
     for layer, table in (name.split(".") for name in tables):
         folder = project.root / "sqlmesh/models" / layer
         for name in {table, table.rpartition("_")[0]}:
@@ -412,7 +412,7 @@ def assert_equals_oracle(
     deleted: Collection[str] = (),
     without: Collection[str] = (),
 ) -> None:
-    """Compares every table that the oracle computes, row for row, but those `without` which the checkout is."""
+    """Compares every table that the oracle computes, row for row, except those that were left out (`without`)."""
     rows = exported_rows(members)
     truth = oracle.compute(rows, {DEFAULT: inactive}, charts.timezone, merges, deleted, exported(project))
     assert_equals_truth(project, truth, charts, without)
@@ -458,7 +458,7 @@ def assert_accounted_for(project: Project, rows: Iterable[oracle.Row], truth: or
 def assert_equals_truth(
     project: Project, truth: oracle.Truth, charts: oracle.Charts = CHARTS, without: Collection[str] = ()
 ) -> None:
-    """Compares every table of the truth, row for row, but those `without` which the checkout is."""
+    """Compares every table of the truth, row for row, except those that were left out (`without`)."""
     expected: dict[str, Iterable[tuple[Any, ...]]] = {
         "silver.events": [
             (event.project, event.app, event.uuid, event.export_hour, event.event_date) for event in truth.events
