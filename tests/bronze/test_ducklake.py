@@ -41,6 +41,18 @@ def test_a_catalogue_that_cannot_be_is_refused_by_both_tools(project: Project, a
     assert SECRET not in told
 
 
+def test_sqlmesh_never_uses_another_lake_that_the_process_has_used(project: Project) -> None:
+    adapters = []
+    project.env |= {"AMPLITUDE_DESTINATION": "ducklake"}
+    with project.entered():
+        from amplitude_source.transform.sqlmesh_config import ducklake as connection
+
+    for database in ("one", "another"):
+        with project.entered({CATALOGUE_VARIABLE: f"postgresql://lake@127.0.0.1:1/{database}"}):
+            adapters.append(connection().create_engine_adapter())
+    assert adapters[0] is not adapters[1]
+
+
 def test_a_misspelt_setting_of_the_catalogue_is_named(project: Project) -> None:
     project.env |= {"AMPLITUDE_DESTINATION": "ducklake", "DESTINATION__DUCKLAKE__CREDENTIALS__CATALOGUE": SECRET}
     told = sentence(project.load_here("status"))

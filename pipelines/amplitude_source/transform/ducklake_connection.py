@@ -8,7 +8,8 @@ import duckdb
 from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
 from pydantic import PrivateAttr
 from sqlmesh.core.config import DuckDBConnectionConfig
-from sqlmesh.core.config.connection import DuckDBAttachOptions
+from sqlmesh.core.config.connection import ConnectionConfig, DuckDBAttachOptions
+from sqlmesh.core.engine_adapter.base import EngineAdapter
 
 from ..bronze.ducklake import NAME, connect
 from ..errors import AmplitudeError
@@ -34,6 +35,16 @@ class DuckLakeConnection(DuckDBConnectionConfig):
         connection = cls(catalogs={**attached}, connector_config=session, register_comments=False)
         connection._credentials = credentials
         return connection
+
+    def create_engine_adapter(
+        self, register_comments_override: bool = False, concurrent_tasks: int | None = None
+    ) -> EngineAdapter:
+        """Return an adapter of this lake.
+
+        DuckDB's own configuration would return the one of another lake that this process has used, because it goes by
+        the attached path, which is the same for all.
+        """
+        return ConnectionConfig.create_engine_adapter(self, register_comments_override, concurrent_tasks)
 
     @property
     def _connection_factory(self) -> Callable[..., duckdb.DuckDBPyConnection]:
