@@ -24,8 +24,8 @@ from simulator.server import Simulator
 from support.assertions import rows_that_do_not_count
 from support.loads import BUSY_HOUR
 from support.members import SMALL_PRODUCT, hour_text
+from support.persons import traces
 from support.project import Project, sentence, succeeded
-from support.traces import traces
 from support.warm import WarmPython
 
 KEY = {"SOURCES__AMPLITUDE__PRIVACY__HASH_KEY": "a-secret-that-nobody-may-see"}

@@ -18,8 +18,8 @@ from simulator.server import Simulator
 from support.assertions import assert_bronze_holds, rows_that_do_not_count, take_all_hours
 from support.loads import asked_hours, bronze, ledger
 from support.members import SMALL_PRODUCT, export_row, gzip_lines, hour_text, member_name
+from support.persons import traces
 from support.project import Project, sentence, succeeded
-from support.traces import traces
 
 RETENTION = "SOURCES__AMPLITUDE__LAKE__RETENTION_DAYS"
 KEY = {"SOURCES__AMPLITUDE__PRIVACY__HASH_KEY": "a-secret-that-nobody-may-see"}

@@ -37,6 +37,7 @@ from simulator.server import DEMO_CREDENTIALS, Simulator
 from support.assertions import assert_bronze_holds, assert_nothing_left, take_all_hours
 from support.members import SMALL_PRODUCT, hour_text
 from support.project import Project, Result, partly, sentence, succeeded
+from support.tiers import first_lands
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_waiting")]  # some three minutes of work
 
@@ -134,7 +135,9 @@ def restate_command(hour: datetime) -> str:
 
 
 @pytest.mark.parametrize(
-    "effect", [*BUSY, Reply(429, retry_after="0"), *NO_ZIP, *NO_WHOLE_ANSWER, *BROKEN_GZIP], ids=repr
+    "effect",
+    first_lands(BUSY, [Reply(429, retry_after="0")], NO_ZIP, NO_WHOLE_ANSWER, BROKEN_GZIP),
+    ids=repr,
 )
 def test_what_is_over_at_the_last_attempt_passes(
     project: Project, simulator: Simulator, effect: Disturbance | Change
@@ -167,7 +170,7 @@ def test_the_wait_that_amplitude_asks_for_is_kept(project: Project, simulator: S
     assert_complete(project)
 
 
-@pytest.mark.parametrize(("status", "longest"), [(400, 1), (400, 23), (504, 5)])
+@pytest.mark.parametrize(("status", "longest"), first_lands([(400, 1), (400, 23)], [(504, 5)]))
 def test_windows_that_are_too_long_are_cut_until_they_pass(
     project: Project, simulator: Simulator, status: int, longest: int
 ) -> None:
@@ -228,20 +231,25 @@ AGAIN = "run again"
 WINDOW = "5 times for the hours 2026-06-02T00 to 2026-06-02T23"
 KEYS = ("SOURCES__AMPLITUDE__API_KEY", "SOURCES__AMPLITUDE__SECRET_KEY", "REGION")
 FILE = "2026-06-02_11#0.json.gz is no complete gzip file"
-STAYS: list[tuple[Disturbance | Change, datetime, tuple[str, ...]]] = [
-    *((reply, SECOND_DAY, (f"HTTP {reply.status}, {WINDOW}", AGAIN)) for reply in BUSY[::2]),
-    *((body, SECOND_DAY, (f"no complete zip file, {WINDOW}", AGAIN)) for body in NO_ZIP),
-    *((line, SECOND_DAY, ("no whole answer", WINDOW, AGAIN)) for line in NO_WHOLE_ANSWER[1::2]),
-    (STALL, SECOND_DAY, (f"sent nothing for 1 s, {WINDOW}", AGAIN)),
-    *((gzip, HOUR_OF_THREE, ("broken file 5 times", FILE, "get the file again")) for gzip in BROKEN_GZIP),
-    *((Reply(status), SECOND_DAY, (f"refuses the keys (HTTP {status} for the hours", *KEYS)) for status in (401, 403)),
-    (Reply(410), SECOND_DAY, ("HTTP 410 for the hours 2026-06-02T00 to 2026-06-02T23", AGAIN)),
-    (Reply(504), HOUR_OF_THREE, ("HTTP 504, 5 times for hour 2026-06-02T11", AGAIN)),
-    (Reply(400, body=b"4 GB"), HOUR_OF_THREE, ("refuses hour 2026-06-02T11 (HTTP 400, '4 GB')", "EXPORT_BUCKET_URL")),
+Stays = tuple[Disturbance | Change, datetime, tuple[str, ...]]
+STAYS: list[list[Stays]] = [
+    [(reply, SECOND_DAY, (f"HTTP {reply.status}, {WINDOW}", AGAIN)) for reply in BUSY[::2]],
+    [(body, SECOND_DAY, (f"no complete zip file, {WINDOW}", AGAIN)) for body in NO_ZIP],
+    [(line, SECOND_DAY, ("no whole answer", WINDOW, AGAIN)) for line in NO_WHOLE_ANSWER[1::2]],
+    [(STALL, SECOND_DAY, (f"sent nothing for 1 s, {WINDOW}", AGAIN))],
+    [(gzip, HOUR_OF_THREE, ("broken file 5 times", FILE, "get the file again")) for gzip in BROKEN_GZIP],
+    [(Reply(status), SECOND_DAY, (f"refuses the keys (HTTP {status} for the hours", *KEYS)) for status in (401, 403)],
+    [(Reply(410), SECOND_DAY, ("HTTP 410 for the hours 2026-06-02T00 to 2026-06-02T23", AGAIN))],
+    [(Reply(504), HOUR_OF_THREE, ("HTTP 504, 5 times for hour 2026-06-02T11", AGAIN))],
+    [(Reply(400, body=b"4 GB"), HOUR_OF_THREE, ("refuses hour 2026-06-02T11 (HTTP 400, '4 GB')", "EXPORT_BUCKET_URL"))],
 ]
 
 
-@pytest.mark.parametrize(("effect", "kept_until", "parts"), STAYS, ids=[repr(effect) for effect, *_ in STAYS])
+@pytest.mark.parametrize(
+    ("effect", "kept_until", "parts"),
+    first_lands(*STAYS),
+    ids=[repr(effect) for kind in STAYS for effect, *_ in kind],
+)
 def test_what_stays_ends_the_run_with_one_sentence_after_the_hours_before_it(
     project: Project, simulator: Simulator, effect: Disturbance | Change, kept_until: datetime, parts: tuple[str, ...]
 ) -> None:
@@ -253,7 +261,7 @@ def test_what_stays_ends_the_run_with_one_sentence_after_the_hours_before_it(
     assert_complete(project)
 
 
-@pytest.mark.parametrize("effect", [Reply(503), NoAnswer(), BadGzipChecksum()], ids=repr)
+@pytest.mark.parametrize("effect", first_lands([Reply(503), NoAnswer()], [BadGzipChecksum()]), ids=repr)
 def test_a_fault_of_the_first_hour_leaves_bronze_empty(
     project: Project, simulator: Simulator, effect: Disturbance | Change
 ) -> None:
@@ -366,7 +374,9 @@ def snapshots(project: Project) -> list[datetime]:
 
 
 @pytest.mark.parametrize(
-    "effect", [Reply(429), Reply(503), CutBody(0.6, "closed"), NoAnswer(), Drip(pieces=5, pause=0.05)], ids=repr
+    "effect",
+    first_lands([Reply(429), Reply(503)], [CutBody(0.6, "closed"), NoAnswer()], [Drip(pieces=5, pause=0.05)]),
+    ids=repr,
 )
 def test_a_fault_of_the_list_of_events_passes(project: Project, simulator: Simulator, effect: Disturbance) -> None:
     simulator.faults = FaultPlan(Fault(effect, times=2, path=EVENTS_LIST))
@@ -375,7 +385,7 @@ def test_a_fault_of_the_list_of_events_passes(project: Project, simulator: Simul
     assert_complete(project)
 
 
-@pytest.mark.parametrize("effect", [WEB_PAGE, CutBody(0.6, "proper")], ids=repr)
+@pytest.mark.parametrize("effect", first_lands([WEB_PAGE, CutBody(0.6, "proper")]), ids=repr)
 def test_a_list_of_events_that_is_no_json_is_asked_for_again(
     project: Project, simulator: Simulator, effect: Disturbance
 ) -> None:
@@ -384,7 +394,7 @@ def test_a_list_of_events_that_is_no_json_is_asked_for_again(
     assert snapshots(project) == [NOON]
 
 
-@pytest.mark.parametrize("effect", NO_LIST, ids=repr)
+@pytest.mark.parametrize("effect", first_lands(NO_LIST), ids=repr)
 def test_without_the_list_of_events_all_hours_are_kept_and_the_next_run_has_it(
     project: Project, simulator: Simulator, effect: Disturbance
 ) -> None:
@@ -396,7 +406,7 @@ def test_without_the_list_of_events_all_hours_are_kept_and_the_next_run_has_it(
     assert_complete(project)
 
 
-@pytest.mark.parametrize("effect", [*NO_LIST, STALL], ids=repr)
+@pytest.mark.parametrize("effect", first_lands(NO_LIST, [STALL]), ids=repr)
 def test_a_list_of_events_that_cannot_be_had_is_told_with_place_and_mend(
     project: Project, simulator: Simulator, effect: Disturbance
 ) -> None:
@@ -429,7 +439,7 @@ def test_what_to_restate_is_said_though_the_list_of_events_fails(project: Projec
 # --- Amplitude's numbers of days
 
 
-@pytest.mark.parametrize("effect", [*NO_LIST, Reply(200, body=b"{}")], ids=repr)
+@pytest.mark.parametrize("effect", first_lands(NO_LIST, [Reply(200, body=b"{}")]), ids=repr)
 def test_without_numbers_of_users_a_run_warns_and_the_next_has_them(
     project: Project, simulator: Simulator, effect: Disturbance
 ) -> None:

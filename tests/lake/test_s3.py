@@ -32,6 +32,7 @@ from support.loads import assert_same_as_one_load
 from support.members import SMALL_PRODUCT, export_row, gzip_lines, hour_text, member_name
 from support.project import Project, sentence, succeeded
 from support.s3 import ADMIN, Asked, Refusal, S3Server
+from support.tiers import first_lands
 
 pytestmark = pytest.mark.slow  # a real server, some two minutes of work
 
@@ -331,7 +332,7 @@ def _from_settings_of_the_lake(project: Project) -> None:
 
 
 @pytest.mark.parametrize("give_credentials", [_from_a_profile, _from_a_role, _from_settings_of_the_lake])
-@pytest.mark.parametrize("destination", ["duckdb", "filesystem"])
+@pytest.mark.parametrize("destination", first_lands(["filesystem", "duckdb"]))
 def test_credentials_of_a_profile_a_role_or_settings_are_kept_nowhere(
     on_s3: Project, give_credentials: Callable[[Project], None], destination: str
 ) -> None:
@@ -435,7 +436,9 @@ def test_what_is_wrong_with_s3_is_one_sentence(on_s3: Project, s3: S3Server, fau
 
 
 @pytest.mark.usefixtures("no_waiting_for_s3")
-@pytest.mark.parametrize("fault", ["no such bucket", "no credentials", "a role that is refused", "no right"])
+@pytest.mark.parametrize(
+    "fault", first_lands(["no such bucket", "no right"], ["no credentials", "a role that is refused"])
+)
 def test_what_is_wrong_with_s3_is_one_sentence_where_bronze_is_files_too(
     on_s3: Project, s3: S3Server, fault: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 from collections import Counter
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -10,8 +11,10 @@ from amplitude_source.bronze import upkeep
 from amplitude_source.bronze.destinations import make_pipeline
 from amplitude_source.bronze.ducklake import BUILDERS_LOCK, NAME, lake_credentials, locked
 from amplitude_source.settings import load_projects
+from support import warehouse
 from support.ducklake import DuckLakeProject
 from support.members import SMALL_PRODUCT, hour_text
+from support.persons import merged_person, others_of
 from support.postgres import Postgres
 from support.project import succeeded
 
@@ -39,6 +42,23 @@ def test_a_person_leaves_the_tables_the_files_and_the_catalogue(
     assert {uuid for (uuid,) in project.query("SELECT uuid FROM bronze.events")} == OTHERS
     assert USER not in texts_of(project)
     assert USER not in postgres.dump(project.database)
+
+
+@pytest.mark.nightly
+def test_silver_and_gold_are_those_of_a_history_without_the_person(
+    ducklake_project: DuckLakeProject, postgres: Postgres, tmp_path: Path
+) -> None:
+    project = ducklake_project
+    project.env["SOURCES__AMPLITUDE__PRIVACY__HASH_KEY"] = "a-secret-that-nobody-may-see"
+    succeeded(project.load_here())
+    warehouse.plan(project)
+    user, ids = merged_person(project)
+    succeeded(project.load("erase", "--user-id", user))
+    for id_ in (user, *map(str, ids)):
+        assert id_ not in texts_of(project), "in a file"
+        assert id_ not in postgres.dump(project.database), "in the catalogue"
+    with project.opened():
+        warehouse.assert_equals_oracle(project, others_of(SMALL_PRODUCT, tmp_path, user, ids))
 
 
 def texts_of(project: DuckLakeProject) -> str:

@@ -3,15 +3,18 @@
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
+from simulator.faults import Fault, FaultPlan, OtherRows
 from simulator.product import Product
+from simulator.server import Simulator
 from support.assertions import assert_bronze_holds, rows_that_do_not_count
 from support.ducklake import DuckLakeProject
-from support.members import hour_text
+from support.members import export_row, gzip_lines, hour_text
 from support.project import COMMAND, succeeded
 from support.s3 import Asked, S3Server
 
@@ -21,7 +24,6 @@ HOUR = timedelta(hours=1)
 DAY = Product(seed=3, days=1, events_per_day=60)
 MEMBERS = list(DAY.members())
 LAST = DAY.end + 9 * HOUR  # the newest that Amplitude can have ready at noon
-LOADERS = 3
 
 
 @pytest.fixture
@@ -45,9 +47,7 @@ def test_loaders_at_once_lose_nothing_and_double_nothing(ducklake_project: DuckL
         (own_machine(project, 2), ("--start", hour_text(middle + HOUR), "--end", hour_text(LAST))),
         (other, ("--project", "blog")),
     )
-    with ThreadPoolExecutor(LOADERS) as threads:
-        for result in threads.map(lambda each: each[0].load(*each[1]), loads):
-            succeeded(result)
+    load_at_once(loads)
 
     assert rows_that_do_not_count(project) == []
     counts = project.query("""
@@ -61,6 +61,41 @@ def test_loaders_at_once_lose_nothing_and_double_nothing(ducklake_project: DuckL
     project.query("DELETE FROM bronze.events WHERE _project = 'blog'")
     project.query("DELETE FROM bronze.export_hours WHERE project = 'blog'")
     assert_bronze_holds(project, MEMBERS, LAST)
+
+
+def test_first_loads_at_once_and_a_new_column_of_both_lose_nothing(
+    ducklake_project: DuckLakeProject, simulator: Simulator
+) -> None:
+    """Two projects, each on a machine of its own: both make the tables, and later both add the same column."""
+    first, second = own_projects(ducklake_project)
+    new = DAY.start + 12 * HOUR
+    rows = [export_row(app=DAY.app, device_id=f"{user}", new_key=user) for user in (1, 2)]
+    simulator.faults = FaultPlan(Fault(OtherRows(gzip_lines(*rows)), hour=new))
+    for span in ((DAY.start, new - HOUR), (new, LAST)):
+        hours = ("--start", hour_text(span[0]), "--end", hour_text(span[1]))
+        load_at_once([(project, hours) for project in (first, second)])
+
+    assert rows_that_do_not_count(first) == []
+    counted = first.query("SELECT project, COUNT(*), COUNT(new_key) FROM bronze.events GROUP BY 1 ORDER BY 1")
+    assert [(name, keys) for name, _, keys in counted] == [("blog", 2), ("shop", 2)]
+    assert counted[0][1] == counted[1][1], "both projects have the same events"
+    changes = first.query("SELECT project, column_name FROM bronze.schema_changes ORDER BY 1")
+    assert changes == [("blog", "new_key"), ("shop", "new_key")]
+
+
+def own_projects(project: DuckLakeProject) -> tuple[DuckLakeProject, DuckLakeProject]:
+    """The same warehouse for two loaders, each with a project of its own."""
+    shop, blog = own_machine(project, 1), own_machine(project, 2)
+    for each, name in ((shop, "SHOP"), (blog, "BLOG")):
+        for key in ("API_KEY", "SECRET_KEY"):
+            each.env[f"SOURCES__AMPLITUDE__PROJECTS__{name}__{key}"] = each.env.pop(f"SOURCES__AMPLITUDE__{key}")
+    return shop, blog
+
+
+def load_at_once(loads: Sequence[tuple[DuckLakeProject, tuple[str, ...]]]) -> None:
+    with ThreadPoolExecutor(len(loads)) as threads:
+        for result in threads.map(lambda each: each[0].load(*each[1]), loads):
+            succeeded(result)
 
 
 def own_machine(project: DuckLakeProject, number: int) -> DuckLakeProject:

@@ -9,8 +9,10 @@ from simulator.faults import Fault, FaultPlan, OtherRows
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
+from support.dashboard import Dashboard, browser, look
 from support.ducklake import DuckLakeProject
 from support.members import SMALL_PRODUCT, export_row, gzip_lines, hour_text
+from support.pages import PATHS, assert_pages_show_the_same_on_both
 from support.project import Project, make_project, succeeded
 
 pytestmark = pytest.mark.slow
@@ -35,7 +37,8 @@ def test_a_warehouse_on_ducklake_ends_with_the_rows_of_one_on_duckdb(
 ) -> None:
     """Load and plan; an hour that changed, and its restatement. DuckDB builds it all at once.
 
-    The whole has every table; a new column, in development and then promoted; and an audit that fails on the old hour.
+    The whole has every table and page; a new column, in development and then promoted; and an audit that fails on the
+    old hour.
     """
     lake, local = ducklake_project, make_project(tmp_path / "local", simulator)
     models = () if is_whole else SOME
@@ -67,6 +70,9 @@ def test_a_warehouse_on_ducklake_ends_with_the_rows_of_one_on_duckdb(
         assert local.query("SELECT 1 FROM silver.events WHERE amplitude_id = 2"), "the changed hour is there"
         for name in warehouse.BUILT_TABLES if is_whole else SOME:
             warehouse.assert_same_rows(name, *(each.query(f"SELECT * FROM {name}") for each in (lake, local)))
+    if is_whole:
+        assert_pages_show_the_same_on_both(lake, local, PATHS)
+        assert_pages_are_whole_in_a_browser(lake)
 
 
 def assert_a_column_comes_by_a_development_environment(lake: DuckLakeProject) -> None:
@@ -75,6 +81,15 @@ def assert_a_column_comes_by_a_development_environment(lake: DuckLakeProject) ->
     assert "NEWEST_EXPORT_HOUR" in columns_of(lake, "silver__dev.apps")
     assert "NEWEST_EXPORT_HOUR" not in columns_of(lake, "silver.apps")
     warehouse.plan(lake)
+
+
+def assert_pages_are_whole_in_a_browser(lake: DuckLakeProject) -> None:
+    with Dashboard(lake) as served, browser() as shown:
+        window = shown.new_page()
+        for path in PATHS:
+            with look(window, f"{served.url}/{path}") as sight:
+                assert not sight.page.get_by_test_id("stException").count(), sight.text()
+                assert (sight.errors, sight.outside) == ([], []), path
 
 
 def columns_of(project: Project, table: str) -> list[str]:

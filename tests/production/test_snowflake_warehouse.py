@@ -1,7 +1,7 @@
 """A life of a warehouse on Snowflake, against the stand-in: the rows that DuckDB gives, and what is sent for them."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from simulator.server import Simulator
 from support import grammar, statements, warehouse
 from support.charts import write_charts
 from support.members import export_row, gzip_lines, hour_text
-from support.pages import PATHS, differences, pages_of
+from support.pages import PATHS, assert_pages_show_the_same_on_both
 from support.project import Project, make_project, succeeded
 from support.snowflake_standin import SnowflakeProject
 from support.witnesses import assert_take_what_was_sent
@@ -218,13 +218,6 @@ def assert_a_column_comes_by_a_development_environment(snowflake: SnowflakeProje
     assert "NEWEST_EXPORT_HOUR" not in columns_of(snowflake, "SILVER", "APPS")
     warehouse.plan(snowflake)
     assert snowflake.query("SELECT DISTINCT newest_export_hour = last_export_hour FROM silver.apps") == [(True,)]
-
-
-def assert_pages_show_the_same_on_both(snowflake: SnowflakeProject, local: Project, paths: Collection[str]) -> None:
-    """Pages of the dashboard, with a break-down."""
-    theirs, ours = (pages_of(project, "by=platform", paths) for project in (snowflake, local))
-    assert [page["exceptions"] for page in ours.values() if page["exceptions"]] == []
-    assert [*differences(ours, theirs)] == []
 
 
 def assert_charts_are_the_same_on_both(

@@ -142,6 +142,13 @@ def plain(value: Any) -> Any:
             return value
 
 
+def assert_pages_show_the_same_on_both(one: Project, local: Project, paths: Iterable[str]) -> None:
+    """Pages of the dashboard, with a break-down, on two engines."""
+    theirs, ours = (pages_of(project, "by=platform", paths) for project in (one, local))
+    assert [page["exceptions"] for page in ours.values() if page["exceptions"]] == []
+    assert [*differences(ours, theirs)] == []
+
+
 def differences(one: Any, other: Any, place: str = "") -> Iterator[str]:
     """Yield where two pages show something else; fractions may differ as far as engines add up in another order."""
     match one, other:

@@ -54,6 +54,62 @@ def test_each_query_of_silver_reads_each_json_once(context: Context) -> None:
     assert {"silver.sessions", "silver.user_device_hours"} <= readers
 
 
+CELL = {
+    "project": "shop",
+    "app": 1,
+    "interval_unit": "day",
+    "breakdown": "all",
+    "segment": "(all)",
+    "cohort": "2026-06-01",
+    "cohort_date": "2026-06-01",
+    "interval_number": 0,
+    "cohort_users": 3,
+    "returned_on": 3,
+    "returned_on_or_after": 3,
+    "is_complete": True,
+}
+LATER = CELL | {"interval_number": 1, "returned_on": 1, "returned_on_or_after": 2}
+OF_ALL = {"cohort": "(all)", "cohort_date": None}
+CELLS = (CELL, LATER, CELL | OF_ALL, LATER | OF_ALL)
+
+
+@pytest.mark.parametrize(
+    ("cells", "fault"),
+    [
+        (CELLS, None),
+        ((*CELLS, LATER | {"is_complete": False}), "the cell is there twice"),
+        ((*CELLS, CELL | OF_ALL), "all cohorts are not the sum of their complete cells"),
+        (CELLS[:3], "all cohorts are not the sum of their complete cells"),
+        ((*CELLS, CELL | {"segment": None, "is_complete": False}), "the segment or the cohort has no name"),
+        (tuple(cell | {"cohort_date": None} for cell in CELLS), "the segment or the cohort has no name"),
+        (tuple(cell | {"cohort_users": 0} for cell in CELLS), "the cohort has no users"),
+        (tuple(cell | {"returned_on": 3} for cell in CELLS), "more users returned than could"),
+        (tuple(cell | {"returned_on_or_after": 4} for cell in CELLS), "more users returned than could"),
+        ((CELL | {"returned_on": 1, "returned_on_or_after": 1}, LATER), "more users returned later than before"),
+        *(
+            ((CELL, LATER, CELL | OF_ALL | {column: 2}, LATER | OF_ALL), "all cohorts are not the sum")
+            for column in ("cohort_users", "returned_on", "returned_on_or_after")
+        ),
+    ],
+)
+def test_the_audit_of_retention_names_each_fault(
+    context: Context, cells: tuple[dict[str, object], ...], fault: str | None
+) -> None:
+    model = context.get_model("gold.retention_24h", raise_if_missing=True)
+    ((audit, _),) = model.audits_with_args
+    query = model.render_audit_query(audit, this_model="cells").sql("duckdb")
+    with duckdb.connect() as connection:
+        kinds = {str: "VARCHAR", int: "BIGINT", bool: "BOOLEAN"}
+        connection.execute(
+            f"CREATE TABLE cells ({', '.join(f'{name} {kinds[type(value)]}' for name, value in CELL.items())})"
+        )
+        connection.executemany(
+            f"INSERT INTO cells VALUES ({', '.join('?' * len(CELL))})", [[*each.values()] for each in cells]
+        )
+        found = {row[-1] for row in connection.execute(query).fetchall()}
+    assert any(str(each).startswith(fault) for each in found) if fault else not found
+
+
 @pytest.fixture(scope="module")
 def many_events(context: Context, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse of many events, each with four properties, and twenty in a session."""

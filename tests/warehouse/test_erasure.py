@@ -1,8 +1,6 @@
 """`erase` in silver and gold: as if the person had never been there, whatever environments there were."""
 
-import gzip
 import json
-from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,8 +11,8 @@ from amplitude_source.transform.environments import forget_environments
 from simulator.product import Product
 from simulator.server import Simulator
 from support import warehouse
+from support.persons import merged_person, others_of, traces
 from support.project import Project, succeeded
-from support.traces import traces
 from support.week import WEEK, copy_week
 
 KEY = {"SOURCES__AMPLITUDE__PRIVACY__HASH_KEY": "a-secret-that-nobody-may-see"}
@@ -30,35 +28,6 @@ FROM silver.users
 @pytest.fixture
 def product() -> Product:
     return WEEK
-
-
-def merged_person(project: Project) -> tuple[str, list[int]]:
-    """A user_id with the most events, and all amplitude_ids that count as its users, visits before the login too."""
-    ((user, ids),) = project.query("""
-        SELECT MAX(users.user_id), LIST(DISTINCT aliases.amplitude_id)
-        FROM silver.user_aliases AS aliases
-        JOIN silver.users AS users ON users.amplitude_id = aliases.canonical_amplitude_id
-        GROUP BY aliases.canonical_amplitude_id
-        HAVING COUNT(*) > 1 AND MAX(users.user_id) IS NOT NULL
-        ORDER BY COUNT(*) DESC, 1
-        LIMIT 1
-    """)
-    return str(user), sorted(ids)
-
-
-def others_of(product: Product, folder: Path, user: str, ids: list[int]) -> list[Path]:
-    """The exported files without the lines of a person."""
-    paths, lost = [], Counter[str]()
-    for member in product.members():
-        lines = gzip.decompress(member.data).splitlines(keepends=True)
-        rows = [json.loads(line) for line in lines]
-        is_theirs = [row["user_id"] == user or row["amplitude_id"] in ids for row in rows]
-        kept = [line for line, theirs in zip(lines, is_theirs, strict=True) if not theirs]
-        lost[member.file_name] = sum(is_theirs)
-        paths.append(folder / member.file_name)
-        paths[-1].write_bytes(gzip.compress(b"".join(kept)))
-    assert lost.total() > 10
-    return paths
 
 
 def remove_first_files(project: Project, ids: list[int]) -> None:

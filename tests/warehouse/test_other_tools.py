@@ -144,6 +144,7 @@ def test_another_tools_tables_give_the_same_silver_and_gold(
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_rows_that_come_late_show_and_the_documented_command_takes_them_in(tmp_path: Path, exported: Exported) -> None:
     project = make_project(tmp_path, exported.simulator)
     start = exported.simulator.product.start

@@ -1,6 +1,7 @@
 """Plans of SQLMesh whose restatements survive a kill, and which go by the state alone."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -11,11 +12,15 @@ from sqlmesh.core.context import GenericContext
 from sqlmesh.core.model import SqlModel
 from sqlmesh.core.plan import BuiltInPlanEvaluator, EvaluatablePlan
 from sqlmesh.core.plan.stages import BackfillStage
-from sqlmesh.core.snapshot import Snapshot, SnapshotId
+from sqlmesh.core.scheduler import Scheduler
+from sqlmesh.core.snapshot import Snapshot, SnapshotEvaluator, SnapshotId
 from sqlmesh.core.snapshot.cache import SnapshotCache
 from sqlmesh.core.state_sync import EngineAdapterStateSync, StateSync
 from sqlmesh.utils.cache import FileCache
 from sqlmesh.utils.date import now_timestamp, to_timestamp
+
+from .foreign_bronze import CHOICE, OWN
+from .row_batches import RowScheduler
 
 MINUTE_IN_MS = 60_000
 
@@ -91,6 +96,22 @@ class SnapshotsOfTheState(SnapshotCache):
         model._full_depends_on = depends_on  # type: ignore[misc]  # SQLMesh itself sets it so
 
 
+def _scheduler(
+    context: GenericContext[Config], snapshots: Iterable[Snapshot], snapshot_evaluator: SnapshotEvaluator
+) -> Scheduler:
+    """Return the scheduler of a plan: by rows, where bronze is this pipeline's own and has tables to ask for them."""
+    is_own = context.config.variables.get(CHOICE, OWN) == OWN
+    return (RowScheduler if is_own else Scheduler)(
+        snapshots,
+        snapshot_evaluator,
+        context.state_sync,
+        default_catalog=context.default_catalog,
+        max_workers=context.concurrent_tasks,
+        console=context.console,
+        notification_target_manager=context.notification_target_manager,
+    )
+
+
 class ResumableScheduler(BuiltInSchedulerConfig):
     """SQLMesh's scheduler with that evaluator of plans and those snapshots."""
 
@@ -103,7 +124,7 @@ class ResumableScheduler(BuiltInSchedulerConfig):
         return ResumablePlanEvaluator(
             state_sync=context.state_sync,
             snapshot_evaluator=context.snapshot_evaluator,
-            create_scheduler=context.create_scheduler,
+            create_scheduler=partial(_scheduler, context),
             default_catalog=context.default_catalog,
             console=context.console,
         )

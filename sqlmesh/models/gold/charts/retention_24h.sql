@@ -16,29 +16,7 @@ MODEL (
   owner data,
   grain (project, app, interval_unit, breakdown, segment, cohort, interval_number),
   audits (
-    unique_combination_of_columns(
-      columns := (project, app, interval_unit, breakdown, segment, cohort, interval_number)
-    ),
-    forall(
-      criteria := (
-        NOT segment IS NULL,
-        NOT cohort IS NULL,
-        cohort_users > 0,
-        returned_on <= returned_on_or_after,
-        returned_on_or_after <= cohort_users,
-        (
-          cohort = '(all)'
-        ) = (
-          cohort_date IS NULL
-        )
-      )
-    ),
-    never_rises(
-      column := returned_on_or_after,
-      keys := (project, app, interval_unit, breakdown, segment, cohort),
-      number := interval_number
-    ),
-    overall_sums_complete_cells(columns := (cohort_users, returned_on, returned_on_or_after))
+    retention_cells_agree()
   )
 );
 

@@ -2,8 +2,8 @@
  * - Amplitude's rule (apis/http-v2, "Event deduplication"): the event was uploaded no more than 7 days before. Type and time do not matter.
  * - Ours: the row has the event's type and time, too. It is a copy, however late it comes. Amplitude counts a copy that comes after 7 days.
  * A row with other contents after 7 days is an event of its own. Rows without both ids are compared by their uuid. The rows of a batch are less than
- * 7 days apart (batch_size), so a batch holds at most one event of the same ids. An empty text is NULL here, so that it is no platform or country
- * of its own. */
+ * 7 days apart (batch_size), or have no ids of two events (transform/row_batches.py), so a batch holds at most one event of the same ids. An empty
+ * text is NULL here, so that it is no platform or country of its own. */
 MODEL (
   name silver.events,
   kind INCREMENTAL_BY_TIME_RANGE (
