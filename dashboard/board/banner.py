@@ -17,8 +17,8 @@ def show_banner(view: View) -> None:
         found = ask(f"""
             SELECT
               (SELECT MAX(export_hour) FROM gold.export_hours_taken WHERE project = {literal(view.project)}) AS newest,
-              (SELECT COUNT_IF(status = 'missing') FROM gold.export_coverage
-                WHERE project = {literal(view.project)}) AS missing,
+              (SELECT COUNT(*) FROM gold.export_coverage
+                WHERE project = {literal(view.project)} AND status = 'missing') AS missing,
               (SELECT MAX(IFF(verdict = 'equal', event_date, NULL)) FROM gold.proven_days
                 WHERE project = {literal(view.project)}) AS proven,
               (SELECT MIN(IFF(verdict = 'differs', event_date, NULL)) FROM gold.proven_days

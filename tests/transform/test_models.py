@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from sqlglot import exp
+from sqlglot import exp, parse_one
 from sqlmesh import Context
 
 from amplitude_source.transform.sqlmesh_config import DUCKDB_SESSION
@@ -52,6 +52,36 @@ def test_each_query_of_silver_reads_each_json_once(context: Context) -> None:
             readers |= {model.name} if calls else set()
             assert [[*each] for each in calls.values() if len(each) > 1] == [], model.name
     assert {"silver.sessions", "silver.user_device_hours"} <= readers
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (["('a', 1, 1)", "('b', 8, 1)"], []),
+        (["('a', 1, 1)", "('a', 2, 1)", "('b', 1, 1)"], [("a", 2, 0, 0)]),
+        (["(NULL, 1, 1)"], [(None, 1, 1, 0)]),
+        (["('a', NULL, 1)"], [("a", 1, 1, 0)]),
+        (["('a', 0, 1)"], [("a", 1, 0, 1)]),
+        (["('a', 9, 1)"], [("a", 1, 0, 1)]),
+        (["('a', 9, 2)", "('a', NULL, 2)"], []),
+    ],
+)
+def test_the_audit_of_rows_counts_by_key_what_is_wrong(
+    context: Context, rows: list[str], found: list[tuple[object, ...]]
+) -> None:
+    model = context.get_model("gold.stickiness_weekly", raise_if_missing=True)
+    audit = next(audit for audit, _ in model.audits_with_args if audit.name == "rows_are_sound")
+    query = model.render_audit_query(
+        audit,
+        this_model="t",
+        keys=parse_one("(k,)"),
+        columns=parse_one("(k, v)"),
+        criteria=parse_one("(v > 0, v < 9)"),
+        condition=parse_one("run = 1"),
+    ).sql("duckdb")
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE TABLE t AS FROM (VALUES {', '.join(rows)}) AS t(k, v, run)")
+        assert connection.execute(query).fetchall() == found
 
 
 CELL = {

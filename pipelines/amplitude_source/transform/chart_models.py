@@ -23,8 +23,7 @@ MODEL (
   grain ({keys}),
   ignored_rules ('missingunittest'),
   audits (
-    not_null(columns := ({columns})),
-    unique_combination_of_columns(columns := ({keys}))
+    rows_are_sound(keys := ({keys}), columns := ({columns}))
   )
 );
 """

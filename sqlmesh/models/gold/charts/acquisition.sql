@@ -26,8 +26,8 @@ MODEL (
     referrer
   ),
   audits (
-    unique_combination_of_columns(
-      columns := (
+    rows_are_sound(
+      keys := (
         project,
         app,
         metric_date,
@@ -38,9 +38,7 @@ MODEL (
         medium,
         campaign,
         referrer
-      )
-    ),
-    forall(
+      ),
       criteria := (
         NOT segment IS NULL,
         NOT source IS NULL,

@@ -14,7 +14,8 @@ MODEL (
   owner data,
   grain (project, app, breakdown, segment, metric_date),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, breakdown, segment, metric_date),
       columns := (
         project,
         app,
@@ -25,10 +26,7 @@ MODEL (
         new_users,
         sessions,
         events
-      )
-    ),
-    unique_combination_of_columns(columns := (project, app, breakdown, segment, metric_date)),
-    forall(
+      ),
       criteria := (
         active_users >= 0,
         active_users <= weekly_active_users,

@@ -16,7 +16,8 @@ MODEL (
   owner data,
   grain (project, app, event_date, event_type, breakdown, segment),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, event_date, event_type, breakdown, segment),
       columns := (
         project,
         app,
@@ -27,10 +28,7 @@ MODEL (
         events,
         users,
         active_users
-      )
-    ),
-    unique_combination_of_columns(columns := (project, app, event_date, event_type, breakdown, segment)),
-    forall(
+      ),
       criteria := (
         users > 0,
         users <= events,

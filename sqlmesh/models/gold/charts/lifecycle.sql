@@ -18,7 +18,8 @@ MODEL (
   owner data,
   grain (project, app, breakdown, segment, start_date),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, breakdown, segment, start_date),
       columns := (
         project,
         app,
@@ -31,12 +32,11 @@ MODEL (
         resurrected_users,
         dormant_users,
         is_complete
+      ),
+      criteria := (
+        active_users = new_users + current_users + resurrected_users
       )
-    ),
-    unique_combination_of_columns(columns := (project, app, breakdown, segment, start_date)),
-    forall(criteria := (
-      active_users = new_users + current_users + resurrected_users
-    ))
+    )
   )
 );
 

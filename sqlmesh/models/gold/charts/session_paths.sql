@@ -21,7 +21,8 @@ MODEL (
   ), /* which the audit looks at */
   grain (project, app, event_date, breakdown, segment, from_event_type, to_event_type),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, event_date, breakdown, segment, from_event_type, to_event_type),
       columns := (
         project,
         app,
@@ -33,12 +34,9 @@ MODEL (
         transitions,
         sessions,
         users
-      )
+      ),
+      criteria := (users > 0, users <= sessions, sessions <= transitions)
     ),
-    unique_combination_of_columns(
-      columns := (project, app, event_date, breakdown, segment, from_event_type, to_event_type)
-    ),
-    forall(criteria := (users > 0, users <= sessions, sessions <= transitions)),
     daily_sums_agree(
       value := IFF(from_event_type = '(start)', transitions, 0),
       parent := silver.segment_sessions,

@@ -10,7 +10,8 @@ MODEL (
   owner data,
   grain (project, app, breakdown, segment, start_date, active_days),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, breakdown, segment, start_date, active_days),
       columns := (
         project,
         app,
@@ -22,10 +23,7 @@ MODEL (
         users_or_more,
         active_users,
         is_complete
-      )
-    ),
-    unique_combination_of_columns(columns := (project, app, breakdown, segment, start_date, active_days)),
-    forall(
+      ),
       criteria := (
         users <= users_or_more,
         users_or_more <= active_users,

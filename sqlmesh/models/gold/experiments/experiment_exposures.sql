@@ -10,7 +10,8 @@ MODEL (
   owner data,
   grain (project, app, flag_key, experiment_key, canonical_amplitude_id),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, flag_key, experiment_key, canonical_amplitude_id),
       columns := (
         project,
         app,
@@ -22,12 +23,11 @@ MODEL (
         exposures,
         variants,
         has_several_variants
+      ),
+      criteria := (
+        exposures >= variants AND variants > 0
       )
-    ),
-    unique_combination_of_columns(columns := (project, app, flag_key, experiment_key, canonical_amplitude_id)),
-    forall(criteria := (
-      exposures >= variants AND variants > 0
-    ))
+    )
   )
 );
 

@@ -8,9 +8,13 @@ MODEL (
   owner data,
   grain (project, export_hour),
   audits (
-    not_null(columns := (project, export_hour, status)),
-    unique_combination_of_columns(columns := (project, export_hour)),
-    accepted_values(column := status, is_in := ('loaded', 'empty', 'pending', 'missing'))
+    rows_are_sound(
+      keys := (project, export_hour),
+      columns := (project, export_hour, status),
+      criteria := (
+        status IN ('loaded', 'empty', 'pending', 'missing')
+      )
+    )
   )
 );
 

@@ -20,8 +20,7 @@ MODEL (
   ),
   signals (table_is_what_the_state_says(), parents_have_run()),
   audits (
-    not_null(columns := (project, export_hour)),
-    unique_combination_of_columns(columns := (project, export_hour)),
+    rows_are_sound(keys := (project, export_hour), columns := (project, export_hour)),
     no_hour_is_out_of_reach
   )
 );

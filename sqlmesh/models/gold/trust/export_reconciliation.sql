@@ -8,7 +8,8 @@ MODEL (
   owner data,
   grain (project, export_date),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, export_date),
       columns := (
         project,
         export_date,
@@ -18,12 +19,11 @@ MODEL (
         repeats,
         waiting_rows,
         difference
+      ),
+      criteria := (
+        difference = 0
       )
-    ),
-    unique_combination_of_columns(columns := (project, export_date)),
-    forall(criteria := (
-      difference = 0
-    ))
+    )
   )
 );
 

@@ -9,11 +9,13 @@ MODEL (
   owner data,
   grain (project, app, event_date),
   audits (
-    not_null(columns := (project, app, event_date, new_users)),
-    unique_combination_of_columns(columns := (project, app, event_date)),
-    forall(criteria := (
-      marked_users + known_before_users <= new_users
-    ))
+    rows_are_sound(
+      keys := (project, app, event_date),
+      columns := (project, app, event_date, new_users),
+      criteria := (
+        marked_users + known_before_users <= new_users
+      )
+    )
   )
 );
 

@@ -10,13 +10,14 @@ MODEL (
     run_id
   ),
   audits (
-    not_null(columns := (project, run_id, command, version, started_at)),
-    unique_combination_of_columns(columns := (
-      run_id
-    )),
-    accepted_values(
-      column := outcome,
-      is_in := ('done', 'partly loaded', 'rejected rows', 'failed', 'stopped')
+    rows_are_sound(
+      keys := (
+        run_id
+      ),
+      columns := (project, run_id, command, version, started_at),
+      criteria := (
+        outcome IN ('done', 'partly loaded', 'rejected rows', 'failed', 'stopped')
+      )
     )
   )
 );

@@ -8,7 +8,8 @@ MODEL (
   owner data,
   grain (project, app, owner, group_type, event_type, property, value_type),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, owner, group_type, event_type, property, value_type),
       columns := (
         project,
         app,
@@ -19,10 +20,7 @@ MODEL (
         carriers,
         carriers_share,
         is_drift
-      )
-    ),
-    unique_combination_of_columns(columns := (project, app, owner, group_type, event_type, property, value_type)),
-    forall(
+      ),
       criteria := (
         owner <> 'event' OR distinct_values <= carriers,
         owner <> 'event' OR misfits <= carriers,

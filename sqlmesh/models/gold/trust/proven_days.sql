@@ -7,8 +7,10 @@ MODEL (
   owner data,
   grain (project, event_date),
   audits (
-    not_null(columns := (project, event_date, verdict, ours, theirs)),
-    unique_combination_of_columns(columns := (project, event_date)),
+    rows_are_sound(
+      keys := (project, event_date),
+      columns := (project, event_date, verdict, ours, theirs)
+    ),
     days_are_proven,
     days_must_be_proven
   )

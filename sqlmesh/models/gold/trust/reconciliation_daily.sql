@@ -9,7 +9,8 @@ MODEL (
   owner data,
   grain (project, event_date, measure, detail),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, event_date, measure, detail),
       columns := (
         project,
         event_date,
@@ -20,10 +21,11 @@ MODEL (
         difference,
         verdict,
         asked_at
+      ),
+      criteria := (
+        verdict IN ('equal', 'differs', 'open')
       )
     ),
-    unique_combination_of_columns(columns := (project, event_date, measure, detail)),
-    accepted_values(column := verdict, is_in := ('equal', 'differs', 'open')),
     forall_non_blocking(
       criteria := (
         measure <> 'active_users' OR verdict <> 'differs' OR ABS(difference_share) <= 0.05

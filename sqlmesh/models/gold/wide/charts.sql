@@ -9,10 +9,9 @@ MODEL (
     chart
   ),
   audits (
-    not_null(columns := (chart, type, table_name, definition)),
-    unique_combination_of_columns(columns := (
+    rows_are_sound(keys := (
       chart
-    ))
+    ), columns := (chart, type, table_name, definition))
   )
 );
 

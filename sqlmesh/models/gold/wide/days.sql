@@ -8,11 +8,11 @@ MODEL (
   owner data,
   grain (project, app, date),
   audits (
-    not_null(
-      columns := (project, app, date, starts_at, ends_at, week, month, quarter, is_complete)
-    ),
-    unique_combination_of_columns(columns := (project, app, date)),
-    forall(criteria := (week <= date, month <= date, quarter <= month))
+    rows_are_sound(
+      keys := (project, app, date),
+      columns := (project, app, date, starts_at, ends_at, week, month, quarter, is_complete),
+      criteria := (week <= date, month <= date, quarter <= month)
+    )
   )
 );
 

@@ -9,8 +9,10 @@ MODEL (
   owner data,
   grain (project, app, uuid, column_name, value),
   audits (
-    not_null(columns := (project, app, uuid, column_name, value)),
-    unique_combination_of_columns(columns := (project, app, uuid, column_name, value))
+    rows_are_sound(
+      keys := (project, app, uuid, column_name, value),
+      columns := (project, app, uuid, column_name, value)
+    )
   )
 );
 

@@ -7,8 +7,7 @@ MODEL (
   owner data,
   grain (project, app, hour),
   audits (
-    not_null(columns := (project, app, hour, date, is_complete)),
-    unique_combination_of_columns(columns := (project, app, hour))
+    rows_are_sound(keys := (project, app, hour), columns := (project, app, hour, date, is_complete))
   )
 );
 

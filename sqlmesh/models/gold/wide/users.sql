@@ -7,7 +7,8 @@ MODEL (
   owner data,
   grain (project, app, canonical_amplitude_id),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, canonical_amplitude_id),
       columns := (
         project,
         app,
@@ -18,8 +19,7 @@ MODEL (
         last_seen_at,
         events
       )
-    ),
-    unique_combination_of_columns(columns := (project, app, canonical_amplitude_id))
+    )
   )
 );
 

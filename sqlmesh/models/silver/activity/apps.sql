@@ -9,7 +9,8 @@ MODEL (
   owner data,
   grain (project, app),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app),
       columns := (
         project,
         app,
@@ -19,8 +20,7 @@ MODEL (
         first_date,
         frontier_date
       )
-    ),
-    unique_combination_of_columns(columns := (project, app))
+    )
   )
 );
 

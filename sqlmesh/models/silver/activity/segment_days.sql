@@ -13,7 +13,8 @@ MODEL (
   owner data,
   grain (project, app, amplitude_id, breakdown, segment, event_date),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, amplitude_id, breakdown, segment, event_date),
       columns := (
         project,
         app,
@@ -24,10 +25,13 @@ MODEL (
         events,
         active_events,
         first_date
-      )
-    ),
-    unique_combination_of_columns(
-      columns := (project, app, amplitude_id, breakdown, segment, event_date),
+      ),
+      criteria := (
+        active_events <= events,
+        first_date <= event_date,
+        previous_active_date < event_date,
+        event_date < next_active_date
+      ),
       condition := @of_run((project, app, amplitude_id), @touched_merged_users(@start_ts, @end_ts), @start_ts)
     ),
     refers_to(
@@ -35,14 +39,6 @@ MODEL (
       parent := silver.user_aliases,
       parent_column := canonical_amplitude_id,
       condition := @of_run((project, app, amplitude_id), @touched_merged_users(@start_ts, @end_ts), @start_ts)
-    ),
-    forall(
-      criteria := (
-        active_events <= events,
-        first_date <= event_date,
-        previous_active_date < event_date,
-        event_date < next_active_date
-      )
     )
   )
 );

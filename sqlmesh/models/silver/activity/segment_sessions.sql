@@ -14,7 +14,8 @@ MODEL (
   owner data,
   grain (project, app, amplitude_id, breakdown, segment, session_id),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, amplitude_id, breakdown, segment, session_id),
       columns := (
         project,
         app,
@@ -27,13 +28,10 @@ MODEL (
         session_seconds,
         is_longer_than_a_day,
         events
-      )
-    ),
-    unique_combination_of_columns(
-      columns := (project, app, amplitude_id, breakdown, segment, session_id),
+      ),
+      criteria := (session_id <> -1, session_seconds >= 0, events > 0),
       condition := @of_run((project, app, session_id), @touched_sessions(@start_ts, @end_ts), @start_ts)
-    ),
-    forall(criteria := (session_id <> -1, session_seconds >= 0, events > 0))
+    )
   )
 );
 

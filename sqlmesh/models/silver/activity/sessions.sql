@@ -20,11 +20,10 @@ MODEL (
   owner data,
   grain (project, app, amplitude_id, session_id),
   audits (
-    not_null(
-      columns := (project, app, amplitude_id, session_id, session_started_at, session_date, events)
-    ),
-    unique_combination_of_columns(
-      columns := (project, app, amplitude_id, session_id),
+    rows_are_sound(
+      keys := (project, app, amplitude_id, session_id),
+      columns := (project, app, amplitude_id, session_id, session_started_at, session_date, events),
+      criteria := (session_id <> -1, session_seconds >= 0, events > 0),
       condition := @of_run((project, app, session_id), @touched_sessions(@start_ts, @end_ts), @start_ts)
     ),
     refers_to(
@@ -32,7 +31,6 @@ MODEL (
       parent := silver.user_aliases,
       parent_column := canonical_amplitude_id
     ),
-    forall(criteria := (session_id <> -1, session_seconds >= 0, events > 0)),
     numbered_without_gaps(
       column := session_number,
       keys := (project, app, amplitude_id),

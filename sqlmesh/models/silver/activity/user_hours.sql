@@ -12,20 +12,18 @@ MODEL (
   owner data,
   grain (project, app, amplitude_id, event_hour, platform, country),
   audits (
-    not_null(
-      columns := (project, app, amplitude_id, event_hour, event_date, events, active_events)
-    ),
-    unique_combination_of_columns(
-      columns := (project, app, amplitude_id, event_hour, platform, country),
+    rows_are_sound(
+      keys := (project, app, amplitude_id, event_hour, platform, country),
+      columns := (project, app, amplitude_id, event_hour, event_date, events, active_events),
+      criteria := (
+        active_events <= events
+      ),
       condition := @of_run(
         (project, app, amplitude_id, event_date),
         @touched_user_days(@start_ts, @end_ts),
         @start_ts
       )
-    ),
-    forall(criteria := (
-      active_events <= events
-    ))
+    )
   )
 );
 

@@ -7,8 +7,7 @@ MODEL (
   owner data,
   grain (project, annotation_id),
   audits (
-    not_null(columns := (project, annotation_id)),
-    unique_combination_of_columns(columns := (project, annotation_id))
+    rows_are_sound(keys := (project, annotation_id), columns := (project, annotation_id))
   )
 );
 

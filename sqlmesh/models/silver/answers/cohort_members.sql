@@ -8,11 +8,13 @@ MODEL (
   owner data,
   grain (project, cohort_id, amplitude_id, valid_from),
   audits (
-    not_null(columns := (project, cohort_id, amplitude_id, valid_from, is_member)),
-    unique_combination_of_columns(columns := (project, cohort_id, amplitude_id, valid_from)),
-    forall(criteria := (
-      valid_to IS NULL OR valid_to > valid_from
-    ))
+    rows_are_sound(
+      keys := (project, cohort_id, amplitude_id, valid_from),
+      columns := (project, cohort_id, amplitude_id, valid_from, is_member),
+      criteria := (
+        valid_to IS NULL OR valid_to > valid_from
+      )
+    )
   )
 );
 

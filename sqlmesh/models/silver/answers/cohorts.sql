@@ -7,8 +7,7 @@ MODEL (
   owner data,
   grain (project, cohort_id),
   audits (
-    not_null(columns := (project, cohort_id)),
-    unique_combination_of_columns(columns := (project, cohort_id))
+    rows_are_sound(keys := (project, cohort_id), columns := (project, cohort_id))
   )
 );
 

@@ -7,9 +7,13 @@ MODEL (
   owner data,
   grain (project, kind, experiment_id),
   audits (
-    not_null(columns := (project, kind, experiment_id)),
-    unique_combination_of_columns(columns := (project, kind, experiment_id)),
-    accepted_values(column := kind, is_in := ('experiment', 'flag'))
+    rows_are_sound(
+      keys := (project, kind, experiment_id),
+      columns := (project, kind, experiment_id),
+      criteria := (
+        kind IN ('experiment', 'flag')
+      )
+    )
   )
 );
 

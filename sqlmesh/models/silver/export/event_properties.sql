@@ -11,13 +11,12 @@ MODEL (
   owner data,
   grain (project, app, uuid, property),
   audits (
-    not_null(
-      columns := (project, app, uuid, export_hour, event_time, event_type, property, value_type)
-    ),
-    unique_combination_of_columns(columns := (project, app, uuid, property)),
-    accepted_values(
-      column := value_type,
-      is_in := ('text', 'number', 'boolean', 'object', 'array', 'null')
+    rows_are_sound(
+      keys := (project, app, uuid, property),
+      columns := (project, app, uuid, export_hour, event_time, event_type, property, value_type),
+      criteria := (
+        value_type IN ('text', 'number', 'boolean', 'object', 'array', 'null')
+      )
     )
   )
 );

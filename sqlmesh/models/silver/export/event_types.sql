@@ -7,8 +7,10 @@ MODEL (
   owner data,
   grain (project, event_type),
   audits (
-    not_null(columns := (project, event_type, non_active, deleted, events)),
-    unique_combination_of_columns(columns := (project, event_type))
+    rows_are_sound(
+      keys := (project, event_type),
+      columns := (project, event_type, non_active, deleted, events)
+    )
   )
 );
 

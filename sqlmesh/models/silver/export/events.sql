@@ -16,7 +16,8 @@ MODEL (
     export_hours_landed()
   ),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, event_key),
       columns := (
         project,
         app,
@@ -28,8 +29,7 @@ MODEL (
         event_type,
         amplitude_id
       )
-    ),
-    unique_combination_of_columns(columns := (project, app, event_key))
+    )
   )
 );
 

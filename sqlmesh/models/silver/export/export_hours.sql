@@ -14,8 +14,7 @@ MODEL (
   ), /* so that it takes in the same hours, and is restated with it */
   grain (project, export_hour),
   audits (
-    not_null(columns := (project, export_hour)),
-    unique_combination_of_columns(columns := (project, export_hour))
+    rows_are_sound(keys := (project, export_hour), columns := (project, export_hour))
   )
 );
 

@@ -15,9 +15,11 @@ MODEL (
   owner data,
   grain (project, export_hour),
   audits (
-    not_null(columns := (project, export_hour, bronze_rows, repeats)),
-    unique_combination_of_columns(columns := (project, export_hour)),
-    forall(criteria := (repeats >= 0, repeats <= bronze_rows))
+    rows_are_sound(
+      keys := (project, export_hour),
+      columns := (project, export_hour, bronze_rows, repeats),
+      criteria := (repeats >= 0, repeats <= bronze_rows)
+    )
   )
 );
 

@@ -12,8 +12,10 @@ MODEL (
   owner data,
   grain (project, app, uuid),
   audits (
-    not_null(columns := (project, app, uuid, export_hour, event_date, amplitude_id)),
-    unique_combination_of_columns(columns := (project, app, uuid))
+    rows_are_sound(
+      keys := (project, app, uuid),
+      columns := (project, app, uuid, export_hour, event_date, amplitude_id)
+    )
   )
 );
 

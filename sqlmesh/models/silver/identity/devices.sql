@@ -11,9 +11,9 @@ MODEL (
   owner data,
   grain (project, app, device_id),
   audits (
-    not_null(columns := (project, app, device_id, events)),
-    unique_combination_of_columns(
-      columns := (project, app, device_id),
+    rows_are_sound(
+      keys := (project, app, device_id),
+      columns := (project, app, device_id, events),
       condition := @of_run((project, app, device_id), @touched_devices(@start_ts, @end_ts), @start_ts)
     )
   )

@@ -8,13 +8,13 @@ MODEL (
   owner data,
   grain (project, app, group_type, group_id, properties_text),
   audits (
-    not_null(
-      columns := (project, app, group_type, group_id, properties_text, first_seen_at, last_seen_at)
-    ),
-    unique_combination_of_columns(columns := (project, app, group_type, group_id, properties_text)),
-    forall(criteria := (
-      first_seen_at <= last_seen_at
-    ))
+    rows_are_sound(
+      keys := (project, app, group_type, group_id, properties_text),
+      columns := (project, app, group_type, group_id, properties_text, first_seen_at, last_seen_at),
+      criteria := (
+        first_seen_at <= last_seen_at
+      )
+    )
   )
 );
 

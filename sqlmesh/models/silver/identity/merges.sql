@@ -18,7 +18,8 @@ MODEL (
   ), /* so that it takes in the same hours, and is restated with it */
   grain (project, amplitude_id, merged_amplitude_id),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, amplitude_id, merged_amplitude_id),
       columns := (
         project,
         amplitude_id,
@@ -26,10 +27,7 @@ MODEL (
         merge_server_time,
         final_amplitude_id,
         effective_hour
-      )
-    ),
-    unique_combination_of_columns(
-      columns := (project, amplitude_id, merged_amplitude_id),
+      ),
       condition := effective_hour BETWEEN @start_ts AND @end_ts
     )
   )

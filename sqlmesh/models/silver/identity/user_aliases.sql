@@ -14,8 +14,10 @@ MODEL (
   owner data,
   grain (project, app, amplitude_id),
   audits (
-    not_null(columns := (project, app, amplitude_id, canonical_amplitude_id)),
-    unique_combination_of_columns(columns := (project, app, amplitude_id)),
+    rows_are_sound(
+      keys := (project, app, amplitude_id),
+      columns := (project, app, amplitude_id, canonical_amplitude_id)
+    ),
     refers_to(
       column := canonical_amplitude_id,
       parent := silver.user_devices,

@@ -12,10 +12,10 @@ MODEL (
   owner data,
   grain (project, app, amplitude_id, device_id, export_hour),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, amplitude_id, device_id, export_hour),
       columns := (project, app, amplitude_id, export_hour, events, first_event_at, last_event_at)
-    ),
-    unique_combination_of_columns(columns := (project, app, amplitude_id, device_id, export_hour))
+    )
   )
 );
 

@@ -12,9 +12,9 @@ MODEL (
   owner data,
   grain (project, app, amplitude_id, device_id),
   audits (
-    not_null(columns := (project, app, amplitude_id, events)),
-    unique_combination_of_columns(
-      columns := (project, app, amplitude_id, device_id),
+    rows_are_sound(
+      keys := (project, app, amplitude_id, device_id),
+      columns := (project, app, amplitude_id, events),
       condition := @of_run((project, app, amplitude_id), @touched_users(@start_ts, @end_ts), @start_ts)
     )
   )

@@ -14,7 +14,8 @@ MODEL (
   ), /* for whose hours it waits; user_aliases is built as a whole, and has none */
   grain (project, app, amplitude_id, run_end),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, amplitude_id),
       columns := (
         project,
         app,
@@ -22,12 +23,11 @@ MODEL (
         run_end,
         previous_amplitude_id,
         canonical_amplitude_id
+      ),
+      criteria := (
+        previous_amplitude_id <> canonical_amplitude_id
       )
-    ),
-    unique_combination_of_columns(columns := (project, app, amplitude_id)),
-    forall(criteria := (
-      previous_amplitude_id <> canonical_amplitude_id
-    ))
+    )
   )
 );
 

@@ -17,7 +17,8 @@ MODEL (
   owner data,
   grain (project, app, amplitude_id),
   audits (
-    not_null(
+    rows_are_sound(
+      keys := (project, app, amplitude_id),
       columns := (
         project,
         app,
@@ -26,10 +27,7 @@ MODEL (
         first_seen_at,
         last_seen_at,
         is_older_than_export
-      )
-    ),
-    unique_combination_of_columns(
-      columns := (project, app, amplitude_id),
+      ),
       condition := @of_run((project, app, amplitude_id), @touched_user_summaries(@start_ts, @end_ts), @start_ts)
     )
   )

@@ -8,8 +8,10 @@ MODEL (
   owner data,
   grain (project, event_date, measure, detail),
   audits (
-    not_null(columns := (project, event_date, measure, detail, value, asked_at, is_reached)),
-    unique_combination_of_columns(columns := (project, event_date, measure, detail))
+    rows_are_sound(
+      keys := (project, event_date, measure, detail),
+      columns := (project, event_date, measure, detail, value, asked_at, is_reached)
+    )
   )
 );
 

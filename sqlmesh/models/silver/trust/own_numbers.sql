@@ -9,8 +9,10 @@ MODEL (
   owner data,
   grain (project, event_date, measure, detail),
   audits (
-    not_null(columns := (project, event_date, measure, detail, value)),
-    unique_combination_of_columns(columns := (project, event_date, measure, detail))
+    rows_are_sound(
+      keys := (project, event_date, measure, detail),
+      columns := (project, event_date, measure, detail, value)
+    )
   )
 );
 
@@ -28,7 +30,9 @@ WITH days AS (
     events.project,
     events.event_date,
     events.event_type,
-    COUNT_IF(events.server_upload_time < days.asked_at) AS events
+    COUNT(
+      IFF(COALESCE(events.server_upload_time, events.export_hour) < days.asked_at, 1, NULL)
+    ) AS events
   FROM silver.events AS events
   JOIN days
     ON days.project = events.project AND days.event_date = events.event_date

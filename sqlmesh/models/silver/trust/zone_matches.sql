@@ -8,11 +8,13 @@ MODEL (
   owner data,
   grain (project, offset_minutes),
   audits (
-    not_null(columns := (project, offset_minutes, matching_days, tested_days)),
-    unique_combination_of_columns(columns := (project, offset_minutes)),
-    forall(criteria := (
-      matching_days BETWEEN 1 AND tested_days
-    ))
+    rows_are_sound(
+      keys := (project, offset_minutes),
+      columns := (project, offset_minutes, matching_days, tested_days),
+      criteria := (
+        matching_days BETWEEN 1 AND tested_days
+      )
+    )
   )
 );
 
