@@ -133,6 +133,7 @@ class ProjectLoader(SqlMeshLoader):
         return {
             "defaults": self.config.model_defaults.dict(),
             "macros": project.macros,
+            "audit_definitions": project.audits,
             "jinja_macros": project.jinja_macros,
             "module_path": self.config_path,
             "variables": get_variables(self.context.selected_gateway),
